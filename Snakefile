@@ -1,0 +1,23 @@
+# Configuration, includes, targets; nothing else. The rules are in workflow/rules/, the settings in config.yaml.
+from snakemake.utils import min_version
+
+min_version("9.10")
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/prepare.smk"
+include: "workflow/rules/anonymize.smk"
+
+
+# Everything: anonymised frames, their certificates, the statistics of Sec. 5.1, the contact sheet, the quarantine list.
+rule all:
+    default_target: True
+    localrule: True
+    input:
+        result("quarantine.tsv"),
+        [result("audit/{what}/certificate.json", what=what) for what in VARIANTS],
+        result("statistics/sensitive_information.tsv"),
+        result("private/contact_sheet.png"),

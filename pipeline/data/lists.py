@@ -1,0 +1,92 @@
+"""Lists of videos, one file per shard: the only thing that the plan reads of a dataset.
+
+A list is rewritten only when its content changes, so that adding, removing or replacing a video reruns its shard alone.
+A video's shard is a hash of its id: it never changes when other videos come or go. Lines are JSON: id, path (relative
+to the dataset's root), label, split, size in bytes (-1: missing) and modification time in seconds.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+from pipeline.errors import ActaError
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One line of a list."""
+
+    id: str
+    path: str
+    label: str
+    split: str
+    size: int
+    modified: int
+
+
+def shard_of(video: str, shards: int) -> int:
+    """The shard of a video: a hash of its id, in [0, shards)."""
+    return int.from_bytes(hashlib.sha256(video.encode("utf-8", "surrogateescape")).digest()[:8]) % shards
+
+
+def shard_name(index: int, shards: int) -> str:
+    """File name of a shard, such as ``0007-of-1024``."""
+    width = len(str(shards))
+    return f"{index:0{width}d}-of-{shards}"
+
+
+def write_lists(videos: Iterable[Listed], folder: Path, shards: int) -> list[str]:
+    """Bring the list files in ``folder`` up to date and return the names of the shards that hold videos.
+
+    Raises:
+        ActaError: two videos have the same id.
+    """
+    parts: dict[int, dict[str, Listed]] = {}
+    for video in videos:
+        part = parts.setdefault(shard_of(video.id, shards), {})
+        if video.id in part:
+            raise ActaError(f"two videos have the id {video.id!r}: {part[video.id].path!r} and {video.path!r}")
+        part[video.id] = video
+    folder.mkdir(parents=True, exist_ok=True)
+    names = []
+    for index in sorted(parts):
+        name = shard_name(index, shards)
+        names.append(name)
+        lines = (json.dumps(astuple(parts[index][video])) for video in sorted(parts[index]))
+        _write_if_changed(folder / f"{name}.jsonl", "\n".join(lines) + "\n")
+    for stale in folder.glob("*.jsonl"):
+        if stale.stem not in names:
+            stale.unlink()
+    return names
+
+
+def shard_names(folder: Path) -> list[str]:
+    """The shards that `write_lists` last found to hold videos."""
+    return sorted(path.stem for path in folder.glob("*.jsonl"))
+
+
+def read_list(path: Path) -> list[Listed]:
+    """Read a list file.
+
+    Raises:
+        ActaError: the file is missing or damaged.
+    """
+    try:
+        return [Listed(*json.loads(line)) for line in path.read_text().splitlines()]
+    except OSError as error:
+        raise ActaError(f"cannot read the list {path}: {error.strerror}") from None
+    except (ValueError, TypeError) as error:
+        raise ActaError(f"{path} is not a list of videos: {error}") from None
+
+
+def _write_if_changed(path: Path, content: str) -> None:
+    try:
+        if path.read_text() == content:
+            return
+    except FileNotFoundError:
+        pass
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(content)
+    temporary.replace(path)

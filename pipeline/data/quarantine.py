@@ -1,0 +1,29 @@
+"""Stage `quarantine`: every video that some stage left out, with the reason, in one table."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.data.manifest import read_manifest
+from pipeline.files import atomic
+from pipeline.privacy.instances import DetectionShard
+from pipeline.store import FrameShard, Quarantined
+
+COLUMNS = ("video", "stage", "reason")
+
+
+def collect_quarantine(
+    manifests: Sequence[Path], frames: Sequence[Path], detections: Sequence[Path], output: Path
+) -> None:
+    """Write a table (TSV: video, stage, reason) of all that the given shards left out."""
+    entries: set[Quarantined] = set()
+    for path in manifests:
+        entries.update(read_manifest(path).quarantine)
+    for path in frames:
+        entries.update(FrameShard(path).quarantine)
+    for path in detections:
+        entries.update(DetectionShard(path).quarantine)
+    with atomic(output) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(sorted((entry.id, entry.stage, entry.reason) for entry in entries))

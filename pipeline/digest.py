@@ -1,0 +1,49 @@
+"""Digests of code that ignore what cannot change a result: comments, docstrings, layout, the Python version.
+
+Snakemake does not see edits in the modules that a rule's command imports; a rule that carries such a digest among its
+parameters reruns exactly when code that its result depends on has changed.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def digest_code(modules: Iterable[str]) -> str:
+    """16 hex digits over the syntax trees of project files, given as paths relative to the project."""
+    total = hashlib.sha256()
+    for module in sorted(modules):
+        total.update(f"{module}:{_digest_module(PROJECT / module)}\n".encode())
+    return total.hexdigest()[:16]
+
+
+@cache
+def _digest_module(path: Path) -> str:
+    return hashlib.sha256(canonical_source(path.read_text(), str(path)).encode()).hexdigest()
+
+
+def canonical_source(source: str, name: str = "<source>") -> str:
+    """A text that is the same for two sources which run alike but for comments, docstrings and layout."""
+    return _canonical(ast.parse(source, name))
+
+
+def _canonical(node: object) -> str:
+    """Like `ast.dump`, but without docstrings, empty fields and `kind`, which differ between Python versions."""
+    if isinstance(node, ast.AST):
+        fields = []
+        for field, value in ast.iter_fields(node):
+            if field in ("kind", "type_comment", "type_ignores"):
+                continue
+            if field == "body" and isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                value = value[1:] if ast.get_docstring(node, clean=False) is not None else value
+            if value is None or value == []:
+                continue
+            fields.append(f"{field}={_canonical(value)}")
+        return f"{type(node).__name__}({','.join(fields)})"
+    if isinstance(node, list):
+        return "[" + ",".join(_canonical(item) for item in node) + "]"
+    return repr(node)

@@ -1,0 +1,66 @@
+"""Writing files so that what has its final name is whole, and what is private stays so."""
+
+import json
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def atomic(path: Path | str) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its name when the block ends without an error.
+
+    The data is flushed to disk first, so a file with its final name is whole. What a killed process on this host left
+    behind for the same output is removed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{_host()}.{os.getpid()}.tmp{path.suffix}"
+    _remove_leftovers(path)
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def spool(output: Path) -> Iterator[Path]:
+    """A private temporary folder (mode 0700) beside ``output``, removed at the end."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(output)
+    folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.{_host()}.{os.getpid()}.tmp", dir=output.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_private(folder: Path) -> None:
+    """Create ``folder`` and take away everybody else's access (mode 0700): raw frames live there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+
+
+def _host() -> str:
+    return socket.gethostname().split(".")[0]
+
+
+def _remove_leftovers(path: Path) -> None:
+    for leftover in path.parent.glob(f".{path.name}.{_host()}.*.tmp*"):
+        pid = leftover.name.removeprefix(f".{path.name}.{_host()}.").split(".")[0]
+        if pid.isdigit() and int(pid) != os.getpid() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+
+
+def write_json(path: Path | str, content: Any) -> None:
+    """Write JSON atomically, keys in the order given."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")

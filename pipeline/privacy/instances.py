@@ -1,0 +1,159 @@
+"""What a detector finds in one frame, and the HDF5 shard that keeps it for every frame of many videos.
+
+Boxes are (x1, y1, x2, y2) in [0, 1] of the upright frame's width and height, so that they hold for any frame size.
+A mask is a boolean grid over its own box. Layout of a detection shard, beside /videos, /frames/time and /quarantine
+(`pipeline.store`)::
+
+    /frames/first        uint64 (n + 1,)  frame i owns instances first[i]:first[i + 1]
+    /frames/failed       bool (n,)        the detector failed: hide the whole frame
+    /instances/box       float32 (m, 4)
+    /instances/score     float32 (m,)
+    /instances/filled    bool (m,)        not detected but filled in between two detections
+    /instances/grid      uint16 (m, 2)    mask height and width; 0, 0: no mask, the box is all
+    /instances/offsets   uint64 (m + 1,)  into /instances/mask
+    /instances/mask      uint8 (bytes,)   zlib-compressed bits, row by row
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.store import Provenance, Quarantined, Shard, create_shard, write_index
+
+DETECTIONS_FORMAT = "acta-detections-1"
+
+
+@dataclass
+class Instances:
+    """Everything found in one frame.
+
+    Args:
+        boxes: float32 (n, 4), relative x1, y1, x2, y2.
+        scores: float32 (n,), in [0, 1].
+        masks: n boolean grids over their boxes, or None where the box is all there is.
+        filled: bool (n,), true for what gap filling added.
+        failed: The detector failed on this frame.
+    """
+
+    boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    scores: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    masks: list[np.ndarray | None] = field(default_factory=list)
+    filled: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+    failed: bool = False
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @classmethod
+    def of(cls, boxes: np.ndarray, scores: np.ndarray, masks: Sequence[np.ndarray | None] | None = None) -> "Instances":
+        """Instances as a detector gives them: clipped to the frame, empty boxes dropped."""
+        boxes = np.clip(np.asarray(boxes, np.float32).reshape(-1, 4), 0, 1)
+        keep = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
+        masks = list(masks) if masks is not None else [None] * len(boxes)
+        return cls(
+            boxes[keep],
+            np.asarray(scores, np.float32).reshape(-1)[keep],
+            [masks[i] for i in keep],
+            np.zeros(len(keep), bool),
+        )
+
+    def add(self, box: np.ndarray, score: float, mask: np.ndarray | None) -> None:
+        """Add one filled-in instance."""
+        self.boxes = np.concatenate([self.boxes, np.asarray(box, np.float32)[None]])
+        self.scores = np.append(self.scores, np.float32(score))
+        self.masks = [*self.masks, mask]
+        self.filled = np.append(self.filled, True)
+
+    def turned(self, quarters: int) -> "Instances":
+        """The same instances after the frame is rotated counter-clockwise by quarter turns."""
+        boxes, masks = self.boxes, self.masks
+        for _ in range(quarters % 4):
+            x1, y1, x2, y2 = boxes.T
+            boxes = np.stack([y1, 1 - x2, y2, 1 - x1], axis=1)
+            masks = [mask if mask is None else np.rot90(mask) for mask in masks]
+        return Instances(boxes, self.scores, masks, self.filled, self.failed)
+
+
+def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union of every pair of boxes: (n, 4), (m, 4) -> (n, m)."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    both = np.prod(np.maximum(high - low, 0), axis=2)
+    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (first, second)]
+    return both / np.maximum(areas[0][:, None] + areas[1][None] - both, 1e-12)
+
+
+@dataclass
+class DetectedVideo:
+    """One video's detections on their way into a shard; one `Instances` for each time stamp (seconds)."""
+
+    id: str
+    label: str
+    split: str
+    times: np.ndarray
+    frames: list[Instances]
+
+
+def write_detections(
+    path: Path, videos: Sequence[DetectedVideo], quarantine: Sequence[Quarantined], provenance: Provenance
+) -> None:
+    """Write a detection shard, videos in the order given."""
+    frames = [frame for video in videos for frame in video.frames]
+    masks = [mask for frame in frames for mask in frame.masks]
+    packed = [b"" if mask is None else zlib.compress(np.packbits(mask).tobytes(), 9) for mask in masks]
+    grids = [(0, 0) if mask is None else mask.shape for mask in masks]
+    with create_shard(path, DETECTIONS_FORMAT, provenance, quarantine) as file:
+        write_index(file, videos)
+        file["frames"].create_dataset("first", data=np.cumsum([0, *map(len, frames)]).astype(np.uint64))
+        file["frames"].create_dataset("failed", data=np.array([frame.failed for frame in frames], bool))
+        group = file.create_group("instances")
+        group.create_dataset("box", data=np.concatenate([np.zeros((0, 4), np.float32), *(f.boxes for f in frames)]))
+        group.create_dataset("score", data=np.concatenate([np.zeros(0, np.float32), *(f.scores for f in frames)]))
+        group.create_dataset("filled", data=np.concatenate([np.zeros(0, bool), *(f.filled for f in frames)]))
+        group.create_dataset("grid", data=np.array(grids, np.uint16).reshape(-1, 2))
+        group.create_dataset("offsets", data=np.cumsum([0, *map(len, packed)]).astype(np.uint64))
+        group.create_dataset("mask", data=np.frombuffer(b"".join(packed), np.uint8))
+
+
+class DetectionShard(Shard):
+    """Reader of a detection shard."""
+
+    format = DETECTIONS_FORMAT
+
+    @cached_property
+    def _first_instance(self) -> np.ndarray:
+        return self.file["frames/first"][:].astype(np.int64)
+
+    def frames(self, video: str) -> list[Instances]:
+        """Detections of every frame of a video.
+
+        Raises:
+            KeyError: the video is not in this shard.
+        """
+        start, stop = self.span(video)
+        first = self._first_instance[start : stop + 1]
+        low, high = int(first[0]), int(first[-1])
+        group = self.file["instances"]
+        boxes, scores, filled = (group[name][low:high] for name in ("box", "score", "filled"))
+        grids, offsets = group["grid"][low:high], group["offsets"][low : high + 1].astype(np.int64)
+        block = group["mask"][offsets[0] : offsets[-1]].tobytes()
+        masks = [
+            _unpack(block[offsets[i] - offsets[0] : offsets[i + 1] - offsets[0]], grids[i]) for i in range(high - low)
+        ]
+        failed = self.file["frames/failed"][start:stop]
+        return [
+            Instances(boxes[a:b], scores[a:b], masks[a:b], filled[a:b], bool(bad))
+            for a, b, bad in zip(first[:-1] - low, first[1:] - low, failed, strict=True)
+        ]
+
+
+def _unpack(data: bytes, grid: np.ndarray) -> np.ndarray | None:
+    height, width = int(grid[0]), int(grid[1])
+    if not height:
+        return None
+    bits = np.unpackbits(np.frombuffer(zlib.decompress(data), np.uint8), count=height * width)
+    return bits.reshape(height, width).astype(bool)

@@ -1,0 +1,96 @@
+"""Stage `obfuscate`: hide what was detected in a frame shard. It fails closed.
+
+A frame without detections keeps its bytes. A frame whose detection failed is hidden whole. A video without detections,
+or whose detections are at other time stamps, is quarantined: it is never passed on.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline.config import ObfuscateSettings, ObfuscateStage, canonical
+from pipeline.errors import VideoError
+from pipeline.files import spool
+from pipeline.privacy.filters import hide
+from pipeline.privacy.instances import DetectionShard, Instances
+from pipeline.stages import code_digest
+from pipeline.store import FrameShard, Provenance, StoredVideo, write_frames
+from pipeline.workers import map_videos, split_results
+
+
+@dataclass(frozen=True)
+class _Job:
+    id: str
+    label: str
+    split: str
+    spool: Path
+
+
+def obfuscate_shard(
+    frames: Path,
+    detections: Path,
+    output: Path,
+    settings: ObfuscateStage,
+    *,
+    workers: int = 1,
+    max_bad_fraction: float = 1.0,
+) -> None:
+    """Write the anonymised frame shard, in the same format.
+
+    Args:
+        frames: Frame shard.
+        detections: Detection shard of the same videos at the same time stamps.
+        output: The frame shard to write.
+        settings: Filter and its size.
+        workers: Processes; the result does not depend on it.
+        max_bad_fraction: More bad videos than this fraction of the shard are an error.
+    """
+    source, found = FrameShard(frames), DetectionShard(detections)
+    with spool(output) as folder:
+        jobs = [
+            _Job(video, label, split, folder / f"{i}.jpegs")
+            for i, (video, label, split) in enumerate(zip(source.ids, source.labels, source.splits, strict=True))
+        ]
+        function = partial(_obfuscate, frames=source, detections=found, settings=settings.obfuscate)
+        results = map_videos(function, jobs, workers=workers, stage="obfuscate")
+        videos, bad = split_results(results, max_bad_fraction, len(jobs), "obfuscate")
+        provenance = Provenance(
+            stage="obfuscate",
+            settings=canonical(settings),
+            code=code_digest("obfuscate"),
+            inputs={"frames": source.digest, "detections": found.digest},
+            packages=("opencv-python-headless", "h5py"),
+        )
+        write_frames(output, videos, bad, provenance)
+
+
+def _obfuscate(job: _Job, frames: FrameShard, detections: DetectionShard, settings: ObfuscateSettings) -> StoredVideo:
+    times = frames.times(job.id)
+    try:
+        found = detections.frames(job.id)
+    except KeyError as error:
+        raise VideoError(f"no detections: {error.args[0]}") from None
+    if not np.array_equal(detections.times(job.id), times):
+        raise VideoError(f"its {len(times)} frames and its detections are at different time stamps")
+    sizes = np.empty(len(times), np.uint64)
+    with job.spool.open("wb") as out:
+        for i, (jpeg, instances) in enumerate(zip(frames.jpegs(job.id), found, strict=True)):
+            changed = hide_in_jpeg(jpeg, instances, settings)
+            out.write(changed.data)
+            sizes[i] = changed.size
+    return StoredVideo(job.id, job.label, job.split, *frames.size(job.id), times=times, sizes=sizes, data=job.spool)
+
+
+def hide_in_jpeg(jpeg: np.ndarray, instances: Instances, settings: ObfuscateSettings) -> np.ndarray:
+    """Hide instances in one JPEG image; an image in which nothing is to be hidden comes back as it is."""
+    if not len(instances) and not instances.failed and settings.filter != "frame":
+        return jpeg
+    image = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    if image is None:
+        raise VideoError("a stored frame is no JPEG image; make the frame shard anew")
+    hide([image], image.shape[:2], instances, settings, black=[0])
+    _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality])
+    return encoded

@@ -1,0 +1,64 @@
+"""Stage `contact-sheet`: original and anonymised frames side by side, to be looked at.
+
+The picture shows original frames, so it belongs in a private folder; it is not for publication.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from pipeline.config import ContactSheetSettings
+from pipeline.errors import ActaError
+from pipeline.files import atomic, make_private
+from pipeline.store import FrameShard
+
+_TITLES = {"none": "original", "faces": "faces hidden", "bodies": "bodies hidden"}
+
+
+def draw_contact_sheet(shards: Mapping[str, Sequence[Path]], output: Path, settings: ContactSheetSettings) -> None:
+    """Draw a row for each video and, for each of its frames, a column for each variant.
+
+    Args:
+        shards: Frame shards by variant (``none``, ``faces``, ``bodies``), in the same order.
+        output: PNG to write; its folder becomes private (mode 0700).
+        settings: How many videos and frames.
+    """
+    chosen = _choose(shards, settings.videos)
+    if not chosen:
+        raise ActaError("no video is in every variant, so there is nothing to show")
+    columns = settings.frames * len(shards)
+    figure, axes = plt.subplots(
+        len(chosen), columns, figsize=(2.2 * columns, 1.9 * len(chosen)), squeeze=False, layout="constrained"
+    )
+    for row, (video, readers) in zip(axes, chosen, strict=True):
+        times = readers[0].times(video)
+        picks = np.linspace(0, len(times) - 1, settings.frames + 2).round().astype(int)[1:-1]
+        for group, frame in enumerate(picks):
+            for place, (variant, reader) in enumerate(zip(shards, readers, strict=True)):
+                axis = row[group * len(shards) + place]
+                axis.imshow(reader.clip(video, frame, frame + 1)[0].permute(1, 2, 0).numpy())
+                axis.set_xticks([])
+                axis.set_yticks([])
+                if row is axes[0]:
+                    axis.set_title(_TITLES.get(variant, variant), fontsize=9)
+                axis.set_xlabel(f"{times[frame]:.2f} s", fontsize=7)
+        row[0].set_ylabel(video.rpartition("/")[2][:28], fontsize=7)
+    make_private(output.parent)
+    with atomic(output) as temporary:
+        figure.savefig(temporary, dpi=110, metadata={"Software": None})
+    plt.close(figure)
+
+
+def _choose(shards: Mapping[str, Sequence[Path]], count: int) -> list[tuple[str, list[FrameShard]]]:
+    """The first videos, by id, that every variant has."""
+    chosen: list[tuple[str, list[FrameShard]]] = []
+    for paths in zip(*shards.values(), strict=True):
+        readers = [FrameShard(path) for path in paths]
+        common = set(readers[0].ids).intersection(*(reader.ids for reader in readers[1:]))
+        chosen += [(video, readers) for video in sorted(common)]
+    return sorted(chosen, key=lambda entry: entry[0])[:count]

@@ -1,0 +1,64 @@
+"""The one table of stages: which settings each reads and on which modules its result depends.
+
+The Snakefile puts both into the rules' parameters, so this table decides what reruns; the stages write both into the
+provenance of what they make. A test follows the imports and fails when a module is missing here.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from pipeline.config import (
+    AuditStage,
+    ContactSheetStage,
+    DetectStage,
+    FramesStage,
+    NoSettings,
+    ObfuscateStage,
+    Settings,
+)
+from pipeline.digest import digest_code
+
+_DECODE = ("pipeline/media/decode.py",)
+_STORE = ("pipeline/store.py",)
+_INSTANCES = ("pipeline/privacy/instances.py",)
+_DETECTORS = (
+    *_INSTANCES,
+    "pipeline/privacy/detectors.py",
+    "pipeline/privacy/face_detectors.py",
+    "pipeline/privacy/body_detectors.py",
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """``settings``: the class that the stage is given; ``code``: modules that decide its result."""
+
+    settings: type[Settings]
+    code: tuple[str, ...]
+
+
+STAGES = {
+    "manifest": Stage(NoSettings, ("pipeline/data/manifest.py", "pipeline/media/probe.py", *_DECODE)),
+    "frames": Stage(FramesStage, ("pipeline/media/frames.py", *_DECODE, *_STORE)),
+    "detect": Stage(
+        DetectStage, ("pipeline/privacy/detect.py", "pipeline/privacy/gaps.py", *_DETECTORS, *_DECODE, *_STORE)
+    ),
+    "obfuscate": Stage(
+        ObfuscateStage, ("pipeline/privacy/obfuscate.py", "pipeline/privacy/filters.py", *_INSTANCES, *_STORE)
+    ),
+    "audit": Stage(AuditStage, ("pipeline/privacy/audit.py", *_DETECTORS, *_STORE)),
+    "certify": Stage(NoSettings, ("pipeline/privacy/certify.py",)),
+    "statistics": Stage(NoSettings, ("pipeline/report/statistics.py", *_INSTANCES, *_STORE)),
+    "contact-sheet": Stage(ContactSheetStage, ("pipeline/report/contact_sheet.py", *_STORE)),
+    "quarantine": Stage(NoSettings, ("pipeline/data/quarantine.py", *_STORE)),
+}
+
+
+def code_digest(stage: str) -> str:
+    """Digest of the code on which a stage's result depends."""
+    return digest_code(STAGES[stage].code)
+
+
+def sha256_text(text: str) -> str:
+    """The sha256 of a text, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()

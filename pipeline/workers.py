@@ -1,0 +1,116 @@
+"""Run a function over a shard's videos in worker processes: in order, bounded, one bad video costing one video.
+
+A worker can die on a hostile file (a crash in a codec, the out-of-memory killer). The videos that were under way then
+are tried again one by one, and the one on which a worker dies again is quarantined.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Protocol, TypeVar
+
+from pipeline.errors import ActaError, VideoError
+from pipeline.store import Quarantined
+
+
+class HasId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+ItemT = TypeVar("ItemT", bound=HasId)
+ResultT = TypeVar("ResultT")
+
+
+def available_cores() -> int:
+    """Cores that this process may use (a Slurm job sees its own share)."""
+    return len(os.sched_getaffinity(0))
+
+
+def map_videos(
+    function: Callable[[ItemT], ResultT], items: Sequence[ItemT], *, workers: int, stage: str
+) -> Iterator[ResultT | Quarantined]:
+    """``function(item)`` for every item, in the order of ``items``.
+
+    A `VideoError` becomes a `Quarantined`; any other exception ends the whole run. ``function`` must be picklable.
+    """
+    if workers < 1:
+        raise ActaError(f"workers must be at least 1, not {workers}")
+    done = 0
+    while done < len(items):
+        try:
+            for result in _map_in_one_pool(function, items[done:], workers, stage):
+                yield result
+                done += 1
+        except BrokenProcessPool:
+            for item in items[done : done + 2 * workers]:
+                yield _alone(function, item, stage)
+                done += 1
+
+
+def _map_in_one_pool(
+    function: Callable[[ItemT], ResultT], items: Sequence[ItemT], workers: int, stage: str
+) -> Iterator[ResultT | Quarantined]:
+    with _pool(min(workers, len(items))) as pool:
+        pending: list[tuple[ItemT, Future[ResultT]]] = []
+        rest = iter(items)
+        try:
+            while True:
+                while len(pending) < 2 * workers and (item := next(rest, None)) is not None:
+                    pending.append((item, pool.submit(function, item)))
+                if not pending:
+                    return
+                item, future = pending.pop(0)
+                yield _result(item, future, stage)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _alone(function: Callable[[ItemT], ResultT], item: ItemT, stage: str) -> ResultT | Quarantined:
+    with _pool(1) as pool:
+        try:
+            return _result(item, pool.submit(function, item), stage)
+        except BrokenProcessPool:
+            return Quarantined(item.id, stage, "the worker process died on this video (a crash, or out of memory)")
+
+
+def _result(item: ItemT, future: "Future[ResultT]", stage: str) -> ResultT | Quarantined:
+    try:
+        return future.result()
+    except VideoError as error:
+        return Quarantined(item.id, stage, str(error))
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("forkserver"), _start_worker)
+
+
+def _start_worker() -> None:
+    """One thread a worker: parallelism is across videos, and results do not depend on the number of threads."""
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+def split_results(
+    results: Iterator[Any], max_bad_fraction: float, total: int, stage: str
+) -> tuple[list[Any], list[Quarantined]]:
+    """Part good results from quarantined ones.
+
+    Raises:
+        ActaError: as soon as more than ``max_bad_fraction`` of ``total`` videos, and more than one, are bad.
+    """
+    good: list[Any] = []
+    bad: list[Quarantined] = []
+    for result in results:
+        (bad if isinstance(result, Quarantined) else good).append(result)
+        if len(bad) > max(1, int(max_bad_fraction * total)):
+            some = "\n".join(f"  {entry.id}: {entry.reason}" for entry in bad[:10])
+            raise ActaError(
+                f"{stage}: {len(bad)} of the first {len(good) + len(bad)} videos (of {total}) are bad, more than "
+                f"data.max_bad_fraction = {max_bad_fraction} allows:\n{some}"
+            )
+    return good, bad

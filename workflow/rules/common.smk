@@ -1,0 +1,93 @@
+# What every rule file uses: the typed configuration, the shards, and the parameters that decide what reruns.
+import sys
+from pathlib import Path
+
+PROJECT = Path(workflow.basedir)
+sys.path.insert(0, str(PROJECT))
+
+from pipeline.config import Config, canonical, stage_settings
+from pipeline.config import parse as parse_config
+from pipeline.data.adapters import list_videos
+from pipeline.data.demo import FOOTAGE
+from pipeline.data.lists import shard_names, write_lists
+from pipeline.errors import ActaError
+from pipeline.models.weights import detector_digests
+from pipeline.stages import code_digest
+
+# Jobs find the package without an install, in whichever environment they run.
+shell.prefix(f"set -euo pipefail; export PYTHONPATH={str(PROJECT)!r}" + "${{PYTHONPATH:+:$PYTHONPATH}}; ")
+
+
+def check(function, *arguments):
+    """Turn a mistake in the configuration or the annotations into Snakemake's own kind of error: one clear message."""
+    try:
+        return function(*arguments)
+    except ActaError as error:
+        raise WorkflowError(str(error))
+
+
+CONFIG = check(parse_config, Config, config, "configuration")
+DATASET = f"results/{CONFIG.dataset}"
+ROOT = CONFIG.data.root
+MAX_BAD = CONFIG.data.max_bad_fraction
+VARIANTS = list(CONFIG.privacy.what)
+
+# The lists are brought up to date whenever a plan is made, and only there: jobs read what the plan was made from.
+if workflow.is_main_process:
+    SHARDS = check(write_lists, check(list_videos, CONFIG.data), Path(DATASET, "lists"), CONFIG.data.shards)
+else:
+    SHARDS = shard_names(Path(DATASET, "lists"))
+if not SHARDS:
+    raise WorkflowError(f"no videos were found for the dataset {CONFIG.dataset!r} in data.root {ROOT!r}")
+
+
+wildcard_constraints:
+    shard=r"\d+-of-\d+",
+    what="faces|bodies",
+    variant="none|faces|bodies",
+
+
+def result(path, **wildcards):
+    """A path below this dataset's results, with those wildcards filled in that are given."""
+    for name, value in wildcards.items():
+        path = path.replace("{" + name + "}", value)
+    return f"{DATASET}/{path}"
+
+
+def shards(path, **wildcards):
+    """The same path for every shard."""
+    return [result(path, shard=shard, **wildcards) for shard in SHARDS]
+
+
+def options(**paths):
+    """A rule's parameter: command-line options whose paths hold ``{shard}``; 1,024 paths each would not fit on a line."""
+    text = " ".join(f"--{name} {' '.join(values)}" for name, values in paths.items())
+    return lambda wildcards: f"--lists {DATASET}/lists {text}"
+
+
+def log_of(path):
+    """logs/ and benchmarks/ mirror results/."""
+    return f"logs/{CONFIG.dataset}/{path}"
+
+
+def benchmark_of(path):
+    return f"logs/{CONFIG.dataset}/benchmarks/{path}"
+
+
+def settings(stage):
+    """A rule's parameter: the JSON of what the stage reads of the configuration, as a function of the wildcards."""
+
+    def of(wildcards):
+        return canonical(stage_settings(CONFIG, stage, getattr(wildcards, "what", None)))
+
+    return of
+
+
+def weights(stage):
+    """A rule's parameter: hashes of the weights that the stage uses."""
+
+    def of(wildcards):
+        digests = check(detector_digests, stage_settings(CONFIG, stage, wildcards.what))
+        return [f"{name}={digests[name]}" for name in sorted(digests)]
+
+    return of

