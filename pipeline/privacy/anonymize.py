@@ -79,20 +79,21 @@ def anonymize_video(
     times: list[float] = []
     detector = None if obfuscate.filter == "frame" else make_detector(detect)
     try:
-        with atomic(output) as temporary, open_video(source, threads=0) as (container, stream):
-            with av.open(str(temporary), "w") as out:
-                clock = FrameClock(stream)
-                writer = _Writer(container, stream, out, output.suffix, encoding)
-                searched = _search(writer.copy_others(container), detector, detect, threads or available_cores())
-                for done, (frame, instances) in enumerate(_filled(searched, detect.fill_gap), 1):
-                    if keep_detections:
-                        times.append(clock(frame))
-                        kept.frames.append(instances)
-                    writer.write(_hidden(frame, instances, obfuscate))
-                    progress(done)
-                writer.finish()
-                if writer.frames == 0:
-                    raise VideoError("no frame can be decoded")
+        with (
+            open_video(source, threads=0) as (container, stream),
+            atomic(output) as temporary,
+            av.open(str(temporary), "w") as out,
+        ):
+            clock = FrameClock(stream)
+            writer = _Writer(container, stream, out, output.suffix, encoding)
+            searched = _search(writer.copy_others(container), detector, detect, threads or available_cores())
+            for done, (frame, instances) in enumerate(_filled(searched, detect.fill_gap), 1):
+                if keep_detections:
+                    times.append(clock(frame))
+                    kept.frames.append(instances)
+                writer.write(_hidden(frame, instances, obfuscate))
+                progress(done)
+            writer.finish()
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if is_storage_failure(error):
             raise ActaError(f"{output} could not be written: {describe(error)}") from None
@@ -107,7 +108,6 @@ class _Writer:
     def __init__(
         self, source: InputContainer, stream: VideoStream, out: OutputContainer, suffix: str, encoding: Encoding
     ):
-        self.frames = 0
         self._out = out
         self._source = stream
         self._suffix = suffix
@@ -115,9 +115,13 @@ class _Writer:
         self._video: Any = None
         self._copies = {}
         for other in source.streams:
-            if other.type in _COPIED and other.codec_context is not None:
-                if other.codec_context.name in out.supported_codecs or other.type == "audio":
-                    self._copies[other.index] = out.add_stream_from_template(other)
+            context = other.codec_context
+            if other.type not in _COPIED or context is None:
+                continue
+            if context.name in out.supported_codecs:
+                self._copies[other.index] = out.add_stream_from_template(other)
+            elif other.type == "audio":
+                raise ActaError(f"{suffix or 'this container'} cannot hold {context.name} audio; choose .mkv")
         self._waiting: list[av.Packet] = []
 
     def copy_others(self, container: InputContainer) -> Iterator[VideoFrame]:
@@ -132,6 +136,7 @@ class _Writer:
                         self._waiting.append(packet)
                     continue
                 for frame in packet.decode():
+                    assert isinstance(frame, VideoFrame)
                     if frame.is_corrupt:
                         raise VideoError(f"damaged: frame {count} is incomplete")
                     count += 1
@@ -146,13 +151,13 @@ class _Writer:
             frame = frame.reformat(format=self._video.pix_fmt)
         frame.pict_type = 0
         self._out.mux(self._video.encode(frame))
-        self.frames += 1
         self._flush()
 
     def finish(self) -> None:
-        if self._video is not None:
-            self._out.mux(self._video.encode(None))
-            self._flush()
+        if self._video is None:
+            raise VideoError("no frame can be decoded")
+        self._out.mux(self._video.encode(None))
+        self._flush()
 
     def _flush(self) -> None:
         if self._waiting:
@@ -165,7 +170,7 @@ class _Writer:
             self._suffix.lower(), ("libx264", {"crf": str(self._encoding.crf), "preset": self._encoding.preset})
         )
         rate = self._source.average_rate or self._source.guessed_rate or Fraction(25)
-        video = self._out.add_stream(name, rate=rate, options=options)
+        video: Any = self._out.add_stream(name, rate=rate, options=options)
         video.width, video.height = frame.width, frame.height
         video.pix_fmt = _encodable(frame.format.name, name, frame.width, frame.height)
         video.codec_context.time_base = self._source.time_base

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 
 from pipeline.config import AuditStage, canonical
-from pipeline.errors import ActaError
+from pipeline.errors import ActaError, VideoError
 from pipeline.files import write_json
 from pipeline.models.weights import detector_digests
 from pipeline.privacy.detectors import make_auditor
@@ -93,6 +93,8 @@ def _count(shard: FrameShard, video: str, auditor: str, threshold: float) -> lis
     counts = []
     for jpeg in shard.jpegs(video):
         image = cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB)
+        if image is None:
+            raise VideoError("a stored frame is no JPEG image; make the frame shard anew")
         height, width = detector.input_size(*image.shape[:2])
         if (height, width) != image.shape[:2]:
             image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""Body detectors: Mask R-CNN (the thesis's choice), MediaPipe's selfie segmentation, and BlazePose's detector to audit."""
+"""Body detectors: Mask R-CNN (the thesis's choice), MediaPipe's selfie segmentation, and BlazePose for the audit."""
 
 import threading
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Stage `detect`: find faces or bodies in a shard's videos, at their own resolution, at the frame store's time stamps."""
+"""Stage `detect`: find faces or bodies in videos at their own resolution, at the frame store's time stamps."""
 
 import sys
 from dataclasses import dataclass
@@ -90,7 +90,7 @@ def _detect(job: _Job, settings: DetectStage) -> DetectedVideo:
 
 
 def detect_frame(detector: Detector, frame: VideoFrame, settings: DetectSettings) -> Instances:
-    """Instances of one decoded frame, relative to its upright picture. A detector's failure marks the frame as failed."""
+    """Instances of one decoded frame, relative to its upright picture; a detector's failure marks the frame failed."""
     try:
         height, width = capped_size(frame, settings.long_side)
         return detector(to_rgb(frame, *detector.input_size(height, width)))

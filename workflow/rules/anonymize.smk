@@ -6,10 +6,6 @@ rule detect:
         rules.build_manifest.output,
     output:
         result("detections/{what}/{shard}.h5"),
-    params:
-        settings=settings("detect"),
-        weights=weights("detect"),
-        code=code_digest("detect"),
     log:
         log_of("detections/{what}/{shard}.log"),
     benchmark:
@@ -20,6 +16,10 @@ rule detect:
     resources:
         mem_mb=8000,
         runtime=240,
+    params:
+        settings=settings("detect"),
+        weights=weights("detect"),
+        code=code_digest("detect"),
     shell:
         "python -m pipeline detect {input} --root {ROOT:q} --settings {params.settings:q} "
         "--max-bad {MAX_BAD} --workers {threads} -o {output} &> {log}"
@@ -31,9 +31,6 @@ rule obfuscate:
         detections=rules.detect.output,
     output:
         result("frames/{what}/{shard}.h5"),
-    params:
-        settings=settings("obfuscate"),
-        code=code_digest("obfuscate"),
     log:
         log_of("frames/{what}/{shard}.log"),
     benchmark:
@@ -44,6 +41,9 @@ rule obfuscate:
     resources:
         mem_mb=4000,
         runtime=120,
+    params:
+        settings=settings("obfuscate"),
+        code=code_digest("obfuscate"),
     shell:
         "python -m pipeline obfuscate {input.frames} --detections {input.detections} --settings {params.settings:q} "
         "--max-bad {MAX_BAD} --workers {threads} -o {output} &> {log}"
@@ -57,10 +57,6 @@ rule audit:
         detections=rules.detect.output,
     output:
         result("audit/{what}/shards/{shard}.json"),
-    params:
-        settings=settings("audit"),
-        weights=weights("audit"),
-        code=code_digest("audit"),
     log:
         log_of("audit/{what}/{shard}.log"),
     benchmark:
@@ -71,6 +67,10 @@ rule audit:
     resources:
         mem_mb=4000,
         runtime=240,
+    params:
+        settings=settings("audit"),
+        weights=weights("audit"),
+        code=code_digest("audit"),
     shell:
         "python -m pipeline audit {input.before} {input.after} --detections {input.detections} "
         "--settings {params.settings:q} --workers {threads} -o {output} &> {log}"
@@ -78,16 +78,22 @@ rule audit:
 
 rule certify:
     input:
-        lambda wildcards: shards("audit/{what}/shards/{shard}.json", what=wildcards.what),
+        lambda wildcards: shards(
+            "audit/{what}/shards/{shard}.json", what=wildcards.what
+        ),
     output:
         certificate=result("audit/{what}/certificate.json"),
-        table=report(result("audit/{what}/audit.tsv"), caption="../report/audit.rst", category="Privacy"),
-    params:
-        code=code_digest("certify"),
+        table=report(
+            result("audit/{what}/audit.tsv"),
+            caption="../report/audit.rst",
+            category="Privacy",
+        ),
     log:
         log_of("audit/{what}/certify.log"),
     conda:
         "../../envs/acta.yaml"
+    params:
+        code=code_digest("certify"),
     shell:
         "python -m pipeline certify --lists {DATASET}/lists {DATASET}/audit/{wildcards.what}/shards/{{shard}}.json "
         "--certificate {output.certificate} --table {output.table} &> {log}"
@@ -100,15 +106,22 @@ rule report_sensitive_information:
     output:
         table=result("statistics/sensitive_information.tsv"),
         figure=report(
-            result("statistics/figure_5_3.png"), caption="../report/sensitive_information.rst", category="Privacy"
+            result("statistics/figure_5_3.png"),
+            caption="../report/sensitive_information.rst",
+            category="Privacy",
         ),
-    params:
-        code=code_digest("statistics"),
-        inputs=options(**{what: [result("detections/{what}/{shard}.h5", what=what)] for what in VARIANTS}),
     log:
         log_of("statistics.log"),
     conda:
         "../../envs/acta.yaml"
+    params:
+        code=code_digest("statistics"),
+        inputs=options(
+            **{
+                what: [result("detections/{what}/{shard}.h5", what=what)]
+                for what in VARIANTS
+            }
+        ),
     shell:
         "python -m pipeline statistics {params.inputs} --table {output.table} --figure {output.figure} &> {log}"
 
@@ -116,16 +129,24 @@ rule report_sensitive_information:
 # Shows original frames, so it lies in a private folder and is kept out of the report.
 rule draw_contact_sheet:
     input:
-        **{v: shards("frames/{variant}/{shard}.h5", variant=v) for v in ["none", *VARIANTS]},
+        **{
+            v: shards("frames/{variant}/{shard}.h5", variant=v)
+            for v in ["none", *VARIANTS]
+        },
     output:
         result("private/contact_sheet.png"),
-    params:
-        settings=settings("contact-sheet"),
-        code=code_digest("contact-sheet"),
-        inputs=options(**{v: [result("frames/{variant}/{shard}.h5", variant=v)] for v in ["none", *VARIANTS]}),
     log:
         log_of("contact_sheet.log"),
     conda:
         "../../envs/acta.yaml"
+    params:
+        settings=settings("contact-sheet"),
+        code=code_digest("contact-sheet"),
+        inputs=options(
+            **{
+                v: [result("frames/{variant}/{shard}.h5", variant=v)]
+                for v in ["none", *VARIANTS]
+            }
+        ),
     shell:
         "python -m pipeline contact-sheet {params.inputs} --settings {params.settings:q} -o {output} &> {log}"

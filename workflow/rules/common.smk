@@ -15,7 +15,10 @@ from pipeline.models.weights import detector_digests
 from pipeline.stages import code_digest
 
 # Jobs find the package without an install, in whichever environment they run.
-shell.prefix(f"set -euo pipefail; export PYTHONPATH={str(PROJECT)!r}" + "${{PYTHONPATH:+:$PYTHONPATH}}; ")
+shell.prefix(
+    f"set -euo pipefail; export PYTHONPATH={str(PROJECT)!r}"
+    + "${{PYTHONPATH:+:$PYTHONPATH}}; "
+)
 
 
 def check(function, *arguments):
@@ -34,11 +37,18 @@ VARIANTS = list(CONFIG.privacy.what)
 
 # The lists are brought up to date whenever a plan is made, and only there: jobs read what the plan was made from.
 if workflow.is_main_process:
-    SHARDS = check(write_lists, check(list_videos, CONFIG.data), Path(DATASET, "lists"), CONFIG.data.shards)
+    SHARDS = check(
+        write_lists,
+        check(list_videos, CONFIG.data),
+        Path(DATASET, "lists"),
+        CONFIG.data.shards,
+    )
 else:
     SHARDS = shard_names(Path(DATASET, "lists"))
 if not SHARDS:
-    raise WorkflowError(f"no videos were found for the dataset {CONFIG.dataset!r} in data.root {ROOT!r}")
+    raise WorkflowError(
+        f"no videos were found for the dataset {CONFIG.dataset!r} in data.root {ROOT!r}"
+    )
 
 
 wildcard_constraints:
@@ -78,7 +88,9 @@ def settings(stage):
     """A rule's parameter: the JSON of what the stage reads of the configuration, as a function of the wildcards."""
 
     def of(wildcards):
-        return canonical(stage_settings(CONFIG, stage, getattr(wildcards, "what", None)))
+        return canonical(
+            stage_settings(CONFIG, stage, getattr(wildcards, "what", None))
+        )
 
     return of
 

