@@ -1,6 +1,7 @@
 """Adapters: how each dataset lies on disk and what its annotation files say. They look at names, not into videos."""
 
 import csv
+import operator
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -81,19 +82,22 @@ def _kinetics(path: Path) -> Iterator[tuple[str, str, str]]:
     needed = ("label", "youtube_id", "time_start", "time_end", "split")
     try:
         with path.open(newline="") as file:
-            rows = csv.DictReader(file)
-            missing = [name for name in needed if name not in (rows.fieldnames or ())]
+            rows = csv.reader(file)
+            header = next(rows, [])
+            missing = [name for name in needed if name not in header]
             if missing:
-                raise ActaError(f"{path}: columns {missing} are missing; found {rows.fieldnames}")
+                raise ActaError(f"{path}: columns {missing} are missing; found {header}")
+            pick = operator.itemgetter(*(header.index(name) for name in needed))
             for row in rows:
                 try:
-                    start, end = int(float(row["time_start"])), int(float(row["time_end"]))
-                except (TypeError, ValueError):
+                    label, video, start, end, split = pick(row)
+                    name = f"{video}_{int(float(start)):06d}_{int(float(end)):06d}.mp4"
+                except (IndexError, ValueError):
                     raise ActaError(
-                        f"{path}, line {rows.line_num}: time_start {row['time_start']!r} or time_end "
-                        f"{row['time_end']!r} is not a number of seconds"
+                        f"{path}, line {rows.line_num}: {','.join(row)!r} is not {','.join(header)} "
+                        "with times in seconds"
                     ) from None
-                yield f"{row['youtube_id']}_{start:06d}_{end:06d}.mp4", row["label"], row["split"]
+                yield name, label, split
     except OSError as error:
         raise ActaError(f"cannot read data.annotations {str(path)!r}: {error.strerror}") from None
 
@@ -108,7 +112,7 @@ def _find(rows: Iterator[tuple[str, str, str]], root: Path) -> Iterator[Listed]:
         if name in seen:
             continue
         seen.add(name)
-        identifier = PurePosixPath(name).stem
+        identifier = name.rpartition(".")[0] or name
         if name in places:
             path, stat = places[name]
             yield Listed(identifier, path, label, split, stat.st_size, int(stat.st_mtime))

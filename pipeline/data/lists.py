@@ -1,22 +1,21 @@
 """Lists of videos, one file per shard: the only thing that the plan reads of a dataset.
 
 A list is rewritten only when its content changes, so that adding, removing or replacing a video reruns its shard alone.
-A video's shard is a hash of its id: it never changes when other videos come or go. Lines are JSON: id, path (relative
-to the dataset's root), label, split, size in bytes (-1: missing) and modification time in seconds.
+A video's shard is a hash of its id: it never changes when other videos come or go. A list is a JSON array of rows: id,
+path (relative to the dataset's root), label, split, size in bytes (-1: missing), modification time in seconds.
 """
 
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.errors import ActaError
 
 
-@dataclass(frozen=True)
-class Listed:
-    """One line of a list."""
+class Listed(NamedTuple):
+    """One row of a list."""
 
     id: str
     path: str
@@ -28,7 +27,8 @@ class Listed:
 
 def shard_of(video: str, shards: int) -> int:
     """The shard of a video: a hash of its id, in [0, shards)."""
-    return int.from_bytes(hashlib.sha256(video.encode("utf-8", "surrogateescape")).digest()[:8]) % shards
+    digest = hashlib.blake2b(video.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest) % shards
 
 
 def shard_name(index: int, shards: int) -> str:
@@ -54,9 +54,8 @@ def write_lists(videos: Iterable[Listed], folder: Path, shards: int) -> list[str
     for index in sorted(parts):
         name = shard_name(index, shards)
         names.append(name)
-        lines = (json.dumps(astuple(parts[index][video])) for video in sorted(parts[index]))
-        _write_if_changed(folder / f"{name}.jsonl", "\n".join(lines) + "\n")
-    for stale in folder.glob("*.jsonl"):
+        _write_if_changed(folder / f"{name}.json", json.dumps([row for _, row in sorted(parts[index].items())]) + "\n")
+    for stale in folder.glob("*.json"):
         if stale.stem not in names:
             stale.unlink()
     return names
@@ -64,7 +63,7 @@ def write_lists(videos: Iterable[Listed], folder: Path, shards: int) -> list[str
 
 def shard_names(folder: Path) -> list[str]:
     """The shards that `write_lists` last found to hold videos."""
-    return sorted(path.stem for path in folder.glob("*.jsonl"))
+    return sorted(path.stem for path in folder.glob("*.json"))
 
 
 def read_list(path: Path) -> list[Listed]:
@@ -74,7 +73,7 @@ def read_list(path: Path) -> list[Listed]:
         ActaError: the file is missing or damaged.
     """
     try:
-        return [Listed(*json.loads(line)) for line in path.read_text().splitlines()]
+        return [Listed(*row) for row in json.loads(path.read_text())]
     except OSError as error:
         raise ActaError(f"cannot read the list {path}: {error.strerror}") from None
     except (ValueError, TypeError) as error:

@@ -156,18 +156,10 @@ def capped_size(frame: VideoFrame, long_side: int | None) -> tuple[int, int]:
 
 def to_rgb(frame: VideoFrame, height: int, width: int) -> np.ndarray:
     """Scale a frame (bicubic) and turn it upright: uint8 (height, width, 3)."""
-    return turn(_reformat(frame, height, width, "rgb24"), quarter_turns(frame))
-
-
-def to_bgr(frame: VideoFrame, height: int, width: int) -> np.ndarray:
-    """Like `to_rgb` with the channels in OpenCV's order."""
-    return turn(_reformat(frame, height, width, "bgr24"), quarter_turns(frame))
-
-
-def _reformat(frame: VideoFrame, height: int, width: int, pixel_format: str) -> np.ndarray:
-    if quarter_turns(frame) % 2:
+    quarters = quarter_turns(frame)
+    if quarters % 2:
         height, width = width, height
-    return frame.reformat(width=width, height=height, format=pixel_format, interpolation="BICUBIC").to_ndarray()
+    return turn(frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="BICUBIC"), quarters)
 
 
 def quarter_turns(frame: VideoFrame) -> int:

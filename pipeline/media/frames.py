@@ -11,7 +11,7 @@ from pipeline.config import FrameSettings, FramesStage, SamplingSettings, canoni
 from pipeline.data.manifest import Video, read_manifest
 from pipeline.errors import VideoError
 from pipeline.files import make_private, spool
-from pipeline.media.decode import decode, open_video, sample, scaled_size, to_bgr
+from pipeline.media.decode import decode, open_video, sample, scaled_size, to_rgb
 from pipeline.stages import code_digest
 from pipeline.store import Provenance, StoredVideo, write_frames
 from pipeline.workers import map_videos, split_results
@@ -80,7 +80,7 @@ def extract_video(
             if shape is not None and size != shape:
                 raise VideoError(f"changes its size from {shape[::-1]} to {size[::-1]} at frame {len(times)}")
             shape = size
-            _, encoded = cv2.imencode(".jpg", to_bgr(frame, *size), quality)
+            _, encoded = cv2.imencode(".jpg", cv2.cvtColor(to_rgb(frame, *size), cv2.COLOR_RGB2BGR), quality)
             out.write(encoded.data)
             times.append(time)
             sizes.append(encoded.size)

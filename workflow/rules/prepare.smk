@@ -16,7 +16,7 @@ if CONFIG.data.adapter == "demo":
 
 rule build_manifest:
     input:
-        list=result("lists/{shard}.jsonl"),
+        list=result("lists/{shard}.json"),
         footage=rules.get_footage.output if CONFIG.data.adapter == "demo" else [],
     output:
         result("manifest/{shard}.json"),

@@ -1,0 +1,76 @@
+"""What a plan of Kinetics-400 costs: a synthetic annotation of 260,000 videos in 1,024 shards, `snakemake -n`.
+
+Beside it the same videos with one rule and a job per video, which is what the shards are for.
+"""
+
+import argparse
+import csv
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from benchmarks.measure import PROJECT, run
+
+NAIVE = """
+VIDEOS = [line.split(',')[1] for line in open('kinetics.csv')][1:]
+rule all:
+    input: expand('frames/{video}.h5', video=VIDEOS)
+rule frames:
+    output: 'frames/{video}.h5'
+    shell: 'true'
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--videos", type=int, default=260_000)
+    parser.add_argument("--shards", type=int, default=1024)
+    parser.add_argument("--files", action="store_true", help="also create an (empty) file for every video")
+    parser.add_argument("--naive", action="store_true", help="also plan a job per video (minutes, gigabytes)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        configuration = write_dataset(folder, options.videos, options.shards, files=options.files)
+        snakemake = [sys.executable, "-m", "snakemake", "--quiet", "all", "--cores", "2", "-n"]
+        sharded = [*snakemake, "-s", str(PROJECT / "Snakefile"), "--configfile", str(configuration), "-d", str(folder)]
+        for name in ("first plan, lists written", "second plan, lists compared"):
+            cost = run(sharded)
+            print(f"{options.videos} videos in {options.shards} shards, {name}: {cost.wall:.1f} s, {cost.peak:.0f} MB")
+        if options.naive:
+            (folder / "naive.smk").write_text(NAIVE)
+            cost = run([*snakemake, "-s", "naive.smk", "-d", str(folder)], cwd=folder)
+            print(f"{options.videos} videos, one job each, one rule: {cost.wall:.1f} s, {cost.peak:.0f} MB")
+
+
+def write_dataset(folder: Path, videos: int, shards: int, *, files: bool) -> Path:
+    """A Kinetics-400 annotation with 400 classes and a configuration that reads it; returns the configuration."""
+    source = random.Random(400)  # noqa: S311  # names, not secrets
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+    with (folder / "kinetics.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["label", "youtube_id", "time_start", "time_end", "split"])
+        for k in range(videos):
+            name, start = "".join(source.choices(alphabet, k=11)), source.randrange(300)
+            writer.writerow([f"class {k % 400:03d}", name, start, start + 10, "train" if k % 13 else "val"])
+            if files:
+                place = folder / "videos" / f"class {k % 400:03d}"
+                place.mkdir(parents=True, exist_ok=True)
+                (place / f"{name}_{start:06d}_{start + 10:06d}.mp4").touch()
+    (folder / "videos").mkdir(exist_ok=True)
+    settings = yaml.safe_load((PROJECT / "config.yaml").read_text())
+    settings["dataset"] = "kinetics400"
+    settings["data"] |= {
+        "adapter": "kinetics400",
+        "root": str(folder / "videos"),
+        "annotations": str(folder / "kinetics.csv"),
+        "shards": shards,
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+    return folder / "config.yaml"
+
+
+if __name__ == "__main__":
+    main()

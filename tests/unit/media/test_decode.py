@@ -1,0 +1,95 @@
+"""Frames, their time stamps, their size and their orientation against PyAV's own answers and known pictures."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pipeline.media.decode import capped_size, decode, open_video, sample, scaled_size, to_rgb
+from tests.clips import numbered_image, read_number, read_times, write_clip
+
+
+def decoded(path: Path, rate: float | None = None) -> list[tuple[float, av.VideoFrame]]:
+    with open_video(path) as (container, stream):
+        return list(sample(decode(container, stream), rate))
+
+
+def test_every_frame_comes_once_in_order_with_its_own_time(clip):
+    frames = decoded(clip)
+    assert [time for time, _ in frames] == read_times(clip)
+    assert [read_number(to_rgb(frame, 96, 128)) for _, frame in frames] == list(range(12))
+
+
+def test_frames_equal_the_reference_at_the_same_time_stamps(footage):
+    path = footage / "giving_speech/obama_speech.mp4"
+    with av.open(str(path)) as container:
+        reference = {
+            float(f.pts * f.time_base): f.to_ndarray(format="rgb24", width=160, height=120, interpolation="BICUBIC")
+            for f in container.decode(video=0)
+        }
+    frames = decoded(path, 5.0)
+    assert len(frames) == 44
+    for time, frame in frames:
+        assert np.array_equal(to_rgb(frame, 120, 160), reference[time])
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"),
+    [
+        (None, list(range(12))),
+        (10, list(range(12))),
+        (5, [0, 2, 4, 6, 8, 10]),
+        (20, list(range(12))),  # slower than asked for: all frames, none twice
+        (1, [0, 10]),
+        (4, [0, 3, 5, 8, 10]),  # 0, 0.25, 0.5, 0.75, 1.0 s; a tie goes to the later frame
+    ],
+)
+def test_sampling_takes_the_frame_nearest_to_each_tick(clip, rate, expected):
+    assert [read_number(to_rgb(frame, 96, 128)) for _, frame in decoded(clip, rate)] == expected
+
+
+def test_sampling_29_97_at_30_keeps_every_frame(tmp_path):
+    path = write_clip(tmp_path / "ntsc.mp4", frames=90, rate=Fraction(30000, 1001))
+    assert len(decoded(path, 30.0)) == 90
+
+
+def test_sampling_a_variable_rate_keeps_the_frames_own_times(tmp_path):
+    times = [0, 40, 80, 500, 540, 1000, 2000, 2040]
+    path = write_clip(tmp_path / "vfr.mkv", frames=8, times=times)
+    assert [round(time * 1000) for time, _ in decoded(path)] == times
+    chosen = decoded(path, 2.0)
+    assert [round(time * 1000) for time, _ in chosen] == [0, 500, 1000, 2000]
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_pictures_are_upright_whatever_the_file_says(tmp_path, rotation):
+    path = write_clip(tmp_path / "turned.mp4", frames=3, rotation=rotation)
+    for number, (_, frame) in enumerate(decoded(path)):
+        height, width = scaled_size(frame, None)
+        assert (height, width) == ((128, 96) if rotation % 180 else (96, 128))
+        image = to_rgb(frame, height, width)
+        assert read_number(image) == number
+        assert np.abs(image.astype(int) - numbered_image(number, height, width)).mean() < 8
+
+
+@pytest.mark.parametrize(
+    ("stored", "size", "aspect", "expected"),
+    [
+        ((240, 320), 128, None, (128, 171)),
+        ((320, 240), 128, None, (171, 128)),
+        ((240, 320), (128, 171), None, (128, 171)),
+        ((240, 320), None, None, (240, 320)),
+        ((576, 720), None, Fraction(16, 15), (576, 768)),
+        ((576, 720), 288, Fraction(16, 15), (288, 384)),
+    ],
+)
+def test_scaled_size(stored, size, aspect, expected):
+    frame = av.VideoFrame(stored[1], stored[0], "yuv420p")
+    assert scaled_size(frame, size, aspect) == expected
+
+
+@pytest.mark.parametrize(("long_side", "expected"), [(None, (720, 1280)), (640, (360, 640)), (4000, (720, 1280))])
+def test_detection_size_is_capped_and_never_enlarged(long_side, expected):
+    assert capped_size(av.VideoFrame(1280, 720, "yuv420p"), long_side) == expected

