@@ -137,11 +137,13 @@ def _frame_count(path: Path) -> int | None:
 
 
 def _keep(found: object, options: argparse.Namespace) -> None:
-    from pipeline.config import canonical
+    from pipeline.config import DetectStage, SamplingSettings, canonical
+    from pipeline.models.weights import detector_digests
     from pipeline.privacy.instances import write_detections
     from pipeline.stages import code_digest
     from pipeline.store import Provenance
 
     detect, _ = _settings(options, load(options.config))
-    provenance = Provenance("anonymize", canonical(detect), code_digest("detect"))
+    stage = DetectStage(what=options.what, sampling=SamplingSettings(rate=None), detect=detect)  # type: ignore[arg-type]
+    provenance = Provenance("anonymize", canonical(stage), code_digest("detect"), weights=detector_digests(stage))
     write_detections(options.keep_detections, [found], [], provenance)  # type: ignore[list-item]

@@ -24,7 +24,6 @@ CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,
 _OPTIONS = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file", "enable_drefs": "0"}
 _MAX_SIDE = 16384
 
-av.logging.set_level(av.logging.PANIC)  # what matters comes as an exception or a flag on the frame
 
 
 @contextmanager

@@ -5,6 +5,7 @@ count, time stamps, rotation, pixel format and colour description stay. Cover ar
 and metadata (place, author, device) are left out: each can tell who is in the picture.
 """
 
+import io
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -82,7 +83,8 @@ def anonymize_video(
         with (
             open_video(source, threads=0) as (container, stream),
             atomic(output) as temporary,
-            av.open(str(temporary), "w") as out,
+            _Checked(temporary) as file,
+            av.open(file, "w") as out,
         ):
             clock = FrameClock(stream)
             writer = _Writer(container, stream, out, output.suffix, encoding)
@@ -102,6 +104,29 @@ def anonymize_video(
     return kept
 
 
+class _Checked(io.FileIO):
+    """A file that remembers a failed write: the muxer would pass over it and end with a file that is not whole."""
+
+    def __init__(self, path: Path):
+        super().__init__(path, "w+")
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        done = 0
+        try:
+            while done < len(data):
+                done += super().write(data[done:])
+        except OSError as error:
+            self.error = self.error or error
+            raise
+        return done
+
+    def __exit__(self, *details: Any) -> None:
+        super().__exit__(*details)
+        if self.error is not None:
+            raise self.error
+
+
 class _Writer:
     """The output file: one encoded video stream like the source's, and copies of its audio and subtitles."""
 
@@ -113,6 +138,7 @@ class _Writer:
         self._suffix = suffix
         self._encoding = encoding
         self._video: Any = None
+        self._rotation = 0
         self._copies = {}
         for other in source.streams:
             context = other.codec_context
@@ -139,6 +165,7 @@ class _Writer:
                     assert isinstance(frame, VideoFrame)
                     if frame.is_corrupt:
                         raise VideoError(f"damaged: frame {count} is incomplete")
+                    self._rotation = frame.rotation
                     count += 1
                     yield frame
         except av.error.FFmpegError as error:
@@ -180,8 +207,8 @@ class _Writer:
             video.codec_context.sample_aspect_ratio = self._source.sample_aspect_ratio
         for attribute in ("color_range", "color_primaries", "color_trc", "colorspace"):
             setattr(video.codec_context, attribute, getattr(source, attribute))
-        if quarter_turns(frame):
-            video.set_display_rotation(frame.rotation)
+        if self._rotation:
+            video.set_display_rotation(self._rotation)
         return video
 
 

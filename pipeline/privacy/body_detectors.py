@@ -109,7 +109,7 @@ class Pose:
         square = np.zeros((1, self._SIDE, self._SIDE, 3), np.float32)
         square[0, :height, :width] = image.astype(np.float32) / 127.5 - 1
         outputs = {output.shape[-1]: output[0] for output in self._interpreters.run(square)}
-        scores = 1 / (1 + np.exp(-np.clip(outputs[1][:, 0], -100, 100)))
+        scores = 1 / (1 + np.exp(-np.clip(outputs[1][:, 0], -60, 60)))
         keep = np.flatnonzero(scores > self._threshold)
         centers = self._centers[keep] + outputs[12][keep, :2]
         sides = outputs[12][keep, 2:4]

@@ -160,7 +160,7 @@ def test_broken_file_is_refused_with_its_reason(folder, name):
 
 
 def test_missing_file_is_refused(tmp_path):
-    with pytest.raises(VideoError, match="^missing$"):
+    with pytest.raises(VideoError, match=r"^missing$"):
         probe(tmp_path / "nowhere.mp4")
 
 
@@ -195,7 +195,7 @@ def test_playlist_never_asks_the_network(tmp_path):
     asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802  # the base class's name
+        def do_GET(self) -> None:  # the base class's name
             asked.append(self.path)
             self.send_error(404)
 

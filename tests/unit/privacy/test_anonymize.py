@@ -1,0 +1,346 @@
+"""`acta anonymize`: what is kept, what is hidden, what is refused; on real footage and on clips with known frames."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import ffmpeg
+import numpy as np
+import pytest
+from imageio_ffmpeg import get_ffmpeg_exe
+
+from pipeline.cli import main
+from pipeline.config import FaceDetectSettings, ObfuscateSettings
+from pipeline.errors import ActaError, VideoError
+from pipeline.privacy import anonymize as module
+from pipeline.privacy.anonymize import anonymize_video
+from pipeline.privacy.detectors import make_auditor
+from pipeline.privacy.instances import DetectionShard, Instances
+from tests.clips import read_number, read_times, write_clip
+
+BOX = np.array([0.5, 0.5, 0.75, 0.75], np.float32)
+
+
+class Fixed:
+    """A detector that always finds the same box, so that a test knows what must be hidden."""
+
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        return height, width
+
+    def __call__(self, image: np.ndarray) -> Instances:
+        return Instances.of(BOX[None], np.ones(1))
+
+
+@pytest.fixture
+def faces(config) -> tuple[FaceDetectSettings, ObfuscateSettings]:
+    return config.privacy.detect.faces, config.privacy.obfuscate.faces
+
+
+@pytest.fixture
+def fixed(monkeypatch, faces) -> tuple[FaceDetectSettings, ObfuscateSettings]:
+    """Settings with the `Fixed` detector, a solid box that is not enlarged."""
+    monkeypatch.setattr(module, "make_detector", lambda settings: Fixed())
+    return faces[0], faces[1].model_copy(update={"filter": "solid", "enlarge": 1.0})
+
+
+def frames_of(path: Path) -> list[av.VideoFrame]:
+    with av.open(str(path)) as container:
+        return list(container.decode(video=0))
+
+
+def packets_of(path: Path, kind: str) -> list[bytes]:
+    with av.open(str(path)) as container:
+        [stream] = getattr(container.streams, kind)
+        return [bytes(packet) for packet in container.demux(stream) if packet.size]
+
+
+def upright(frame: av.VideoFrame) -> np.ndarray:
+    return np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4)
+
+
+@pytest.mark.parametrize("name", ["giving_speech/obama_speech.mp4", "talking_in_car/carphone_pristine.mp4"])
+def test_independent_detector_finds_at_most_one_percent(footage, faces, tmp_path, name):
+    """The bar of the default settings, with CenterFace at threshold 0.2 as the judge."""
+    output = tmp_path / "out.mp4"
+    anonymize_video(footage / name, output, *faces)
+    judge = make_auditor("centerface", 0.2)
+    counts = []
+    for path in (footage / name, output):
+        images = [f.to_ndarray(format="rgb24") for f in frames_of(path)]
+        height, width = judge.input_size(*images[0].shape[:2])
+        images = [f.to_ndarray(format="rgb24", width=width, height=height) for f in frames_of(path)]
+        counts.append(sum(len(judge(image)) for image in images))
+    assert counts[0] >= len(images)
+    assert counts[1] <= 0.01 * counts[0]
+    assert read_times(output) == pytest.approx(read_times(footage / name), abs=1e-9)
+
+
+def test_sound_is_copied_packet_by_packet(clip, fixed, tmp_path):
+    anonymize_video(clip, tmp_path / "out.mp4", *fixed)
+    assert packets_of(tmp_path / "out.mp4", "audio") == packets_of(clip, "audio")
+
+
+def test_subtitles_are_kept(clip, fixed, tmp_path):
+    (tmp_path / "words.srt").write_text("1\n00:00:00,100 --> 00:00:00,600\nhello\n")
+    source = tmp_path / "subtitled.mkv"
+    inputs = [ffmpeg.input(str(clip))["v"], ffmpeg.input(str(tmp_path / "words.srt"))]
+    ffmpeg.output(*inputs, str(source), vcodec="copy", scodec="srt", loglevel="error").run(cmd=get_ffmpeg_exe())
+    anonymize_video(source, tmp_path / "out.mkv", *fixed)
+    assert packets_of(tmp_path / "out.mkv", "subtitles") == [b"hello"]
+
+
+def test_frames_times_and_duration_stay(clip, fixed, tmp_path):
+    anonymize_video(clip, tmp_path / "out.mp4", *fixed)
+    assert read_times(tmp_path / "out.mp4") == read_times(clip)
+    assert [read_number(upright(f)) for f in frames_of(tmp_path / "out.mp4")] == list(range(12))
+    durations = []
+    for path in (clip, tmp_path / "out.mp4"):
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            durations.append(stream.duration * stream.time_base)
+    assert durations[0] == durations[1]
+
+
+def test_a_variable_rate_stays_variable(fixed, tmp_path):
+    times = [0, 40, 80, 500, 540, 1000, 2000, 2040]
+    source = write_clip(tmp_path / "vfr.mkv", frames=8, times=times)
+    anonymize_video(source, tmp_path / "out.mkv", *fixed)
+    assert [round(1000 * t) for t in read_times(tmp_path / "out.mkv")] == times
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_rotation_stays_and_the_upright_place_is_hidden(fixed, tmp_path, rotation):
+    source = write_clip(tmp_path / "turned.mp4", frames=3, rotation=rotation)
+    anonymize_video(source, tmp_path / "out.mp4", *fixed)
+    before, after = frames_of(source), frames_of(tmp_path / "out.mp4")
+    assert [f.rotation for f in after] == [f.rotation for f in before]
+    image = upright(after[1])
+    height, width = image.shape[:2]
+    assert read_number(image) == 1
+    assert image[height // 2 + 3 : height * 3 // 4 - 3, width // 2 + 3 : width * 3 // 4 - 3].max() < 12
+    assert image[height // 3 : height // 2 - 3, : width // 2 - 3].mean() > 60
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "size", "suffix", "codec"),
+    [
+        ("yuv420p", (96, 128), ".mp4", "libx264"),
+        ("yuv444p", (96, 128), ".mp4", "libx264"),
+        ("yuv422p", (96, 128), ".mp4", "libx264"),
+        ("yuv420p10le", (96, 128), ".mp4", "libx264"),
+        ("gray", (96, 128), ".mp4", "libx264"),
+        ("yuv420p", (97, 131), ".mkv", "ffv1"),
+        ("bgr0", (96, 128), ".mkv", "ffv1"),
+    ],
+)
+def test_every_pixel_format_keeps_its_frames_and_hides_the_box(fixed, tmp_path, pixel_format, size, suffix, codec):
+    source = write_clip(tmp_path / f"in{suffix}", frames=4, size=size, pixel_format=pixel_format, codec=codec)
+    output = tmp_path / f"out{suffix}"
+    anonymize_video(source, output, *fixed)
+    frames = frames_of(output)
+    assert [read_number(upright(f)) for f in frames] == list(range(4))
+    assert (frames[0].height, frames[0].width) == size
+    if codec == "libx264":
+        assert frames[0].format.name == frames_of(source)[0].format.name
+    height, width = size
+    hidden = upright(frames[2])[height // 2 + 4 : height * 3 // 4 - 4, width // 2 + 4 : width * 3 // 4 - 4]
+    assert hidden.max() < 16
+
+
+def test_full_range_colour_stays_full_range(fixed, tmp_path):
+    source = write_clip(tmp_path / "full.mp4", frames=2, pixel_format="yuvj420p")
+    anonymize_video(source, tmp_path / "out.mp4", *fixed)
+    for path in (source, tmp_path / "out.mp4"):
+        with av.open(str(path)) as container:
+            assert container.streams.video[0].codec_context.color_range == 2
+    before, after = (upright(frames_of(p)[0]).astype(int) for p in (source, tmp_path / "out.mp4"))
+    assert np.abs(before[:40] - after[:40]).mean() < 4
+
+
+def test_webm_gets_a_codec_that_it_can_hold(fixed, tmp_path):
+    source = write_clip(tmp_path / "in.webm", frames=3, codec="libvpx-vp9")
+    anonymize_video(source, tmp_path / "out.webm", *fixed)
+    with av.open(str(tmp_path / "out.webm")) as container:
+        assert container.streams.video[0].codec_context.name == "vp9"
+        assert len(list(container.decode(video=0))) == 3
+
+
+def test_metadata_that_tells_where_and_who_is_dropped(clip, fixed, tmp_path):
+    source = tmp_path / "tagged.mp4"
+    with av.open(str(clip)) as container, av.open(str(source), "w") as out:
+        out.metadata.update({"location": "+44.6+010.9/", "artist": "A person"})
+        stream = out.add_stream_from_template(container.streams.video[0])
+        for packet in container.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                out.mux(packet)
+    anonymize_video(source, tmp_path / "out.mp4", *fixed)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert not {"location", "artist"} & set(container.metadata)
+
+
+def test_whole_frame_filter_needs_no_detector(clip, faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "make_detector", lambda settings: pytest.fail("a detector was made"))
+    anonymize_video(clip, tmp_path / "out.mp4", faces[0], faces[1].model_copy(update={"filter": "frame"}))
+    image = frames_of(tmp_path / "out.mp4")[5].to_ndarray(format="rgb24").astype(int)
+    assert image.std(axis=(0, 1)).max() < 25
+
+
+def test_the_result_does_not_depend_on_the_number_of_threads(footage, faces, tmp_path):
+    source = footage / "talking_in_car/carphone_pristine.mp4"
+    for threads in (1, 3):
+        anonymize_video(source, tmp_path / f"{threads}.mp4", *faces, threads=threads)
+    first, second = (frames_of(tmp_path / f"{t}.mp4") for t in (1, 3))
+    assert all(np.array_equal(a.to_ndarray(), b.to_ndarray()) for a, b in zip(first, second, strict=True))
+
+
+def test_a_failing_detector_hides_the_whole_frame(clip, fixed, tmp_path, monkeypatch):
+    class Failing(Fixed):
+        def __call__(self, image: np.ndarray) -> Instances:
+            if read_number(image) == 4:
+                raise RuntimeError("the runtime gave up")
+            return Instances()
+
+    monkeypatch.setattr(module, "make_detector", lambda settings: Failing())
+    anonymize_video(clip, tmp_path / "out.mp4", fixed[0].model_copy(update={"fill_gap": 0}), fixed[1])
+    frames = frames_of(tmp_path / "out.mp4")
+    assert frames[4].to_ndarray(format="rgb24").max() < 16
+    assert [read_number(upright(f)) for f in frames] == [0, 1, 2, 3, 0, 5, 6, 7, 8, 9, 10, 11]
+
+
+def test_a_gap_is_filled(clip, fixed, tmp_path, monkeypatch):
+    class Blinking(Fixed):
+        def __call__(self, image: np.ndarray) -> Instances:
+            return Instances() if read_number(image) in (3, 4, 5) else super().__call__(image)
+
+    monkeypatch.setattr(module, "make_detector", lambda settings: Blinking())
+    found = anonymize_video(clip, tmp_path / "out.mp4", *fixed, keep_detections=True)
+    assert [len(frame) for frame in found.frames] == [1] * 12
+    assert [bool(frame.filled.any()) for frame in found.frames] == [3 <= k <= 5 for k in range(12)]
+
+
+def test_damaged_input_leaves_no_output(tmp_path, fixed):
+    source = write_clip(
+        tmp_path / "in.mp4", frames=60, container_options={"movflags": "faststart"}, options={"g": "60"}
+    )
+    content = bytearray(source.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 900] = bytes(i * 37 % 256 for i in range(900))
+    source.write_bytes(content)
+    with pytest.raises(VideoError, match="decoding failed after"):
+        anonymize_video(source, tmp_path / "out.mp4", *fixed)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4"]
+
+
+def test_audio_only_input_is_refused(tmp_path, fixed):
+    with av.open(str(tmp_path / "sound.wav"), "w") as out:
+        stream = out.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
+        frame.sample_rate = 8000
+        out.mux(stream.encode(frame))
+    with pytest.raises(VideoError, match=r"cannot be opened|no video stream"):
+        anonymize_video(tmp_path / "sound.wav", tmp_path / "out.mp4", *fixed)
+
+
+def test_unknown_container_is_a_clear_error(clip, fixed, tmp_path):
+    with pytest.raises(ActaError, match=r"out\.xyz"):
+        anonymize_video(clip, tmp_path / "out.xyz", *fixed)
+    assert list(tmp_path.iterdir()) == []
+
+
+class TestCommand:
+    def test_refuses_to_overwrite_its_input(self, clip, capsys):
+        before = clip.read_bytes()
+        assert main(["anonymize", str(clip), str(clip), "--overwrite"]) == 1
+        assert "is an input; choose another output" in capsys.readouterr().err
+        assert clip.read_bytes() == before
+
+    def test_refuses_through_a_link_too(self, clip, tmp_path, capsys):
+        (tmp_path / "link.mp4").symlink_to(clip)
+        assert main(["anonymize", str(clip), str(tmp_path / "link.mp4"), "--overwrite"]) == 1
+        assert "is an input" in capsys.readouterr().err
+
+    def test_refuses_through_a_hard_link_too(self, tmp_path, capsys):
+        source = write_clip(tmp_path / "a.mp4", frames=2)
+        os.link(source, tmp_path / "b.mp4")
+        before = source.read_bytes()
+        assert main(["anonymize", str(source), str(tmp_path / "b.mp4"), "--overwrite"]) == 1
+        assert "is the input itself" in capsys.readouterr().err
+        assert source.read_bytes() == before
+
+    def test_existing_output_is_kept_unless_told(self, clip, tmp_path, capsys):
+        (tmp_path / "out.mp4").write_text("precious")
+        assert main(["anonymize", str(clip), str(tmp_path / "out.mp4")]) == 1
+        assert "give --overwrite" in capsys.readouterr().err
+        assert (tmp_path / "out.mp4").read_text() == "precious"
+
+    def test_a_folder_goes_into_a_folder_and_a_bad_file_does_not_stop_the_others(self, tmp_path, capsys):
+        write_clip(tmp_path / "in/one.mp4", frames=2)
+        write_clip(tmp_path / "in/deep/two.mp4", frames=2)
+        (tmp_path / "in/bad.mp4").write_text("no video")
+        (tmp_path / "in/notes.txt").write_text("not looked at")
+        assert main(["anonymize", str(tmp_path / "in"), str(tmp_path / "out")]) == 1
+        written = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file()}
+        assert written == {"one.mp4", "deep/two.mp4"}
+        error = capsys.readouterr().err
+        assert "bad.mp4: cannot be opened" in error
+        assert "1 of 3 files failed" in error
+
+    def test_keeps_detections(self, footage, tmp_path):
+        source = footage / "talking_in_car/carphone_pristine.mp4"
+        kept = tmp_path / "kept.h5"
+        assert main(["anonymize", str(source), str(tmp_path / "out.mp4"), "--keep-detections", str(kept)]) == 0
+        shard = DetectionShard(kept)
+        assert shard.ids == ["carphone_pristine.mp4"]
+        assert shard.times(shard.ids[0]) == pytest.approx(read_times(source))
+        assert [len(frame) for frame in shard.frames(shard.ids[0])] == [1] * 120
+        assert shard.provenance["weights"]["retinaface"].startswith("b7a7acab")
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--enlarge", "0.5"], "'enlarge' is 0.5: input should be greater than or equal to 1"),
+            (["--detector", "selfie"], "'detector' is \"selfie\""),
+            (["--threshold", "7"], "'threshold' is 7.0"),
+            (["--weights", "nowhere.onnx"], "nowhere.onnx' of detector 'retinaface' are not there"),
+        ],
+    )
+    def test_wrong_options_are_named(self, clip, tmp_path, capsys, options, message):
+        assert main(["anonymize", str(clip), str(tmp_path / "out.mp4"), *options]) == 1
+        assert message in capsys.readouterr().err
+        assert list(tmp_path.iterdir()) == []
+
+    def test_missing_weights_say_how_to_get_them(self, clip, tmp_path, capsys, monkeypatch):
+        monkeypatch.setenv("ACTA_CACHE", str(tmp_path / "empty"))
+        command = ["anonymize", str(clip), str(tmp_path / "out.mp4"), "--what", "bodies", "--detector", "maskrcnn"]
+        assert main(command) == 1
+        assert "get them with: acta weights fetch maskrcnn" in capsys.readouterr().err
+
+    def test_disk_full_leaves_no_output(self, tmp_path):
+        source = write_clip(tmp_path / "in.mp4", frames=60, size=(240, 320), options={"crf": "1"})
+        code = (
+            "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000)); "
+            "from pipeline.cli import main; sys.exit(main(sys.argv[1:]))"
+        )
+        command = [sys.executable, "-c", code, "anonymize", str(source), str(tmp_path / "out.mp4"), "--crf", "1"]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 1
+        assert "File too large" in result.stderr
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4"]
+
+    def test_killed_half_way_leaves_no_output_with_its_final_name(self, tmp_path, footage):
+        source, output = footage / "giving_speech/obama_speech.mp4", tmp_path / "out.mp4"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline", "anonymize", str(source), str(output)], stderr=subprocess.DEVNULL
+        )
+        while process.poll() is None and not list(tmp_path.glob(".out.mp4.*")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not output.exists()
+        assert main(["anonymize", str(source), str(output)]) == 0
+        assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]

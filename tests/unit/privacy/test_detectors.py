@@ -1,0 +1,230 @@
+"""Each detector on real footage or on a model made for the test; results independent of threads and of frame size."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
+
+from pipeline.config import BodyDetectSettings, FaceDetectSettings
+from pipeline.errors import ActaError
+from pipeline.privacy.body_detectors import MaskRCNN
+from pipeline.privacy.detect import detect_frame
+from pipeline.privacy.detectors import make_auditor, make_detector
+from pipeline.privacy.instances import Instances, iou
+
+
+def settings(detector: str, **changes: object) -> FaceDetectSettings:
+    values = {"weights": None, "threshold": None, "long_side": None, "fill_gap": 0, "device": "cpu"} | changes
+    return FaceDetectSettings(detector=detector, **values)
+
+
+@pytest.fixture(scope="module")
+def speech(footage: Path) -> list[av.VideoFrame]:
+    with av.open(str(footage / "giving_speech/obama_speech.mp4")) as container:
+        return [frame for k, frame in enumerate(container.decode(video=0)) if k % 35 == 0]
+
+
+@pytest.mark.parametrize("detector", ["retinaface", "centerface"])
+def test_face_detectors_find_the_two_faces_of_every_frame(speech, detector):
+    for frame in speech:
+        found = detect_frame(make_detector(settings(detector)), frame, settings(detector))
+        assert len(found) == 2
+        left, right = found.boxes[found.boxes[:, 0].argsort()]
+        assert 0.1 < left[0] < left[2] < 0.5 < right[0] < right[2] < 0.8
+
+
+def test_the_two_face_detectors_agree(speech):
+    for frame in speech:
+        first, second = (
+            detect_frame(make_detector(settings(d)), frame, settings(d)) for d in ("retinaface", "centerface")
+        )
+        assert (iou(first.boxes, second.boxes).max(axis=1) > 0.6).all()
+
+
+def test_boxes_are_relative_so_they_hold_at_any_resolution(speech):
+    found = [
+        detect_frame(make_detector(settings("retinaface")), speech[0], settings("retinaface", long_side=s))
+        for s in (None, 256)
+    ]
+    assert (
+        np.abs(found[0].boxes[found[0].boxes[:, 0].argsort()] - found[1].boxes[found[1].boxes[:, 0].argsort()]).max()
+        < 0.03
+    )
+
+
+@pytest.mark.parametrize("name", ["retinaface", "centerface", "selfie", "pose"])
+def test_results_do_not_depend_on_the_number_of_threads(speech, name):
+    detector = make_auditor(name, 0.3)
+    height, width = detector.input_size(240, 320)
+    images = [f.to_ndarray(format="rgb24", width=width, height=height) for f in speech] * 2
+    alone = [detector(image) for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(detector, images))
+    for first, second in zip(alone, together, strict=True):
+        assert np.array_equal(first.boxes, second.boxes)
+        assert np.array_equal(first.scores, second.scores)
+
+
+def test_selfie_masks_cover_the_faces(speech):
+    body = BodyDetectSettings(detector="selfie", weights=None, threshold=None, long_side=None, fill_gap=0, device="cpu")
+    for frame in speech:
+        people = detect_frame(make_detector(body), frame, body)
+        faces = detect_frame(make_detector(settings("retinaface")), frame, settings("retinaface"))
+        canvas = np.zeros((256, 256), bool)
+        for box, mask in zip(people.boxes, people.masks, strict=True):
+            x1, y1, x2, y2 = (box * 256).round().astype(int)
+            canvas[y1:y2, x1:x2] |= mask
+        for box in faces.boxes:
+            x1, y1, x2, y2 = (box * 256).round().astype(int)
+            assert canvas[y1:y2, x1:x2].mean() > 0.8
+
+
+def test_pose_finds_people(speech):
+    detector = make_auditor("pose", 0.5)
+    found = [detector(f.to_ndarray(format="rgb24", width=224, height=168)) for f in speech]
+    assert all(len(instances) >= 1 for instances in found)
+
+
+def test_nothing_is_found_where_there_is_nothing():
+    grey = np.full((256, 256, 3), 127, np.uint8)
+    for name in ("retinaface", "centerface", "selfie", "pose"):
+        image = cv2.resize(grey, make_auditor(name, 0.3).input_size(256, 256)[::-1])
+        assert len(make_auditor(name, 0.3)(image)) == 0
+
+
+@pytest.fixture(scope="module")
+def own_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ONNX file of the documented contract: two boxes with a mask, the score of the first is the mean brightness."""
+    boxes = np.array([[0.25, 0.25, 0.75, 0.5], [0, 0, 0.1, 0.1]], np.float32)
+    masks = np.zeros((2, 4, 4), np.float32)
+    masks[:, :2] = 1
+    nodes = [
+        helper.make_node("ReduceMean", ["image"], ["mean"], keepdims=0),
+        helper.make_node("Div", ["mean", "full"], ["share"]),
+        helper.make_node("Reshape", ["share", "one"], ["first"]),
+        helper.make_node("Concat", ["first", "low"], ["scores"], axis=0),
+        helper.make_node("Identity", ["all_boxes"], ["boxes"]),
+        helper.make_node("Identity", ["all_masks"], ["masks"]),
+    ]
+    constants = {"full": np.float32(255), "one": np.array([1], np.int64), "low": np.array([0.05], np.float32)}
+    graph = helper.make_graph(
+        nodes,
+        "own",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 32, 48])],
+        [
+            helper.make_tensor_value_info("boxes", TensorProto.FLOAT, [2, 4]),
+            helper.make_tensor_value_info("scores", TensorProto.FLOAT, [2]),
+            helper.make_tensor_value_info("masks", TensorProto.FLOAT, [2, 4, 4]),
+        ],
+        [
+            onnx.numpy_helper.from_array(np.asarray(v), k)
+            for k, v in (constants | {"all_boxes": boxes, "all_masks": masks}).items()
+        ],
+    )
+    path = tmp_path_factory.mktemp("onnx") / "own.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path)
+    return path
+
+
+def test_an_own_onnx_model_is_used_as_documented(own_model, speech):
+    own = settings("onnx", weights=str(own_model), threshold=0.1)
+    found = detect_frame(make_detector(own), speech[0], own)
+    assert found.boxes.tolist() == [[0.25, 0.25, 0.75, 0.5]]
+    assert found.masks[0] is not None
+    assert found.masks[0].tolist() == [[True] * 4] * 2 + [[False] * 4] * 2
+    assert make_detector(own).input_size(720, 1280) == (32, 48)
+
+
+def test_onnx_without_weights_says_what_is_missing():
+    with pytest.raises(ActaError, match="'onnx' needs `weights`"):
+        make_detector(settings("onnx"))
+
+
+def test_a_file_that_is_no_model_is_named(tmp_path):
+    (tmp_path / "bad.onnx").write_text("no model")
+    for name in ("onnx", "retinaface"):
+        with pytest.raises(ActaError, match=r"bad\.onnx cannot be (loaded|read) as ONNX"):
+            make_detector(settings(name, weights=str(tmp_path / "bad.onnx")))
+
+
+def test_a_model_with_other_outputs_is_refused(tmp_path):
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["image"], ["features"])],
+        "other",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, 3, 8, 8])],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), tmp_path / "other.onnx"
+    )
+    with pytest.raises(ActaError, match=r"outputs \['features'\]; one image in, `boxes` and `scores`"):
+        make_detector(settings("onnx", weights=str(tmp_path / "other.onnx")))
+
+
+@pytest.fixture(scope="module")
+def maskrcnn_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state dict of the right shape; its numbers are random, so only the plumbing is tested (no weights ship)."""
+    path = tmp_path_factory.mktemp("maskrcnn") / "weights.pth"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None)
+    torch.save(model.state_dict(), path)
+    return path
+
+
+def test_maskrcnn_keeps_people_only_with_masks_over_their_boxes(maskrcnn_weights):
+    detector = MaskRCNN(maskrcnn_weights, 0.0)
+    height, width = 60, 80
+    full = torch.zeros(2, 1, height, width)
+    full[0, 0, 10:30, 20:40] = 0.9
+
+    def answer(images: list[torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+        assert images[0].shape == (3, height, width)
+        assert float(images[0].max()) <= 1
+        boxes = torch.tensor([[20.0, 10, 40, 50], [0, 0, 10, 10]])
+        return [{"boxes": boxes, "labels": torch.tensor([1, 17]), "scores": torch.tensor([0.8, 0.9]), "masks": full}]
+
+    detector._model = answer  # what the network says is given; what is made of it is tested
+    found = detector(np.full((height, width, 3), 255, np.uint8))
+    assert found.boxes.tolist() == [[0.25, pytest.approx(1 / 6), 0.5, pytest.approx(5 / 6)]]
+    assert found.masks[0] is not None
+    assert found.masks[0].shape == (40, 20)
+    assert found.masks[0][:20].all()
+    assert not found.masks[0][20:].any()
+
+
+def test_maskrcnn_runs_on_a_state_dict_and_refuses_others(maskrcnn_weights, tmp_path):
+    found = MaskRCNN(maskrcnn_weights, 0.9)(np.zeros((64, 64, 3), np.uint8))
+    assert isinstance(found, Instances)
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(ActaError, match=r"other\.pth is no state dict of maskrcnn_resnet50_fpn_v2"):
+        MaskRCNN(tmp_path / "other.pth", 0.5)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_maskrcnn_on_cuda_without_a_gpu_is_an_error(maskrcnn_weights):
+    with pytest.raises(ActaError, match="torch finds no GPU"):
+        MaskRCNN(maskrcnn_weights, 0.5, "cuda")
+
+
+def test_only_maskrcnn_takes_cuda():
+    with pytest.raises(ActaError, match="'retinaface' runs on the cpu, not on 'cuda'"):
+        make_detector(settings("retinaface", device="cuda"))
+
+
+def test_a_failing_detector_marks_the_frame(speech):
+    class Broken:
+        def input_size(self, height: int, width: int) -> tuple[int, int]:
+            return height, width
+
+        def __call__(self, image: np.ndarray) -> Instances:
+            raise RuntimeError("out of scratch memory")
+
+    assert detect_frame(Broken(), speech[0], settings("retinaface")).failed
