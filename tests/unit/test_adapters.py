@@ -114,7 +114,7 @@ def test_folder_lists_an_empty_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["a\tb.mp4", "a\nb.mp4", "日本語.mp4", "a b.mp4", "caf\udce9.mp4", '"a".mp4', "[1].mp4"], ids=ascii
+    "name", ["a\tb.mp4", "a\nb.mp4", "日本語.mp4", "a b.mp4", "k\udce9.mp4", '"a".mp4', "[1].mp4"], ids=ascii
 )
 def test_folder_with_a_strange_name(tmp_path: Path, name: str) -> None:
     put(tmp_path, f"run/{name}")
@@ -219,7 +219,7 @@ def test_ucf101_malformed_line(tmp_path: Path, line: str) -> None:
 
 def test_ucf101_list_that_is_not_utf8(tmp_path: Path) -> None:
     lists = ucf101(tmp_path)
-    (lists / "trainlist01.txt").write_bytes(b"A/a.avi 1\nCaf\xe9/b.avi 2\n")
+    (lists / "trainlist01.txt").write_bytes(b"A/a.avi 1\nK\xe9/b.avi 2\n")
     assert str(lists / "trainlist01.txt") in message(lambda: list(list_videos(settings("ucf101", tmp_path, lists))))
 
 
@@ -347,7 +347,7 @@ def test_kinetics400_blank_lines_count_for_nothing(tmp_path: Path) -> None:
 
 def test_kinetics400_table_that_is_not_utf8(tmp_path: Path) -> None:
     table = tmp_path / "kinetics.csv"
-    table.write_bytes(HEADER.encode() + b"caf\xe9,x,1,11,train\n")
+    table.write_bytes(HEADER.encode() + b"k\xe9,x,1,11,train\n")
     assert str(table) in message(lambda: list(list_videos(settings("kinetics400", tmp_path, table))))
 
 

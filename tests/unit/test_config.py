@@ -83,7 +83,7 @@ def test_schema_knows_every_key_of_the_shipped_file() -> None:
     ("path", "near"),
     [
         ("frames.jpg_quality", "jpeg_quality"),
-        ("privacy.detect.faces.treshold", "threshold"),
+        ("privacy.detect.faces.thresholds", "threshold"),
         ("privacy.obfuscate.bodies.filtre", "filter"),
         ("contact_sheet.video", "videos"),
         ("dat", "data"),
@@ -203,7 +203,7 @@ def test_adapter_with_annotation_files_needs_them(adapter: str) -> None:
 
 def test_unknown_key_of_a_stage_names_the_nearest_known_one(config: Config) -> None:
     content = json.loads(canonical(stage_settings(config, "detect", "faces")))
-    content["detect"]["treshold"] = 0.3
+    content["detect"]["thresholds"] = 0.3
     with pytest.raises(ActaError, match="Did you mean 'threshold'"):
         parse(DetectStage, content)
 
@@ -222,7 +222,7 @@ def test_settings_that_are_not_json() -> None:
         (b"frames: [1", "is not valid YAML"),
         (b"", "must hold keys and values, but holds NoneType"),
         (b"- a\n- b\n", "must hold keys and values, but holds list"),
-        (b"# caf\xe9\ndataset: demo\n", "config.yaml"),
+        (b"# k\xe9\ndataset: demo\n", "config.yaml"),
         (b"dataset: 2024-01-01\n", "'dataset'"),
     ],
     ids=["no YAML", "empty", "list", "not UTF-8", "a date"],

@@ -45,11 +45,11 @@ def rewritten(folder: Path) -> set[str]:
     ("video", "shards", "shard"),
     [
         ("run/a.mp4", 1, 0),
-        ("run/a.mp4", 2, 1),
-        ("run/a.mp4", 1024, 849),
-        ("v_ApplyEyeMakeup_g08_c01", 1024, 698),
-        ("日本.mp4", 1024, 449),
-        ("caf\udce9.mp4", 1024, 356),
+        ("run/a.mp4", 2, 0),
+        ("run/a.mp4", 1024, 408),
+        ("v_ApplyEyeMakeup_g08_c01", 1024, 768),
+        ("日本.mp4", 1024, 572),
+        ("k\udce9.mp4", 1024, 43),
     ],
 )
 def test_shard_of_a_video_never_changes(video: str, shards: int, shard: int) -> None:
@@ -73,17 +73,17 @@ def test_shard_name(index: int, shards: int, name: str) -> None:
     assert shard_name(index, shards) == name
 
 
-def test_list_file_is_one_line_of_json_for_each_video(tmp_path: Path) -> None:
+def test_list_file_is_an_array_of_rows_by_id(tmp_path: Path) -> None:
     assert write_lists([listed("b"), listed("a", -1)], tmp_path, 1) == ["0-of-1"]
-    assert (tmp_path / "0-of-1.jsonl").read_text() == (
-        '["a", "run/a.mp4", "run", "train", -1, 7]\n["b", "run/b.mp4", "run", "train", 10, 7]\n'
+    assert (tmp_path / "0-of-1.json").read_text() == (
+        '[["a", "run/a.mp4", "run", "train", -1, 7], ["b", "run/b.mp4", "run", "train", 10, 7]]\n'
     )
 
 
 def test_only_shards_with_videos_are_listed(tmp_path: Path) -> None:
     video = listed("run/a.mp4")
-    assert write_lists([video], tmp_path, 1024) == ["0849-of-1024"]
-    assert [path.name for path in tmp_path.iterdir()] == ["0849-of-1024.jsonl"]
+    assert write_lists([video], tmp_path, 1024) == ["0408-of-1024"]
+    assert [path.name for path in tmp_path.iterdir()] == ["0408-of-1024.json"]
 
 
 def test_every_video_is_in_its_shard(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_every_video_is_in_its_shard(tmp_path: Path) -> None:
     names = write_lists(videos, tmp_path, 4)
     assert names == shard_names(tmp_path) == ["0-of-4", "1-of-4", "2-of-4", "3-of-4"]
     for k, name in enumerate(names):
-        assert {video.id for video in read_list(tmp_path / f"{name}.jsonl")} == {
+        assert {video.id for video in read_list(tmp_path / f"{name}.json")} == {
             video.id for video in videos if shard_of(video.id, 4) == k
         }
 
@@ -101,7 +101,7 @@ def test_order_of_the_videos_does_not_matter(tmp_path: Path) -> None:
     write_lists(videos, tmp_path / "a", 3)
     write_lists(reversed(videos), tmp_path / "b", 3)
     for name in shard_names(tmp_path / "a"):
-        assert (tmp_path / "a" / f"{name}.jsonl").read_bytes() == (tmp_path / "b" / f"{name}.jsonl").read_bytes()
+        assert (tmp_path / "a" / f"{name}.json").read_bytes() == (tmp_path / "b" / f"{name}.json").read_bytes()
 
 
 def test_same_videos_again_rewrite_nothing(tmp_path: Path) -> None:
@@ -114,12 +114,12 @@ def test_same_videos_again_rewrite_nothing(tmp_path: Path) -> None:
 def test_one_video_more_rewrites_its_shard_only(tmp_path: Path) -> None:
     first, second, other = three_in_two_shards()
     write_lists([first, other], tmp_path, 2)
-    untouched = (tmp_path / "1-of-2.jsonl").read_bytes()
+    untouched = (tmp_path / "1-of-2.json").read_bytes()
     age(tmp_path)
     write_lists([first, second, other], tmp_path, 2)
-    assert rewritten(tmp_path) == {"0-of-2.jsonl"}
-    assert (tmp_path / "1-of-2.jsonl").read_bytes() == untouched
-    assert read_list(tmp_path / "0-of-2.jsonl") == [first, second]
+    assert rewritten(tmp_path) == {"0-of-2.json"}
+    assert (tmp_path / "1-of-2.json").read_bytes() == untouched
+    assert read_list(tmp_path / "0-of-2.json") == [first, second]
 
 
 def test_one_video_less_rewrites_its_shard_only(tmp_path: Path) -> None:
@@ -127,8 +127,8 @@ def test_one_video_less_rewrites_its_shard_only(tmp_path: Path) -> None:
     write_lists([first, second, other], tmp_path, 2)
     age(tmp_path)
     write_lists([second, other], tmp_path, 2)
-    assert rewritten(tmp_path) == {"0-of-2.jsonl"}
-    assert read_list(tmp_path / "0-of-2.jsonl") == [second]
+    assert rewritten(tmp_path) == {"0-of-2.json"}
+    assert read_list(tmp_path / "0-of-2.json") == [second]
 
 
 @pytest.mark.parametrize("change", [{"size": 11}, {"modified": 8}, {"label": "walk"}, {"split": "val"}, {"path": "x"}])
@@ -137,7 +137,7 @@ def test_changed_video_rewrites_its_shard_only(tmp_path: Path, change: dict[str,
     write_lists([first, second, other], tmp_path, 2)
     age(tmp_path)
     write_lists([first, second, altered(other, **change)], tmp_path, 2)
-    assert rewritten(tmp_path) == {"1-of-2.jsonl"}
+    assert rewritten(tmp_path) == {"1-of-2.json"}
 
 
 def test_shard_without_videos_loses_its_list(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_shard_without_videos_loses_its_list(tmp_path: Path) -> None:
 def test_another_number_of_shards_replaces_all_lists(tmp_path: Path) -> None:
     write_lists([listed(f"v{k}") for k in range(20)], tmp_path, 2)
     write_lists([listed(f"v{k}") for k in range(20)], tmp_path, 1)
-    assert [path.name for path in tmp_path.iterdir()] == ["0-of-1.jsonl"]
+    assert [path.name for path in tmp_path.iterdir()] == ["0-of-1.json"]
 
 
 def test_no_videos_leave_no_lists(tmp_path: Path) -> None:
@@ -178,14 +178,14 @@ def test_two_videos_of_one_id_leave_the_lists_as_they_were(tmp_path: Path) -> No
     assert rewritten(tmp_path) == set()
 
 
-STRANGE = ["a\tb", "a\nb", "a\r\nb", 'a"b\\', "日本語.mp4", "a\u2028b", "caf\udce9.mp4", " a ", "", "😀", "a\x85b"]
+STRANGE = ["a\tb", "a\nb", "a\r\nb", 'a"b\\', "日本語.mp4", "a\u2028b", "k\udce9.mp4", " a ", "", "😀", "a\x85b"]
 
 
 @pytest.mark.parametrize("name", STRANGE, ids=ascii)
 def test_strange_names_come_back_as_they_were(tmp_path: Path, name: str) -> None:
     video = Listed(name, f"run/{name}", name, name, 1, 2)
     (shard,) = write_lists([video, listed("plain")], tmp_path, 1)
-    assert sorted(read_list(tmp_path / f"{shard}.jsonl"), key=lambda v: v.modified) == [video, listed("plain")]
+    assert sorted(read_list(tmp_path / f"{shard}.json"), key=lambda v: v.modified) == [video, listed("plain")]
 
 
 @pytest.mark.parametrize("name", STRANGE, ids=ascii)
@@ -199,18 +199,20 @@ def test_strange_names_rewrite_nothing_the_second_time(tmp_path: Path, name: str
 
 def test_name_that_is_not_utf8_goes_through_the_manifest(tmp_path: Path) -> None:
     """One such name must not take the other videos of its shard with it."""
-    write_lists([listed("caf\udce9"), listed("plain")], tmp_path, 1)
-    build_manifest(tmp_path / "0-of-1.jsonl", tmp_path, tmp_path / "manifest.json", max_bad_fraction=1)
-    assert [entry.id for entry in read_manifest(tmp_path / "manifest.json").quarantine] == ["caf\udce9", "plain"]
+    write_lists([listed("k\udce9"), listed("plain")], tmp_path, 1)
+    build_manifest(tmp_path / "0-of-1.json", tmp_path, tmp_path / "manifest.json", max_bad_fraction=1)
+    assert [entry.id for entry in read_manifest(tmp_path / "manifest.json").quarantine] == ["k\udce9", "plain"]
 
 
-@pytest.mark.parametrize("content", ["no json\n", '["a", "b"]\n', "5\n", "null\n", '["a", "b", "c", "d", 1, 2, 3]\n'])
+@pytest.mark.parametrize(
+    "content", ["", "no json", '[["a", "b"]]', "5", "null", "[5]", '[["a", "b", "c", "d", 1, 2, 3]]', '[["a", "b"']
+)
 def test_damaged_list(tmp_path: Path, content: str) -> None:
-    (tmp_path / "0-of-1.jsonl").write_text(content)
-    with pytest.raises(ActaError, match=r"0-of-1\.jsonl is not a list of videos: "):
-        read_list(tmp_path / "0-of-1.jsonl")
+    (tmp_path / "0-of-1.json").write_text(content)
+    with pytest.raises(ActaError, match=r"0-of-1\.json is not a list of videos: "):
+        read_list(tmp_path / "0-of-1.json")
 
 
 def test_missing_list(tmp_path: Path) -> None:
-    with pytest.raises(ActaError, match=r"cannot read the list .*0-of-1\.jsonl: No such file or directory"):
-        read_list(tmp_path / "0-of-1.jsonl")
+    with pytest.raises(ActaError, match=r"cannot read the list .*0-of-1\.json: No such file or directory"):
+        read_list(tmp_path / "0-of-1.json")

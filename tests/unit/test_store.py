@@ -115,7 +115,7 @@ def test_provenance_comes_back_with_versions(shard: FrameShard) -> None:
     assert shard.digest == PROVENANCE.digest
 
 
-@pytest.mark.parametrize("name", ["日本.mp4", "a\tb", "a\nb", "caf\udce9.mp4", "", " a ", "😀"], ids=ascii)
+@pytest.mark.parametrize("name", ["日本.mp4", "a\tb", "a\nb", "k\udce9.mp4", "", " a ", "😀"], ids=ascii)
 def test_strange_names_come_back(tmp_path: Path, name: str) -> None:
     entry = video(tmp_path / "spooled", name, range(1), label=name)
     write_frames(tmp_path / "shard.h5", [entry], [Quarantined(name + "x", "frames", name)], PROVENANCE)
