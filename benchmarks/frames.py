@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -66,16 +67,17 @@ def _manifest(folder: Path) -> Path:
 
 def _ffmpeg(folder: Path, size: tuple[int, int], qscale: int, processes: int, threads: int) -> list[str]:
     """One command that runs ffmpeg over all videos, so many at a time."""
-    graph = ffmpeg.input("VIDEO", threads=threads).filter("scale", size[1], size[0])
-    graph = graph.output(
-        "OUT/%06d.jpg", **{"q:v": qscale, "pix_fmt": "yuvj420p", "fps_mode": "passthrough", "threads": threads}
-    )
-    arguments = ffmpeg.compile(graph, cmd=imageio_ffmpeg.get_ffmpeg_exe(), overwrite_output=True)
-    quoted = " ".join(f"'{a}'" for a in arguments).replace("VIDEO", "videos/$1.mp4").replace("'OUT/", "jpegs/$1/'")
-    quoted = quoted.replace("'videos/$1.mp4'", "videos/$1.mp4")
-    script = f"cd {folder} && ls videos | sed s/.mp4// | xargs -P {processes} -I@ sh -c 'mkdir -p jpegs/$1 && exec {{}}' sh @"
-    inner = quoted.replace("'", '"')
-    return ["sh", "-c", script.replace("{}", f"{inner} -loglevel error")]
+    lines = []
+    for video in sorted((folder / "videos").iterdir()):
+        out = folder / "jpegs" / video.stem
+        out.mkdir(parents=True, exist_ok=True)
+        graph = ffmpeg.input(str(video), threads=threads).filter("scale", size[1], size[0])
+        options = {"q:v": qscale, "pix_fmt": "yuvj420p", "fps_mode": "passthrough", "threads": threads}
+        graph = graph.output(f"{out}/%06d.jpg", loglevel="error", **options)
+        lines.append(shlex.join(ffmpeg.compile(graph, cmd=imageio_ffmpeg.get_ffmpeg_exe(), overwrite_output=True)))
+    commands = folder / f"{processes}x{threads}_{size[0]}.sh"
+    commands.write_text("\n".join(lines) + "\n")
+    return ["sh", "-c", f"xargs -P {processes} -d '\\n' -I@ sh -c @ < {shlex.quote(str(commands))}"]
 
 
 def _quality(folder: Path, size: tuple[int, int]) -> None:
@@ -94,9 +96,8 @@ def _quality(folder: Path, size: tuple[int, int]) -> None:
     for name, images in sides.items():
         decoded = decode_jpegs(images).permute(0, 2, 3, 1).numpy().astype(float)
         error = np.mean((decoded - np.stack(reference)) ** 2)
-        print(
-            f"{name}: {np.mean([len(i) for i in images]):.0f} bytes a frame, PSNR {10 * np.log10(255**2 / error):.2f} dB"
-        )
+        size_of_one = np.mean([len(image) for image in images])
+        print(f"{name}: {size_of_one:.0f} bytes a frame, PSNR {10 * np.log10(255**2 / error):.2f} dB")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Run:
-    """One run: seconds of wall clock and of all its processes' CPU, peak resident memory of its largest process (MB)."""
+    """One run: seconds of wall clock and of CPU, peak resident memory of its largest process (MB)."""
 
     wall: float
     cpu: float
@@ -49,15 +49,19 @@ def compare(commands: dict[str, Sequence[str]], runs: int) -> dict[str, list[Run
 
 def table(results: dict[str, list[Run]], frames: int, reference: str) -> str:
     """Medians, and the ratio to the reference's wall clock pair by pair, as Markdown."""
-    lines = [
-        "| what | wall s | cpu s | peak MB | frames/s | times the speed of " + reference + " |",
-        "|---|---|---|---|---|---|",
-    ]
+    heads = ("what", "wall s", "cpu s", "peak MB", "frames/s", f"times the speed of {reference}")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for name, runs in results.items():
         wall = statistics.median(run.wall for run in runs)
         ratios = [other.wall / run.wall for run, other in zip(runs, results[reference], strict=True)]
-        lines.append(
-            f"| {name} | {wall:.2f} | {statistics.median(run.cpu for run in runs):.2f} "
-            f"| {statistics.median(run.peak for run in runs):.0f} | {frames / wall:.1f} | {statistics.median(ratios):.2f} |"
+        cpu, peak = (statistics.median(getattr(run, what) for run in runs) for what in ("cpu", "peak"))
+        cells = (
+            name,
+            f"{wall:.2f}",
+            f"{cpu:.2f}",
+            f"{peak:.0f}",
+            f"{frames / wall:.1f}",
+            f"{statistics.median(ratios):.2f}",
         )
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

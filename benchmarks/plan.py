@@ -47,7 +47,7 @@ def main() -> None:
 
 def write_dataset(folder: Path, videos: int, shards: int, *, files: bool) -> Path:
     """A Kinetics-400 annotation with 400 classes and a configuration that reads it; returns the configuration."""
-    source = random.Random(400)  # noqa: S311  # names, not secrets
+    source = random.Random(400)  # names, not secrets
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
     with (folder / "kinetics.csv").open("w", newline="") as file:
         writer = csv.writer(file)

@@ -3,9 +3,13 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pipeline.config import DEFAULT_CONFIG, Config, DetectSettings, ObfuscateSettings, load, parse
+from pipeline.config import DEFAULT_CONFIG, Config, DetectStage, ObfuscateSettings, canonical, load, parse
 from pipeline.errors import ActaError
+
+if TYPE_CHECKING:
+    from pipeline.privacy.instances import DetectedVideo
 
 
 def add_anonymize(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -43,7 +47,7 @@ def anonymize(options: argparse.Namespace) -> int:
 
     from pipeline.privacy.anonymize import Encoding, anonymize_video
 
-    detect, obfuscate = _settings(options, load(options.config))
+    stage, obfuscate = _settings(options, load(options.config))
     jobs = _jobs(options.inputs, options.output)
     if options.keep_detections and len(jobs) > 1:
         raise ActaError(f"--keep-detections takes one input, not {len(jobs)}")
@@ -58,7 +62,7 @@ def anonymize(options: argparse.Namespace) -> int:
                 found = anonymize_video(
                     source,
                     output,
-                    detect,  # type: ignore[arg-type]
+                    stage.detect,
                     obfuscate,
                     encoding=Encoding(options.crf, options.preset),
                     progress=lambda done, bar=bar: bar.update(done - bar.n),  # type: ignore[misc]
@@ -70,13 +74,13 @@ def anonymize(options: argparse.Namespace) -> int:
                 failed += 1
                 continue
         if options.keep_detections:
-            _keep(found, options)
+            _keep(found, stage, options.keep_detections)
     if failed and len(jobs) > 1:
         print(f"{failed} of {len(jobs)} files failed", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _settings(options: argparse.Namespace, config: Config) -> tuple[DetectSettings, ObfuscateSettings]:
+def _settings(options: argparse.Namespace, config: Config) -> tuple[DetectStage, ObfuscateSettings]:
     """The configuration's settings with the command line's on top, validated together."""
     detect = getattr(config.privacy.detect, options.what)
     obfuscate = getattr(config.privacy.obfuscate, options.what)
@@ -85,8 +89,9 @@ def _settings(options: argparse.Namespace, config: Config) -> tuple[DetectSettin
     if options.long_side is not None:
         changes["long_side"] = options.long_side or None
     filters = {name: getattr(options, name) for name in ("filter", "enlarge") if getattr(options, name) is not None}
+    stage = {"what": options.what, "sampling": {"rate": None}, "detect": detect.model_dump() | changes}
     return (
-        parse(type(detect), detect.model_dump() | changes, "options"),
+        parse(DetectStage, stage, "options"),
         parse(ObfuscateSettings, obfuscate.model_dump() | filters, "options"),
     )
 
@@ -136,14 +141,11 @@ def _frame_count(path: Path) -> int | None:
     return None
 
 
-def _keep(found: object, options: argparse.Namespace) -> None:
-    from pipeline.config import DetectStage, SamplingSettings, canonical
+def _keep(found: "DetectedVideo", stage: DetectStage, path: Path) -> None:
     from pipeline.models.weights import detector_digests
     from pipeline.privacy.instances import write_detections
     from pipeline.stages import code_digest
     from pipeline.store import Provenance
 
-    detect, _ = _settings(options, load(options.config))
-    stage = DetectStage(what=options.what, sampling=SamplingSettings(rate=None), detect=detect)  # type: ignore[arg-type]
     provenance = Provenance("anonymize", canonical(stage), code_digest("detect"), weights=detector_digests(stage))
-    write_detections(options.keep_detections, [found], [], provenance)  # type: ignore[list-item]
+    write_detections(path, [found], [], provenance)

@@ -19,8 +19,7 @@ from pipeline.errors import ActaError
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "config.yaml"
 
 What = Literal["faces", "bodies"]
-FaceDetector = Literal["retinaface", "centerface", "onnx"]
-BodyDetector = Literal["maskrcnn", "selfie", "onnx"]
+DETECTORS = {"faces": ("retinaface", "centerface", "onnx"), "bodies": ("maskrcnn", "selfie", "onnx")}
 Auditor = Literal["retinaface", "centerface", "pose", "maskrcnn"]
 Score = Annotated[float, Field(ge=0, le=1)]
 
@@ -88,6 +87,10 @@ class FrameSettings(Settings):
 class DetectSettings(Settings):
     """How instances are found."""
 
+    detector: Literal["retinaface", "centerface", "maskrcnn", "selfie", "onnx"] = Field(
+        description="faces: retinaface (MobileNet-0.25) or centerface; bodies: maskrcnn (the thesis's; needs its COCO "
+        "weights) or selfie (people near the camera); either: onnx (a local file)."
+    )
     weights: str | None = Field(
         description="A local weights file instead of the registered ones. null: the registered."
     )
@@ -107,18 +110,9 @@ class DetectSettings(Settings):
     device: Literal["cpu", "cuda"] = Field(description="Where torch detectors (maskrcnn) run. Part of the result.")
 
 
-class FaceDetectSettings(DetectSettings):
-    """Face detection."""
-
-    detector: FaceDetector = Field(description="retinaface (MobileNet-0.25), centerface, or onnx (a local file).")
-
-
-class BodyDetectSettings(DetectSettings):
-    """Body segmentation."""
-
-    detector: BodyDetector = Field(
-        description="maskrcnn (the thesis's; needs its COCO weights), selfie (people near the camera), or onnx."
-    )
+def _check_detector(what: str, detector: str) -> None:
+    if detector not in DETECTORS[what]:
+        raise ValueError(f"detector {detector!r} does not find {what}; choose one of {', '.join(DETECTORS[what])}")
 
 
 class ObfuscateSettings(Settings):
@@ -137,8 +131,14 @@ class ObfuscateSettings(Settings):
 class PerVariantDetect(Settings):
     """Detection, per variant."""
 
-    faces: FaceDetectSettings
-    bodies: BodyDetectSettings
+    faces: DetectSettings = Field(description="How faces are found.")
+    bodies: DetectSettings = Field(description="How bodies are found.")
+
+    @model_validator(mode="after")
+    def _detectors_find_what_is_wanted(self) -> "PerVariantDetect":
+        _check_detector("faces", self.faces.detector)
+        _check_detector("bodies", self.bodies.detector)
+        return self
 
 
 class PerVariantObfuscate(Settings):
@@ -210,7 +210,12 @@ class DetectStage(Settings):
 
     what: What
     sampling: SamplingSettings
-    detect: FaceDetectSettings | BodyDetectSettings
+    detect: DetectSettings
+
+    @model_validator(mode="after")
+    def _detector_finds_what_is_wanted(self) -> "DetectStage":
+        _check_detector(self.what, self.detect.detector)
+        return self
 
 
 class ObfuscateStage(Settings):
@@ -240,7 +245,7 @@ def parse(model: type[SettingsT], value: Mapping[str, Any] | str, source: str = 
     Raises:
         ActaError: one line per mistake, with the key's path, its value, what is allowed and the nearest known key.
     """
-    text = value if isinstance(value, str) else json.dumps(value)
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
@@ -258,6 +263,8 @@ def load(path: Path | str = DEFAULT_CONFIG) -> Config:
     path = Path(path)
     try:
         value = yaml.safe_load(path.read_text())
+    except UnicodeDecodeError as error:
+        raise ActaError(f"{path} is not UTF-8 text: {error.reason}") from None
     except OSError as error:
         raise ActaError(f"cannot read the configuration {path}: {error.strerror}") from None
     except yaml.YAMLError as error:
@@ -309,9 +316,7 @@ def _explain(model: type[BaseModel], detail: Any) -> str:
 
 def _is_union_tag(part: object) -> bool:
     """Pydantic puts the name of the union's branch into the path; a person knows only keys."""
-    return isinstance(part, str) and (
-        "[" in part or part in ("constrained-int", "int", "float", "FaceDetectSettings", "BodyDetectSettings")
-    )
+    return isinstance(part, str) and ("[" in part or part in ("constrained-int", "int", "float"))
 
 
 def _known_keys(model: type[BaseModel], path: list[str]) -> list[str]:

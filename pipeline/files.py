@@ -1,5 +1,6 @@
 """Writing files so that what has its final name is whole, and what is private stays so."""
 
+import glob
 import json
 import os
 import shutil
@@ -43,6 +44,18 @@ def spool(output: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def reserve(path: Path, size: int) -> None:
+    """Make sure that ``path`` can grow to ``size`` bytes; for libraries that do not survive a full disk themselves.
+
+    Raises:
+        OSError: there is no room (disk, quota or limit).
+    """
+    with path.open("wb") as file:
+        if size:
+            os.posix_fallocate(file.fileno(), 0, size)
+        file.truncate(0)
+
+
 def make_private(folder: Path) -> None:
     """Create ``folder`` and take away everybody else's access (mode 0700): raw frames live there."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,7 +67,7 @@ def _host() -> str:
 
 
 def _remove_leftovers(path: Path) -> None:
-    for leftover in path.parent.glob(f".{path.name}.{_host()}.*.tmp*"):
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.{_host()}.*.tmp*"):
         pid = leftover.name.removeprefix(f".{path.name}.{_host()}.").split(".")[0]
         if pid.isdigit() and int(pid) != os.getpid() and not Path(f"/proc/{pid}").exists():
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
@@ -63,4 +76,4 @@ def _remove_leftovers(path: Path) -> None:
 def write_json(path: Path | str, content: Any) -> None:
     """Write JSON atomically, keys in the order given."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        temporary.write_text(json.dumps(content, indent=1) + "\n")

@@ -29,13 +29,14 @@ import h5py
 import numpy as np
 
 from pipeline.errors import ActaError
-from pipeline.files import atomic
+from pipeline.files import atomic, reserve
 
 if TYPE_CHECKING:
     import torch
 
 FRAMES_FORMAT = "acta-frames-1"
 _BLOCK = 8 << 20
+_OVERHEAD = 1 << 17  # HDF5's own structures, the provenance, and the columns of texts
 
 
 @dataclass(frozen=True)
@@ -96,17 +97,35 @@ class StoredVideo:
 
 @contextmanager
 def create_shard(
-    path: Path, form: str, provenance: Provenance, quarantine: Sequence[Quarantined]
+    path: Path, form: str, provenance: Provenance, quarantine: Sequence[Quarantined], size: int
 ) -> Iterator[h5py.File]:
-    """Open a new shard for writing; it gets its final name when the block ends."""
-    with atomic(path) as temporary, h5py.File(temporary, "w", libver="v110") as file:
-        file.attrs["format"] = form
-        file.attrs["provenance"] = provenance.to_json()
-        file.attrs["digest"] = provenance.digest
-        group = file.create_group("quarantine")
-        for name in ("id", "stage", "reason"):
-            write_strings(group, name, [getattr(entry, name) for entry in quarantine])
-        yield file
+    """Open a new shard for writing; it gets its final name when the block ends.
+
+    Args:
+        path: The shard.
+        form: What the attribute ``format`` says.
+        provenance: What it is made from.
+        quarantine: Videos that are not in it.
+        size: Bytes that the arrays will take. Room for them is made sure of first, since HDF5 can crash on a full disk.
+
+    Raises:
+        ActaError: there is no room, or HDF5 failed to write.
+    """
+    texts = sum(len(entry.id) + len(entry.stage) + len(entry.reason) for entry in quarantine)
+    try:
+        with atomic(path) as temporary:
+            reserve(temporary, size + 4 * texts + _OVERHEAD)
+            with h5py.File(temporary, "w", libver="v110") as file:
+                file.attrs["format"] = form
+                file.attrs["provenance"] = provenance.to_json()
+                file.attrs["digest"] = provenance.digest
+                group = file.create_group("quarantine")
+                for name in ("id", "stage", "reason"):
+                    write_strings(group, name, [getattr(entry, name) for entry in quarantine])
+                yield file
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ActaError(f"{path} could not be written: {reason}") from None
 
 
 def write_strings(group: h5py.Group, name: str, values: Sequence[str]) -> None:
@@ -122,7 +141,8 @@ def write_frames(
     """Write a frame shard from spooled videos, in the order given."""
     sizes = np.concatenate([np.zeros(0, np.uint64), *(video.sizes for video in videos)]).astype(np.uint64)
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.uint64)
-    with create_shard(path, FRAMES_FORMAT, provenance, quarantine) as file:
+    room = int(offsets[-1]) + 8 * len(offsets) + index_size(videos)
+    with create_shard(path, FRAMES_FORMAT, provenance, quarantine, room) as file:
         write_index(file, videos)
         file["videos"].create_dataset(
             "size", data=np.array([(v.height, v.width) for v in videos], dtype=np.uint32).reshape(-1, 2)
@@ -134,10 +154,18 @@ def write_frames(
         for video in videos:
             with video.data.open("rb") as source:
                 while block := source.read(_BLOCK):
+                    if position + len(block) > offsets[-1]:
+                        raise ActaError(f"{path}: more bytes of images were spooled than the {offsets[-1]} announced")
                     data[position : position + len(block)] = np.frombuffer(block, np.uint8)
                     position += len(block)
         if position != offsets[-1]:
             raise ActaError(f"{path}: {position} bytes of images were spooled, but {offsets[-1]} announced")
+
+
+def index_size(videos: Sequence[Any]) -> int:
+    """Bytes that `write_index` will write, at most: its texts are as wide as the longest."""
+    widths = (max((4 * len(getattr(video, name)) for video in videos), default=0) for name in ("id", "label", "split"))
+    return (sum(widths) + 16) * len(videos) + 8 * sum(len(video.times) for video in videos)
 
 
 def write_index(file: h5py.File, videos: Sequence[Any]) -> None:

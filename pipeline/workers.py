@@ -4,6 +4,7 @@ A worker can die on a hostile file (a crash in a codec, the out-of-memory killer
 are tried again one by one, and the one on which a worker dies again is quarantined.
 """
 
+import math
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -107,7 +108,7 @@ def split_results(
     bad: list[Quarantined] = []
     for result in results:
         (bad if isinstance(result, Quarantined) else good).append(result)
-        if len(bad) > max(1, int(max_bad_fraction * total)):
+        if len(bad) > max(1, math.floor(max_bad_fraction * total + 1e-9)):
             some = "\n".join(f"  {entry.id}: {entry.reason}" for entry in bad[:10])
             raise ActaError(
                 f"{stage}: {len(bad)} of the first {len(good) + len(bad)} videos (of {total}) are bad, more than "

@@ -57,7 +57,7 @@ def _ucf101(folder: Path, split: int) -> Iterator[tuple[str, str, str]]:
         for number, line in _lines(folder / name):
             path = line.split()[0]
             label, slash, file = path.partition("/")
-            if not slash:
+            if not (slash and label and file):
                 raise ActaError(f"{folder / name}, line {number}: {line!r} is not <class>/<file> [number]")
             yield file, label, part
 
@@ -89,17 +89,19 @@ def _kinetics(path: Path) -> Iterator[tuple[str, str, str]]:
                 raise ActaError(f"{path}: columns {missing} are missing; found {header}")
             pick = operator.itemgetter(*(header.index(name) for name in needed))
             for row in rows:
+                if not row:
+                    continue
                 try:
                     label, video, start, end, split = pick(row)
                     name = f"{video}_{int(float(start)):06d}_{int(float(end)):06d}.mp4"
-                except (IndexError, ValueError):
+                except (IndexError, ValueError, OverflowError):
                     raise ActaError(
                         f"{path}, line {rows.line_num}: {','.join(row)!r} is not {','.join(header)} "
                         "with times in seconds"
                     ) from None
                 yield name, label, split
-    except OSError as error:
-        raise ActaError(f"cannot read data.annotations {str(path)!r}: {error.strerror}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ActaError(f"cannot read data.annotations {str(path)!r}: {_why(error)}") from None
 
 
 def _find(rows: Iterator[tuple[str, str, str]], root: Path) -> Iterator[Listed]:
@@ -121,22 +123,26 @@ def _find(rows: Iterator[tuple[str, str, str]], root: Path) -> Iterator[Listed]:
 
 
 def _walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Files below a folder as (path relative to it, stat), links followed, hidden names left out."""
-    stack = [""]
+    """Files below a folder as (path relative to it, stat); hidden names are left out, links are followed once."""
+    stack, seen = [""], set()
     while stack:
         folder = stack.pop()
+        place = (root / folder).stat()
+        if (place.st_dev, place.st_ino) in seen:
+            continue
+        seen.add((place.st_dev, place.st_ino))
         with os.scandir(root / folder) as entries:
-            for entry in entries:
+            for entry in sorted(entries, key=operator.attrgetter("name")):
                 if entry.name.startswith("."):
                     continue
                 path = f"{folder}/{entry.name}" if folder else entry.name
-                if entry.is_dir():
-                    stack.append(path)
-                else:
-                    try:
+                try:
+                    if entry.is_dir():
+                        stack.append(path)
+                    else:
                         yield path, entry.stat()
-                    except FileNotFoundError:  # a dangling link: the manifest will say that it is missing
-                        yield path, entry.stat(follow_symlinks=False)
+                except OSError:  # a dangling link, or one to itself: the manifest will say that it is missing
+                    yield path, entry.stat(follow_symlinks=False)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -145,5 +151,9 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     yield number, line.strip()
-    except OSError as error:
-        raise ActaError(f"cannot read the split file {path}: {error.strerror}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ActaError(f"cannot read the split file {path}: {_why(error)}") from None
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return str(error.strerror) if isinstance(error, OSError) else f"it is not UTF-8 text ({error.reason})"

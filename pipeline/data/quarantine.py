@@ -23,7 +23,7 @@ def collect_quarantine(
         entries.update(FrameShard(path).quarantine)
     for path in detections:
         entries.update(DetectionShard(path).quarantine)
-    with atomic(output) as temporary, temporary.open("w", newline="") as file:
+    with atomic(output) as temporary, temporary.open("w", newline="", errors="surrogateescape") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(sorted((entry.id, entry.stage, entry.reason) for entry in entries))

@@ -25,7 +25,6 @@ _OPTIONS = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file", "enabl
 _MAX_SIDE = 16384
 
 
-
 @contextmanager
 def open_video(path: Path | str, *, threads: int = 1) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Open a local video file and choose its first real video stream (cover art does not count).

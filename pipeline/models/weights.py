@@ -156,7 +156,7 @@ def fetch_weights(names: Iterable[str]) -> list[Path]:
     written = fetch(members)
     for name, entry in entries.items():
         path = folder / entry.file
-        if isinstance(entry.source, Url) and not path.is_file():
+        if isinstance(entry.source, Url) and not (path.is_file() and file_sha256(path).startswith(entry.source.sha256)):
             _download(entry.source, path, name)
             written.append(path)
     return written

@@ -22,7 +22,7 @@ from av.container import InputContainer, OutputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from pipeline.config import BodyDetectSettings, FaceDetectSettings, ObfuscateSettings
+from pipeline.config import DetectSettings, ObfuscateSettings
 from pipeline.errors import ActaError, VideoError, is_storage_failure
 from pipeline.files import atomic
 from pipeline.media.decode import FrameClock, describe, open_video, quarter_turns
@@ -50,7 +50,7 @@ class Encoding:
 def anonymize_video(
     source: Path,
     output: Path,
-    detect: FaceDetectSettings | BodyDetectSettings,
+    detect: DetectSettings,
     obfuscate: ObfuscateSettings,
     *,
     encoding: Encoding = Encoding(),
@@ -225,7 +225,7 @@ def _encodable(pixel_format: str, encoder: str, width: int, height: int) -> str:
 def _search(
     frames: Iterable[VideoFrame],
     detector: Detector | None,
-    settings: FaceDetectSettings | BodyDetectSettings,
+    settings: DetectSettings,
     threads: int,
 ) -> Iterator[tuple[VideoFrame, Instances]]:
     """Frames with what was found in them, in order, a few ahead in ``threads`` threads."""

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from pipeline.errors import ActaError
-from pipeline.privacy.instances import Instances
+from pipeline.privacy.instances import Instances, above
 
 _PERSON = 1  # COCO's index
 _MASK_GRID = 64  # cells along a stored mask's longer side
@@ -67,6 +67,8 @@ class Selfie:
     def __call__(self, image: np.ndarray) -> Instances:
         (probability,) = self._interpreters.run(image[None].astype(np.float32) / 255)
         probability = probability[0, ..., 0]
+        if np.isnan(probability).any():
+            raise ValueError("the network gave probabilities that are not numbers")
         count, regions, stats, _ = cv2.connectedComponentsWithStats((probability > self._threshold).astype(np.uint8))
         boxes, scores, masks = [], [], []
         for region in range(1, count):
@@ -110,7 +112,7 @@ class Pose:
         square[0, :height, :width] = image.astype(np.float32) / 127.5 - 1
         outputs = {output.shape[-1]: output[0] for output in self._interpreters.run(square)}
         scores = 1 / (1 + np.exp(-np.clip(outputs[1][:, 0], -60, 60)))
-        keep = np.flatnonzero(scores > self._threshold)
+        (keep,) = above(scores, self._threshold)
         centers = self._centers[keep] + outputs[12][keep, :2]
         sides = outputs[12][keep, 2:4]
         boxes = np.concatenate([centers - sides / 2, sides], axis=1)

@@ -42,7 +42,7 @@ def certify(audits: Sequence[Path], certificate: Path, table: Path) -> None:
     }
     write_json(certificate, content)
     rows = [_row(video, auditor) for auditor in auditors for video in videos]
-    with atomic(table) as temporary, temporary.open("w", newline="") as file:
+    with atomic(table) as temporary, temporary.open("w", newline="", errors="surrogateescape") as file:
         writer = csv.DictWriter(file, COLUMNS, delimiter="\t", lineterminator="\n")
         writer.writeheader()
         writer.writerows([*rows, *overall])

@@ -47,8 +47,7 @@ def make_detector(settings: DetectSettings) -> Detector:
     Raises:
         ActaError: its weights are missing, and how to get them.
     """
-    name = settings.detector  # type: ignore[attr-defined]
-    return _make(name, settings.threshold, settings.weights, settings.device)
+    return _make(settings.detector, settings.threshold, settings.weights, settings.device)
 
 
 def make_auditor(name: str, threshold: float) -> Detector:

@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 
 from pipeline.errors import ActaError
-from pipeline.privacy.instances import Instances
+from pipeline.privacy.instances import Instances, above
 
 _STRIDES = (8, 16, 32)
 _ANCHOR_SIDES = ((16, 32), (64, 128), (256, 512))
@@ -37,7 +37,7 @@ class RetinaFace:
         blob = np.zeros((1, 3, padded_height, padded_width), np.float32)
         blob[0, :, :height, :width] = (image[..., ::-1].astype(np.float32) - _RETINAFACE_MEAN_BGR).transpose(2, 0, 1)
         offsets, scores = self._session.run(None, {self._input: blob})[:2]
-        keep = np.flatnonzero(scores[0, :, 1] > self._threshold)
+        (keep,) = above(scores[0, :, 1], self._threshold)
         anchors = _anchors(padded_height, padded_width)[keep]
         offsets, scores = offsets[0, keep], scores[0, keep, 1]
         centers = anchors[:, :2] + offsets[:, :2] * _CENTER_VARIANCE * anchors[:, 2:]
@@ -62,7 +62,7 @@ class CenterFace:
         height, width = image.shape[:2]
         blob = np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
         heat, size, offset = self._session.run(None, {self._input: blob})[:3]
-        rows, columns = np.nonzero(heat[0, 0] > self._threshold)
+        rows, columns = above(heat[0, 0], self._threshold)
         sides = np.exp(size[0, ::-1, rows, columns]) * 4
         centers = np.stack([columns, rows], axis=1) + offset[0, ::-1, rows, columns] + 0.5
         low = np.clip(centers * 4 - sides / 2, 0, [width, height])
@@ -104,7 +104,7 @@ class OnnxModel:
     def __call__(self, image: np.ndarray) -> Instances:
         blob = np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
         found = dict(zip(self._outputs, self._session.run(None, {self._input: blob}), strict=True))
-        keep = np.flatnonzero(found["scores"] > self._threshold)
+        (keep,) = above(found["scores"], self._threshold)
         masks = [mask > 0.5 for mask in found["masks"][keep]] if "masks" in found else None
         return Instances.of(found["boxes"][keep], found["scores"][keep], masks)
 

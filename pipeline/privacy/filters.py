@@ -1,7 +1,7 @@
 """Hiding instances in pixels: normalised box filter, pixelation, solid colour, the whole frame.
 
-The functions work on planes (one channel, or interleaved channels) of any resolution: coordinates are relative, so the
-half-size chroma planes of 4:2:0 video and the RGB images of a frame store are treated alike. All are linear or
+The functions work on planes (one channel, or interleaved channels) of full or subsampled resolution, so the half-size
+chroma planes of 4:2:0 video and the RGB images of a frame store are treated alike. All are linear or
 constant, so filtering Y, U and V is filtering RGB.
 """
 
@@ -60,48 +60,71 @@ def _hide_box(
     black: int,
 ) -> None:
     rows, columns = plane.shape[:2]
-    if mask is None:
-        larger = enlarge(box, settings.enlarge)
-    else:
-        larger, mask = _dilate(box, mask, settings.enlarge)
-    left, top = int(np.floor(larger[0] * columns)), int(np.floor(larger[1] * rows))
-    right, bottom = int(np.ceil(larger[2] * columns)), int(np.ceil(larger[3] * rows))
-    x1, y1, x2, y2 = max(0, left), max(0, top), min(columns, right), min(rows, bottom)
+    # A subsampled plane of an odd frame has (side + 1) // 2 pixels, so its pixels are steps of the frame's, not shares.
+    steps = (-(-size[0] // rows), -(-size[1] // columns))
+    larger = enlarge(box, settings.enlarge) if mask is None else _margins(box, mask, settings.enlarge)
+    x1, x2 = max(0, int(larger[0] * size[1] // steps[1])), min(columns, -int(-larger[2] * size[1] // steps[1]))
+    y1, y2 = max(0, int(larger[1] * size[0] // steps[0])), min(rows, -int(-larger[3] * size[0] // steps[0]))
     if x2 <= x1 or y2 <= y1:
         return
-    side = max((larger[2] - larger[0]) * size[1], (larger[3] - larger[1]) * size[0])
     region = plane[y1:y2, x1:x2]
-    hidden = _filtered(region, side, (columns / size[1], rows / size[0]), settings, black)
+    side = max((larger[2] - larger[0]) * size[1], (larger[3] - larger[1]) * size[0])
+    hidden = _filtered(region, side, steps, settings, black)
     if mask is None:
         region[...] = hidden
     else:
-        grid = cv2.resize(mask.astype(np.uint8), (right - left, bottom - top), interpolation=cv2.INTER_NEAREST)
-        chosen = grid[y1 - top : y2 - top, x1 - left : x2 - left] > 0
+        edges_y = np.arange(y1, y2 + 1) * steps[0] / size[0]
+        edges_x = np.arange(x1, x2 + 1) * steps[1] / size[1]
+        chosen = _touched(_dilate(mask, settings.enlarge), larger, edges_y, edges_x)
         region[chosen] = hidden[chosen]
 
 
-def _dilate(box: np.ndarray, mask: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
-    """Dilate a mask on its own grid by as much as ``factor`` enlarges its box, and by a cell at least."""
-    margins = [max(1, int(np.ceil((factor - 1) / 2 * cells))) for cells in mask.shape]
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margins[1] + 1, 2 * margins[0] + 1))
-    padded = np.pad(mask.astype(np.uint8), [(margin, margin) for margin in margins])
+def _margin_cells(mask: np.ndarray, factor: float) -> list[int]:
+    return [int(np.ceil((factor - 1) / 2 * cells)) for cells in mask.shape]
+
+
+def _margins(box: np.ndarray, mask: np.ndarray, factor: float) -> np.ndarray:
+    """The box with as many whole mask cells around it as the enlargement asks for."""
+    down, right = _margin_cells(mask, factor)
     cell_height, cell_width = (box[3] - box[1]) / mask.shape[0], (box[2] - box[0]) / mask.shape[1]
-    outward = np.array(
-        [-margins[1] * cell_width, -margins[0] * cell_height, margins[1] * cell_width, margins[0] * cell_height]
+    return box + np.array([-right * cell_width, -down * cell_height, right * cell_width, down * cell_height])
+
+
+def _dilate(mask: np.ndarray, factor: float) -> np.ndarray:
+    """A mask on its own grid, padded and dilated by the cells of `_margins`."""
+    down, right = _margin_cells(mask, factor)
+    padded = np.pad(mask.astype(np.uint8), ((down, down), (right, right)))
+    return cv2.dilate(padded, np.ones((2 * down + 1, 2 * right + 1), np.uint8))
+
+
+def _touched(grid: np.ndarray, box: np.ndarray, edges_y: np.ndarray, edges_x: np.ndarray) -> np.ndarray:
+    """Pixels, given by their edges, that touch at least one set cell of a grid over a box."""
+    sums = np.pad(grid.astype(np.int32), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
+    first, last = [], []
+    for edges, low, high, cells in ((edges_y, box[1], box[3], grid.shape[0]), (edges_x, box[0], box[2], grid.shape[1])):
+        places = (edges - low) / (high - low) * cells
+        first.append(np.clip(np.floor(places[:-1] + 1e-6), 0, cells).astype(int))
+        last.append(np.clip(np.ceil(places[1:] - 1e-6), 0, cells).astype(int))
+    (top, left), (bottom, right) = first, last
+    count = (
+        sums[np.ix_(bottom, right)] - sums[np.ix_(top, right)] - sums[np.ix_(bottom, left)] + sums[np.ix_(top, left)]
     )
-    return box + outward, cv2.dilate(padded, kernel)
+    return count > 0
 
 
 def _filtered(
-    region: np.ndarray, side: float, scale: tuple[float, float], settings: ObfuscateSettings, black: int
+    region: np.ndarray, side: float, steps: tuple[int, int], settings: ObfuscateSettings, black: int
 ) -> np.ndarray:
     """The region as it will be shown; ``side`` is the enlarged box's longer side in pixels of the frame."""
     rows, columns = region.shape[:2]
     if settings.filter == "solid":
         return np.full_like(region, black)
     if settings.filter == "pixelate":
-        blocks = [max(1, round(settings.blocks * s / (side * f))) for s, f in zip((columns, rows), scale, strict=True)]
+        blocks = [  # of two pixels at least, or a small face would stay as it is
+            max(1, min(pixels // 2, round(settings.blocks * pixels * step / side)))
+            for pixels, step in ((columns, steps[1]), (rows, steps[0]))
+        ]
         small = cv2.resize(region, blocks, interpolation=cv2.INTER_AREA)
         return cv2.resize(small, (columns, rows), interpolation=cv2.INTER_NEAREST).reshape(region.shape)
-    kernel = [max(1, int(np.ceil(settings.kernel * side * factor))) for factor in scale]
+    kernel = [max(3, int(np.ceil(settings.kernel * side / step))) for step in (steps[1], steps[0])]
     return cv2.blur(np.ascontiguousarray(region), kernel, borderType=cv2.BORDER_REFLECT).reshape(region.shape)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.store import Provenance, Quarantined, Shard, create_shard, write_index
+from pipeline.store import Provenance, Quarantined, Shard, create_shard, index_size, write_index
 
 DETECTIONS_FORMAT = "acta-detections-1"
 
@@ -50,7 +50,13 @@ class Instances:
 
     @classmethod
     def of(cls, boxes: np.ndarray, scores: np.ndarray, masks: Sequence[np.ndarray | None] | None = None) -> "Instances":
-        """Instances as a detector gives them: clipped to the frame, empty boxes dropped."""
+        """Instances as a detector gives them: clipped to the frame, empty boxes dropped.
+
+        Raises:
+            ValueError: a box or score is not finite; the frame counts as failed then.
+        """
+        if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+            raise ValueError("the detector gave numbers that are not finite")
         boxes = np.clip(np.asarray(boxes, np.float32).reshape(-1, 4), 0, 1)
         keep = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
         masks = list(masks) if masks is not None else [None] * len(boxes)
@@ -76,6 +82,17 @@ class Instances:
             boxes = np.stack([y1, 1 - x2, y2, 1 - x1], axis=1)
             masks = [mask if mask is None else np.rot90(mask) for mask in masks]
         return Instances(boxes, self.scores, masks, self.filled, self.failed)
+
+
+def above(scores: np.ndarray, threshold: float) -> tuple[np.ndarray, ...]:
+    """Positions of the scores over the threshold, as `np.nonzero` gives them.
+
+    Raises:
+        ValueError: a score is not a number, which must not pass for "nothing found".
+    """
+    if np.isnan(scores).any():
+        raise ValueError("the detector gave scores that are not numbers")
+    return np.nonzero(scores > threshold)
 
 
 def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -106,7 +123,8 @@ def write_detections(
     masks = [mask for frame in frames for mask in frame.masks]
     packed = [b"" if mask is None else zlib.compress(np.packbits(mask).tobytes(), 9) for mask in masks]
     grids = [(0, 0) if mask is None else mask.shape for mask in masks]
-    with create_shard(path, DETECTIONS_FORMAT, provenance, quarantine) as file:
+    room = sum(map(len, packed)) + 40 * len(masks) + 16 * len(frames) + index_size(videos)
+    with create_shard(path, DETECTIONS_FORMAT, provenance, quarantine, room) as file:
         write_index(file, videos)
         file["frames"].create_dataset("first", data=np.cumsum([0, *map(len, frames)]).astype(np.uint64))
         file["frames"].create_dataset("failed", data=np.array([frame.failed for frame in frames], bool))

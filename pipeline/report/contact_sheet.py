@@ -47,7 +47,7 @@ def draw_contact_sheet(shards: Mapping[str, Sequence[Path]], output: Path, setti
                 if row is axes[0]:
                     axis.set_title(_TITLES.get(variant, variant), fontsize=9)
                 axis.set_xlabel(f"{times[frame]:.2f} s", fontsize=7)
-        row[0].set_ylabel(video.rpartition("/")[2][:28], fontsize=7)
+        row[0].set_ylabel(_plain(video.rpartition("/")[2][:28]), fontsize=7)
     make_private(output.parent)
     with atomic(output) as temporary:
         figure.savefig(temporary, dpi=110, metadata={"Software": None})
@@ -60,5 +60,13 @@ def _choose(shards: Mapping[str, Sequence[Path]], count: int) -> list[tuple[str,
     for paths in zip(*shards.values(), strict=True):
         readers = [FrameShard(path) for path in paths]
         common = set(readers[0].ids).intersection(*(reader.ids for reader in readers[1:]))
-        chosen += [(video, readers) for video in sorted(common)]
-    return sorted(chosen, key=lambda entry: entry[0])[:count]
+        for reader in readers:  # 1,024 shards are more files than a process may have open
+            reader.close()
+        chosen += [(video, readers) for video in common]
+        chosen = sorted(chosen, key=lambda entry: entry[0])[:count]
+    return chosen
+
+
+def _plain(name: str) -> str:
+    """A file name that matplotlib shows as it is: no formulas, no bytes that are no text."""
+    return name.encode(errors="replace").decode().replace("$", r"\$")

@@ -42,7 +42,7 @@ def sensitive_information(
             )
         total = [video for label in sorted(counts) for video in counts[label]]
         rows += [_row(label, what, counts[label]) for label in sorted(counts)] + [_row("(all)", what, total)]
-    with atomic(table) as temporary, temporary.open("w", newline="") as file:
+    with atomic(table) as temporary, temporary.open("w", newline="", errors="surrogateescape") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(rows)

@@ -147,7 +147,7 @@ def test_rate_that_is_not_a_number_is_refused() -> None:
         (
             "privacy.detect.faces.detector",
             "yolo",
-            """'privacy.detect.faces.detector' is "yolo": input should be 'retinaface', 'centerface' or 'onnx'.""",
+            """'privacy.detect.faces.detector' is "yolo": input should be 'retinaface', 'centerface', 'maskrcnn', 'selfie' or 'onnx'.""",
         ),
         (
             "privacy.obfuscate.faces.filter",
@@ -223,7 +223,7 @@ def test_settings_that_are_not_json() -> None:
         (b"", "must hold keys and values, but holds NoneType"),
         (b"- a\n- b\n", "must hold keys and values, but holds list"),
         (b"# k\xe9\ndataset: demo\n", "config.yaml"),
-        (b"dataset: 2024-01-01\n", "'dataset'"),
+        (b"dataset: 2024-01-01\n", "missing key 'data'"),
     ],
     ids=["no YAML", "empty", "list", "not UTF-8", "a date"],
 )

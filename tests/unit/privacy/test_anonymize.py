@@ -14,7 +14,7 @@ import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from pipeline.cli import main
-from pipeline.config import FaceDetectSettings, ObfuscateSettings
+from pipeline.config import DetectSettings, ObfuscateSettings
 from pipeline.errors import ActaError, VideoError
 from pipeline.privacy import anonymize as module
 from pipeline.privacy.anonymize import anonymize_video
@@ -36,12 +36,12 @@ class Fixed:
 
 
 @pytest.fixture
-def faces(config) -> tuple[FaceDetectSettings, ObfuscateSettings]:
+def faces(config) -> tuple[DetectSettings, ObfuscateSettings]:
     return config.privacy.detect.faces, config.privacy.obfuscate.faces
 
 
 @pytest.fixture
-def fixed(monkeypatch, faces) -> tuple[FaceDetectSettings, ObfuscateSettings]:
+def fixed(monkeypatch, faces) -> tuple[DetectSettings, ObfuscateSettings]:
     """Settings with the `Fixed` detector, a solid box that is not enlarged."""
     monkeypatch.setattr(module, "make_detector", lambda settings: Fixed())
     return faces[0], faces[1].model_copy(update={"filter": "solid", "enlarge": 1.0})
@@ -303,8 +303,11 @@ class TestCommand:
         ("options", "message"),
         [
             (["--enlarge", "0.5"], "'enlarge' is 0.5: input should be greater than or equal to 1"),
-            (["--detector", "selfie"], "'detector' is \"selfie\""),
-            (["--threshold", "7"], "'threshold' is 7.0"),
+            (
+                ["--detector", "selfie"],
+                "detector 'selfie' does not find faces; choose one of retinaface, centerface, onnx",
+            ),
+            (["--threshold", "7"], "'detect.threshold' is 7.0"),
             (["--weights", "nowhere.onnx"], "nowhere.onnx' of detector 'retinaface' are not there"),
         ],
     )

@@ -12,7 +12,7 @@ import torch
 from onnx import TensorProto, helper
 from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 
-from pipeline.config import BodyDetectSettings, FaceDetectSettings
+from pipeline.config import DetectSettings
 from pipeline.errors import ActaError
 from pipeline.privacy.body_detectors import MaskRCNN
 from pipeline.privacy.detect import detect_frame
@@ -20,9 +20,9 @@ from pipeline.privacy.detectors import make_auditor, make_detector
 from pipeline.privacy.instances import Instances, iou
 
 
-def settings(detector: str, **changes: object) -> FaceDetectSettings:
+def settings(detector: str, **changes: object) -> DetectSettings:
     values = {"weights": None, "threshold": None, "long_side": None, "fill_gap": 0, "device": "cpu"} | changes
-    return FaceDetectSettings(detector=detector, **values)
+    return DetectSettings(detector=detector, **values)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_results_do_not_depend_on_the_number_of_threads(speech, name):
 
 
 def test_selfie_masks_cover_the_faces(speech):
-    body = BodyDetectSettings(detector="selfie", weights=None, threshold=None, long_side=None, fill_gap=0, device="cpu")
+    body = DetectSettings(detector="selfie", weights=None, threshold=None, long_side=None, fill_gap=0, device="cpu")
     for frame in speech:
         people = detect_frame(make_detector(body), frame, body)
         faces = detect_frame(make_detector(settings("retinaface")), frame, settings("retinaface"))
