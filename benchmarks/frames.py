@@ -25,10 +25,10 @@ from pipeline.store import FrameShard, decode_jpegs
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--videos", type=int, default=6)
+    parser.add_argument("--videos", type=int, default=12)
     parser.add_argument("--frames", type=int, default=250)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--qscale", type=int, default=3, help="ffmpeg's quality; choose it so that the PSNRs are alike")
+    parser.add_argument("--qscale", type=int, default=2, help="ffmpeg's quality; choose it so that the PSNRs are alike")
     parser.add_argument("--quality", type=int, default=90, help="acta's libjpeg quality")
     options = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
@@ -90,7 +90,7 @@ def _quality(folder: Path, size: tuple[int, int]) -> None:
     }
     with av.open(str(folder / "videos/0.mp4")) as container:
         reference = [
-            f.to_ndarray(format="rgb24", width=size[1], height=size[0], interpolation="BICUBIC")
+            f.to_ndarray(format="rgb24", width=size[1], height=size[0], interpolation="BILINEAR")
             for f, _ in zip(container.decode(video=0), range(100), strict=False)
         ]
     for name, images in sides.items():

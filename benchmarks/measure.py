@@ -1,9 +1,9 @@
 """Run commands as whole processes, in turn, and compare the medians."""
 
-import os
 import statistics
 import subprocess
-import time
+import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,22 +20,32 @@ class Run:
     peak: float
 
 
+# A small process of its own starts the command, so that the peak is the command's and not this process's.
+_LAUNCHER = """
+import os, resource, sys, time
+start = time.perf_counter()
+child = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, 2, 1)])
+code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+with open(sys.argv[1], "w") as file:
+    print(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, file=file)
+sys.exit(code)
+"""
+
+
 def run(command: Sequence[str], cwd: Path = PROJECT) -> Run:
-    """Run a command to its end.
+    """Run a command to its end. CPU and peak are those of processes that were waited for.
 
     Raises:
         RuntimeError: it failed; the message ends with what it printed.
     """
-    start = time.perf_counter()
-    with subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        assert process.stdout is not None
-        output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.perf_counter() - start
-    if process.returncode:
-        raise RuntimeError(f"{command[0]} ended with {process.returncode}: {output.decode(errors='replace')[-2000:]}")
-    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    with tempfile.NamedTemporaryFile() as report:
+        launcher = [sys.executable, "-S", "-c", _LAUNCHER, report.name]
+        result = subprocess.run([*launcher, *command], cwd=cwd, capture_output=True, check=False)
+        if result.returncode:
+            output = result.stderr.decode(errors="replace")[-2000:]
+            raise RuntimeError(f"{command[0]} ended with {result.returncode}: {output}")
+        return Run(*map(float, Path(report.name).read_text().split()))
 
 
 def compare(commands: dict[str, Sequence[str]], runs: int) -> dict[str, list[Run]]:

@@ -54,7 +54,7 @@ def map_videos(
 def _map_in_one_pool(
     function: Callable[[ItemT], ResultT], items: Sequence[ItemT], workers: int, stage: str
 ) -> Iterator[ResultT | Quarantined]:
-    with _pool(min(workers, len(items))) as pool:
+    with _pool(min(workers, len(items)), function) as pool:
         pending: list[tuple[ItemT, Future[ResultT]]] = []
         rest = iter(items)
         try:
@@ -71,7 +71,7 @@ def _map_in_one_pool(
 
 
 def _alone(function: Callable[[ItemT], ResultT], item: ItemT, stage: str) -> ResultT | Quarantined:
-    with _pool(1) as pool:
+    with _pool(1, function) as pool:
         try:
             return _result(item, pool.submit(function, item), stage)
         except BrokenProcessPool:
@@ -85,15 +85,16 @@ def _result(item: ItemT, future: "Future[Any]", stage: str) -> ResultT | Quarant
         return Quarantined(item.id, stage, str(error))
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("forkserver"), _start_worker)
+def _pool(workers: int, function: Callable[..., Any]) -> ProcessPoolExecutor:
+    """Workers forked from a server that has imported the function's module once for all of them."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([getattr(function, "func", function).__module__])
+    return ProcessPoolExecutor(workers, context, _start_worker)
 
 
 def _start_worker() -> None:
     """One thread a worker: parallelism is across videos, and results do not depend on the number of threads."""
-    import cv2
-
-    cv2.setNumThreads(1)
+    os.environ["OPENCV_FOR_THREADS_NUM"] = "1"
 
 
 def split_results(

@@ -4,16 +4,20 @@ Coordinates: images are uint8 (height, width, 3), RGB, upright (as a player show
 """
 
 import math
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 import av
 import av.error
 import numpy as np
+import simplejpeg
 from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from pipeline.errors import VideoError
@@ -87,16 +91,15 @@ class FrameClock:
     """Times of successive frames; one without a time stamp follows its predecessor by the stream's frame duration."""
 
     def __init__(self, stream: VideoStream):
-        self._step = 1 / (stream.average_rate or stream.guessed_rate or Fraction(25))
-        self._last: Fraction | None = None
+        self._step = float(1 / (stream.average_rate or stream.guessed_rate or Fraction(25)))
+        self._last: float | None = None
 
     def __call__(self, frame: VideoFrame) -> float:
-        if frame.pts is not None and frame.time_base is not None:
-            time = frame.pts * Fraction(frame.time_base)
+        if frame.time is not None:
+            self._last = frame.time
         else:
-            time = Fraction(0) if self._last is None else self._last + self._step
-        self._last = time
-        return float(time)
+            self._last = 0.0 if self._last is None else self._last + self._step
+        return self._last
 
 
 def sample(frames: Iterator[tuple[float, VideoFrame]], rate: float | None) -> Iterator[tuple[float, VideoFrame]]:
@@ -136,11 +139,18 @@ def scaled_size(
         size: Shorter side, (height, width), or None for the video's own size.
         aspect: Width over height of one stored pixel; None means square.
     """
-    width, height = Fraction(frame.width) * (aspect or 1), Fraction(frame.height)
-    if quarter_turns(frame) % 2:
-        width, height = height, width
+    return _scaled_size(frame.width, frame.height, quarter_turns(frame) % 2 == 1, size, aspect)
+
+
+@lru_cache
+def _scaled_size(
+    stored_width: int, stored_height: int, turned: bool, size: int | tuple[int, int] | None, aspect: Fraction | None
+) -> tuple[int, int]:
     if isinstance(size, tuple):
         return size
+    width, height = Fraction(stored_width) * (aspect or 1), Fraction(stored_height)
+    if turned:
+        width, height = height, width
     factor = 1 if size is None else Fraction(size) / min(width, height)
     return max(1, round(height * factor)), max(1, round(width * factor))
 
@@ -153,11 +163,36 @@ def capped_size(frame: VideoFrame, long_side: int | None) -> tuple[int, int]:
 
 
 def to_rgb(frame: VideoFrame, height: int, width: int) -> np.ndarray:
-    """Scale a frame (bicubic) and turn it upright: uint8 (height, width, 3)."""
+    """Scale a frame (bilinear, antialiased) and turn it upright: uint8 (height, width, 3)."""
     quarters = quarter_turns(frame)
+    return turn(_scale(frame, height, width, quarters, "rgb24").to_ndarray(), quarters)
+
+
+def to_jpeg(frame: VideoFrame, height: int, width: int, quality: int) -> bytes:
+    """Scale a frame (bilinear, antialiased), turn it upright and compress it: 4:2:0, full range, BT.601, as JFIF wants it.
+
+    The planes go from the scaler to libjpeg-turbo as they are, without a detour through RGB.
+    """
+    quarters = quarter_turns(frame)
+    scaled = _scale(frame, height, width, quarters, "yuvj420p", dst_colorspace="ITU601", dst_color_range="JPEG")
+    planes = (
+        np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size) for plane in scaled.planes
+    )
+    widths = (plane.width for plane in scaled.planes)
+    y, u, v = (turn(np.ascontiguousarray(p[:, :w]), quarters) for p, w in zip(planes, widths, strict=True))
+    return bytes(simplejpeg.encode_jpeg_yuv_planes(y, u, v, quality))
+
+
+_scalers = threading.local()
+
+
+def _scale(frame: VideoFrame, height: int, width: int, quarters: int, pixel_format: str, **colour: str) -> VideoFrame:
+    """Scale by the thread's own scaler, which keeps its tables from frame to frame (three times as fast)."""
+    if not hasattr(_scalers, "scaler"):
+        _scalers.scaler = VideoReformatter()
     if quarters % 2:
         height, width = width, height
-    return turn(frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="BICUBIC"), quarters)
+    return _scalers.scaler.reformat(frame, width, height, pixel_format, interpolation="BILINEAR", **colour)
 
 
 def quarter_turns(frame: VideoFrame) -> int:

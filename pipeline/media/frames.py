@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from pipeline.config import FrameSettings, FramesStage, SamplingSettings, canonical
 from pipeline.data.manifest import Video, read_manifest
 from pipeline.errors import VideoError
 from pipeline.files import make_private, spool
-from pipeline.media.decode import decode, open_video, sample, scaled_size, to_rgb
+from pipeline.media.decode import decode, open_video, sample, scaled_size, to_jpeg
 from pipeline.stages import code_digest
 from pipeline.store import Provenance, StoredVideo, write_frames
 from pipeline.workers import map_videos, split_results
@@ -52,7 +51,7 @@ def extract_frames(
             settings=canonical(settings),
             code=code_digest("frames"),
             inputs={"manifest": shard.digest},
-            packages=("av", "opencv-python-headless", "h5py"),
+            packages=("av", "simplejpeg", "h5py"),
         )
         write_frames(output, videos, bad, provenance)
 
@@ -72,7 +71,6 @@ def extract_video(
     times: list[float] = []
     sizes: list[int] = []
     shape: tuple[int, int] | None = None
-    quality = [cv2.IMWRITE_JPEG_QUALITY, frames.jpeg_quality]
     with open_video(path) as (container, stream), spooled.open("wb") as out:
         aspect = stream.sample_aspect_ratio
         for time, frame in sample(decode(container, stream), sampling.rate):
@@ -80,10 +78,10 @@ def extract_video(
             if shape is not None and size != shape:
                 raise VideoError(f"changes its size from {shape[::-1]} to {size[::-1]} at frame {len(times)}")
             shape = size
-            _, encoded = cv2.imencode(".jpg", cv2.cvtColor(to_rgb(frame, *size), cv2.COLOR_RGB2BGR), quality)
-            out.write(encoded.data)
+            jpeg = to_jpeg(frame, *size, frames.jpeg_quality)
+            out.write(jpeg)
             times.append(time)
-            sizes.append(encoded.size)
+            sizes.append(len(jpeg))
     if shape is None:
         raise VideoError("no frame can be decoded")
     return StoredVideo(

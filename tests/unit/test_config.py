@@ -147,7 +147,8 @@ def test_rate_that_is_not_a_number_is_refused() -> None:
         (
             "privacy.detect.faces.detector",
             "yolo",
-            """'privacy.detect.faces.detector' is "yolo": input should be 'retinaface', 'centerface', 'maskrcnn', 'selfie' or 'onnx'.""",
+            """'privacy.detect.faces.detector' is "yolo": input should be 'retinaface', 'centerface', 'maskrcnn', """
+            "'selfie' or 'onnx'.",
         ),
         (
             "privacy.obfuscate.faces.filter",
