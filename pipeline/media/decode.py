@@ -169,17 +169,16 @@ def to_rgb(frame: VideoFrame, height: int, width: int) -> np.ndarray:
 
 
 def to_jpeg(frame: VideoFrame, height: int, width: int, quality: int) -> bytes:
-    """Scale a frame (bilinear, antialiased), turn it upright and compress it: 4:2:0, full range, BT.601, as JFIF wants it.
+    """Scale a frame (bilinear, antialiased), turn it upright, compress it: 4:2:0, full range, BT.601, as JFIF has it.
 
     The planes go from the scaler to libjpeg-turbo as they are, without a detour through RGB.
     """
     quarters = quarter_turns(frame)
     scaled = _scale(frame, height, width, quarters, "yuvj420p", dst_colorspace="ITU601", dst_color_range="JPEG")
-    planes = (
-        np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size) for plane in scaled.planes
+    y, u, v = (
+        turn(np.frombuffer(memoryview(p), np.uint8).reshape(p.height, p.line_size)[:, : p.width], quarters)
+        for p in scaled.planes
     )
-    widths = (plane.width for plane in scaled.planes)
-    y, u, v = (turn(np.ascontiguousarray(p[:, :w]), quarters) for p, w in zip(planes, widths, strict=True))
     return bytes(simplejpeg.encode_jpeg_yuv_planes(y, u, v, quality))
 
 
@@ -202,7 +201,7 @@ def quarter_turns(frame: VideoFrame) -> int:
 
 def turn(image: np.ndarray, quarters: int) -> np.ndarray:
     """Rotate counter-clockwise by quarter turns; contiguous."""
-    return np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image
+    return np.ascontiguousarray(np.rot90(image, quarters))
 
 
 def describe(error: BaseException) -> str:

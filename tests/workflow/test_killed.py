@@ -1,0 +1,59 @@
+"""SIGKILL at twenty random moments, then run again: the same files, byte for byte, as an undisturbed run."""
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.clips import write_clip
+from tests.workflow.project import Project
+
+KILLS = 20
+
+
+def make(folder: Path) -> Project:
+    project = Project(folder)
+    for video in ("run/a.mp4", "run/e.mp4", "walk/c.mp4"):
+        write_clip(project.folder / "videos" / video, frames=40, size=(240, 320))
+    for path in (project.folder / "videos").rglob("*.mp4"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))  # the lists hold modification times
+    project.configure(dataset="clips", data__adapter="folder", data__root="videos", data__shards=2, frames__size=128)
+    return project
+
+
+def digests(project: Project) -> dict[str, str]:
+    results = project.folder / "results"
+    return {
+        str(path.relative_to(results)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(results.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_killed_twenty_times_then_run_again_gives_the_same_bytes(tmp_path, footage):
+    undisturbed, killed = make(tmp_path / "undisturbed"), make(tmp_path / "killed")
+    undisturbed.run()
+    source = random.Random(20)
+    cut_short = 0
+    for _ in range(KILLS):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "snakemake", "--cores", "2", "--nolock", "--quiet", "all"],
+            cwd=killed.folder,
+            env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            process.wait(timeout=source.uniform(2, 9))
+        except subprocess.TimeoutExpired:
+            cut_short += 1
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    assert cut_short >= KILLS // 2, f"only {cut_short} kills met a running workflow"
+    killed.run("--nolock")
+    assert digests(killed) == digests(undisturbed)
+    assert not [path for path in (killed.folder / "results").rglob(".*") if path.is_file()], "leftovers of killed jobs"
