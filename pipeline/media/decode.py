@@ -179,7 +179,9 @@ def to_jpeg(frame: VideoFrame, height: int, width: int, quality: int) -> bytes:
         turn(np.frombuffer(memoryview(p), np.uint8).reshape(p.height, p.line_size)[:, : p.width], quarters)
         for p in scaled.planes
     )
-    return bytes(simplejpeg.encode_jpeg_yuv_planes(y, u, v, quality))
+    # libjpeg-turbo reads the luma of an odd frame up to the next even side, beyond a tight array's end.
+    even = np.pad(y, [(0, side % 2) for side in y.shape], mode="edge")[: y.shape[0], : y.shape[1]]
+    return bytes(simplejpeg.encode_jpeg_yuv_planes(even, u, v, quality))
 
 
 _scalers = threading.local()

@@ -4,10 +4,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
-from pipeline.media.decode import capped_size, decode, open_video, sample, scaled_size, to_rgb
+from pipeline.media.decode import capped_size, decode, open_video, sample, scaled_size, to_jpeg, to_rgb
 from tests.clips import numbered_image, read_number, read_times, write_clip
 
 
@@ -72,6 +73,24 @@ def test_pictures_are_upright_whatever_the_file_says(tmp_path, rotation):
         image = to_rgb(frame, height, width)
         assert read_number(image) == number
         assert np.abs(image.astype(int) - numbered_image(number, height, width)).mean() < 8
+
+
+@pytest.mark.parametrize("size", [(128, 171), (127, 170), (127, 171), (96, 128)])
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_stored_jpeg_is_the_frame_and_the_same_every_time(tmp_path, size, rotation):
+    """Odd sizes included, where libjpeg-turbo would read beyond the luma plane."""
+    [(_, frame)] = decoded(write_clip(tmp_path / "clip.mp4", frames=1, rotation=rotation))
+    jpegs = set()
+    for k in range(30):
+        noise = np.full(10_000 + k, k, np.uint8)  # another neighbour in memory each time
+        jpegs.add(to_jpeg(frame, *size, 95))
+        del noise
+    assert len(jpegs) == 1
+    image = cv2.imdecode(np.frombuffer(jpegs.pop(), np.uint8), cv2.IMREAD_COLOR_RGB)
+    error = image.astype(float) - to_rgb(frame, *size)
+    assert image.shape == (*size, 3)
+    assert np.abs(error.mean(axis=(0, 1))).max() < 4
+    assert 10 * np.log10(255**2 / (error**2).mean()) > 28
 
 
 @pytest.mark.parametrize(
