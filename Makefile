@@ -2,11 +2,12 @@
 # make test   install everything and run every test
 # make lint   what pre-commit and CI check
 # make lock   resolve the dependencies anew (requirements.lock, envs/) and write the configuration's schema
+# make benchmark   speed and memory beside the peers, which get an environment of their own (half an hour)
 PYTHON ?= python3
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 
-.PHONY: demo test lint lock install benchmark clean-demo
+.PHONY: demo test lint lock install benchmark
 
 install: .venv/installed
 
@@ -45,4 +46,18 @@ lock: install
 		'dependencies:' '  - python=3.11' '  - pip' '  - pip:'; \
 	  $(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform linux --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links --constraint requirements.lock pyproject.toml | sed 's/^/      - /'; } > envs/acta.yaml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o benchmarks/peers.lock benchmarks/peers.in
 	$(BIN)/acta config schema > workflow/schemas/config.schema.json
+
+.venv-peer/installed: benchmarks/peers.lock install
+	test -x .venv-peer/bin/python || $(PYTHON) -m venv --without-pip .venv-peer
+	$(BIN)/uv pip sync --quiet --python .venv-peer --require-hashes --compile-bytecode benchmarks/peers.lock
+	touch $@
+
+benchmark: .venv-peer/installed
+	$(BIN)/acta weights fetch
+	$(BIN)/python -m benchmarks.plan --files
+	$(BIN)/python -m benchmarks.frames
+	$(BIN)/python -m benchmarks.anonymize
+	$(BIN)/python -m benchmarks.memory

@@ -1,6 +1,6 @@
 """`acta anonymize` beside deface on the same 720p clip: speed, and whether every face that deface finds is hidden.
 
-Run with ``make benchmark-anonymize``, which installs the peer into an environment of its own.
+``make benchmark`` installs the peer into an environment of its own and runs this.
 """
 
 import argparse

@@ -1,0 +1,39 @@
+"""Every shipped overlay, on top of config.yaml, is a valid configuration that changes only what it must."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.config import Config, parse
+
+PROJECT = Path(__file__).resolve().parents[2]
+OVERLAYS = sorted((PROJECT / "config").glob("*.yaml"))
+
+
+def merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
+    """As Snakemake merges configuration files: mappings key by key, everything else replaced."""
+    return base | {
+        k: merge(base[k], v) if isinstance(v, dict) and isinstance(base.get(k), dict) else v for k, v in top.items()
+    }
+
+
+@pytest.mark.parametrize("path", OVERLAYS, ids=lambda path: path.stem)
+def test_overlay_is_valid_and_states_nothing_twice(path):
+    base, top = yaml.safe_load((PROJECT / "config.yaml").read_text()), yaml.safe_load(path.read_text())
+    merged = parse(Config, merge(base, top), str(path))
+    assert merged.dataset == path.stem
+    assert list(_repeated(base, top)) == []
+
+
+def _repeated(base: dict[str, Any], top: dict[str, Any], where: str = "") -> Any:
+    for key, value in top.items():
+        if isinstance(value, dict):
+            yield from _repeated(base[key], value, f"{where}{key}.")
+        elif base[key] == value and key != "split":  # the split is said where it is meant
+            yield f"{where}{key}"
+
+
+def test_there_are_overlays():
+    assert {"kinetics400", "ucf101", "hmdb51"} <= {path.stem for path in OVERLAYS}
