@@ -50,7 +50,7 @@ lock: install
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o benchmarks/peers.lock benchmarks/peers.in
 	$(BIN)/acta config schema > workflow/schemas/config.schema.json
 
-.venv-peer/installed: benchmarks/peers.lock install
+.venv-peer/installed: benchmarks/peers.lock | install
 	test -x .venv-peer/bin/python || $(PYTHON) -m venv --without-pip .venv-peer
 	$(BIN)/uv pip sync --quiet --python .venv-peer --require-hashes --compile-bytecode benchmarks/peers.lock
 	touch $@

@@ -72,21 +72,15 @@ _RUNTIMES = {
 
 def _detect(job: _Job, settings: DetectStage) -> DetectedVideo:
     detector = make_detector(settings.detect)
-    times: list[float] = []
-
-    def found() -> "list[Instances]":
-        with open_video(job.path) as (container, stream):
-            frames = []
-            for time, frame in sample(decode(container, stream), settings.sampling.rate):
-                times.append(time)
-                frames.append(detect_frame(detector, frame, settings.detect))
-            return frames
-
-    frames = list(fill_gaps(found(), settings.detect.fill_gap))
+    times, frames = [], []
+    with open_video(job.path) as (container, stream):
+        for time, frame in sample(decode(container, stream), settings.sampling.rate):
+            times.append(time)
+            frames.append(detect_frame(detector, frame, settings.detect))
     if not frames:
         raise VideoError("no frame can be decoded")
-    video = job.video
-    return DetectedVideo(video.id, video.label, video.split, np.array(times), frames)
+    filled = list(fill_gaps(frames, settings.detect.fill_gap))
+    return DetectedVideo(job.video.id, job.video.label, job.video.split, np.array(times), filled)
 
 
 def detect_frame(detector: Detector, frame: VideoFrame, settings: DetectSettings) -> Instances:
