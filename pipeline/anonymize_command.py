@@ -111,9 +111,9 @@ def _jobs(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
             files = sorted(f for f in path.rglob("*") if f.suffix.lower() in SUFFIXES and not f.name.startswith("."))
             if not files:
                 raise ActaError(f"no video files in {path}; known suffixes: {' '.join(sorted(SUFFIXES))}")
-            jobs += [(file, output / file.relative_to(path)) for file in files]
+            jobs += [(file, _writable(output / file.relative_to(path))) for file in files]
         elif path.exists():
-            jobs.append((path, output / path.name if into_folder else output))
+            jobs.append((path, _writable(output / path.name) if into_folder else output))
         else:
             raise ActaError(f"there is no {path}")
     sources = {source.resolve() for source, _ in jobs}
@@ -123,6 +123,13 @@ def _jobs(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
     if len({target for _, target in jobs}) < len(jobs):
         raise ActaError("two inputs have the same name, so their outputs would be the same file")
     return jobs
+
+
+def _writable(path: Path) -> Path:
+    """The path with a suffix that can be written; .mkv stands in for the others."""
+    from pipeline.privacy.anonymize import CONTAINERS
+
+    return path if path.suffix.lower() in CONTAINERS else path.with_suffix(".mkv")
 
 
 def _frame_count(path: Path) -> int | None:

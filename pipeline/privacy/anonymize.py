@@ -1,11 +1,12 @@
 """`acta anonymize`: one video file in, the same video without faces or bodies out, in constant memory.
 
-The picture is decoded, searched, filtered and encoded as a stream; audio and subtitles are copied as they are. Frame
-count, time stamps, rotation, pixel format and colour description stay. Cover art, further video streams, data streams
-and metadata (place, author, device) are left out: each can tell who is in the picture.
+The picture is decoded, searched, filtered and encoded as a stream; audio is copied as it is, and subtitles where the
+container can hold them. Frame count, time stamps, rotation, pixel format and colour description stay. Cover art,
+further video streams, data streams and metadata (place, author, device) are left out: each can tell who is there.
 """
 
 import io
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,7 @@ import numpy as np
 from av.codec.context import Flags
 from av.container import InputContainer, OutputContainer
 from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from pipeline.config import DetectSettings, ObfuscateSettings
@@ -34,9 +36,13 @@ from pipeline.privacy.instances import DetectedVideo, Instances
 from pipeline.workers import available_cores
 
 # Formats whose planes are one channel each, so that a filter can work on them as they are.
-_PLANAR = ("yuv4", "yuvj4", "gray", "gbrp")
+_PLANAR = ("yuv4", "yuvj4", "gray")
 _ENCODERS = {".webm": ("libvpx-vp9", {"crf": "30", "b": "0", "row-mt": "1", "deadline": "realtime", "cpu-used": "6"})}
+_MAX_THREADS = 16  # each holds two decoded frames
 _COPIED = ("audio", "subtitle")
+_COLOUR = ("color_range", "color_primaries", "color_trc", "colorspace")
+# Containers that keep the time stamps of H.264 (of VP9, WebM); AVI has none and would shift them.
+CONTAINERS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts")
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,8 @@ def anonymize_video(
     """
     if output.exists() and output.samefile(source):
         raise ActaError(f"{output} is the input itself; choose another output")
+    if output.suffix.lower() not in CONTAINERS:
+        raise ActaError(f"cannot write {output.name}: choose one of {' '.join(CONTAINERS)}")
     kept = DetectedVideo(source.name, "", "", np.zeros(0), [])
     times: list[float] = []
     detector = None if obfuscate.filter == "frame" else make_detector(detect)
@@ -88,7 +96,9 @@ def anonymize_video(
         ):
             clock = FrameClock(stream)
             writer = _Writer(container, stream, out, output.suffix, encoding)
-            searched = _search(writer.copy_others(container), detector, detect, threads or available_cores())
+            searched = _search(
+                writer.copy_others(container), detector, detect, threads or min(available_cores(), _MAX_THREADS)
+            )
             for done, (frame, instances) in enumerate(_filled(searched, detect.fill_gap), 1):
                 if keep_detections:
                     times.append(clock(frame))
@@ -135,10 +145,12 @@ class _Writer:
     ):
         self._out = out
         self._source = stream
-        self._suffix = suffix
+        self._suffix = suffix.lower()
         self._encoding = encoding
+        self._clock = FrameClock(stream)
         self._video: Any = None
-        self._rotation = 0
+        self._shape: tuple[int, int, int] | None = None
+        self._last_pts: int | None = None
         self._copies = {}
         for other in source.streams:
             context = other.codec_context
@@ -148,54 +160,77 @@ class _Writer:
                 self._copies[other.index] = out.add_stream_from_template(other)
             elif other.type == "audio":
                 raise ActaError(f"{suffix or 'this container'} cannot hold {context.name} audio; choose .mkv")
-        self._waiting: list[av.Packet] = []
+            else:
+                print(f"{suffix} cannot hold {context.name} subtitles: they are left out", file=sys.stderr)
+        self._waiting: list[av.Packet] = []  # packets to copy that came before the first picture was written
 
     def copy_others(self, container: InputContainer) -> Iterator[VideoFrame]:
-        """Decode the video; pass packets of the copied streams on as they come."""
+        """Decode the video; pass packets of the copied streams on as they come.
+
+        Raises:
+            VideoError: the stream is damaged, or changes its size or rotation half-way.
+        """
         wanted = [self._source, *(s for s in container.streams if s.index in self._copies)]
         count = 0
         try:
             for packet in container.demux(wanted):
                 if packet.stream.index in self._copies:
-                    if packet.dts is not None:
-                        packet.stream = self._copies[packet.stream.index]
-                        self._waiting.append(packet)
+                    self._copy(packet)
                     continue
                 for frame in packet.decode():
                     assert isinstance(frame, VideoFrame)
                     if frame.is_corrupt:
                         raise VideoError(f"damaged: frame {count} is incomplete")
-                    self._rotation = frame.rotation
+                    shape = (frame.width, frame.height, frame.rotation)
+                    if self._shape is not None and shape != self._shape:
+                        raise VideoError(f"its size or rotation changes at frame {count}: {self._shape} to {shape}")
+                    self._shape = shape
+                    yield _as_yuv(frame)
                     count += 1
-                    yield frame
         except av.error.FFmpegError as error:
             raise VideoError(f"decoding failed after {count} frames: {describe(error)}") from None
 
     def write(self, frame: VideoFrame) -> None:
+        """Encode one frame.
+
+        Raises:
+            VideoError: its time stamp is not after its predecessor's, which no player shows as it is meant.
+        """
         if self._video is None:
             self._video = self._open_encoder(frame)
         if frame.format.name != self._video.pix_fmt:
-            frame = frame.reformat(format=self._video.pix_fmt)
+            frame = _like(frame.reformat(format=self._video.pix_fmt), frame)
+        time = self._clock(frame)
+        if frame.pts is None:
+            frame.time_base = frame.time_base or self._source.time_base
+            frame.pts = round(Fraction(time) / Fraction(frame.time_base or 1))
+        if self._last_pts is not None and frame.pts <= self._last_pts:
+            raise VideoError(f"its time stamps repeat or go back at {time:.3f} s")
+        self._last_pts = frame.pts
         frame.pict_type = 0
         self._out.mux(self._video.encode(frame))
-        self._flush()
-
-    def finish(self) -> None:
-        if self._video is None:
-            raise VideoError("no frame can be decoded")
-        self._out.mux(self._video.encode(None))
-        self._flush()
-
-    def _flush(self) -> None:
         if self._waiting:
             self._out.mux(self._waiting)
             self._waiting.clear()
 
+    def finish(self) -> None:
+        """Write what the encoder still holds."""
+        if self._video is None:
+            raise VideoError("no frame can be decoded")
+        self._out.mux(self._video.encode(None))
+
+    def _copy(self, packet: av.Packet) -> None:
+        if packet.dts is None:
+            return
+        packet.stream = self._copies[packet.stream.index]
+        if self._video is None:
+            self._waiting.append(packet)
+        else:
+            self._out.mux(packet)
+
     def _open_encoder(self, frame: VideoFrame) -> Any:
-        source = self._source.codec_context
-        name, options = _ENCODERS.get(
-            self._suffix.lower(), ("libx264", {"crf": str(self._encoding.crf), "preset": self._encoding.preset})
-        )
+        x264 = {"crf": str(self._encoding.crf), "preset": self._encoding.preset}
+        name, options = _ENCODERS.get(self._suffix, ("libx264", x264))
         rate = self._source.average_rate or self._source.guessed_rate or Fraction(25)
         video: Any = self._out.add_stream(name, rate=rate, options=options)
         video.width, video.height = frame.width, frame.height
@@ -205,11 +240,22 @@ class _Writer:
         video.time_base = self._source.time_base
         if self._source.sample_aspect_ratio:
             video.codec_context.sample_aspect_ratio = self._source.sample_aspect_ratio
-        for attribute in ("color_range", "color_primaries", "color_trc", "colorspace"):
-            setattr(video.codec_context, attribute, getattr(source, attribute))
-        if self._rotation:
-            video.set_display_rotation(self._rotation)
+        for attribute in _COLOUR:
+            setattr(video.codec_context, attribute, getattr(frame, attribute))
+        if self._shape and self._shape[2]:
+            video.set_display_rotation(self._shape[2])
         return video
+
+
+def _as_yuv(frame: VideoFrame) -> VideoFrame:
+    """An RGB or palette frame as YUV 4:4:4 (BT.709, limited range), which the encoders take; others as they are."""
+    if not (frame.format.is_rgb or frame.format.has_palette):
+        return frame
+    deep = frame.format.components[0].bits > 8
+    copy = frame.reformat(format="yuv444p10le" if deep else "yuv444p", dst_colorspace="ITU709", dst_color_range="MPEG")
+    copy = _like(copy, frame)
+    copy.colorspace, copy.color_range = Colorspace.ITU709, ColorRange.MPEG
+    return copy
 
 
 def _encodable(pixel_format: str, encoder: str, width: int, height: int) -> str:
@@ -281,7 +327,7 @@ def _hidden(frame: VideoFrame, instances: Instances, settings: ObfuscateSettings
 
 def _like(copy: VideoFrame, frame: VideoFrame) -> VideoFrame:
     copy.pts, copy.dts, copy.time_base, copy.duration = frame.pts, frame.dts, frame.time_base, frame.duration
-    for attribute in ("color_range", "color_primaries", "color_trc", "colorspace"):
+    for attribute in _COLOUR:
         setattr(copy, attribute, getattr(frame, attribute))
     return copy
 
@@ -296,8 +342,6 @@ def _pixels(plane: Any, frame: VideoFrame) -> np.ndarray:
 def _black(frame: VideoFrame) -> list[int]:
     """Black in each plane, for the frame's colour space, range and depth."""
     count, bits = len(frame.planes), frame.format.components[0].bits
-    if frame.format.name.startswith("gbrp"):
-        return [0] * count
     full = frame.format.name.startswith("yuvj") or frame.color_range == 2
     luma = 0 if full else 16 << (bits - 8)
     return [luma, 128 << (bits - 8), 128 << (bits - 8), 0][:count]

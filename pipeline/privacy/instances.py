@@ -25,6 +25,7 @@ import numpy as np
 from pipeline.store import Provenance, Quarantined, Shard, create_shard, index_size, write_index
 
 DETECTIONS_FORMAT = "acta-detections-1"
+_FAR = 10  # a box may reach beyond the frame, but coordinates like these are pixels
 
 
 @dataclass
@@ -50,20 +51,25 @@ class Instances:
 
     @classmethod
     def of(cls, boxes: np.ndarray, scores: np.ndarray, masks: Sequence[np.ndarray | None] | None = None) -> "Instances":
-        """Instances as a detector gives them: clipped to the frame, empty boxes dropped.
+        """Instances as a detector gives them: clipped to the frame; boxes wholly outside are dropped.
+
+        An empty mask is no mask: the whole box counts.
 
         Raises:
-            ValueError: a box or score is not finite; the frame counts as failed then.
+            ValueError: a box or score is not finite, or boxes are no relative corners; the frame counts as failed then.
         """
         if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
             raise ValueError("the detector gave numbers that are not finite")
-        boxes = np.clip(np.asarray(boxes, np.float32).reshape(-1, 4), 0, 1)
+        boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+        if (boxes[:, 2:] < boxes[:, :2]).any() or (np.abs(boxes) > _FAR).any():
+            raise ValueError("the detector gave boxes that are not x1, y1, x2, y2 relative to the frame's sides")
+        boxes = np.clip(boxes, 0, 1)
         keep = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
         masks = list(masks) if masks is not None else [None] * len(boxes)
         return cls(
             boxes[keep],
             np.asarray(scores, np.float32).reshape(-1)[keep],
-            [masks[i] for i in keep],
+            [mask if (mask := masks[i]) is not None and mask.any() else None for i in keep],
             np.zeros(len(keep), bool),
         )
 

@@ -16,6 +16,7 @@ rule detect:
     resources:
         mem_mb=8000,
         runtime=240,
+        gpu=lambda wildcards: int(getattr(CONFIG.privacy.detect, wildcards.what).device == "cuda"),
     params:
         settings=settings("detect"),
         weights=weights("detect"),

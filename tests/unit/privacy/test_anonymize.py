@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import av
 import ffmpeg
@@ -246,7 +247,7 @@ def test_audio_only_input_is_refused(tmp_path, fixed):
 
 
 def test_unknown_container_is_a_clear_error(clip, fixed, tmp_path):
-    with pytest.raises(ActaError, match=r"out\.xyz"):
+    with pytest.raises(ActaError, match=r"cannot write out\.xyz: choose one of"):
         anonymize_video(clip, tmp_path / "out.xyz", *fixed)
     assert list(tmp_path.iterdir()) == []
 
@@ -347,3 +348,54 @@ class TestCommand:
         assert not output.exists()
         assert main(["anonymize", str(source), str(output)]) == 0
         assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_avi_in_a_folder_becomes_a_file_that_keeps_its_time_stamps(fixed, tmp_path):
+    source = write_clip(tmp_path / "in/clip.avi", codec="mpeg4")
+    assert main(["anonymize", str(source.parent), str(tmp_path / "out")]) == 0
+    assert [read_number(upright(f)) for f in frames_of(tmp_path / "out/clip.mkv")] == list(range(12))
+    assert read_times(tmp_path / "out/clip.mkv") == pytest.approx(read_times(source), abs=1e-3)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_stream_without_time_stamps_gets_the_frame_rates(fixed, tmp_path, suffix):
+    source = write_clip(tmp_path / "in.h264", rate=25)
+    anonymize_video(source, tmp_path / f"out{suffix}", *fixed)
+    times = read_times(tmp_path / f"out{suffix}")
+    assert np.diff(times) == pytest.approx([0.04] * 11, abs=2e-3)
+
+
+def test_rgb_keeps_its_colours(fixed, tmp_path):
+    source = tmp_path / "in.mkv"
+    with av.open(str(source), "w") as out:
+        stream: Any = out.add_stream("libx264rgb", rate=10, options={"crf": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "rgb24"
+        frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), (200, 30, 60), np.uint8), "rgb24")
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    anonymize_video(source, tmp_path / "out.mp4", *fixed)
+    image = frames_of(tmp_path / "out.mp4")[0].to_ndarray(format="rgb24").astype(int)
+    assert np.abs(image[:28, :28] - [200, 30, 60]).max() < 6
+    assert image[36:44, 36:44].max() < 6
+
+
+def test_a_size_that_changes_half_way_is_refused(fixed, tmp_path):
+    first = write_clip(tmp_path / "a.h264", frames=5, size=(96, 128)).read_bytes()
+    second = write_clip(tmp_path / "b.h264", frames=5, size=(64, 64)).read_bytes()
+    (tmp_path / "both.h264").write_bytes(first + second)
+    with pytest.raises(VideoError, match="its size or rotation changes at frame 5"):
+        anonymize_video(tmp_path / "both.h264", tmp_path / "out.mp4", *fixed)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_repeated_time_stamps_are_refused_with_their_place(fixed, tmp_path):
+    source = write_clip(tmp_path / "in.mkv", frames=4, times=[0, 100, 200, 300], options={"bf": "0"})
+    with av.open(str(source)) as container, av.open(str(tmp_path / "twice.mkv"), "w") as out:
+        stream = out.add_stream_from_template(container.streams.video[0])
+        for packet in container.demux(video=0):
+            if packet.dts is not None:
+                packet.pts = packet.dts = min(packet.pts or 0, 200)
+                packet.stream = stream
+                out.mux(packet)
+    with pytest.raises(VideoError, match=r"time stamps repeat or go back at 0\.200 s"):
+        anonymize_video(tmp_path / "twice.mkv", tmp_path / "out.mp4", *fixed)
