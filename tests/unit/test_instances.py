@@ -164,7 +164,9 @@ def test_iou_of_no_boxes(n: int, m: int) -> None:
 
 
 def random_mask(height: int, width: int) -> np.ndarray:
-    return np.random.default_rng(height * 100 + width).random((height, width)) < 0.7
+    mask = np.random.default_rng(height * 100 + width).random((height, width)) < 0.5
+    mask[0, 0] = True  # an empty mask is no mask
+    return mask
 
 
 def detected() -> list[DetectedVideo]:
