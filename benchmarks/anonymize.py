@@ -67,7 +67,10 @@ def main() -> None:
         [v for t, o in zip(theirs, same, strict=True) for v in (iou(t, o).max(axis=1) if len(o) else 0 * t[:, 0])]
     )
     print(f"\ndeface finds {len(covered)} boxes in {len(theirs)} frames")
-    print(f"with at least 90 % of their area obfuscated by acta's default: {100 * (covered >= 0.9).mean():.2f} %")
+    heights = np.array([round((box[3] - box[1]) * 720) for boxes in theirs for box in boxes])
+    for name, chosen in (("all", heights > 0), ("24 pixels and higher", heights >= 24), ("lower", heights < 24)):
+        share = 100 * (covered[chosen] >= 0.9).mean()
+        print(f"{name} ({chosen.sum()}): {share:.2f} % have 90 % of their area obfuscated by acta's default")
     print(f"with IoU >= 0.9 to a box of acta's centerface at full size: {100 * (equal >= 0.9).mean():.2f} %")
 
 

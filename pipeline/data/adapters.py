@@ -4,6 +4,7 @@ import csv
 import operator
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from pipeline.config import DataSettings
@@ -93,7 +94,7 @@ def _kinetics(path: Path) -> Iterator[tuple[str, str, str]]:
                     continue
                 try:
                     label, video, start, end, split = pick(row)
-                    name = f"{video}_{int(float(start)):06d}_{int(float(end)):06d}.mp4"
+                    name = f"{video}_{_seconds(start)}_{_seconds(end)}.mp4"
                 except (IndexError, ValueError, OverflowError):
                     raise ActaError(
                         f"{path}, line {rows.line_num}: {','.join(row)!r} is not {','.join(header)} "
@@ -104,22 +105,27 @@ def _kinetics(path: Path) -> Iterator[tuple[str, str, str]]:
         raise ActaError(f"cannot read data.annotations {str(path)!r}: {_why(error)}") from None
 
 
+@lru_cache(maxsize=4096)
+def _seconds(text: str) -> str:
+    return f"{int(float(text)):06d}"
+
+
 def _find(rows: Iterator[tuple[str, str, str]], root: Path) -> Iterator[Listed]:
     """Look up annotated file names below the root, wherever they lie; a name that is nowhere counts as missing."""
     places: dict[str, tuple[str, os.stat_result]] = {}
-    for path, stat in _walk(root):
-        places.setdefault(path.rpartition("/")[2], (path, stat))
+    for found in _walk(root):
+        places.setdefault(found[0].rpartition("/")[2], found)
     seen: set[str] = set()
     for name, label, split in rows:
         if name in seen:
             continue
         seen.add(name)
         identifier = name.rpartition(".")[0] or name
-        if name in places:
-            path, stat = places[name]
-            yield Listed(identifier, path, label, split, stat.st_size, int(stat.st_mtime))
-        else:
+        place = places.get(name)
+        if place is None:
             yield Listed(identifier, f"{label}/{name}", label, split, -1, 0)
+        else:
+            yield Listed(identifier, place[0], label, split, place[1].st_size, int(place[1].st_mtime))
 
 
 def _walk(root: Path) -> Iterator[tuple[str, os.stat_result]]:

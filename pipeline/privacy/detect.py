@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 
@@ -87,7 +88,13 @@ def detect_frame(detector: Detector, frame: VideoFrame, settings: DetectSettings
     """Instances of one decoded frame, relative to its upright picture; a detector's failure marks the frame failed."""
     try:
         height, width = capped_size(frame, settings.long_side)
-        return detector(to_rgb(frame, *detector.input_size(height, width)))
+        wanted = detector.input_size(height, width)
+        if wanted[0] < height or wanted[1] < width:
+            return detector(to_rgb(frame, *wanted))
+        image = to_rgb(frame, height, width)  # a network that only rounds its input up gets that by interpolation
+        if wanted != (height, width):
+            image = cv2.resize(image, wanted[::-1], interpolation=cv2.INTER_LINEAR)
+        return detector(image)
     except (ActaError, MemoryError):
         raise
     except Exception as error:  # whatever a runtime raises: the frame is then hidden whole

@@ -1,6 +1,18 @@
 # Find faces and bodies, hide them, and measure what is left.
 
 
+def on_cuda(wildcards):
+    return int(getattr(CONFIG.privacy.detect, wildcards.what).device == "cuda")
+
+
+# Asked for only where a detector runs on a GPU: a function costs every job of the plan.
+GPU = (
+    {"gpu": on_cuda}
+    if any(getattr(CONFIG.privacy.detect, what).device == "cuda" for what in VARIANTS)
+    else {}
+)
+
+
 rule detect:
     input:
         rules.build_manifest.output,
@@ -14,9 +26,9 @@ rule detect:
         "../../envs/acta.yaml"
     threads: 2
     resources:
+        **GPU,
         mem_mb=8000,
         runtime=240,
-        gpu=lambda wildcards: int(getattr(CONFIG.privacy.detect, wildcards.what).device == "cuda"),
     params:
         settings=settings("detect"),
         weights=weights("detect"),

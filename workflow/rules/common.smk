@@ -1,6 +1,10 @@
 # What every rule file uses: the typed configuration, the shards, and the parameters that decide what reruns.
+import gc
 import sys
 from pathlib import Path
+
+# A plan only builds; collecting garbage that is not there costs it a tenth of its time.
+gc.disable()
 
 PROJECT = Path(workflow.basedir)
 sys.path.insert(0, str(PROJECT))
