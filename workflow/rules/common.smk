@@ -1,6 +1,7 @@
 # What every rule file uses: the typed configuration, the shards, and the parameters that decide what reruns.
 import gc
 import sys
+from functools import cache
 from pathlib import Path
 
 # A plan only builds; collecting garbage that is not there costs it a tenth of its time.
@@ -91,19 +92,19 @@ def benchmark_of(path):
 def settings(stage):
     """A rule's parameter: the JSON of what the stage reads of the configuration, as a function of the wildcards."""
 
-    def of(wildcards):
-        return canonical(
-            stage_settings(CONFIG, stage, getattr(wildcards, "what", None))
-        )
+    @cache
+    def text(what):
+        return canonical(stage_settings(CONFIG, stage, what))
 
-    return of
+    return lambda wildcards: text(getattr(wildcards, "what", None))
 
 
 def weights(stage):
     """A rule's parameter: hashes of the weights that the stage uses."""
 
-    def of(wildcards):
-        digests = check(detector_digests, stage_settings(CONFIG, stage, wildcards.what))
-        return [f"{name}={digests[name]}" for name in sorted(digests)]
+    @cache
+    def digests(what):
+        found = check(detector_digests, stage_settings(CONFIG, stage, what))
+        return [f"{name}={found[name]}" for name in sorted(found)]
 
-    return of
+    return lambda wildcards: digests(wildcards.what)
