@@ -46,8 +46,8 @@ def main() -> None:
                 "acta, centerface at full size": [
                     *acta,
                     f"{folder}/center.mp4",
-                    "--detector=centerface",
                     "--long-side=0",
+                    "--interval=0",
                 ],
             },
             options.runs,
@@ -58,7 +58,7 @@ def main() -> None:
             np.array(boxes, np.float32).reshape(-1, 4) for boxes in json.loads(Path(folder, "boxes.json").read_text())
         ]
         ours = _boxes(clip, folder, [])
-        same = _boxes(clip, folder, ["--detector=centerface", "--long-side=0", "--fill-gap=0"])
+        same = _boxes(clip, folder, ["--long-side=0", "--interval=0", "--fill-gap=0"])
     factor = load().privacy.obfuscate.faces.enlarge
     covered = np.array(
         [c for t, o in zip(theirs, ours, strict=True) for c in _covered(t, [enlarge(b, factor) for b in o])]

@@ -29,6 +29,7 @@ def add_anonymize(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--weights", help="a local weights file for the detector")
     parser.add_argument("--threshold", type=float, help="lowest score that counts (default: the detector's own)")
     parser.add_argument("--long-side", type=int, help="pixels at which the detector looks; 0: the video's own size")
+    parser.add_argument("--interval", type=float, help="seconds between searched frames; 0: every frame is searched")
     parser.add_argument("--fill-gap", type=int, help="frames; hide a face that is missed for so long")
     parser.add_argument("--device", choices=("cpu", "cuda"))
     parser.add_argument("--crf", type=int, default=20, help="x264 quality, lower is better (default: %(default)s)")
@@ -84,8 +85,8 @@ def _settings(options: argparse.Namespace, config: Config) -> tuple[DetectStage,
     """The configuration's settings with the command line's on top, validated together."""
     detect = getattr(config.privacy.detect, options.what)
     obfuscate = getattr(config.privacy.obfuscate, options.what)
-    given = {name: getattr(options, name) for name in ("detector", "weights", "threshold", "fill_gap", "device")}
-    changes = {name: value for name, value in given.items() if value is not None}
+    names = ("detector", "weights", "threshold", "interval", "fill_gap", "device")
+    changes = {name: value for name in names if (value := getattr(options, name)) is not None}
     if options.long_side is not None:
         changes["long_side"] = options.long_side or None
     filters = {name: getattr(options, name) for name in ("filter", "enlarge") if getattr(options, name) is not None}

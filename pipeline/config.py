@@ -101,6 +101,12 @@ class DetectSettings(Settings):
         description="Pixels: longer side at which the detector looks; smaller videos are not enlarged. "
         "null: the video's own resolution.",
     )
+    interval: float = Field(
+        ge=0,
+        le=1,
+        description="Seconds: the shortest time between two frames that are searched. The frames between them hide "
+        "what either shows, where it must have been. 0: every frame is searched.",
+    )
     fill_gap: int = Field(
         ge=0,
         le=1000,

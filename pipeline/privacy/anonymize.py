@@ -31,7 +31,7 @@ from pipeline.media.decode import FrameClock, describe, open_video, quarter_turn
 from pipeline.privacy.detect import detect_frame
 from pipeline.privacy.detectors import Detector, make_detector
 from pipeline.privacy.filters import hide
-from pipeline.privacy.gaps import fill_gaps
+from pipeline.privacy.gaps import Pacer, bridge, fill_gaps
 from pipeline.privacy.instances import DetectedVideo, Instances
 from pipeline.workers import available_cores
 
@@ -97,11 +97,11 @@ def anonymize_video(
             clock = FrameClock(stream)
             writer = _Writer(container, stream, out, output.suffix, encoding)
             searched = _search(
-                writer.copy_others(container), detector, detect, threads or min(available_cores(), _MAX_THREADS)
+                writer.copy_others(container), clock, detector, detect, threads or min(available_cores(), _MAX_THREADS)
             )
-            for done, (frame, instances) in enumerate(_filled(searched, detect.fill_gap), 1):
+            for done, (frame, time, instances) in enumerate(_filled(searched, detect.fill_gap), 1):
                 if keep_detections:
-                    times.append(clock(frame))
+                    times.append(time)
                     kept.frames.append(instances)
                 writer.write(_hidden(frame, instances, obfuscate))
                 progress(done)
@@ -270,41 +270,49 @@ def _encodable(pixel_format: str, encoder: str, width: int, height: int) -> str:
 
 def _search(
     frames: Iterable[VideoFrame],
+    clock: FrameClock,
     detector: Detector | None,
     settings: DetectSettings,
     threads: int,
-) -> Iterator[tuple[VideoFrame, Instances]]:
-    """Frames with what was found in them, in order, a few ahead in ``threads`` threads."""
+) -> Iterator[tuple[VideoFrame, float, Instances | None]]:
+    """Frames, their times and what was found in them, in order; None for those that `Pacer` lets pass."""
     if detector is None:
         for frame in frames:
-            yield frame, Instances()
+            yield frame, clock(frame), Instances()
         return
-    pending: deque[tuple[VideoFrame, Future[Instances]]] = deque()
+    due = Pacer(settings.interval)
+    pending: deque[tuple[VideoFrame, float, Future[Instances] | None]] = deque()
+    running = 0
     with ThreadPoolExecutor(threads) as pool:
         try:
             for frame in frames:
-                pending.append((frame, pool.submit(detect_frame, detector, frame, settings)))
-                if len(pending) > 2 * threads:
-                    first, future = pending.popleft()
-                    yield first, future.result()
-            while pending:
-                first, future = pending.popleft()
-                yield first, future.result()
+                time = clock(frame)
+                future = pool.submit(detect_frame, detector, frame, settings) if due(time) else None
+                pending.append((frame, time, future))
+                running += future is not None
+                while running > threads + 1:
+                    frame, time, future = pending.popleft()
+                    running -= future is not None
+                    yield frame, time, future.result() if future else None
+            for frame, time, future in pending:
+                yield frame, time, future.result() if future else None
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _filled(searched: Iterable[tuple[VideoFrame, Instances]], max_gap: int) -> Iterator[tuple[VideoFrame, Instances]]:
-    """Fill gaps; as many frames are held back as a gap may be long."""
-    frames: deque[VideoFrame] = deque()
+def _filled(
+    searched: Iterable[tuple[VideoFrame, float, Instances | None]], max_gap: int
+) -> Iterator[tuple[VideoFrame, float, Instances]]:
+    """Fill in what was not searched or missed; a few frames are held back for it."""
+    frames: deque[tuple[VideoFrame, float]] = deque()
 
-    def instances() -> Iterator[Instances]:
-        for frame, found in searched:
-            frames.append(frame)
+    def instances() -> Iterator[Instances | None]:
+        for frame, time, found in searched:
+            frames.append((frame, time))
             yield found
 
-    for found in fill_gaps(instances(), max_gap):
-        yield frames.popleft(), found
+    for found in fill_gaps(bridge(instances()), max_gap):
+        yield *frames.popleft(), found
 
 
 def _hidden(frame: VideoFrame, instances: Instances, settings: ObfuscateSettings) -> VideoFrame:

@@ -15,7 +15,7 @@ from pipeline.errors import ActaError, VideoError
 from pipeline.media.decode import capped_size, decode, open_video, sample, to_rgb
 from pipeline.models.weights import detector_digests
 from pipeline.privacy.detectors import Detector, make_detector
-from pipeline.privacy.gaps import fill_gaps
+from pipeline.privacy.gaps import Pacer, bridge, fill_gaps
 from pipeline.privacy.instances import DetectedVideo, Instances, write_detections
 from pipeline.stages import code_digest
 from pipeline.store import Provenance
@@ -73,14 +73,15 @@ _RUNTIMES = {
 
 def _detect(job: _Job, settings: DetectStage) -> DetectedVideo:
     detector = make_detector(settings.detect)
+    due = Pacer(settings.detect.interval)
     times, frames = [], []
     with open_video(job.path) as (container, stream):
         for time, frame in sample(decode(container, stream), settings.sampling.rate):
             times.append(time)
-            frames.append(detect_frame(detector, frame, settings.detect))
+            frames.append(detect_frame(detector, frame, settings.detect) if due(time) else None)
     if not frames:
         raise VideoError("no frame can be decoded")
-    filled = list(fill_gaps(frames, settings.detect.fill_gap))
+    filled = list(fill_gaps(bridge(frames), settings.detect.fill_gap))
     return DetectedVideo(job.video.id, job.video.label, job.video.split, np.array(times), filled)
 
 

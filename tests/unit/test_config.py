@@ -117,9 +117,9 @@ def test_unknown_key_that_is_near_to_none_lists_what_is_known() -> None:
             "'privacy.obfuscate.faces.enlarge' is 0.5: input should be greater than or equal to 1.",
         ),
         (
-            "privacy.audit.faces.centerface",
+            "privacy.audit.faces.retinaface",
             2,
-            "'privacy.audit.faces.centerface' is 2: input should be less than or equal to 1.",
+            "'privacy.audit.faces.retinaface' is 2: input should be less than or equal to 1.",
         ),
         ("privacy.what", [], "'privacy.what' is []: tuple should have at least 1 item after validation, not 0."),
         ("dataset", "../x", """'dataset' is "../x": string should match pattern"""),
@@ -301,7 +301,7 @@ READ_BY: list[tuple[str, Any, set[tuple[str, str | None]]]] = [
     ("contact_sheet.frames", 1, {SHEET}),
     ("privacy.detect.faces.detector", "onnx", {DETECT["faces"]}),
     ("privacy.detect.bodies.detector", "onnx", {DETECT["bodies"]}),
-    ("privacy.audit.faces.centerface", 0.9, {AUDIT["faces"]}),
+    ("privacy.audit.faces.retinaface", 0.9, {AUDIT["faces"]}),
     ("privacy.audit.bodies.pose", 0.9, {AUDIT["bodies"]}),
     ("privacy.audit.bodies.centerface", 0.9, {AUDIT["bodies"]}),
     *(
@@ -311,6 +311,7 @@ READ_BY: list[tuple[str, Any, set[tuple[str, str | None]]]] = [
             ("weights", "mine.onnx"),
             ("threshold", 0.9),
             ("long_side", 320),
+            ("interval", 0.5),
             ("fill_gap", 0),
             ("device", "cuda"),
         ]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from pipeline.privacy.gaps import fill_gaps
+from pipeline.privacy.gaps import Pacer, bridge, fill_gaps
 from pipeline.privacy.instances import Instances
 
 SIDE = 0.2
@@ -147,3 +147,71 @@ def test_only_so_many_frames_are_held_back(max_gap: int) -> None:
 
     for done, _ in enumerate(fill_gaps(frames(), max_gap), 1):
         assert read == min(20, done + max_gap)
+
+
+@pytest.mark.parametrize(
+    ("rate", "interval", "searched"),
+    [
+        (25, 0.1, [0, 3, 6, 9]),
+        (30, 0.1, [0, 3, 6, 9]),
+        (10, 0.1, list(range(10))),
+        (25, 0.0, list(range(10))),
+        (8, 0.1, list(range(10))),
+    ],
+)
+def test_frames_are_searched_at_the_interval(rate: float, interval: float, searched: list[int]) -> None:
+    due = Pacer(interval)
+    assert [k for k in range(10) if due(k / rate)] == searched
+
+
+def test_a_clock_that_goes_back_starts_anew() -> None:
+    due = Pacer(0.1)
+    assert [due(time) for time in (5.0, 5.05, 0.0, 0.05, 0.1)] == [True, False, True, False, True]
+
+
+def bridged(frames: list[Instances | None]) -> list[Instances]:
+    return list(bridge(frames))
+
+
+def test_between_two_searched_frames_an_instance_moves() -> None:
+    found = bridged([at(0.30), None, None, None, at(0.38)])
+    assert lefts(found) == [[0.3], [0.32], [0.34], [0.36], [0.38]]
+    assert [frame.filled.tolist() for frame in found] == [[False], [True], [True], [True], [False]]
+
+
+def test_what_one_side_shows_is_hidden_up_to_the_other() -> None:
+    assert lefts(bridged([at(0.3), None, None, at()])) == [[0.3], [0.3], [0.3], []]
+    assert lefts(bridged([at(), None, None, at(0.3)])) == [[], [0.3], [0.3], [0.3]]
+
+
+def test_two_places_too_far_apart_are_both_hidden_between() -> None:
+    assert lefts(bridged([at(0.0), None, at(0.7)])) == [[0.0], [0.0, 0.7], [0.7]]
+
+
+def test_after_the_last_searched_frame_its_instances_stay() -> None:
+    assert lefts(bridged([at(0.3), None, None])) == [[0.3], [0.3], [0.3]]
+
+
+def test_a_failed_side_fails_the_frames_between() -> None:
+    failed = Instances(failed=True)
+    assert [frame.failed for frame in bridged([at(0.3), None, failed, None, at(0.3), None, at(0.3)])] == [
+        False,
+        True,
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+def test_a_gap_over_searched_frames_is_filled_too() -> None:
+    """One miss among the searched frames leaves no frame open."""
+    frames = [at(0.3), None, at(), None, at(0.3)]
+    assert [len(frame) for frame in fill_gaps(bridge(frames), 3)] == [1] * 5
+
+
+def test_nothing_is_bridged_where_every_frame_is_searched() -> None:
+    frames = [at(0.3), at(), at(0.5)]
+    assert bridged(list(frames)) == frames
+    assert bridged([]) == []

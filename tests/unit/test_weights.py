@@ -353,15 +353,15 @@ def detect(config: Config, **changes: Any) -> DetectStage:
 
 
 def test_digest_of_a_registered_detector(config: Config) -> None:
-    assert detector_digests(detect(config)) == {"retinaface": registry.WEIGHTS["retinaface"].source.sha256}
+    assert detector_digests(detect(config)) == {"centerface": registry.WEIGHTS["centerface"].source.sha256}
 
 
 @pytest.mark.usefixtures("cache")
 def test_digest_needs_no_fetched_weights(config: Config) -> None:
     """A plan is made before anything is fetched."""
     assert detector_digests(AuditStage(auditors={})) == {}
-    registry.WEIGHTS["centerface"] = Weights("c.onnx", member(), "MIT", "about")
-    assert detector_digests(detect(config, detector="centerface")) == {"centerface": sha256(CONTENT)}
+    registry.WEIGHTS["retinaface"] = Weights("c.onnx", member(), "MIT", "about")
+    assert detector_digests(detect(config, detector="retinaface")) == {"retinaface": sha256(CONTENT)}
 
 
 def test_digest_of_a_local_file_is_that_of_its_bytes(config: Config, tmp_path: Path) -> None:
@@ -374,12 +374,12 @@ def test_digest_of_a_local_file_is_that_of_its_bytes(config: Config, tmp_path: P
 
 def test_digest_of_a_local_file_in_place_of_the_registered_one(config: Config, tmp_path: Path) -> None:
     (tmp_path / "mine.onnx").write_bytes(CONTENT)
-    assert detector_digests(detect(config, weights=str(tmp_path / "mine.onnx"))) == {"retinaface": sha256(CONTENT)}
+    assert detector_digests(detect(config, weights=str(tmp_path / "mine.onnx"))) == {"centerface": sha256(CONTENT)}
 
 
 def test_local_file_that_is_not_there(config: Config, tmp_path: Path) -> None:
     path = str(tmp_path / "none.onnx")
-    with pytest.raises(ActaError, match=r"the weights '.*none\.onnx' of detector 'retinaface' are not there"):
+    with pytest.raises(ActaError, match=r"the weights '.*none\.onnx' of detector 'centerface' are not there"):
         detector_digests(detect(config, weights=path))
 
 

@@ -86,7 +86,7 @@ def test_another_blur_kernel_reruns_obfuscate_and_below_of_that_variant(project)
 
 
 def test_another_detector_reruns_detect_and_below_of_that_variant(project):
-    project.configure(privacy__detect__faces__detector="centerface", privacy__audit__faces={"retinaface": 0.4})
+    project.configure(privacy__detect__faces__detector="retinaface", privacy__audit__faces={"centerface": 0.2})
     jobs = project.planned()
     assert {rule for rule, _ in jobs} == EVERY_STAGE - {"build_manifest", "extract_frames"}
     assert {w["what"] for _, w in jobs if "what" in w} == {"faces"}
@@ -106,7 +106,7 @@ def test_another_frame_rate_reruns_frames_detect_and_below(project):
 
 
 def test_another_auditor_threshold_reruns_the_audit_only(project):
-    project.configure(privacy__audit__faces={"centerface": 0.3})
+    project.configure(privacy__audit__faces={"retinaface": 0.3})
     assert project.planned_rules() == {"audit": SHARDS, "certify": 1}
 
 

@@ -21,7 +21,14 @@ from pipeline.privacy.instances import Instances, iou
 
 
 def settings(detector: str, **changes: object) -> DetectSettings:
-    values = {"weights": None, "threshold": None, "long_side": None, "fill_gap": 0, "device": "cpu"} | changes
+    values = {
+        "weights": None,
+        "threshold": None,
+        "long_side": None,
+        "interval": 0.0,
+        "fill_gap": 0,
+        "device": "cpu",
+    } | changes
     return DetectSettings(detector=detector, **values)
 
 
@@ -73,7 +80,9 @@ def test_results_do_not_depend_on_the_number_of_threads(speech, name):
 
 
 def test_selfie_masks_cover_the_faces(speech):
-    body = DetectSettings(detector="selfie", weights=None, threshold=None, long_side=None, fill_gap=0, device="cpu")
+    body = DetectSettings(
+        detector="selfie", weights=None, threshold=None, long_side=None, interval=0.0, fill_gap=0, device="cpu"
+    )
     for frame in speech:
         people = detect_frame(make_detector(body), frame, body)
         faces = detect_frame(make_detector(settings("retinaface")), frame, settings("retinaface"))
