@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline import __version__
 from pipeline.errors import ActaError
+from pipeline.report.thesis import FIGURES, TABLES, evaluation_path, rows
 
 # Modules are imported where they are used: `acta config` must not wait for torch.
 
@@ -55,6 +56,10 @@ def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     footage = commands.add_parser("get-footage", help="put the demo clips into a folder")
     footage.add_argument("folder", type=Path)
     footage.set_defaults(run=_get_footage)
+    actions_ = commands.add_parser("make-actions", help="make the demo's action videos from its footage")
+    actions_.add_argument("folder", type=Path, help="where the footage is and the videos go")
+    actions_.add_argument("--workers", type=int, default=1)
+    actions_.set_defaults(run=_make_actions)
 
 
 def _add_stages(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -106,6 +111,31 @@ def _add_stages(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         sheet.add_argument(f"--{variant}", nargs="+", default=[], help=f"frame shards of {variant}")
     _lists(sheet)
     sheet.set_defaults(run=_contact_sheet)
+
+    train = _stage(commands, "train", "train a network on a dataset's frame shards")
+    train.add_argument("frames", nargs="+", help="frame shards that the network sees")
+    _lists(train)
+    train.add_argument("--teacher", type=Path, help="the teacher's model file")
+    train.add_argument("--teacher-frames", nargs="+", default=[], help="frame shards that the teacher sees")
+    train.add_argument("--save-every", type=float, default=300.0, help="seconds between checkpoints")
+    train.set_defaults(run=_train, workers=0)
+
+    evaluate = _stage(commands, "evaluate", "the accuracy of a network on test videos")
+    evaluate.add_argument("model", type=Path)
+    evaluate.add_argument("frames", nargs="+", help="frame shards to test on")
+    _lists(evaluate)
+    evaluate.add_argument("--predictions", type=Path, required=True, help="table to write: the best classes per video")
+    evaluate.set_defaults(run=_evaluate, workers=0)
+
+    drawn = commands.add_parser("report-classification", help="a table or figure of Ch. 5 from evaluations")
+    drawn.add_argument("name", choices=(*TABLES, *FIGURES))
+    drawn.add_argument("--recipe", required=True, help="of Tables 5.1 and 5.2 and of the figures")
+    drawn.add_argument("--compare", nargs="*", default=[], help="recipes of Table 5.3")
+    drawn.add_argument("--variants", nargs="+", default=["faces", "bodies"], choices=("faces", "bodies"))
+    drawn.add_argument("--splits", nargs="+", required=True)
+    drawn.add_argument("--evaluations", type=Path, required=True, help="folder <split>/<recipe>/<variant>/<strategy>/…")
+    drawn.add_argument("-o", "--output", type=Path, required=True)
+    drawn.set_defaults(run=_report_classification)
 
     quarantine = commands.add_parser("quarantine", help="every video that was left out, and why")
     quarantine.add_argument("--manifests", nargs="+", default=[])
@@ -256,6 +286,44 @@ def _contact_sheet(options: argparse.Namespace) -> None:
     draw_contact_sheet(shards, options.output, _settings(options).contact_sheet)
 
 
+def _train(options: argparse.Namespace) -> None:
+    from pipeline.classify.train import train_network
+
+    train_network(
+        _paths(options.frames, options.lists),
+        options.output,
+        _settings(options),
+        teacher=options.teacher,
+        teacher_shards=_paths(options.teacher_frames, options.lists),
+        workers=options.workers,
+        save_every=options.save_every,
+    )
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from pipeline.classify.evaluate import evaluate_network
+
+    if options.lists is None:
+        raise ActaError("evaluate needs --lists: the folder of the list files, which say what videos to expect")
+    evaluate_network(
+        options.model,
+        _paths(options.frames, options.lists),
+        sorted(options.lists.glob("*.json")),
+        options.output,
+        options.predictions,
+        _settings(options),
+        workers=options.workers,
+    )
+
+
+def _report_classification(options: argparse.Namespace) -> None:
+    from pipeline.report.classification import draw_drops, write_table
+
+    wanted = rows(options.name, options.recipe, options.compare, options.variants)
+    files = [[options.evaluations / evaluation_path(split, row) for split in options.splits] for row in wanted]
+    (write_table if options.name in TABLES else draw_drops)(wanted, files, options.output)
+
+
 def _quarantine(options: argparse.Namespace) -> None:
     from pipeline.data.quarantine import collect_quarantine
 
@@ -295,6 +363,12 @@ def _print_schema(options: argparse.Namespace) -> None:
     from pipeline.config import schema
 
     print(schema(), end="")
+
+
+def _make_actions(options: argparse.Namespace) -> None:
+    from pipeline.data.actions import make_actions
+
+    make_actions(options.folder, options.folder, options.workers)
 
 
 def _get_footage(options: argparse.Namespace) -> None:

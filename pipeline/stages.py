@@ -11,10 +11,12 @@ from pipeline.config import (
     AuditStage,
     ContactSheetStage,
     DetectStage,
+    EvaluateStage,
     FramesStage,
     NoSettings,
     ObfuscateStage,
     Settings,
+    TrainStage,
 )
 from pipeline.digest import digest_code
 
@@ -27,6 +29,14 @@ _DETECTORS = (
     "pipeline/privacy/face_detectors.py",
     "pipeline/privacy/body_detectors.py",
 )
+_NETWORKS = (
+    "pipeline/models/architecture.py",
+    "pipeline/models/backbones.py",
+    "pipeline/models/saved.py",
+    "pipeline/models/slowfast.py",
+    "pipeline/models/video_resnet.py",
+)
+_CLIPS = ("pipeline/classify/clips.py", *_NETWORKS, *_STORE)
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,19 @@ STAGES = {
     "certify": Stage(NoSettings, ("pipeline/privacy/certify.py",)),
     "statistics": Stage(NoSettings, ("pipeline/report/statistics.py", *_INSTANCES, *_STORE)),
     "contact-sheet": Stage(ContactSheetStage, ("pipeline/report/contact_sheet.py", *_STORE)),
+    "train": Stage(
+        TrainStage,
+        (
+            "pipeline/classify/train.py",
+            "pipeline/training/distributed.py",
+            "pipeline/training/loop.py",
+            "pipeline/training/losses.py",
+            "pipeline/training/schedule.py",
+            *_CLIPS,
+        ),
+    ),
+    "evaluate": Stage(EvaluateStage, ("pipeline/classify/evaluate.py", "pipeline/metrics/accuracy.py", *_CLIPS)),
+    "report-classification": Stage(NoSettings, ("pipeline/report/classification.py", "pipeline/report/thesis.py")),
     "quarantine": Stage(NoSettings, ("pipeline/data/quarantine.py", *_STORE)),
 }
 

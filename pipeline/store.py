@@ -274,10 +274,6 @@ class FrameShard(Shard):
 
     format = FRAMES_FORMAT
 
-    @cached_property
-    def _offsets(self) -> np.ndarray:
-        return self.file["frames/offsets"][:].astype(np.int64)
-
     def size(self, video: str) -> tuple[int, int]:
         """Height and width of a video's frames in pixels."""
         self.span(video)
@@ -291,7 +287,8 @@ class FrameShard(Shard):
         stop = count if stop is None else stop
         if not 0 <= start <= stop <= count:
             raise IndexError(f"frames {start}:{stop} of {video!r}, which has {count}")
-        offsets = self._offsets[first + start : first + stop + 1]
+        # Read anew each time: kept, the offsets of a thousand shards would take a gigabyte in every worker.
+        offsets = self.file["frames/offsets"][first + start : first + stop + 1].astype(np.int64)
         block = self.file["frames/data"][offsets[0] : offsets[-1]]
         return [block[a:b] for a, b in zip(offsets[:-1] - offsets[0], offsets[1:] - offsets[0], strict=True)]
 

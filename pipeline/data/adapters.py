@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from pipeline.config import DataSettings
-from pipeline.data.demo import FOOTAGE
+from pipeline.data.demo import FOOTAGE, action_names
 from pipeline.data.lists import Listed
 from pipeline.errors import ActaError
 
@@ -26,7 +26,7 @@ def list_videos(settings: DataSettings) -> Iterator[Listed]:
         ActaError: the root or an annotation file is missing or malformed; the message names the file, line and value.
     """
     if settings.adapter == "demo":
-        return (Listed(name, name, clip.label, clip.split, clip.size, 0) for name, clip in FOOTAGE.items())
+        return _demo()
     root = Path(settings.root)
     if not root.is_dir():
         raise ActaError(f"data.root {settings.root!r} is not a folder")
@@ -35,11 +35,19 @@ def list_videos(settings: DataSettings) -> Iterator[Listed]:
     annotations = Path(settings.annotations or "")
     match settings.adapter:
         case "ucf101":
-            return _find(_ucf101(annotations, settings.split), root)
+            return _find(_ucf101(annotations), root)
         case "hmdb51":
-            return _find(_hmdb51(annotations, settings.split), root)
+            return _find(_hmdb51(annotations), root)
         case _:
             return _find(_kinetics(annotations), root)
+
+
+def _demo() -> Iterator[Listed]:
+    """The demo's videos as `folder` would list them; their names are known before they are there."""
+    for name, clip in FOOTAGE.items():
+        yield Listed(name, name, clip.label, clip.split, clip.size, 0)
+    for name, label, split in action_names():
+        yield Listed(name, name, label, split, 0, 0)
 
 
 def _folder(root: Path) -> Iterator[Listed]:
@@ -52,30 +60,45 @@ def _folder(root: Path) -> Iterator[Listed]:
         yield Listed(path, path, parts[0] if parts else "", split, stat.st_size, int(stat.st_mtime))
 
 
-def _ucf101(folder: Path, split: int) -> Iterator[tuple[str, str, str]]:
-    """Official lists: ``trainlist01.txt`` has ``Class/v_Class_g08_c01.avi 1``, ``testlist01.txt`` the name alone."""
-    for part, name in (("train", f"trainlist{split:02d}.txt"), ("test", f"testlist{split:02d}.txt")):
-        for number, line in _lines(folder / name):
-            path = line.split()[0]
-            label, slash, file = path.partition("/")
-            if not (slash and label and file):
-                raise ActaError(f"{folder / name}, line {number}: {line!r} is not <class>/<file> [number]")
-            yield file, label, part
+def _ucf101(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """Official lists: ``trainlist01.txt`` has ``Class/v_Class_g08_c01.avi 1``, ``testlist01.txt`` the name alone.
+
+    A video's split names its part in each of the three: ``train1 test2 train3``.
+    """
+    rows: dict[str, tuple[str, list[str]]] = {}
+    there = [n for n in (1, 2, 3) if any((folder / f"{part}list0{n}.txt").exists() for part in ("train", "test"))]
+    for split in there or [1]:
+        for part in ("train", "test"):
+            path = folder / f"{part}list{split:02d}.txt"
+            for number, line in _lines(path):
+                label, slash, file = line.split()[0].partition("/")
+                if not (slash and label and file):
+                    raise ActaError(f"{path}, line {number}: {line!r} is not <class>/<file> [number]")
+                rows.setdefault(file, (label, []))[1].append(f"{part}{split}")
+    for file, (label, parts) in rows.items():
+        yield file, label, " ".join(parts)
 
 
-def _hmdb51(folder: Path, split: int) -> Iterator[tuple[str, str, str]]:
-    """Official lists: ``<class>_test_split1.txt`` has ``file.avi 1`` (1 train, 2 test, 0 not in this split)."""
-    ending = f"_test_split{split}.txt"
-    files = sorted(folder.glob(f"*{ending}"))
-    if not files:
-        raise ActaError(f"no <class>{ending} in data.annotations {str(folder)!r}")
-    for path in files:
-        for number, line in _lines(path):
-            name, _, use = line.rpartition(" ")
-            if use not in ("0", "1", "2") or not name.strip():
-                raise ActaError(f"{path}, line {number}: {line!r} is not <file> 0|1|2")
-            if use != "0":
-                yield name.strip(), path.name.removesuffix(ending), "train" if use == "1" else "test"
+def _hmdb51(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """Official lists: ``<class>_test_split1.txt`` has ``file.avi 1`` (1 train, 2 test, 0 not in this split).
+
+    A video's split names its part in each of the three: ``train1 test3``.
+    """
+    rows: dict[str, tuple[str, list[str]]] = {}
+    if not any(folder.glob("*_test_split[123].txt")):
+        raise ActaError(f"no <class>_test_split1.txt in data.annotations {str(folder)!r}")
+    for split in (1, 2, 3):
+        ending = f"_test_split{split}.txt"
+        for path in sorted(folder.glob(f"*{ending}")):
+            for number, line in _lines(path):
+                name, _, use = line.rpartition(" ")
+                if use not in ("0", "1", "2") or not name.strip():
+                    raise ActaError(f"{path}, line {number}: {line!r} is not <file> 0|1|2")
+                parts = rows.setdefault(name.strip(), (path.name.removesuffix(ending), []))[1]
+                if use != "0":
+                    parts.append(f"{'train' if use == '1' else 'test'}{split}")
+    for name, (label, parts) in rows.items():
+        yield name, label, " ".join(parts)
 
 
 def _kinetics(path: Path) -> Iterator[tuple[str, str, str]]:

@@ -1,7 +1,7 @@
 """Stage `statistics`: sensitive information in a dataset (thesis, Sec. 5.1 and Figure 5.3).
 
 Per class: the share of videos with at least one face (body) in at least one frame, and the mean number of faces
-(bodies) per frame. Instances that gap filling added are not counted.
+(bodies) per frame, those included that were filled in between two frames in which they were found.
 """
 
 import csv
@@ -55,9 +55,9 @@ def _count(paths: Sequence[Path], splits: Sequence[str]) -> dict[str, list[tuple
     for path in paths:
         shard = DetectionShard(path)
         for video, label, split in zip(shard.ids, shard.labels, shard.splits, strict=True):
-            if not splits or split in splits:
+            if not splits or not set(splits).isdisjoint(split.split()):
                 frames = shard.frames(video)
-                counts[label].append((len(frames), sum(int((~frame.filled).sum()) for frame in frames)))
+                counts[label].append((len(frames), sum(len(frame) for frame in frames)))
         shard.close()
     return counts
 

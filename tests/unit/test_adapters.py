@@ -15,12 +15,11 @@ THEN = 1_600_000_000
 HEADER = "label,youtube_id,time_start,time_end,split\n"
 
 
-def settings(adapter: str, root: Path, annotations: Path | None = None, split: int = 1) -> DataSettings:
+def settings(adapter: str, root: Path, annotations: Path | None = None) -> DataSettings:
     return DataSettings(
         adapter=adapter,  # type: ignore[arg-type]
         root=str(root),
         annotations=None if annotations is None else str(annotations),
-        split=split,
         shards=2,
         max_bad_fraction=0.1,
     )
@@ -182,17 +181,17 @@ def test_ucf101(tmp_path: Path) -> None:
         "Apply/v_Apply_g99_c01.avi",
     )
     assert list(list_videos(settings("ucf101", root, lists))) == [
-        Listed("v_Apply_g08_c01", "Apply/v_Apply_g08_c01.avi", "Apply", "train", 3, THEN),
-        Listed("v_Archery_g08_c01", "Archery/v_Archery_g08_c01.avi", "Archery", "train", -1, 0),
-        Listed("v_Apply_g01_c01", "Apply/v_Apply_g01_c01.avi", "Apply", "test", 3, THEN),
+        Listed("v_Apply_g08_c01", "Apply/v_Apply_g08_c01.avi", "Apply", "train1", 3, THEN),
+        Listed("v_Archery_g08_c01", "Archery/v_Archery_g08_c01.avi", "Archery", "train1", -1, 0),
+        Listed("v_Apply_g01_c01", "Apply/v_Apply_g01_c01.avi", "Apply", "test1", 3, THEN),
     ]
 
 
-def test_ucf101_reads_the_chosen_split(tmp_path: Path) -> None:
+def test_ucf101_names_the_part_in_each_split(tmp_path: Path) -> None:
     ucf101(tmp_path, "A/a.avi 1\n", "A/b.avi\n", split=1)
     lists = ucf101(tmp_path, "A/b.avi 1\n", "A/a.avi\n", split=3)
-    videos = list_videos(settings("ucf101", tmp_path, lists, split=3))
-    assert [(v.id, v.split) for v in videos] == [("b", "train"), ("a", "test")]
+    videos = list_videos(settings("ucf101", tmp_path, lists))
+    assert [(v.id, v.split) for v in videos] == [("a", "train1 test3"), ("b", "test1 train3")]
 
 
 def test_ucf101_in_one_flat_folder(tmp_path: Path) -> None:
@@ -245,16 +244,24 @@ def test_hmdb51(tmp_path: Path) -> None:
     )
     root = put(tmp_path / "videos", "brush_hair/a.avi", "brush_hair/b.avi", "brush_hair/c.avi")
     assert list(list_videos(settings("hmdb51", root, lists))) == [
-        Listed("a", "brush_hair/a.avi", "brush_hair", "train", 3, THEN),
-        Listed("b", "brush_hair/b.avi", "brush_hair", "test", 3, THEN),
-        Listed("d", "wave/d.avi", "wave", "test", -1, 0),
+        Listed("a", "brush_hair/a.avi", "brush_hair", "train1", 3, THEN),
+        Listed("b", "brush_hair/b.avi", "brush_hair", "test1", 3, THEN),
+        Listed("c", "brush_hair/c.avi", "brush_hair", "", 3, THEN),
+        Listed("d", "wave/d.avi", "wave", "test1 train2", -1, 0),
     ]
 
 
-def test_hmdb51_reads_the_chosen_split(tmp_path: Path) -> None:
-    lists = hmdb51(tmp_path, {"wave_test_split1.txt": "d.avi 2\n", "wave_test_split2.txt": "d.avi 1\n"})
-    videos = list_videos(settings("hmdb51", tmp_path, lists, split=2))
-    assert [(v.id, v.split) for v in videos] == [("d", "train")]
+def test_hmdb51_names_the_part_in_each_split(tmp_path: Path) -> None:
+    lists = hmdb51(
+        tmp_path,
+        {
+            "wave_test_split1.txt": "d.avi 2\ne.avi 0\n",
+            "wave_test_split2.txt": "d.avi 1\ne.avi 0\n",
+            "wave_test_split3.txt": "d.avi 0\ne.avi 2\n",
+        },
+    )
+    videos = list_videos(settings("hmdb51", tmp_path, lists))
+    assert [(v.id, v.split) for v in videos] == [("d", "test1 train2"), ("e", "test3")]
 
 
 def test_hmdb51_name_with_spaces(tmp_path: Path) -> None:
@@ -263,9 +270,8 @@ def test_hmdb51_name_with_spaces(tmp_path: Path) -> None:
 
 
 def test_hmdb51_without_split_files(tmp_path: Path) -> None:
-    lists = hmdb51(tmp_path, {"wave_test_split1.txt": "d.avi 2\n"})
-    said = message(lambda: list(list_videos(settings("hmdb51", tmp_path, lists, split=3))))
-    assert said == f"no <class>_test_split3.txt in data.annotations {str(lists)!r}"
+    said = message(lambda: list(list_videos(settings("hmdb51", tmp_path, tmp_path))))
+    assert said == f"no <class>_test_split1.txt in data.annotations {str(tmp_path)!r}"
 
 
 @pytest.mark.parametrize("line", ["d.avi 3", "d.avi", "1", "d.avi one", "d.avi -1"])

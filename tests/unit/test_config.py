@@ -109,7 +109,6 @@ def test_unknown_key_that_is_near_to_none_lists_what_is_known() -> None:
         ("sampling.rate", 0, "'sampling.rate' is 0: input should be greater than 0."),
         ("sampling.rate", float("inf"), "'sampling.rate' is Infinity: input should be less than or equal to 1000."),
         ("data.shards", 0, "'data.shards' is 0: input should be greater than or equal to 1."),
-        ("data.split", 4, "'data.split' is 4: input should be less than or equal to 3."),
         ("data.max_bad_fraction", 1.5, "'data.max_bad_fraction' is 1.5: input should be less than or equal to 1."),
         (
             "privacy.obfuscate.faces.enlarge",
@@ -290,7 +289,6 @@ READ_BY: list[tuple[str, Any, set[tuple[str, str | None]]]] = [
     ("data.adapter", "folder", set()),
     ("data.root", "elsewhere", set()),
     ("data.annotations", "lists", set()),
-    ("data.split", 2, set()),
     ("data.shards", 7, set()),
     ("data.max_bad_fraction", 0.5, set()),
     ("sampling.rate", 5, {FRAMES, DETECT["faces"], DETECT["bodies"]}),

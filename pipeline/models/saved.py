@@ -1,0 +1,154 @@
+"""A trained network on disk: weights in safetensors, and a JSON beside them that says what they are.
+
+The JSON holds the format, the architecture, the classes in the order of the outputs, what the network must be shown
+(frame rate, frames, view, which variant of the frames) and the provenance. Nothing is unpickled.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from pipeline.config import Variant, ViewSettings, parse
+from pipeline.errors import ActaError
+from pipeline.files import atomic, write_json
+from pipeline.models.architecture import Architecture
+from pipeline.models.backbones import build
+
+FORMAT = "acta-model-1"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a model file's JSON says.
+
+    Args:
+        architecture: The network.
+        classes: Labels in the order of its outputs.
+        variant: The frames that it was trained on.
+        rate: Frames per second of its clips; None: the video's own.
+        view: What of a frame it saw in training; `ViewSettings.test` is what to show it.
+        provenance: What it was made from.
+    """
+
+    architecture: Architecture
+    classes: list[str]
+    variant: Variant
+    rate: float | None
+    view: ViewSettings
+    provenance: dict[str, Any]
+
+
+def save_model(path: Path, model: nn.Module, description: Description) -> None:
+    """Write ``path`` (.safetensors) and the JSON beside it; the weights come last, so their presence means both."""
+    content = {
+        "format": FORMAT,
+        "architecture": asdict(description.architecture),
+        "classes": description.classes,
+        "variant": description.variant,
+        "rate": description.rate,
+        "view": description.view.model_dump(mode="json"),
+        "provenance": description.provenance,
+    }
+    write_json(path.with_suffix(".json"), content)
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with atomic(path) as temporary:
+        temporary.write_bytes(save(state))
+
+
+def read_description(path: Path) -> Description:
+    """The description of a model file.
+
+    Raises:
+        ActaError: it is missing, damaged or of another format.
+    """
+    beside = path.with_suffix(".json")
+    try:
+        content = json.loads(beside.read_text())
+        if content.get("format") != FORMAT:
+            raise ActaError(f"{beside} holds {content.get('format')!r}, but {FORMAT!r} is needed")
+        fields = content["architecture"]
+        blocks = fields["blocks"]
+        fields |= {"reductions": tuple(fields["reductions"]), "blocks": tuple(blocks) if blocks else None}
+        return Description(
+            Architecture(**fields),
+            content["classes"],
+            content["variant"],
+            content["rate"],
+            parse(ViewSettings, content["view"], str(beside)),
+            content["provenance"],
+        )
+    except OSError as error:
+        raise ActaError(f"cannot read the model's description {beside}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ActaError(f"{beside} does not describe a model: {error!r}") from None
+
+
+def load_model(path: Path) -> tuple[nn.Module, Description]:
+    """A trained network on the CPU, and what it is.
+
+    Raises:
+        ActaError: the file is missing or damaged, or its weights are not those of the architecture beside it.
+    """
+    description = read_description(path)
+    model = build(description.architecture)
+    load_state(model, read_weights(path), str(path))
+    return model, description
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .safetensors file.
+
+    Raises:
+        ActaError: the file is missing or damaged.
+    """
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise ActaError(f"there is no model file {path}") from None
+    except (SafetensorError, OSError) as error:
+        raise ActaError(f"{path} is not a whole safetensors file: {error}") from None
+
+
+def load_state(model: nn.Module, state: dict[str, Tensor], source: str, replace: tuple[str, ...] = ()) -> None:
+    """Load weights, every key matched.
+
+    Args:
+        model: The network.
+        state: Tensors by name; counters of batch norm (``num_batches_tracked``) may be missing.
+        source: Where they are from, for the message.
+        replace: Names whose weights are kept as they are in ``model`` where the shape differs (a new classifier).
+
+    Raises:
+        ActaError: names or shapes differ; the message gives the first of each kind.
+    """
+    wanted = model.state_dict()
+    state = {name: tensor for name, tensor in state.items() if not (name in replace and _differs(tensor, wanted[name]))}
+    counters = {name for name in wanted if name.endswith("num_batches_tracked")}
+    missing = sorted(set(wanted) - set(state) - counters - set(replace))
+    unknown = sorted(set(state) - set(wanted))
+    wrong = sorted(name for name in set(state) & set(wanted) if _differs(state[name], wanted[name]))
+    problems = [
+        f"{len(names)} {kind}, such as {names[0]!r}"
+        for kind, names in (("missing", missing), ("unknown", unknown))
+        if names
+    ]
+    if wrong:
+        first = wrong[0]
+        problems.append(f"{first!r} has the shape {list(state[first].shape)} instead of {list(wanted[first].shape)}")
+    if problems:
+        raise ActaError(f"{source} holds the weights of another architecture: {'; '.join(problems)}")
+    model.load_state_dict(state, strict=False)
+
+
+def _differs(one: Tensor, other: Tensor) -> bool:
+    return one.shape != other.shape
+
+
+def classifier_names(model: nn.Module) -> tuple[str, ...]:
+    """Names of the last layer's weights, which belong to the classes."""
+    return tuple(name for name in model.state_dict() if name.startswith(("fc.", "head.projection.")))

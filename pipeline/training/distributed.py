@@ -1,0 +1,71 @@
+"""Processes that train together: found in the environment of srun or torchrun, one alone without either."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes of one training: ``rank`` of ``world``, and this one's device."""
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def total(self, values: Tensor) -> Tensor:
+        """Sum over the processes, in place."""
+        if self.world > 1:
+            dist.all_reduce(values)
+        return values
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.world > 1:
+            dist.barrier()
+
+
+@contextmanager
+def process_group(device: str) -> Iterator[Group]:
+    """Join the processes that the environment names (``torchrun``, or Slurm's ``srun`` through submitit).
+
+    Communication is over NCCL between GPUs and over gloo between CPUs.
+    """
+    if "RANK" not in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
+        from submitit.helpers import TorchDistributedEnvironment
+
+        TorchDistributedEnvironment().export(set_cuda_visible_devices=False)
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    chosen = (
+        torch.device("cuda", local % max(1, torch.cuda.device_count())) if device == "cuda" else torch.device("cpu")
+    )
+    if world == 1:
+        yield Group(0, 1, chosen)
+        return
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", rank=rank, world_size=world)
+    try:
+        yield Group(rank, world, chosen)
+    finally:
+        dist.destroy_process_group()
+
+
+def average_buffers(model: nn.Module, group: Group) -> None:
+    """Give all processes the mean of their running statistics, so that each step ends with one state."""
+    buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+    if group.world == 1 or not buffers:
+        return
+    flat = group.total(torch.cat([buffer.flatten() for buffer in buffers])) / group.world
+    for buffer, part in zip(buffers, flat.split([b.numel() for b in buffers]), strict=True):
+        buffer.copy_(part.view_as(buffer))

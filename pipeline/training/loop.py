@@ -1,0 +1,323 @@
+"""The training loop: SGD over micro-batches, the same result however often it is stopped and resumed.
+
+Nothing random has a state: the order of an epoch, the cut of a clip and the dropout of a micro-batch are drawn from
+(seed, epoch, number). So a checkpoint holds weights, momenta and the place, and a training that was killed anywhere
+ends with the same bytes as one that was not. The micro-batches of a step are the same for any number of processes.
+"""
+
+import math
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, Dataset, Sampler
+from tqdm import tqdm
+
+from pipeline.config import RecipeSettings, TrainingSettings
+from pipeline.errors import ActaError
+from pipeline.files import atomic
+from pipeline.training.distributed import Group, average_buffers
+from pipeline.training.schedule import learning_rate
+
+# What a micro-batch gives: the loss to descend, and figures to log; all are means over the micro-batch.
+Losses = Callable[[nn.Module, dict[str, Tensor]], tuple[Tensor, dict[str, Tensor]]]
+DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
+
+
+class Samples(Protocol):
+    """A dataset whose items are (epoch, number); ``len`` is the number of samples in an epoch."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]: ...
+
+
+@dataclass
+class Progress:
+    """Where a training is, and what it has measured: all of it goes into the checkpoint."""
+
+    step: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)
+
+
+def fit(
+    model: nn.Module,
+    samples: Samples,
+    losses: Losses,
+    recipe: RecipeSettings,
+    training: TrainingSettings,
+    group: Group,
+    *,
+    checkpoint: Path,
+    identity: str,
+    workers: int = 0,
+    save_every: float = 300.0,
+) -> Progress:
+    """Train ``model`` in place.
+
+    Args:
+        model: On the group's device.
+        samples: The training set; the loader asks it for (epoch, number).
+        losses: What to descend.
+        recipe: Batch, rate, schedule.
+        training: Epochs, optimiser, precision, seed.
+        group: The processes; each must be given the same weights.
+        checkpoint: Where the first process saves, and where all resume from.
+        identity: Digest of all that decides the result; a checkpoint of another one is left alone, with a message.
+        workers: Processes that load data; the result does not depend on it.
+        save_every: Seconds between two checkpoints. One is also saved on SIGTERM and SIGUSR1.
+
+    Raises:
+        ActaError: too few samples for a batch, a batch that the processes cannot share, or a loss that is not finite.
+        SystemExit: a signal asked to stop; the state is saved.
+    """
+    steps = len(samples) // recipe.batch
+    if not steps:
+        raise ActaError(f"an epoch has {len(samples)} clips, fewer than one batch of {recipe.batch}")
+    parts = recipe.batch // recipe.micro_batch
+    if parts % group.world:
+        raise ActaError(
+            f"a batch of {recipe.batch} is {parts} micro-batches of {recipe.micro_batch}, which {group.world} "
+            "processes cannot share equally"
+        )
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=0.0, momentum=training.momentum, weight_decay=training.weight_decay
+    )
+    done = _resume(checkpoint, identity, model, optimizer, group)
+    loader = DataLoader(
+        _Keyed(samples),
+        batch_sampler=_MicroBatches(len(samples), recipe, training, group, done.step),
+        num_workers=workers,
+        multiprocessing_context="forkserver" if workers else None,
+        pin_memory=group.device.type == "cuda",
+        persistent_workers=False,
+    )
+    wrapped = DistributedDataParallel(model, broadcast_buffers=False) if group.world > 1 else model
+    log = _Log(checkpoint.parent / "tensorboard", done.step) if group.is_first else None
+    saved = time.monotonic()
+    with _pinned(training), _signals() as stop, _bar(steps * training.epochs, done.step, group) as bar:
+        wrapped.train()
+        batches = iter(loader)
+        while done.step < steps * training.epochs:
+            epoch, step = divmod(done.step, steps)
+            rate = _set_rate(optimizer, (done.step + 1) / steps, recipe, training)
+            waited, began = 0.0, time.perf_counter()
+            totals: dict[str, Tensor] = {}
+            for part in range(parts // group.world):
+                mark = time.perf_counter()
+                batch = next(batches)
+                waited += time.perf_counter() - mark
+                batch = {name: value.to(group.device, non_blocking=True) for name, value in batch.items()}
+                last = part == parts // group.world - 1
+                torch.manual_seed(_seed(training.seed, epoch, step, part * group.world + group.rank))
+                with nullcontext() if last or group.world == 1 else wrapped.no_sync():  # type: ignore[operator]
+                    with torch.autocast(group.device.type, torch.bfloat16, enabled=training.precision == "bfloat16"):
+                        loss, figures = losses(wrapped, batch)
+                    for name, value in {"loss": loss, **figures}.items():
+                        totals[name] = totals.get(name, 0) + value.detach().double()
+                    (loss * group.world / parts).backward()
+            # One exchange a step: the figures, and whether anybody was asked to stop.
+            names = sorted(totals)
+            shared = group.total(
+                torch.stack([*(totals[n] for n in names), torch.tensor(float(stop.wanted or 0)).to(loss)])
+            )
+            figures_now = {n: float(v) / parts for n, v in zip(names, shared[:-1], strict=True)}
+            if not math.isfinite(figures_now["loss"]):
+                raise ActaError(
+                    f"the loss is {figures_now['loss']} at step {step + 1} of epoch {epoch + 1} (learning rate "
+                    f"{rate:.4g}): {figures_now}; no step was taken. A lower learning rate or a longer warm-up may help"
+                )
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            average_buffers(model, group)
+            spent = time.perf_counter() - began
+            _count(done, figures_now | {"data_seconds": waited, "compute_seconds": spent - waited})
+            done.step += 1
+            bar.update()
+            bar.set_postfix(loss=f"{figures_now['loss']:.3f}", data=f"{waited / spent:.0%}", refresh=False)
+            if log:
+                log.step(done.step, figures_now, rate, waited, spent)
+            if done.step % steps == 0:
+                _finish_epoch(done, steps, rate)
+            asked = float(shared[-1]) > 0
+            if group.is_first and (asked or time.monotonic() - saved >= save_every):
+                _save(checkpoint, identity, model, optimizer, done)
+                saved = time.monotonic()
+            if asked:
+                print(f"asked to stop: saved at step {done.step}; the same command goes on from there", file=sys.stderr)
+                raise SystemExit(128 + (stop.wanted or signal.SIGTERM))
+    if log:
+        log.close()
+    return done
+
+
+class _Keyed(Dataset):
+    """The samples, for the loader."""
+
+    def __init__(self, samples: Samples):
+        self._samples = samples
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
+        return self._samples[key]
+
+
+class _MicroBatches(Sampler[list[tuple[int, int]]]):
+    """This process's micro-batches from a step on to the end: of each step, every ``world``-th."""
+
+    def __init__(self, count: int, recipe: RecipeSettings, training: TrainingSettings, group: Group, first: int):
+        self._count, self._recipe, self._training, self._group, self._first = count, recipe, training, group, first
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        batch, micro = self._recipe.batch, self._recipe.micro_batch
+        steps = self._count // batch
+        for epoch in range(self._first // steps, self._training.epochs):
+            order = np.random.default_rng([self._training.seed, epoch]).permutation(self._count)
+            for step in range(self._first % steps if epoch == self._first // steps else 0, steps):
+                for part in range(self._group.rank, batch // micro, self._group.world):
+                    start = step * batch + part * micro
+                    yield [(epoch, int(number)) for number in order[start : start + micro]]
+
+
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _set_rate(
+    optimizer: torch.optim.Optimizer, epoch: float, recipe: RecipeSettings, training: TrainingSettings
+) -> float:
+    rate = learning_rate(
+        epoch,
+        base=recipe.learning_rate,
+        epochs=training.epochs,
+        warmup=recipe.warmup_epochs,
+        schedule=recipe.schedule,
+        step_epochs=recipe.step_epochs,
+    )
+    for parameters in optimizer.param_groups:
+        parameters["lr"] = rate
+    return rate
+
+
+def _count(done: Progress, figures: dict[str, float]) -> None:
+    for name, value in figures.items():
+        done.sums[name] = done.sums.get(name, 0.0) + value
+
+
+def _finish_epoch(done: Progress, steps: int, rate: float) -> None:
+    seconds = {name: done.sums.pop(name) for name in ("data_seconds", "compute_seconds")}
+    means = {name: value / steps for name, value in sorted(done.sums.items())}
+    done.history.append({"epoch": len(done.history) + 1, "learning_rate": rate, **means, **seconds})
+    done.sums.clear()
+
+
+def _resume(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer, group: Group) -> Progress:
+    if not path.exists():
+        return Progress()
+    try:
+        state = torch.load(path, map_location=group.device, weights_only=True)
+    except Exception as error:  # a checkpoint is only ever a saving of time
+        print(f"{path} cannot be read and is left alone: {error}", file=sys.stderr)
+        return Progress()
+    if state["identity"] != identity:
+        print(f"{path} belongs to other settings, code or inputs; training starts anew", file=sys.stderr)
+        return Progress()
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    print(f"resumed at step {state['step']} from {path}", file=sys.stderr)
+    return Progress(state["step"], state["history"], state["sums"])
+
+
+def _save(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer, done: Progress) -> None:
+    state = {
+        "identity": identity,
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": done.step,
+        "history": done.history,
+        "sums": done.sums,
+    }
+    with atomic(path) as temporary:
+        torch.save(state, temporary)
+
+
+@contextmanager
+def _pinned(training: TrainingSettings) -> Iterator[None]:
+    """The threads that the result depends on, and the random state of the caller kept."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(training.threads)
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+class _Stop:
+    wanted: int | None = None
+
+    def __call__(self, number: int, frame: Any) -> None:
+        self.wanted = number
+
+
+@contextmanager
+def _signals() -> Iterator[_Stop]:
+    """SIGTERM and SIGUSR1 (which Slurm sends ahead of the time limit) ask for a stop after the current step."""
+    stop = _Stop()
+    kept = {}
+    try:
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            kept[number] = signal.signal(number, stop)
+    except ValueError:
+        pass  # not in the main thread: nobody can ask
+    try:
+        yield stop
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def _bar(total: int, done: int, group: Group) -> Any:
+    return tqdm(
+        total=total,
+        initial=done,
+        unit="step",
+        dynamic_ncols=True,
+        disable=not group.is_first,
+        mininterval=0.2 if sys.stderr.isatty() else 10,
+    )
+
+
+class _Log:
+    """TensorBoard: losses, learning rate, and how long a step waited for data."""
+
+    def __init__(self, folder: Path, step: int):
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder), purge_step=step)
+
+    def step(self, step: int, figures: dict[str, float], rate: float, waited: float, spent: float) -> None:
+        for name, value in figures.items():
+            self._writer.add_scalar(f"train/{name}", value, step)
+        self._writer.add_scalar("train/learning_rate", rate, step)
+        self._writer.add_scalar("seconds/data", waited, step)
+        self._writer.add_scalar("seconds/compute", spent - waited, step)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def figures_of(history: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Seconds of a whole training, and the share of them that was spent waiting for data."""
+    data = sum(epoch["data_seconds"] for epoch in history)
+    compute = sum(epoch["compute_seconds"] for epoch in history)
+    return {"seconds": data + compute, "data_share": data / (data + compute) if data + compute else 0.0}
