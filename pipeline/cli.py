@@ -39,8 +39,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     from pipeline.anonymize_command import add_anonymize
+    from pipeline.classify_command import add_classify
 
     add_anonymize(commands)
+    add_classify(commands)
     weights = commands.add_parser("weights", help="fetch or list pretrained models")
     actions = weights.add_subparsers(required=True, metavar="ACTION")
     fetch = actions.add_parser("fetch", help="bring models into the cache (where there is a network)")

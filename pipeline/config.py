@@ -255,6 +255,10 @@ class RecipeSettings(Settings):
         description="After the warm-up: divided by 10 every `step_epochs`, or half a cosine down to 0."
     )
     step_epochs: float = Field(gt=0, description="step: epochs between two divisions.")
+    initial: str | None = Field(
+        description="A model file (.safetensors) to fine-tune from; its classifier is made anew where the classes "
+        "differ. null: random weights, from which the thesis's students start."
+    )
 
     @model_validator(mode="after")
     def _batches(self) -> "RecipeSettings":
@@ -269,10 +273,6 @@ class TrainingSettings(Settings):
     epochs: int = Field(ge=1, le=10_000, description="Each shows every video `clip.train_clips` times.")
     momentum: float = Field(ge=0, lt=1, description="Of SGD.")
     weight_decay: float = Field(ge=0, description="Of SGD, on all parameters.")
-    initial: str | None = Field(
-        description="A model file (.safetensors) to fine-tune from; its classifier is made anew where the classes "
-        "differ. null: random weights, from which the thesis's students start."
-    )
     precision: Literal["float32", "bfloat16", "float64"] = Field(
         description="bfloat16: automatic mixed precision, on a GPU."
     )

@@ -77,8 +77,8 @@ def train_network(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
             model = build(architecture, recipe.backbone.dropout)
-        if training.initial is not None:
-            _start_from(model, Path(training.initial), architecture)
+        if recipe.initial is not None:
+            _start_from(model, Path(recipe.initial), architecture)
         model = model.to(group.device, dtype)
         taught = _load_teacher(teacher, classes, recipe.clip.frames) if teacher else None
         networks = [architecture, *([taught[1]] if taught else [])]
@@ -190,7 +190,7 @@ def _start_from(model: nn.Module, path: Path, architecture: Architecture) -> Non
     """Fine-tuning: the weights of a model file, and a new classifier where its shape differs."""
     found = read_description(path).architecture
     if found.backbone != architecture.backbone:
-        raise ActaError(f"training.initial {path} is a {found.backbone}, the recipe a {architecture.backbone}")
+        raise ActaError(f"`initial` {path} is a {found.backbone}, the recipe a {architecture.backbone}")
     load_state(model, read_weights(path), str(path), replace=classifier_names(model))
 
 
@@ -202,8 +202,8 @@ def _provenance(
     weights = {}
     if teacher is not None:
         weights["teacher"] = file_sha256(teacher)
-    if settings.training.initial is not None:
-        weights["initial"] = file_sha256(Path(settings.training.initial))
+    if settings.recipe.initial is not None:
+        weights["initial"] = file_sha256(Path(settings.recipe.initial))
     return Provenance(
         stage="train",
         settings=canonical(settings),

@@ -1,7 +1,7 @@
 """The demo's action dataset: short labelled videos with real faces on moving figures, made from the demo footage.
 
 Eight classes. Four lie in the figure's motion (approaching, bouncing, leaning, swaying), two in what is around it
-(juggling: a ball; riding: a passing landscape), two in the face region alone (brushing, drinking: a thing at the
+(juggling: a ball; riding: posts that pass by), two in the face region alone (brushing, drinking: a thing at the
 mouth), so that hiding faces or bodies costs what it should. Everything is drawn from (class, number); positions, sizes,
 speeds, colours and people vary.
 
@@ -87,9 +87,9 @@ def draw(label: str, number: int, footage: Path) -> Iterator[np.ndarray]:
     person = _cut_out(PEOPLE[int(random.integers(len(PEOPLE)))], str(footage))
     scale = random.uniform(0.95, 1.15)
     x, y = WIDTH * random.uniform(0.4, 0.6), HEIGHT * random.uniform(0.36, 0.44)
-    speed, phase = random.uniform(0.55, 0.95), random.uniform(0, 2 * np.pi)
+    speed, phase = random.uniform(0.7, 1.1), random.uniform(0, 2 * np.pi)
     background = _background(random, 3 * WIDTH)
-    offset, pace = random.uniform(0, WIDTH), random.choice([-1, 1]) * random.uniform(3, 6)
+    offset, pace = random.uniform(0, WIDTH), random.choice([-1, 1]) * random.uniform(7, 11)
     colour = _COLOURS[int(random.integers(len(_COLOURS)))]
     side = random.choice([-1, 1])
     beat = int(random.integers(8))
@@ -100,24 +100,27 @@ def draw(label: str, number: int, footage: Path) -> Iterator[np.ndarray]:
             case "approaching":
                 grow = 0.55 + 1.0 * k / (FRAMES - 1)
             case "bouncing":
-                dy = 13 * wave
+                dy = 18 * wave
             case "leaning":
-                angle = 14 * wave
+                angle = 22 * wave
             case "swaying":
-                dx = 26 * wave
-        shift = offset + (pace * k if label == "riding" else 0)
-        canvas = np.roll(background, -int(shift), axis=1)[:, :WIDTH].copy()
+                dx = 36 * wave
+        canvas = np.roll(background, -int(offset + (pace * k if label == "riding" else 0)), axis=1)[:, :WIDTH].copy()
+        if label == "riding":
+            for post in range(3):
+                left = int((offset + post * WIDTH / 2 - pace * k) % (1.5 * WIDTH)) - 10
+                cv2.rectangle(canvas, (left, 0), (left + 10, HEIGHT), colour, -1)
         centre = (x + dx, y + dy)
         _paste(canvas, person[(k + beat) % len(person)], centre, scale * grow, angle)
         unit = _FACE * scale
         match label:
             case "juggling":
                 ball = (int(x + side * 1.6 * unit), int(y + 0.4 * unit - 1.4 * unit * abs(wave)))
-                cv2.circle(canvas, ball, int(0.32 * unit), colour, -1, cv2.LINE_AA)
+                cv2.circle(canvas, ball, int(0.38 * unit), colour, -1, cv2.LINE_AA)
             case "brushing":
-                _box(canvas, (x + 0.4 * unit * wave, y + 0.28 * unit), (0.85 * unit, 0.18 * unit), 0, colour)
+                _box(canvas, (x + 0.4 * unit * wave, y + 0.28 * unit), (0.85 * unit, 0.24 * unit), 0, colour)
             case "drinking":
-                _box(canvas, (x, y + 0.35 * unit), (0.42 * unit, 0.62 * unit), 10 * wave, colour)
+                _box(canvas, (x, y + 0.35 * unit), (0.5 * unit, 0.7 * unit), 10 * wave, colour)
         yield canvas
 
 
@@ -142,14 +145,15 @@ def _box(
 
 
 def _background(random: np.random.Generator, width: int) -> np.ndarray:
-    """A wall or landscape of muted colours: a gradient, blocks and noise."""
-    top, bottom = (random.integers(70, 170) + random.integers(-20, 21, 3) for _ in range(2))
+    """A wall of muted colours: a gradient, blocks and noise."""
+    base = random.integers(80, 160)
+    top, bottom = (base + random.integers(-20, 21, 3) for _ in range(2))
     ramp = np.linspace(0, 1, HEIGHT)[:, None, None]
     picture = np.broadcast_to((1 - ramp) * top + ramp * bottom, (HEIGHT, width, 3)).astype(np.uint8).copy()
-    for _ in range(30):
+    for _ in range(14):
         left, upper = int(random.integers(width)), int(random.integers(HEIGHT))
         right, lower = left + int(random.integers(10, 60)), upper + int(random.integers(10, 60))
-        shade = random.integers(50, 190) + random.integers(-20, 21, 3)
+        shade = base + random.integers(-25, 26, 3)
         cv2.rectangle(picture, (left, upper), (right, lower), shade.tolist(), -1)
     noise = random.normal(0, 6, (HEIGHT, width, 1))
     return np.clip(cv2.GaussianBlur(picture, (0, 0), 1.0) + noise, 0, 255).astype(np.uint8)

@@ -18,7 +18,8 @@ def distillation(student: Tensor, teacher: Tensor, temperature: float) -> Tensor
     """
     log_student = F.log_softmax(student / temperature, dim=1)
     log_teacher = F.log_softmax(teacher / temperature, dim=1)
-    return F.kl_div(log_student, log_teacher, reduction="mean", log_target=True)
+    # Spelt out: what torch calls reduction="mean" is about to mean another thing.
+    return F.kl_div(log_student, log_teacher, reduction="none", log_target=True).mean()
 
 
 def relational(student: Tensor, teacher: Tensor) -> Tensor:

@@ -1,0 +1,56 @@
+"""The action in one video file, as `acta classify` tells it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.classify.clips import cut_frames, test_cuts
+from pipeline.errors import VideoError
+from pipeline.media.decode import decode, open_video, sample, scaled_size, to_jpeg
+from pipeline.models.architecture import frames_needed
+from pipeline.models.backbones import pathways
+from pipeline.models.saved import Description
+from pipeline.store import decode_jpegs
+
+_QUALITY = 90  # as the frame store's; networks were trained on JPEG images
+
+
+def predict(network: torch.nn.Module, description: Description, video: Path, clips: int) -> np.ndarray:
+    """Softmax scores (c,), the mean over uniform clips (Sec. 5.3.1).
+
+    Args:
+        network: In evaluation mode.
+        description: What it is and wants to see.
+        video: A video file; one shorter than a clip repeats its last frame.
+        clips: How many.
+
+    Raises:
+        VideoError: the file is damaged or holds no video.
+    """
+    view = description.view.test
+    architecture = description.architecture
+    size = view.short_side[0] if view.short_side else view.size
+    images: list[np.ndarray] = []
+    shape = (0, 0)
+    with open_video(video, threads=0) as (container, stream):
+        for _, frame in sample(decode(container, stream), description.rate):
+            shape = scaled_size(frame, size, stream.sample_aspect_ratio)
+            images.append(np.frombuffer(to_jpeg(frame, *shape, _QUALITY), np.uint8))
+    if not images:
+        raise VideoError("no frame can be decoded")
+    positions = frames_needed([architecture])
+    parts = []
+    with torch.inference_mode():
+        for cut in test_cuts(len(images), shape, architecture.raw_frames, clips, view):
+            chosen = [images[min(cut.start + position, len(images) - 1)] for position in positions]
+            clip = cut_frames(decode_jpegs(chosen), cut)[None]
+            parts.append(_scores(network, clip, positions, description))
+    return torch.cat(parts).mean(0).numpy()
+
+
+def _scores(network: torch.nn.Module, clip: Tensor, positions: Sequence[int], description: Description) -> Tensor:
+    logits = network(pathways(clip, positions, description.architecture))
+    return logits.float().softmax(1)

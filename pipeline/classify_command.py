@@ -1,0 +1,118 @@
+"""The commands around networks: ``acta classify``, ``acta complexity``, ``acta model convert``."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from pipeline.errors import ActaError
+from pipeline.models.architecture import BASES, OPERATORS
+
+
+def add_classify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the commands to the parser."""
+    classify = commands.add_parser("classify", help="name the action in video files")
+    classify.add_argument("videos", nargs="+", type=Path, metavar="VIDEO")
+    classify.add_argument("--model", type=Path, required=True, help="a model file (.safetensors)")
+    classify.add_argument("--top", type=int, default=5, help="how many classes to print (default: %(default)s)")
+    classify.add_argument("--clips", type=int, default=10, help="clips that are averaged (default: %(default)s)")
+    classify.add_argument("--json", action="store_true")
+    classify.set_defaults(run=_classify)
+
+    complexity = commands.add_parser(
+        "complexity",
+        help="multiply-adds, parameters and memory of a network",
+        description="What one view costs, by calculation: no weights or data are needed.",
+    )
+    complexity.add_argument("--backbone", required=True, choices=sorted(BASES))
+    complexity.add_argument(
+        "--reduce",
+        default="",
+        metavar="c,f,t",
+        help=f"reduction operators of Sec. 6.1.1, of {', '.join(OPERATORS)}, each as often as wanted",
+    )
+    complexity.add_argument("--classes", type=int, default=400)
+    complexity.add_argument("--frames", type=int, help="frames of the raw clip (default: as published)")
+    complexity.add_argument("--size", type=int, help="side of the view in pixels (default: the published test crop)")
+    complexity.add_argument("--width", type=float, default=1.0, help="factor on the channels")
+    complexity.add_argument("--json", action="store_true")
+    complexity.set_defaults(run=_complexity)
+
+    model = commands.add_parser("model", help="make model files of published checkpoints")
+    convert = model.add_subparsers(required=True, metavar="ACTION").add_parser(
+        "convert", help="torchvision .pth, PySlowFast .pyth or .pkl to a model file"
+    )
+    convert.add_argument("checkpoint", type=Path)
+    convert.add_argument("--backbone", required=True, choices=sorted(BASES))
+    convert.add_argument(
+        "--classes", type=Path, required=True, help="text file, one class a line, in the outputs' order"
+    )
+    convert.add_argument("-o", "--output", type=Path, required=True, help="model file to write (.safetensors)")
+    convert.set_defaults(run=_convert)
+
+
+def _classify(options: argparse.Namespace) -> int:
+    from pipeline.classify.predict import predict
+    from pipeline.errors import VideoError
+    from pipeline.models.saved import load_model
+
+    if options.clips < 1 or options.top < 1:
+        raise ActaError("--clips and --top must be at least 1")
+    network, description = load_model(options.model)
+    network.eval()
+    if description.variant != "none":
+        print(
+            f"note: this network was trained on videos with {description.variant} hidden; show it such videos "
+            f"(acta anonymize … --what {description.variant})",
+            file=sys.stderr,
+        )
+    failed, found = 0, []
+    for video in options.videos:
+        try:
+            scores = predict(network, description, video, options.clips)
+        except VideoError as error:
+            print(f"error: {video}: {error}", file=sys.stderr)
+            failed = 1
+            continue
+        best = [(description.classes[i], float(scores[i])) for i in (-scores).argsort(kind="stable")[: options.top]]
+        found.append({"video": str(video), "classes": [{"label": label, "score": score} for label, score in best]})
+        if not options.json:
+            print(video)
+            for label, score in best:
+                print(f"  {100 * score:5.1f} %  {label}")
+    if options.json:
+        print(json.dumps(found, indent=1))
+    return failed
+
+
+def _complexity(options: argparse.Namespace) -> None:
+    from dataclasses import asdict
+
+    from pipeline.models.architecture import Architecture, parse_reductions
+    from pipeline.models.complexity import complexity
+
+    if any(value is not None and value <= 0 for value in (options.classes, options.width, options.frames, options.size)):
+        raise ActaError("--classes, --width, --frames and --size must be positive")
+    reductions = parse_reductions(options.reduce)
+    architecture = Architecture(
+        options.backbone, options.classes, width=options.width, frames=options.frames, reductions=reductions
+    )
+    cost = complexity(architecture, options.size)
+    if options.json:
+        print(json.dumps({"backbone": options.backbone, "reductions": reductions, **asdict(cost)}))
+        return
+    side = architecture.pixels(options.size or BASES[options.backbone].size)
+    frames = " and ".join(str(len(pathway)) for pathway in architecture.pathways)
+    print(f"{options.backbone} {','.join(reductions)}".strip() + f", {frames} frames of {side} x {side}")
+    print(f"  {cost.gflops:.2f} GFLOPs (10⁹ multiply-adds) per view")
+    print(f"  {cost.parameters:,} parameters")
+    print(f"  {cost.peak_activation_mb:.1f} MB of activations at once (float32)")
+
+
+def _convert(options: argparse.Namespace) -> None:
+    from pipeline.models.convert import convert_checkpoint
+
+    if options.output.suffix != ".safetensors":
+        raise ActaError(f"the output {options.output} must end in .safetensors")
+    convert_checkpoint(options.checkpoint, options.output, options.backbone, options.classes)
+    print(f"wrote {options.output} and {options.output.with_suffix('.json').name}")

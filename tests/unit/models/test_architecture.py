@@ -1,0 +1,77 @@
+"""What networks are before they are built: numbers that follow from the published ones and the reductions."""
+
+import pytest
+
+from pipeline.errors import ActaError
+from pipeline.models.architecture import Architecture, frames_needed, parse_reductions
+
+
+def test_published_numbers() -> None:
+    base = Architecture("r2plus1d_18", 400)
+    assert (base.raw_frames, base.stage_blocks, base.channels(64), base.pixels(112)) == (16, (2, 2, 2, 2), 64, 112)
+    assert base.pathways == (tuple(range(16)),)
+
+
+@pytest.mark.parametrize(
+    ("name", "slow", "fast"),
+    [
+        ("slowfast_4x16_r50", (0, 16, 32, 48), tuple(range(0, 64, 2))),
+        ("slowfast_8x8_r50", tuple(range(0, 64, 8)), tuple(range(0, 64, 2))),
+    ],
+)
+def test_slowfast_samples_two_pathways_from_one_clip(name: str, slow: tuple[int, ...], fast: tuple[int, ...]) -> None:
+    assert Architecture(name, 400).pathways == (slow, fast)
+
+
+def test_factors_accumulate_and_are_then_truncated() -> None:
+    reduced = Architecture("r2plus1d_18", 400, reductions=("c", "s", "c", "l"))
+    assert [reduced.channels(n) for n in (64, 45, 144)] == [32, 22, 73]  # 64 / 1.96, not 45 / 1.4
+    assert reduced.pixels(112) == 80
+    assert reduced.stage_blocks == (1, 1, 1, 1)
+    assert Architecture("slowfast_4x16_r50", 400, reductions=("l",)).stage_blocks == (1, 2, 3, 1)
+
+
+def test_t_keeps_the_first_frames_and_f_every_second() -> None:
+    assert Architecture("r2plus1d_18", 400, reductions=("t",)).pathways == (tuple(range(8)),)
+    assert Architecture("r2plus1d_18", 400, reductions=("f",)).pathways == (tuple(range(0, 16, 2)),)
+    assert Architecture("r2plus1d_18", 400, reductions=("f", "t")).pathways == ((0, 2, 4, 6),)
+    assert Architecture("r2plus1d_18", 400, reductions=("t", "f")).pathways == ((0, 2, 4, 6),)
+
+
+def test_slowfast_samples_from_the_reduced_clip() -> None:
+    reduced = Architecture("slowfast_4x16_r50", 400, reductions=("f",))
+    assert reduced.pathways == ((0, 32), tuple(range(0, 64, 4)))
+    assert Architecture("slowfast_4x16_r50", 400, reductions=("t", "t", "t")).pathways == ((0,), (0, 2, 4, 6))
+
+
+def test_one_frame_is_the_end() -> None:
+    last = Architecture("r2plus1d_18", 400, reductions=("t",) * 4)
+    assert last.pathways == ((0,),)
+    with pytest.raises(ActaError, match="reductions t,t,t,t,f leave nothing of a clip of 16 frames"):
+        Architecture("r2plus1d_18", 400, reductions=("t", "t", "t", "t", "f"))
+
+
+def test_channels_never_vanish() -> None:
+    assert Architecture("r3d_18", 400, width=0.01).channels(64) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"backbone": "r9d"}, "there is no backbone 'r9d'; choose one of r2plus1d_18"),
+        ({"reductions": ("x",)}, "there is no reduction 'x'; choose from s, t, f, c, l"),
+    ],
+)
+def test_unknown_names(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ActaError, match=message):
+        Architecture(**({"backbone": "r3d_18", "classes": 2} | changes))  # type: ignore[arg-type]
+
+
+def test_parse_reductions() -> None:
+    assert parse_reductions("c, f,t") == ("c", "f", "t")
+    assert parse_reductions("") == ()
+
+
+def test_frames_needed_are_those_of_all_networks() -> None:
+    both = [Architecture("r3d_18", 2, reductions=("t", "t")), Architecture("r3d_18", 2, reductions=("f", "f"))]
+    assert frames_needed(both) == [0, 1, 2, 3, 4, 8, 12]

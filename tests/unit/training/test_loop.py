@@ -1,0 +1,239 @@
+"""The training loop: the same bytes however it is stopped, the same result for any number of processes."""
+
+import json
+import random
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from pipeline.errors import ActaError
+from pipeline.training.distributed import Group, average_buffers
+from pipeline.training.loop import fit
+from tests.networks import command, finish, start, train_settings, write_dataset
+
+ALONE = Group(0, 1, torch.device("cpu"))
+
+
+class Numbers:
+    """Eight samples: the number itself."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, int]] = []
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
+        self.asked.append(key)
+        return {"x": torch.tensor([float(key[1])])}
+
+
+def mean_loss(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    loss = model(batch["x"]).mean()
+    return loss, {"twice": 2 * loss}
+
+
+def one(value: float = 1.0) -> nn.Linear:
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(model.weight, value)
+    return model
+
+
+def settings(config, **changes):
+    small = train_settings(config, recipe__schedule="step", recipe__learning_rate=0.001, training__weight_decay=0.0)
+    values = small.model_dump(mode="json")
+    for name, value in changes.items():
+        part, key = name.split("__")
+        values[part][key] = value
+    parsed = type(small).model_validate_json(json.dumps(values))
+    return parsed.recipe, parsed.training
+
+
+def run(config, tmp_path: Path, model: nn.Module, losses=mean_loss, samples=None, identity="same", **changes):
+    recipe, training = settings(config, **changes)
+    return fit(
+        model,
+        samples or Numbers(),
+        losses,
+        recipe,
+        training,
+        ALONE,
+        checkpoint=tmp_path / "last.ckpt",
+        identity=identity,
+        save_every=0,
+    )
+
+
+def test_two_steps_of_sgd_with_momentum_by_hand(config, tmp_path):
+    """The gradient is the mean of 0 to 7, 3.5, in both epochs; momentum 0.9 makes the second step 1.9 times as long."""
+    model = one()
+    done = run(config, tmp_path, model)
+    assert model.weight.item() == pytest.approx(1 - 0.001 * 3.5 * (1 + 1.9))
+    assert [epoch["loss"] for epoch in done.history] == pytest.approx([3.5, 3.5 * (1 - 0.0035)])
+    assert done.history[0]["twice"] == pytest.approx(7.0)
+    assert done.history[0]["compute_seconds"] > 0
+
+
+def test_every_sample_once_an_epoch_in_another_order(config, tmp_path):
+    samples = Numbers()
+    run(config, tmp_path, one(), samples=samples)
+    epochs = [[number for epoch, number in samples.asked if epoch == k] for k in (0, 1)]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(8))
+    assert epochs[0] != epochs[1]
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_step(config, tmp_path):
+    def bad(model, batch):
+        loss, figures = mean_loss(model, batch)
+        return loss * float("nan"), figures
+
+    model = one()
+    with pytest.raises(ActaError, match=r"the loss is nan at step 1 of epoch 1 \(learning rate 0.001\)"):
+        run(config, tmp_path, model, bad)
+    assert model.weight.item() == 1.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "group", "message"),
+    [
+        ({"recipe__batch": 12}, ALONE, "an epoch has 8 clips, fewer than one batch of 12"),
+        (
+            {"recipe__micro_batch": 8},
+            Group(0, 2, torch.device("cpu")),
+            "a batch of 8 is 1 micro-batches of 8, which 2 processes cannot share equally",
+        ),
+    ],
+)
+def test_batches_that_cannot_be(config, tmp_path, changes, group, message):
+    recipe, training = settings(config, **changes)
+    with pytest.raises(ActaError, match=message):
+        fit(one(), Numbers(), mean_loss, recipe, training, group, checkpoint=tmp_path / "c", identity="")
+
+
+def test_a_checkpoint_of_other_settings_is_left_alone(config, tmp_path, capsys):
+    first = one()
+    run(config, tmp_path, first)
+    second = one()
+    run(config, tmp_path, second, identity="other")
+    assert "belongs to other settings, code or inputs; training starts anew" in capsys.readouterr().err
+    assert second.weight.item() == first.weight.item()
+
+
+def test_a_damaged_checkpoint_is_left_alone(config, tmp_path, capsys):
+    (tmp_path / "last.ckpt").write_bytes(b"half")
+    run(config, tmp_path, one())
+    assert "last.ckpt cannot be read and is left alone" in capsys.readouterr().err
+
+
+def test_a_finished_checkpoint_has_nothing_left_to_do(config, tmp_path):
+    first = one()
+    run(config, tmp_path, first)
+    again, samples = one(), Numbers()
+    run(config, tmp_path, again, samples=samples)
+    assert samples.asked == []
+    assert again.weight.item() == first.weight.item()
+
+
+def test_dropout_and_order_do_not_touch_the_caller_s_random_state(config, tmp_path):
+    model, before = one(), torch.random.get_rng_state()
+    run(config, tmp_path, model)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+class Pair:
+    """Two processes' buffers, summed as if they had been sent."""
+
+    def __init__(self, theirs: list[float]):
+        self.world = 2
+        self._theirs = torch.tensor(theirs)
+
+    def total(self, values: Tensor) -> Tensor:
+        return values + self._theirs
+
+
+def test_running_statistics_are_averaged_over_the_processes() -> None:
+    """The rule for batch norm's buffers: mean over the processes after each step; counters are left alone."""
+    model = nn.BatchNorm1d(2)
+    model.running_mean.copy_(torch.tensor([1.0, 2.0]))  # type: ignore[union-attr]
+    average_buffers(model, Pair([3.0, 4.0, 5.0, 1.0]))  # type: ignore[arg-type]
+    assert model.running_mean.tolist() == [2.0, 3.0]  # type: ignore[union-attr]
+    assert model.running_var.tolist() == [3.0, 1.0]  # type: ignore[union-attr]
+    assert model.num_batches_tracked == 0
+
+
+# ---- whole trainings, killed
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("dataset"))
+
+
+def weights(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_killed_trainings_end_with_the_same_bytes(config, shards, tmp_path, world):
+    """SIGKILL at random steps, then the same command again; dropout, jitter and order included."""
+    changed = train_settings(config, training__epochs=25, recipe__backbone__dropout=0.3)
+    calm, shot = tmp_path / "calm" / "model.safetensors", tmp_path / "shot" / "model.safetensors"
+    finish(start(command(shards, calm, changed), world))
+    moments = random.Random(world)
+    kills = 0
+    for _ in range(3):
+        processes = start(command(shards, shot, changed, "--save-every", "0"), world)
+        checkpoint = shot.with_name("last.ckpt")
+        seen = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        while processes[0].poll() is None and not (checkpoint.exists() and checkpoint.stat().st_mtime_ns > seen):
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, 0.15))
+        kills += processes[0].poll() is None
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.communicate()
+    assert kills >= 2
+    printed = finish(start(command(shards, shot, changed), world))
+    assert "resumed at step" in printed[0]
+    assert weights(shot) == weights(calm)
+    assert shot.with_suffix(".json").read_bytes() == calm.with_suffix(".json").read_bytes()
+    assert not shot.with_name("last.ckpt").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_saves_and_stops(config, shards, tmp_path, number):
+    output = tmp_path / "model.safetensors"
+    changed = train_settings(config, training__epochs=400)
+    (process,) = start(command(shards, output, changed, "--save-every", "0"))
+    while not (tmp_path / "last.ckpt").exists():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    process.send_signal(number)
+    printed = process.communicate(timeout=60)[0]
+    assert process.returncode == 128 + number
+    assert "the same command goes on from there" in printed
+    assert not output.exists()
+
+
+def test_two_processes_equal_one_that_accumulates_two(config, shards, tmp_path):
+    """Same micro-batches, float64: trainable parameters to 1e-12 after four steps; running statistics by their rule."""
+    changed = train_settings(config, training__precision="float64", training__epochs=2)
+    outputs = [tmp_path / name / "model.safetensors" for name in ("one", "two")]
+    for world, output in zip((1, 2), outputs, strict=True):
+        finish(start(command(shards, output, changed), world))
+    alone, together = map(load_file, outputs)
+    trainable = [name for name in alone if "running" not in name and "tracked" not in name]
+    for name in trainable:
+        assert np.allclose(alone[name], together[name], rtol=0, atol=1e-12), name
+    metrics = [json.loads(output.with_name("metrics.json").read_text()) for output in outputs]
+    assert [m["processes"] for m in metrics] == [1, 2]
+    assert metrics[0]["history"][-1]["loss"] == pytest.approx(metrics[1]["history"][-1]["loss"], abs=1e-12)
+    means = [name for name in alone if name.endswith("running_mean")]
+    assert any(not torch.allclose(alone[name], together[name]) for name in means), "one updates twice a step, two once"
