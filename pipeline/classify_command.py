@@ -91,7 +91,9 @@ def _complexity(options: argparse.Namespace) -> None:
     from pipeline.models.architecture import Architecture, parse_reductions
     from pipeline.models.complexity import complexity
 
-    if any(value is not None and value <= 0 for value in (options.classes, options.width, options.frames, options.size)):
+    if any(
+        value is not None and value <= 0 for value in (options.classes, options.width, options.frames, options.size)
+    ):
         raise ActaError("--classes, --width, --frames and --size must be positive")
     reductions = parse_reductions(options.reduce)
     architecture = Architecture(

@@ -68,6 +68,7 @@ def train_settings(
         "recipe__clip__frames": 4,
         "recipe__clip__view": {"size": [18, 24], "short_side": None, "crop": 16},
         "recipe__clip__train_clips": 2,
+        "recipe__clip__flip": False,
         "recipe__batch": 8,
         "recipe__micro_batch": 4,
         "recipe__warmup_epochs": 0.0,

@@ -4,6 +4,7 @@ A cut (`Cut`) is a place in time and space. It is drawn once and applied to the 
 those that the teacher sees, so a distilled pair shows the same moment and the same square of one video.
 """
 
+import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,7 @@ class Videos:
     """
 
     def __init__(self, shards: Sequence[Path], split: str, classes: Sequence[str]):
+        _allow_open_files(4 * len(shards))
         self.shards = [FrameShard(path) for path in shards]
         numbers = {label: number for number, label in enumerate(classes)}
         self.entries: list[Entry] = []
@@ -141,7 +143,7 @@ def random_cut(generator: np.random.Generator, frames: int, size: tuple[int, int
     return Cut(start, height, width, top, left, view.crop, settings.flip and bool(generator.integers(2)))
 
 
-def test_cuts(frames: int, size: tuple[int, int], clip_frames: int, count: int, view: ViewSettings) -> list[Cut]:
+def uniform_cuts(frames: int, size: tuple[int, int], clip_frames: int, count: int, view: ViewSettings) -> list[Cut]:
     """Cuts for evaluation: clips at uniform times, the centre square; times that coincide are cut once.
 
     Args:
@@ -233,6 +235,16 @@ def find_classes(shards: Sequence[Path], train: str, file: str | None) -> list[s
     if len(classes) < 2:
         raise ActaError(f"split {train!r} has the classes {classes}; two are needed at least")
     return classes
+
+
+def _allow_open_files(count: int) -> None:
+    """Raise the process's soft limit: a thousand shards of two variants stay open in each loader."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count + 256
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )
 
 
 def _some(names: Sequence[str], count: int = 10) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from pipeline.classify.clips import Entry, Videos, test_cuts
+from pipeline.classify.clips import Entry, Videos, uniform_cuts
 from pipeline.config import EvaluateStage, ViewSettings
 from pipeline.data.lists import read_list
 from pipeline.errors import ActaError
@@ -136,7 +136,7 @@ class _TestClips(Dataset):
     def __getitem__(self, index: int) -> Tensor:
         entry = self._entries[index]
         size = self._videos.shards[entry.shard].size(entry.id)
-        cuts = test_cuts(entry.frames, size, self._length, self._count, self._view)
+        cuts = uniform_cuts(entry.frames, size, self._length, self._count, self._view)
         return torch.stack([self._videos.clip(entry, cut, self._positions) for cut in cuts])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.classify.clips import cut_frames, test_cuts
+from pipeline.classify.clips import cut_frames, uniform_cuts
 from pipeline.errors import VideoError
 from pipeline.media.decode import decode, open_video, sample, scaled_size, to_jpeg
 from pipeline.models.architecture import frames_needed
@@ -38,13 +38,13 @@ def predict(network: torch.nn.Module, description: Description, video: Path, cli
     with open_video(video, threads=0) as (container, stream):
         for _, frame in sample(decode(container, stream), description.rate):
             shape = scaled_size(frame, size, stream.sample_aspect_ratio)
-            images.append(np.frombuffer(to_jpeg(frame, *shape, _QUALITY), np.uint8))
+            images.append(np.frombuffer(bytearray(to_jpeg(frame, *shape, _QUALITY)), np.uint8))
     if not images:
         raise VideoError("no frame can be decoded")
     positions = frames_needed([architecture])
     parts = []
     with torch.inference_mode():
-        for cut in test_cuts(len(images), shape, architecture.raw_frames, clips, view):
+        for cut in uniform_cuts(len(images), shape, architecture.raw_frames, clips, view):
             chosen = [images[min(cut.start + position, len(images) - 1)] for position in positions]
             clip = cut_frames(decode_jpegs(chosen), cut)[None]
             parts.append(_scores(network, clip, positions, description))

@@ -95,7 +95,7 @@ def draw_drops(rows: Sequence[Evaluation], files: Sequence[Sequence[Path]], outp
         axis.grid(axis="x", alpha=0.3)
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
     with atomic(output) as temporary:
-        figure.savefig(temporary, dpi=150, metadata={"Software": None})
+        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
     plt.close(figure)
 
 

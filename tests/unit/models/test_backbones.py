@@ -1,4 +1,4 @@
-"""The networks are those that torchvision and PySlowFast publish, to the last weight; and their cost is the thesis's."""
+"""The networks are those that torchvision and PySlowFast publish, to the last weight; their cost is the thesis's."""
 
 import hashlib
 import json

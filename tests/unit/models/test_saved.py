@@ -125,7 +125,7 @@ def small_slowfast() -> tuple[Architecture, torch.nn.Module]:
 def test_caffe2_names_of_every_weight() -> None:
     names = caffe2_names(small_slowfast()[1])
     assert names["s2.pathway1_res0.branch2.a_bn.running_var"] == "t_res2_0_branch2a_bn_riv"
-    assert {caffe2_name(theirs): theirs for theirs in names.values()} == {o: t for o, t in names.items()}
+    assert {caffe2_name(theirs): theirs for theirs in names.values()} == names
     with pytest.raises(ActaError, match="'fc7_w' is no weight of SlowFast"):
         caffe2_name("fc7_w")
 
