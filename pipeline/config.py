@@ -15,12 +15,18 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import ActaError
-from pipeline.models.architecture import BackboneName
 
 DEFAULT_CONFIG = Path(__file__).resolve().parent.parent / "config.yaml"
 
 What = Literal["faces", "bodies"]
 Variant = Literal["none", "faces", "bodies"]
+BackboneName = Literal[
+    "r2plus1d_18",
+    "r3d_18",
+    "slowfast_4x16_r50",
+    "slowfast_8x8_r50",
+    "slowfast_8x8_r101",
+]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 DETECTORS = {"faces": ("retinaface", "centerface", "onnx"), "bodies": ("maskrcnn", "selfie", "onnx")}
 Auditor = Literal["retinaface", "centerface", "pose", "maskrcnn"]
@@ -271,7 +277,7 @@ class TrainingSettings(Settings):
     """What all recipes have in common."""
 
     epochs: int = Field(ge=1, le=10_000, description="Each shows every video `clip.train_clips` times.")
-    momentum: float = Field(ge=0, lt=1, description="Of SGD.")
+    momentum: float = Field(ge=0, lt=1, description="SGD's momentum.")
     weight_decay: float = Field(ge=0, description="Of SGD, on all parameters.")
     precision: Literal["float32", "bfloat16", "float64"] = Field(
         description="bfloat16: automatic mixed precision, on a GPU."
@@ -328,7 +334,7 @@ class ClassifySettings(Settings):
     compare: tuple[Name, ...] = Field(description="The recipes of Table 5.3.")
     strategies: dict[Name, StrategySettings] = Field(description="cross_entropy, kd and kd_rkd, and others of yours.")
     training: TrainingSettings
-    recipes: dict[Name, RecipeSettings]
+    recipes: dict[Name, RecipeSettings] = Field(description="By name; the tables know r2plus1d, r3d and slowfast.")
 
     @model_validator(mode="after")
     def _names_are_known(self) -> "ClassifySettings":

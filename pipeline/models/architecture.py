@@ -8,17 +8,11 @@ own numbers and then truncated, never below one.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
+from pipeline.config import BackboneName
 from pipeline.errors import ActaError
 
-BackboneName = Literal[
-    "r2plus1d_18",
-    "r3d_18",
-    "slowfast_4x16_r50",
-    "slowfast_8x8_r50",
-    "slowfast_8x8_r101",
-]
 OPERATORS = ("s", "t", "f", "c", "l")
 # Sec. 6.2.2: each operator about halves the multiply-adds.
 FACTORS = {"s": 1.4, "t": 2.0, "f": 2.0, "c": 1.4, "l": 2.0}

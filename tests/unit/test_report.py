@@ -62,15 +62,15 @@ def tell(tmp_path: Path, detections: dict[str, list[Path]], splits: tuple[str, .
 
 
 def test_statistics_by_hand(tmp_path: Path, faces: list[Path]) -> None:
-    """run: 3 videos, 7 frames, 4 faces in 2 of the videos; walk: 1 video, 2 frames, none. Filled ones do not count."""
+    """run: 3 videos, 7 frames, 5 faces, a filled one too, in 3 of the videos; walk: 1 video, 2 frames, none."""
     assert tell(tmp_path, {"faces": faces}) == HEAD + (
-        "run\tfaces\t3\t7\t66.67\t0.5714\nwalk\tfaces\t1\t2\t0.0\t0.0\n(all)\tfaces\t4\t9\t50.0\t0.4444\n"
+        "run\tfaces\t3\t7\t100.0\t0.7143\nwalk\tfaces\t1\t2\t0.0\t0.0\n(all)\tfaces\t4\t9\t75.0\t0.5556\n"
     )
 
 
 def test_statistics_of_one_split(tmp_path: Path, faces: list[Path]) -> None:
     assert tell(tmp_path, {"faces": faces}, ("val",)) == HEAD + (
-        "run\tfaces\t1\t2\t0.0\t0.0\n(all)\tfaces\t1\t2\t0.0\t0.0\n"
+        "run\tfaces\t1\t2\t100.0\t0.5\n(all)\tfaces\t1\t2\t100.0\t0.5\n"
     )
 
 

@@ -1,5 +1,6 @@
 """A copy of the project in a temporary folder, with a few clips, on which the real Snakemake is run."""
 
+import json
 import os
 import re
 import shutil
@@ -31,7 +32,7 @@ class Project:
     def configure(self, **changes: Any) -> None:
         """Change settings, named by their path with double underscores (``frames__size=64``)."""
         path = self.folder / "config.yaml"
-        settings = yaml.safe_load(path.read_text())
+        settings = json.loads(json.dumps(yaml.safe_load(path.read_text())))  # without shared parts
         for name, value in changes.items():
             *parents, key = name.split("__")
             place = settings

@@ -170,5 +170,3 @@ rule classify:
         [result(f"tables/{name}.tsv") for name in TABLES],
         [result(f"figures/{name}.png") for name in FIGURES],
     localrule: True
-    shell:
-        "for table in {DATASET}/tables/table_5_*.tsv; do echo; echo $table; column -t -s \"$(printf '\\t')\" $table; done"
