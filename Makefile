@@ -25,7 +25,7 @@ install: .venv/installed
 demo: install
 	$(BIN)/acta weights fetch
 	PATH="$(CURDIR)/$(BIN):$$PATH" flock --nonblock .venv/demo.lock $(BIN)/snakemake --cores $(CORES) --nolock --quiet rules -- all classify
-	@column -t -s "$$(printf '\t')" results/demo/audit/faces/audit.tsv results/demo/audit/bodies/audit.tsv
+	@for table in results/demo/audit/*/audit.tsv; do echo; echo $$table; grep -e ^video -e '(all)' $$table | column -t -s "$$(printf '\t')"; done
 	@for table in results/demo/tables/*.tsv; do echo; echo $$table; column -t -s "$$(printf '\t')" $$table; done
 	@echo "Look at results/demo/private/contact_sheet.png, results/demo/statistics/figure_5_3.png and results/demo/figures/"
 
@@ -62,3 +62,4 @@ benchmark: .venv-peer/installed
 	$(BIN)/python -m benchmarks.frames
 	$(BIN)/python -m benchmarks.anonymize
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.clips

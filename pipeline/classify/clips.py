@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
+from torch.nn import functional as F
 
 from pipeline.config import ClipSettings, ViewSettings
 from pipeline.errors import ActaError
@@ -172,7 +172,7 @@ def resized(size: tuple[int, int], view: ViewSettings, short: int) -> tuple[int,
 def cut_frames(frames: Tensor, cut: Cut) -> Tensor:
     """Resize frames (t, 3, h, w) bilinearly with antialiasing, take the square, mirror it: uint8 (t, 3, side, side)."""
     if tuple(frames.shape[-2:]) != (cut.height, cut.width):
-        frames = transforms.resize(frames, [cut.height, cut.width], antialias=True)
+        frames = F.interpolate(frames, (cut.height, cut.width), mode="bilinear", antialias=True)
     frames = frames[..., cut.top : cut.top + cut.side, cut.left : cut.left + cut.side]
     return (frames.flip(-1) if cut.flip else frames).contiguous()
 

@@ -210,7 +210,7 @@ def _provenance(
         code=code_digest("train"),
         inputs={"frames": _digest_of(inputs)},
         weights=weights,
-        packages=("torch", "torchvision"),
+        packages=("torch", "simplejpeg"),
     )
 
 

@@ -129,7 +129,11 @@ rule report_sensitive_information:
         "../../envs/acta.yaml"
     params:
         code=code_digest("statistics"),
-        splits="" if CONFIG.data.adapter == "folder" else f"--splits {next(iter(CONFIG.classify.splits.values())).train}",
+        splits=(
+            ""
+            if CONFIG.data.adapter == "folder"
+            else f"--splits {next(iter(CONFIG.classify.splits.values())).train}"
+        ),
         inputs=options(
             **{
                 what: [result("detections/{what}/{shard}.h5", what=what)]

@@ -30,12 +30,24 @@ def teacher_options(wildcards, input):
     return f"--teacher {input.teacher} --teacher-frames {frames}"
 
 
+@cache
+def sha256_of(path):
+    return file_sha256(Path(path)) if Path(path).is_file() else "missing"
+
+
+def initial_weights(wildcards):
+    """The hash of the weights to fine-tune from; a plan can be made before they are there."""
+    initial = CLASSIFY.recipes[wildcards.recipe].initial
+    return "" if initial is None else sha256_of(initial)
+
+
 # A checkpoint, last.ckpt, lies beside the model while it trains; it is not declared, as a failed job loses its outputs.
 rule train:
     input:
         frames=lambda wildcards: shards(
             "frames/{variant}/{shard}.h5", variant=wildcards.variant
         ),
+        classes=CLASSIFY.classes or [],
         teacher=teacher_of,
         teacher_frames=teacher_frames,
     output:
@@ -55,6 +67,7 @@ rule train:
         runtime=1440,
     params:
         settings=settings("train"),
+        initial=initial_weights,
         teacher=teacher_options,
         code=code_digest("train"),
     shell:
@@ -117,10 +130,10 @@ rule draw_classification_table:
             caption="../report/classification.rst",
             category="Action recognition",
         ),
-    wildcard_constraints:
-        name="table_5_[123]",
     log:
         log_of("tables/{name}.log"),
+    wildcard_constraints:
+        name="table_5_[123]",
     localrule: True
     conda:
         "../../envs/acta.yaml"
@@ -140,10 +153,10 @@ use rule draw_classification_table as draw_classification_figure with:
             caption="../report/classification.rst",
             category="Action recognition",
         ),
-    wildcard_constraints:
-        name="figure_5_[67]",
     log:
         log_of("figures/{name}.log"),
+    wildcard_constraints:
+        name="figure_5_[67]",
 
 
 # Targets: each table of Ch. 5 by its name, printed; all of it together.

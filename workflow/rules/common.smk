@@ -20,6 +20,7 @@ from pipeline.errors import ActaError
 from pipeline.models.weights import detector_digests
 from pipeline.report.thesis import FIGURES, TABLES, evaluation_path, rows
 from pipeline.stages import code_digest
+from pipeline.wheels import file_sha256
 
 # Jobs find the package without an install, in whichever environment they run.
 shell.prefix(

