@@ -78,7 +78,7 @@ def _write(job: _Job, footage: str) -> _Job:
         stream: Any = out.add_stream("libx264", rate=Fraction(RATE), options=_ENCODING)
         stream.width, stream.height, stream.pix_fmt, stream.thread_count = WIDTH, HEIGHT, "yuv420p", 1
         for image in draw(job.label, job.number, Path(footage)):
-            planes = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420)
+            planes = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420).astype(np.uint8, copy=False)
             out.mux(stream.encode(av.VideoFrame.from_ndarray(planes, "yuv420p")))
         out.mux(stream.encode(None))
     return job
