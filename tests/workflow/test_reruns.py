@@ -101,7 +101,7 @@ def test_another_frame_size_detects_nothing_anew(project):
 
 
 def test_another_frame_rate_reruns_frames_detect_and_below(project):
-    project.configure(sampling__rate=5.0)
+    project.configure(sampling__rate=7.0)
     assert set(project.planned_rules()) == EVERY_STAGE - {"build_manifest"}
 
 
