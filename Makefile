@@ -1,4 +1,4 @@
-# make demo   install everything and run the whole DAG on real footage (ten minutes)
+# make demo   install everything and run the whole DAG on real footage (a quarter of an hour)
 # make test   install everything and run every test
 # make lint   what pre-commit and CI check
 # make lock   resolve the dependencies anew (requirements.lock, envs/) and write the configuration's schema
