@@ -15,6 +15,7 @@ import cv2
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from pipeline.errors import ActaError
 from pipeline.store import FrameShard, Provenance, Quarantined, StoredVideo, create_shard, write_frames
@@ -395,3 +396,11 @@ def test_full_disk_leaves_nothing_and_says_so(tmp_path: Path, limit: int) -> Non
     assert "refused:" in result.stdout
     assert "too large" in result.stdout.lower()
     assert [path.name for path in tmp_path.iterdir()] == ["spooled"]
+
+
+def test_images_are_decoded_as_torchvision_decodes_them(shard: FrameShard) -> None:
+    from torchvision.io import ImageReadMode, decode_jpeg
+
+    for video in ("a", "b"):
+        expected = [decode_jpeg(torch.from_numpy(image), ImageReadMode.RGB) for image in shard.jpegs(video)]
+        assert torch.equal(shard.clip(video), torch.stack(expected))
