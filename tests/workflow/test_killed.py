@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def test_killed_twenty_times_then_run_again_gives_the_same_bytes(tmp_path, foota
     undisturbed.run()
     source = random.Random(20)
     cut_short = 0
-    for _ in range(KILLS):
+    for _ in range(4 * KILLS):
         process = subprocess.Popen(
             [sys.executable, "-m", "snakemake", "--cores", "2", "--nolock", "--quiet", "all"],
             cwd=killed.folder,
@@ -53,7 +54,11 @@ def test_killed_twenty_times_then_run_again_gives_the_same_bytes(tmp_path, foota
             cut_short += 1
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    assert cut_short >= KILLS // 2, f"only {cut_short} kills met a running workflow"
+            if cut_short == KILLS:
+                break
+        else:  # a fast machine: the workflow was done before it could be killed, so it begins anew
+            shutil.rmtree(killed.folder / "results")
+    assert cut_short == KILLS
     killed.run("--nolock")
     assert digests(killed) == digests(undisturbed)
     assert not [path for path in (killed.folder / "results").rglob(".*") if path.is_file()], "leftovers of killed jobs"
