@@ -11,6 +11,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/anonymize.smk"
 include: "workflow/rules/classify.smk"
+include: "workflow/rules/shrink.smk"
 
 
 # Everything: anonymised frames, their certificates, the statistics of Sec. 5.1, the contact sheet, the quarantine list.

@@ -96,16 +96,17 @@ def _complexity(options: argparse.Namespace) -> None:
     ):
         raise ActaError("--classes, --width, --frames and --size must be positive")
     reductions = parse_reductions(options.reduce)
+    operators = [reduction.operator for reduction in reductions]
     architecture = Architecture(
         options.backbone, options.classes, width=options.width, frames=options.frames, reductions=reductions
     )
     cost = complexity(architecture, options.size)
     if options.json:
-        print(json.dumps({"backbone": options.backbone, "reductions": reductions, **asdict(cost)}))
+        print(json.dumps({"backbone": options.backbone, "reductions": operators, **asdict(cost)}))
         return
     side = architecture.pixels(options.size or BASES[options.backbone].size)
     frames = " and ".join(str(len(pathway)) for pathway in architecture.pathways)
-    print(f"{options.backbone} {','.join(reductions)}".strip() + f", {frames} frames of {side} x {side}")
+    print(f"{options.backbone} {','.join(operators)}".strip() + f", {frames} frames of {side} x {side}")
     print(f"  {cost.gflops:.2f} GFLOPs (10⁹ multiply-adds) per view")
     print(f"  {cost.parameters:,} parameters")
     print(f"  {cost.peak_activation_mb:.1f} MB of activations at once (float32)")

@@ -7,7 +7,9 @@ from typing import Any
 
 from pipeline import __version__
 from pipeline.errors import ActaError
+from pipeline.options import lists_option, paths_of, settings_of, stage_parser
 from pipeline.report.thesis import FIGURES, TABLES, evaluation_path, rows
+from pipeline.shrink_command import add_shrink
 
 # Modules are imported where they are used: `acta config` must not wait for torch.
 
@@ -34,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_tools(commands)
     _add_stages(commands)
+    add_shrink(commands)
     return parser
 
 
@@ -65,28 +68,28 @@ def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _add_stages(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    manifest = _stage(commands, "manifest", "probe the videos of one list", settings=False)
+    manifest = stage_parser(commands, "manifest", "probe the videos of one list", settings=False)
     manifest.add_argument("list", type=Path, help="list file of the shard")
     _video_options(manifest)
     manifest.set_defaults(run=_manifest)
 
-    frames = _stage(commands, "frames", "store a shard's frames as JPEG in HDF5")
+    frames = stage_parser(commands, "frames", "store a shard's frames as JPEG in HDF5")
     frames.add_argument("manifest", type=Path)
     _video_options(frames)
     frames.set_defaults(run=_frames)
 
-    detect = _stage(commands, "detect", "find faces or bodies in a shard's videos")
+    detect = stage_parser(commands, "detect", "find faces or bodies in a shard's videos")
     detect.add_argument("manifest", type=Path)
     _video_options(detect)
     detect.set_defaults(run=_detect)
 
-    obfuscate = _stage(commands, "obfuscate", "hide what was detected in a frame shard")
+    obfuscate = stage_parser(commands, "obfuscate", "hide what was detected in a frame shard")
     obfuscate.add_argument("frames", type=Path)
     obfuscate.add_argument("--detections", type=Path, required=True)
     _max_bad(obfuscate)
     obfuscate.set_defaults(run=_obfuscate)
 
-    audit = _stage(commands, "audit", "count what independent detectors still find")
+    audit = stage_parser(commands, "audit", "count what independent detectors still find")
     audit.add_argument("before", type=Path, help="original frame shard")
     audit.add_argument("after", type=Path, help="anonymised frame shard")
     audit.add_argument("--detections", type=Path, required=True)
@@ -94,7 +97,7 @@ def _add_stages(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
     certify = commands.add_parser("certify", help="one certificate and table for a dataset's audits")
     certify.add_argument("audits", nargs="+")
-    _lists(certify)
+    lists_option(certify)
     certify.add_argument("--certificate", type=Path, required=True)
     certify.add_argument("--table", type=Path, required=True)
     certify.set_defaults(run=_certify)
@@ -102,30 +105,32 @@ def _add_stages(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     statistics = commands.add_parser("statistics", help="sensitive information per class (Figure 5.3)")
     for what in ("faces", "bodies"):
         statistics.add_argument(f"--{what}", nargs="+", default=[], help=f"detection shards of {what}")
-    _lists(statistics)
+    lists_option(statistics)
     statistics.add_argument("--splits", nargs="*", default=[], help="only these splits; none: all")
     statistics.add_argument("--table", type=Path, required=True)
     statistics.add_argument("--figure", type=Path, required=True)
     statistics.set_defaults(run=_statistics)
 
-    sheet = _stage(commands, "contact-sheet", "original and anonymised frames side by side", workers=False)
+    sheet = stage_parser(commands, "contact-sheet", "original and anonymised frames side by side", workers=False)
     for variant in ("none", "faces", "bodies"):
         sheet.add_argument(f"--{variant}", nargs="+", default=[], help=f"frame shards of {variant}")
-    _lists(sheet)
+    lists_option(sheet)
     sheet.set_defaults(run=_contact_sheet)
 
-    train = _stage(commands, "train", "train a network on a dataset's frame shards")
+    train = stage_parser(commands, "train", "train a network on a dataset's frame shards")
     train.add_argument("frames", nargs="+", help="frame shards that the network sees")
-    _lists(train)
+    lists_option(train)
     train.add_argument("--teacher", type=Path, help="the teacher's model file")
     train.add_argument("--teacher-frames", nargs="+", default=[], help="frame shards that the teacher sees")
+    train.add_argument("--like", type=Path, metavar="MODEL", help="take this model file's architecture")
+    train.add_argument("--keep-weights", action="store_true", help="and its weights")
     train.add_argument("--save-every", type=float, default=300.0, help="seconds between checkpoints")
     train.set_defaults(run=_train, workers=0)
 
-    evaluate = _stage(commands, "evaluate", "the accuracy of a network on test videos")
+    evaluate = stage_parser(commands, "evaluate", "the accuracy of a network on test videos")
     evaluate.add_argument("model", type=Path)
     evaluate.add_argument("frames", nargs="+", help="frame shards to test on")
-    _lists(evaluate)
+    lists_option(evaluate)
     evaluate.add_argument("--predictions", type=Path, required=True, help="table to write: the best classes per video")
     evaluate.set_defaults(run=_evaluate, workers=0)
 
@@ -143,27 +148,9 @@ def _add_stages(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     quarantine.add_argument("--manifests", nargs="+", default=[])
     quarantine.add_argument("--frames", nargs="+", default=[])
     quarantine.add_argument("--detections", nargs="+", default=[])
-    _lists(quarantine)
+    lists_option(quarantine)
     quarantine.add_argument("-o", "--output", type=Path, required=True)
     quarantine.set_defaults(run=_quarantine)
-
-
-def _stage(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    name: str,
-    about: str,
-    *,
-    settings: bool = True,
-    workers: bool = True,
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=about, description=about)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    if settings:
-        parser.add_argument("--settings", required=True, help="the stage's settings as JSON, or @file")
-        parser.set_defaults(stage=name)
-    if workers:
-        parser.add_argument("--workers", type=int, default=1, help="processes; the result does not depend on it")
-    return parser
 
 
 def _video_options(parser: argparse.ArgumentParser) -> None:
@@ -173,36 +160,6 @@ def _video_options(parser: argparse.ArgumentParser) -> None:
 
 def _max_bad(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-bad", type=float, default=1.0, help="fraction of bad videos at which to fail")
-
-
-def _lists(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--lists", type=Path, help="folder of the list files; a path with {shard} then stands for every shard's"
-    )
-
-
-def _paths(names: list[str], lists: Path | None) -> list[Path]:
-    """Paths as given, those with ``{shard}`` once for every shard."""
-    from pipeline.data.lists import shard_names
-
-    shards = shard_names(lists) if lists else []
-    if not shards and any("{shard}" in name for name in names):
-        raise ActaError("a path with {shard} needs --lists with the folder of the list files")
-    return [
-        Path(path)
-        for name in names
-        for path in ([name.replace("{shard}", s) for s in shards] if "{shard}" in name else [name])
-    ]
-
-
-def _settings(options: argparse.Namespace) -> Any:
-    from pipeline.config import parse
-    from pipeline.stages import STAGES
-
-    text = options.settings
-    if text.startswith("@"):
-        text = Path(text[1:]).read_text()
-    return parse(STAGES[options.stage].settings, text, "--settings")
 
 
 def _running(options: argparse.Namespace) -> dict[str, Any]:
@@ -222,7 +179,7 @@ def _frames(options: argparse.Namespace) -> None:
         options.manifest,
         options.root,
         options.output,
-        _settings(options),
+        settings_of(options),
         **_running(options),
     )
 
@@ -234,7 +191,7 @@ def _detect(options: argparse.Namespace) -> None:
         options.manifest,
         options.root,
         options.output,
-        _settings(options),
+        settings_of(options),
         **_running(options),
     )
 
@@ -246,7 +203,7 @@ def _obfuscate(options: argparse.Namespace) -> None:
         options.frames,
         options.detections,
         options.output,
-        _settings(options),
+        settings_of(options),
         **_running(options),
     )
 
@@ -254,7 +211,7 @@ def _obfuscate(options: argparse.Namespace) -> None:
 def _audit(options: argparse.Namespace) -> None:
     from pipeline.privacy.audit import audit_shard
 
-    settings = _settings(options)
+    settings = settings_of(options)
     audit_shard(
         options.before,
         options.after,
@@ -268,14 +225,14 @@ def _audit(options: argparse.Namespace) -> None:
 def _certify(options: argparse.Namespace) -> None:
     from pipeline.privacy.certify import certify
 
-    certify(_paths(options.audits, options.lists), options.certificate, options.table)
+    certify(paths_of(options.audits, options.lists), options.certificate, options.table)
 
 
 def _statistics(options: argparse.Namespace) -> None:
     from pipeline.report.statistics import sensitive_information
 
     detections = {
-        what: _paths(paths, options.lists) for what in ("faces", "bodies") if (paths := getattr(options, what))
+        what: paths_of(paths, options.lists) for what in ("faces", "bodies") if (paths := getattr(options, what))
     }
     sensitive_information(detections, options.table, options.figure, options.splits)
 
@@ -284,19 +241,21 @@ def _contact_sheet(options: argparse.Namespace) -> None:
     from pipeline.report.contact_sheet import draw_contact_sheet
 
     variants = {variant: getattr(options, variant) for variant in ("none", "faces", "bodies")}
-    shards = {variant: _paths(names, options.lists) for variant, names in variants.items() if names}
-    draw_contact_sheet(shards, options.output, _settings(options).contact_sheet)
+    shards = {variant: paths_of(names, options.lists) for variant, names in variants.items() if names}
+    draw_contact_sheet(shards, options.output, settings_of(options).contact_sheet)
 
 
 def _train(options: argparse.Namespace) -> None:
     from pipeline.classify.train import train_network
 
     train_network(
-        _paths(options.frames, options.lists),
+        paths_of(options.frames, options.lists),
         options.output,
-        _settings(options),
+        settings_of(options),
         teacher=options.teacher,
-        teacher_shards=_paths(options.teacher_frames, options.lists),
+        teacher_shards=paths_of(options.teacher_frames, options.lists),
+        like=options.like,
+        keep_weights=options.keep_weights,
         workers=options.workers,
         save_every=options.save_every,
     )
@@ -309,11 +268,11 @@ def _evaluate(options: argparse.Namespace) -> None:
         raise ActaError("evaluate needs --lists: the folder of the list files, which say what videos to expect")
     evaluate_network(
         options.model,
-        _paths(options.frames, options.lists),
+        paths_of(options.frames, options.lists),
         sorted(options.lists.glob("*.json")),
         options.output,
         options.predictions,
-        _settings(options),
+        settings_of(options),
         workers=options.workers,
     )
 
@@ -330,9 +289,9 @@ def _quarantine(options: argparse.Namespace) -> None:
     from pipeline.data.quarantine import collect_quarantine
 
     collect_quarantine(
-        _paths(options.manifests, options.lists),
-        _paths(options.frames, options.lists),
-        _paths(options.detections, options.lists),
+        paths_of(options.manifests, options.lists),
+        paths_of(options.frames, options.lists),
+        paths_of(options.detections, options.lists),
         options.output,
     )
 

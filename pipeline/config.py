@@ -349,6 +349,100 @@ class ClassifySettings(Settings):
         return self
 
 
+Operator = Literal["s", "t", "f", "c", "l"]
+
+
+class FactorSettings(Settings):
+    """By how much each operator of Sec. 6.1.1 reduces its axis: γ of Sec. 6.2.2."""
+
+    s: float = Field(gt=1, le=16, description="Spatial resolution: height and width.")
+    t: float = Field(gt=1, le=64, description="Length of the clip.")
+    f: int = Field(gt=1, le=64, description="Frame rate: every how manyth frame is kept.")
+    c: float = Field(gt=1, le=16, description="Channels of every convolution.")
+    l: float = Field(gt=1, le=16, description="Residual blocks of every stage.")  # noqa: E741 (the thesis's letter)
+
+
+class HalvingSettings(Settings):
+    """Successive halving within an iteration: hypotheses that start badly stop early (beyond the thesis)."""
+
+    epochs: int = Field(ge=1, description="Epochs after which all hypotheses are compared.")
+    keep: int = Field(ge=1, description="How many of them go on.")
+
+
+class PlanSettings(Settings):
+    """One way to shrink: the thesis's, an ablation of it, or one of its open problems."""
+
+    operators: tuple[Annotated[str, Field(pattern=r"^[stfcl]{1,4}$")], ...] = Field(
+        min_length=1,
+        description="The hypotheses of an iteration, in Algorithm 1's order, which breaks ties. Several letters are "
+        "several operators in one step; Eq. 6.1 then chooses, as costs differ.",
+    )
+    follow: Name | None = Field(
+        description="A plan from whose winners iterations start, for ablations of single ones. null: its own."
+    )
+    teacher: Literal["train", "eval"] | None = Field(
+        description="Batch norm of the teacher: statistics of the micro-batch or the learnt ones (Table 6.8). "
+        "null: no distillation (Table 6.4)."
+    )
+    stored: bool = Field(description="Compute the teacher's logits of every clip once, for all hypotheses.")
+    fine_tuning: bool = Field(description="Operators s, t and f start from the previous winner's weights (Sec. 6.1.4).")
+    inherit: bool = Field(description="Operators c and l start from a part of them, instead of at random.")
+    features: Literal["mse", "margin_relu"] | None = Field(
+        description="A loss on the activations of each residual stage (Table 6.7); operator l of a ResNet only."
+    )
+    halving: HalvingSettings | None = Field(description="null: every hypothesis is trained to its end.")
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> "PlanSettings":
+        if len(set(self.operators)) != len(self.operators):
+            raise ValueError(f"`operators` names a hypothesis twice: {list(self.operators)}")
+        if self.teacher is None and (self.stored or self.features):
+            raise ValueError("`stored` and `features` need a `teacher`")
+        if self.stored and self.features:
+            raise ValueError("`features` needs the live teacher: set `stored` to false")
+        if self.features and set(self.operators) != {"l"}:
+            raise ValueError("`features` needs `operators` [l]: the others change the shapes of the activations")
+        if self.halving and self.halving.keep >= len(self.operators):
+            raise ValueError(f"`halving` keeps {self.halving.keep} of {len(self.operators)} hypotheses: nothing stops")
+        return self
+
+
+class TransferSettings(Settings):
+    """Fine-tuning of base and reduced networks that were made on another dataset (Table 6.6)."""
+
+    base: str = Field(description="Model file of the base network; {recipe} is filled in.")
+    reduced: str = Field(description="Model file of a reduced network; {recipe} and {iteration} are filled in.")
+
+
+class ShrinkSettings(Settings):
+    """Progressive architecture shrinkage, Ch. 6."""
+
+    recipes: tuple[Name, ...] = Field(description="Of `classify.recipes`: the base networks to shrink.")
+    split: Name = Field(description="Of `classify.splits`.")
+    iterations: int = Field(ge=1, le=20, description="How many operators are applied, one after another.")
+    factors: FactorSettings
+    alpha: float = Field(ge=0, description="α of Eq. 6.7; the divergence is a mean over batch and classes.")
+    temperature: float = Field(gt=0, description="t of Eqs. 6.6 and 6.7.")
+    epochs: int = Field(ge=1, le=10_000, description="Of each hypothesis.")
+    fine_tuning_rate: float = Field(gt=0, description="Factor on the learning rate where weights are inherited whole.")
+    feature_weight: float = Field(ge=0, description="Of the loss on activations (Table 6.7).")
+    plans: dict[Name, PlanSettings] = Field(description="By name; pas is the thesis's.")
+    transfer: TransferSettings | None
+
+    @model_validator(mode="after")
+    def _plans_are_known(self) -> "ShrinkSettings":
+        if "pas" not in self.plans:
+            raise ValueError("plan 'pas' is missing; the tables need it")
+        for name, plan in self.plans.items():
+            if plan.follow is not None and (plan.follow == name or plan.follow not in self.plans):
+                raise ValueError(f"plan {name!r} follows {plan.follow!r}; known: {', '.join(self.plans)}")
+            if plan.follow is not None and self.plans[plan.follow].follow is not None:
+                raise ValueError(f"plan {name!r} follows {plan.follow!r}, which has no winners of its own")
+            if plan.halving and plan.halving.epochs >= self.epochs:
+                raise ValueError(f"plan {name!r} halves after {plan.halving.epochs} of {self.epochs} epochs")
+        return self
+
+
 class ContactSheetSettings(Settings):
     """The before / after picture."""
 
@@ -366,6 +460,17 @@ class Config(Settings):
     privacy: PrivacySettings
     contact_sheet: ContactSheetSettings
     classify: ClassifySettings
+    shrink: ShrinkSettings
+
+    @model_validator(mode="after")
+    def _shrinks_what_there_is(self) -> "Config":
+        for name in self.shrink.recipes:
+            if name not in self.classify.recipes:
+                known = ", ".join(self.classify.recipes)
+                raise ValueError(f"shrink.recipes has {name!r}, which is not among classify.recipes: {known}")
+        if self.shrink.split not in self.classify.splits:
+            raise ValueError(f"shrink.split {self.shrink.split!r} is not among classify.splits")
+        return self
 
 
 class NoSettings(Settings):
@@ -433,6 +538,58 @@ class EvaluateStage(Settings):
     threads: int
 
 
+class HypothesisStage(Settings):
+    """What one hypothesis of an iteration reads: of the operators' factors only its own."""
+
+    split: SplitSettings
+    recipe: RecipeSettings
+    training: TrainingSettings
+    reductions: tuple[tuple[Operator, float], ...]
+    start: Literal["previous", "part", "random"]
+    strategy: StrategySettings
+    teacher_mode: Literal["train", "eval"]
+    features: Literal["mse", "margin_relu"] | None
+    feature_weight: float
+
+
+class TeacherLogitsStage(Settings):
+    """What storing a teacher's logits reads."""
+
+    split: SplitSettings
+    recipe: RecipeSettings
+    training: TrainingSettings
+    mode: Literal["train", "eval"]
+
+
+class SelectStage(Settings):
+    """What the selection reads: the hypotheses in the order that breaks ties."""
+
+    operators: tuple[str, ...]
+
+
+class ExportStage(Settings):
+    """Where an exported network's latency is measured, batch 1."""
+
+    device: Literal["cpu", "cuda"]
+    threads: int
+
+
+class ReportShrinkingStage(Settings):
+    """What the tables and figures of Ch. 6 read."""
+
+    dataset: str
+    recipes: tuple[str, ...]
+    iterations: int
+    operators: dict[str, tuple[str, ...]]
+
+
+class HalveStage(Settings):
+    """What halving reads."""
+
+    operators: tuple[str, ...]
+    keep: int
+
+
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
@@ -480,6 +637,8 @@ def stage_settings(
     recipe: str = "",
     strategy: str = "",
     variant: Variant = "none",
+    plan: str = "",
+    operators: str = "",
 ) -> Settings:
     """The part of the configuration that one stage reads, and nothing else (what decides whether it reruns)."""
     privacy, classify = config.privacy, config.classify
@@ -506,6 +665,34 @@ def stage_settings(
                 device=classify.training.device,
                 threads=classify.training.threads,
             )
+        case "hypothesis":
+            return _hypothesis(config, recipe, config.shrink.plans[plan], operators)
+        case "train-alone":
+            alone = stage_settings(config, "train", split=split, recipe=recipe, strategy="cross_entropy")
+            assert isinstance(alone, TrainStage)
+            from_scratch = alone.recipe.model_copy(update={"initial": None})
+            return alone.model_copy(update={"training": _shorter(config), "recipe": from_scratch})
+        case "teacher-logits":
+            return TeacherLogitsStage(
+                split=classify.splits[config.shrink.split],
+                recipe=classify.recipes[recipe],
+                training=_shorter(config),
+                mode=config.shrink.plans[plan].teacher or "train",
+            )
+        case "select":
+            return SelectStage(operators=config.shrink.plans[plan].operators)
+        case "export":
+            return ExportStage(device=classify.training.device, threads=1)
+        case "report-shrinking":
+            return ReportShrinkingStage(
+                dataset=config.dataset,
+                recipes=config.shrink.recipes,
+                iterations=config.shrink.iterations,
+                operators={name: chosen.operators for name, chosen in config.shrink.plans.items()},
+            )
+        case "halve":
+            halving = config.shrink.plans[plan].halving
+            return HalveStage(operators=config.shrink.plans[plan].operators, keep=halving.keep if halving else 1)
         case "contact-sheet":
             return ContactSheetStage(contact_sheet=config.contact_sheet)
         case "detect" if what:
@@ -516,6 +703,39 @@ def stage_settings(
             return AuditStage(auditors=getattr(privacy.audit, what))
         case _:
             return NoSettings()
+
+
+def _hypothesis(config: Config, recipe: str, plan: PlanSettings, operators: str) -> HypothesisStage:
+    shrink = config.shrink
+    chosen = config.classify.recipes[recipe].model_copy(update={"initial": None})
+    keeps_weights = set(operators) <= set("stf")
+    start: Literal["previous", "part", "random"] = "random"
+    if keeps_weights and plan.fine_tuning:
+        start = "previous"
+        chosen = chosen.model_copy(update={"learning_rate": chosen.learning_rate * shrink.fine_tuning_rate})
+    elif not keeps_weights and plan.inherit:
+        start = "part"
+    taught = plan.teacher is not None and shrink.alpha > 0
+    return HypothesisStage(
+        split=config.classify.splits[shrink.split],
+        recipe=chosen,
+        training=_shorter(config),
+        reductions=tuple((name, float(getattr(shrink.factors, name))) for name in operators),  # type: ignore[misc]
+        start=start,
+        strategy=StrategySettings(
+            teacher="none" if taught else None,
+            kd=shrink.alpha * shrink.temperature**2 if taught else 0.0,
+            rkd=0.0,
+            temperature=shrink.temperature,
+        ),
+        teacher_mode=plan.teacher or "train",
+        features=plan.features,
+        feature_weight=shrink.feature_weight if plan.features else 0.0,
+    )
+
+
+def _shorter(config: Config) -> TrainingSettings:
+    return config.classify.training.model_copy(update={"epochs": config.shrink.epochs})
 
 
 def schema() -> str:

@@ -12,10 +12,16 @@ from pipeline.config import (
     ContactSheetStage,
     DetectStage,
     EvaluateStage,
+    ExportStage,
     FramesStage,
+    HalveStage,
+    HypothesisStage,
     NoSettings,
     ObfuscateStage,
+    ReportShrinkingStage,
+    SelectStage,
     Settings,
+    TeacherLogitsStage,
     TrainStage,
 )
 from pipeline.digest import digest_code
@@ -36,6 +42,19 @@ _NETWORKS = (
     "pipeline/models/slowfast.py",
     "pipeline/models/video_resnet.py",
 )
+_LOOP = (
+    "pipeline/classify/teaching.py",
+    "pipeline/training/distributed.py",
+    "pipeline/training/loop.py",
+    "pipeline/training/schedule.py",
+)
+_TRAINING = (
+    "pipeline/classify/fitting.py",
+    "pipeline/training/features.py",
+    "pipeline/training/losses.py",
+    *_LOOP,
+)
+_COMPLEXITY = "pipeline/models/complexity.py"
 _CLIPS = ("pipeline/classify/clips.py", *_NETWORKS, *_STORE)
 
 
@@ -62,17 +81,18 @@ STAGES = {
     "contact-sheet": Stage(ContactSheetStage, ("pipeline/report/contact_sheet.py", *_STORE)),
     "train": Stage(
         TrainStage,
-        (
-            "pipeline/classify/train.py",
-            "pipeline/training/distributed.py",
-            "pipeline/training/loop.py",
-            "pipeline/training/losses.py",
-            "pipeline/training/schedule.py",
-            *_CLIPS,
-        ),
+        ("pipeline/classify/train.py", *_TRAINING, *_CLIPS),
     ),
     "evaluate": Stage(EvaluateStage, ("pipeline/classify/evaluate.py", "pipeline/metrics/accuracy.py", *_CLIPS)),
+    "hypothesis": Stage(HypothesisStage, ("pipeline/shrink/hypothesis.py", _COMPLEXITY, *_TRAINING, *_CLIPS)),
+    "teacher-logits": Stage(TeacherLogitsStage, ("pipeline/shrink/teacher_logits.py", *_LOOP, *_CLIPS)),
+    "select": Stage(SelectStage, ("pipeline/shrink/select.py", _COMPLEXITY, *_NETWORKS)),
+    "export": Stage(ExportStage, ("pipeline/shrink/export.py", _COMPLEXITY, *_NETWORKS)),
+    "halve": Stage(HalveStage, ("pipeline/shrink/halving.py", "pipeline/shrink/select.py", _COMPLEXITY, *_NETWORKS)),
     "report-classification": Stage(NoSettings, ("pipeline/report/classification.py", "pipeline/report/thesis.py")),
+    "report-shrinking": Stage(
+        ReportShrinkingStage, ("pipeline/report/shrinking.py", "pipeline/report/thesis_shrinkage.py")
+    ),
     "quarantine": Stage(NoSettings, ("pipeline/data/quarantine.py", *_STORE)),
 }
 

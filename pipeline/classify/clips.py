@@ -110,12 +110,13 @@ class TrainingClips:
         self.entries = [e for e in student.entries if settings.short_videos == "repeat" or e.frames >= settings.frames]
         self._teacher = teacher
         self._partners = _pair(student, self.entries, teacher) if teacher and teacher is not student else self.entries
+        self.logits: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.entries) * self._settings.train_clips
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
-        """``student`` and, with a teacher, ``teacher``: uint8 (t, 3, side, side); ``label``."""
+        """``student`` and, with a teacher, ``teacher``: uint8 (t, 3, side, side); ``label``; ``logits``, if stored."""
         epoch, number = key
         position = number // self._settings.train_clips
         entry = self.entries[position]
@@ -129,6 +130,8 @@ class TrainingClips:
             item["teacher"] = item["student"]
         elif self._teacher is not None:
             item["teacher"] = self._teacher.clip(self._partners[position], cut, self._positions)
+        if self.logits is not None:
+            item["logits"] = torch.from_numpy(self.logits[epoch, number])
         return item
 
 

@@ -23,7 +23,7 @@ from pipeline.files import atomic, write_json
 from pipeline.metrics.accuracy import accuracy
 from pipeline.models.architecture import Architecture, frames_needed
 from pipeline.models.backbones import pathways
-from pipeline.models.saved import load_model
+from pipeline.models.saved import absent_reason, load_model
 from pipeline.stages import code_digest
 from pipeline.wheels import file_sha256
 
@@ -52,13 +52,17 @@ def evaluate_network(
     Raises:
         ActaError: nothing to evaluate, or a label that the network does not know.
     """
+    if reason := absent_reason(model):  # of a shrinkage that goes on without it
+        write_json(output, {"absent": reason})
+        _write_predictions(predictions, [], np.empty((0, 0)), [])
+        return
     network, description = load_model(model)
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise ActaError("device 'cuda' was asked for, but torch sees no GPU")
     network = network.to(settings.device).eval()
     architecture = description.architecture
     videos = Videos(shards, settings.split.test, description.classes)
-    length = architecture.raw_frames
+    length = architecture.span
     chosen = [e for e in videos.entries if settings.short_videos == "repeat" or e.frames >= length]
     expected = [row for path in lists for row in read_list(path) if settings.split.test in row.split.split()]
     if not chosen:

@@ -44,7 +44,7 @@ def predict(network: torch.nn.Module, description: Description, video: Path, cli
     positions = frames_needed([architecture])
     parts = []
     with torch.inference_mode():
-        for cut in uniform_cuts(len(images), shape, architecture.raw_frames, clips, view):
+        for cut in uniform_cuts(len(images), shape, architecture.span, clips, view):
             chosen = [images[min(cut.start + position, len(images) - 1)] for position in positions]
             clip = cut_frames(decode_jpegs(chosen), cut)[None]
             parts.append(_scores(network, clip, positions, description))

@@ -5,9 +5,9 @@ clip), f (frame rate), c (channels), l (layers). Their factors are accumulated p
 own numbers and then truncated, never below one.
 """
 
-from collections import Counter
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, get_args
 
 from pipeline.config import BackboneName
@@ -16,6 +16,13 @@ from pipeline.errors import ActaError
 OPERATORS = ("s", "t", "f", "c", "l")
 # Sec. 6.2.2: each operator about halves the multiply-adds.
 FACTORS = {"s": 1.4, "t": 2.0, "f": 2.0, "c": 1.4, "l": 2.0}
+
+
+class Reduction(NamedTuple):
+    """An operator of Sec. 6.1.1 with its factor γ."""
+
+    operator: str
+    factor: float
 
 
 class _Base(NamedTuple):
@@ -52,7 +59,7 @@ class Architecture:
         width: Factor on every number of channels of the published network.
         blocks: Residual blocks in each of the four stages; None: the published ones.
         frames: Consecutive frames of the raw clip; None: the published number.
-        reductions: Operators, in any order: ``("c", "f", "t")``.
+        reductions: What was done to the published network, in any order (`parse_reductions`).
     """
 
     backbone: str
@@ -60,18 +67,20 @@ class Architecture:
     width: float = 1.0
     blocks: tuple[int, int, int, int] | None = None
     frames: int | None = None
-    reductions: tuple[str, ...] = ()
+    reductions: tuple[Reduction, ...] = ()
 
     def __post_init__(self) -> None:
         if self.backbone not in BASES:
             raise ActaError(f"there is no backbone {self.backbone!r}; choose one of {', '.join(BASES)}")
-        unknown = [name for name in self.reductions if name not in OPERATORS]
-        if unknown:
-            raise ActaError(f"there is no reduction {unknown[0]!r}; choose from {', '.join(OPERATORS)}")
+        for operator, factor in self.reductions:
+            if operator not in OPERATORS:
+                raise ActaError(f"there is no reduction {operator!r}; choose from {', '.join(OPERATORS)}")
+            if factor < 1:
+                raise ActaError(f"reduction {operator!r} has the factor {factor}; at least 1 is needed")
         if not self._reduced_clip():
             raise ActaError(
-                f"{self.backbone}: reductions {','.join(self.reductions)} leave nothing of a clip of {self.raw_frames} "
-                "frames"
+                f"{self.backbone}: reductions {','.join(r.operator for r in self.reductions)} leave nothing of a clip "
+                f"of {self.raw_frames} frames"
             )
 
     @property
@@ -114,18 +123,66 @@ class Architecture:
     def is_slowfast(self) -> bool:
         return self.backbone.startswith("slowfast")
 
+    @property
+    def span(self) -> int:
+        """Consecutive frames of a video that the network's own clip covers: operator t shortens it, f does not."""
+        return int(self.raw_frames / self._factor("t"))
+
+    @property
+    def temporal_stride(self) -> int:
+        """Total stride of the convolutions over time; with fewer frames their tail works on one (Sec. 6.1.2)."""
+        return 1 if self.is_slowfast else 8
+
+    def reduced(self, reductions: Sequence[Reduction], size: int) -> "Architecture":
+        """This network after further reductions.
+
+        Args:
+            reductions: At least one.
+            size: Side of the base network's crop in pixels.
+
+        Raises:
+            ActaError: an axis cannot shrink further; the message names the operator and what is left of its axis.
+        """
+        network = self
+        for reduction in reductions:
+            smaller = replace(network, reductions=(*network.reductions, reduction))
+            if smaller._shape(size) == network._shape(size):
+                operator = reduction.operator
+                raise ActaError(
+                    f"operator {operator} (factor {reduction.factor:g}) leaves {self.backbone} as it is: "
+                    + {
+                        "s": f"its side is {network.pixels(size)} pixels",
+                        "c": f"its stem has {network.channels(64)} channels",
+                        "l": f"its stages have {network.stage_blocks} blocks",
+                    }.get(operator, f"it sees {[len(pathway) for pathway in network.pathways]} frames")
+                )
+            network = smaller
+        return network
+
+    def _shape(self, size: int) -> tuple[object, ...]:
+        """All that decides what the network computes."""
+        channels = tuple(self.channels(8 << power) for power in range(9))
+        return (self.pixels(size), channels, self.stage_blocks, self.pathways)
+
     def _reduced_clip(self) -> list[int]:
-        kept = int(self.raw_frames / self._factor("t"))
         step = int(self._factor("f"))
-        return list(range(0, kept, step))[: int(kept / self._factor("f"))]
+        return list(range(0, self.span, step))[: int(self.span / self._factor("f"))]
 
     def _factor(self, operator: str) -> float:
-        return FACTORS[operator] ** Counter(self.reductions)[operator]
+        return math.prod(r.factor for r in self.reductions if r.operator == operator)
 
 
-def parse_reductions(text: str) -> tuple[str, ...]:
-    """Operators from a text such as ``c,f,t``; an empty text is none."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+def parse_reductions(text: str) -> tuple[Reduction, ...]:
+    """Operators with the thesis's factors from a text such as ``c,f,t``; an empty text is none.
+
+    Raises:
+        ActaError: an operator is not known.
+    """
+    operators = [part.strip() for part in text.split(",") if part.strip()]
+    for operator in operators:
+        if operator not in FACTORS:
+            raise ActaError(f"there is no reduction {operator!r}; choose from {', '.join(OPERATORS)}")
+    return tuple(Reduction(operator, FACTORS[operator]) for operator in operators)
 
 
 def frames_needed(architectures: Sequence[Architecture]) -> list[int]:

@@ -1,6 +1,7 @@
 """What a network costs per view, without data or weights: multiply-adds, parameters, peak activation."""
 
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,15 +39,24 @@ def complexity(architecture: Architecture, size: int | None = None) -> Complexit
     with torch.device("meta"), torch.no_grad():
         model = build(architecture).eval()
         side = architecture.pixels(size or BASES[architecture.backbone].size)
-        memory = _Live()
-        with memory, FlopCounterMode(display=False) as counter:
+        with FlopCounterMode(display=False) as counter:
             # The counter sees two operations in a multiply-add.
-            model([torch.empty(1, 3, len(frames), side, side) for frames in architecture.pathways])
+            peak = peak_activations(
+                lambda: model([torch.empty(1, 3, len(frames), side, side) for frames in architecture.pathways])
+            )
     return Complexity(
         gflops=counter.get_total_flops() / 2 / 1e9,
         parameters=sum(p.numel() for p in model.parameters()),
-        peak_activation_mb=memory.peak / 1e6,
+        peak_activation_mb=peak / 1e6,
     )
+
+
+def peak_activations(run: Callable[[], object]) -> int:
+    """Largest total of bytes of the tensors that ``run`` makes and that are alive at once; meta tensors count too."""
+    memory = _Live()
+    with memory:
+        run()
+    return memory.peak
 
 
 class _Live(TorchDispatchMode):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pipeline.config import Variant, ViewSettings, parse
 from pipeline.errors import ActaError
 from pipeline.files import atomic, write_json
-from pipeline.models.architecture import Architecture
+from pipeline.models.architecture import Architecture, Reduction
 from pipeline.models.backbones import build
 
 FORMAT = "acta-model-1"
@@ -60,6 +60,22 @@ def save_model(path: Path, model: nn.Module, description: Description) -> None:
         temporary.write_bytes(save(state))
 
 
+def save_absent(path: Path, reason: str) -> None:
+    """Write, in place of a network that cannot be or was given up, an empty model file that says why."""
+    write_json(path.with_suffix(".json"), {"format": FORMAT, "absent": reason})
+    with atomic(path) as temporary:
+        temporary.write_bytes(save({}))
+
+
+def absent_reason(path: Path) -> str | None:
+    """Why a model file holds no network (`save_absent`); None: it holds one, or is not readable."""
+    try:
+        reason = json.loads(path.with_suffix(".json").read_text()).get("absent")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return None if reason is None else str(reason)
+
+
 def read_description(path: Path) -> Description:
     """The description of a model file.
 
@@ -71,9 +87,12 @@ def read_description(path: Path) -> Description:
         content = json.loads(beside.read_text())
         if content.get("format") != FORMAT:
             raise ActaError(f"{beside} holds {content.get('format')!r}, but {FORMAT!r} is needed")
+        if "absent" in content:
+            raise ActaError(f"{path} holds no network: {content['absent']}")
         fields = content["architecture"]
         blocks = fields["blocks"]
-        fields |= {"reductions": tuple(fields["reductions"]), "blocks": tuple(blocks) if blocks else None}
+        reductions = tuple(Reduction(*reduction) for reduction in fields["reductions"])
+        fields |= {"reductions": reductions, "blocks": tuple(blocks) if blocks else None}
         return Description(
             Architecture(**fields),
             content["classes"],

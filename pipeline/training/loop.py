@@ -62,6 +62,7 @@ def fit(
     identity: str,
     workers: int = 0,
     save_every: float = 300.0,
+    until: int | None = None,
 ) -> Progress:
     """Train ``model`` in place.
 
@@ -75,7 +76,8 @@ def fit(
         checkpoint: Where the first process saves, and where all resume from.
         identity: Digest of all that decides the result; a checkpoint of another one is left alone, with a message.
         workers: Processes that load data; the result does not depend on it.
-        save_every: Seconds between two checkpoints. One is also saved on SIGTERM and SIGUSR1.
+        save_every: Seconds between two checkpoints. One is also saved on SIGTERM and SIGUSR1, and at the end.
+        until: Stop at the end of this epoch, from where a training with the same identity goes on. None: the last.
 
     Raises:
         ActaError: too few samples for a batch, a batch that the processes cannot share, or a loss that is not finite.
@@ -95,8 +97,8 @@ def fit(
     )
     done = _resume(checkpoint, identity, model, optimizer, group)
     loader = DataLoader(
-        _Keyed(samples),
-        batch_sampler=_MicroBatches(len(samples), recipe, training, group, done.step),
+        Keyed(samples),
+        batch_sampler=MicroBatches(len(samples), recipe, training, group, done.step),
         num_workers=workers,
         multiprocessing_context="forkserver" if workers else None,
         pin_memory=group.device.type == "cuda",
@@ -105,10 +107,11 @@ def fit(
     wrapped = DistributedDataParallel(model, broadcast_buffers=False) if group.world > 1 else model
     log = _Log(checkpoint.parent / "tensorboard", done.step) if group.is_first else None
     saved = time.monotonic()
-    with _pinned(training), _signals() as stop, _bar(steps * training.epochs, done.step, group) as bar:
+    last_step = steps * min(training.epochs, until or training.epochs)
+    with pinned(training), _signals() as stop, _bar(last_step, done.step, group) as bar:
         wrapped.train()
         batches = iter(loader)
-        while done.step < steps * training.epochs:
+        while done.step < last_step:
             epoch, step = divmod(done.step, steps)
             rate = _set_rate(optimizer, (done.step + 1) / steps, recipe, training)
             waited, began = 0.0, time.perf_counter()
@@ -150,10 +153,11 @@ def fit(
             if done.step % steps == 0:
                 _finish_epoch(done, steps, rate)
             asked = float(shared[-1]) > 0
-            if group.is_first and (asked or time.monotonic() - saved >= save_every):
+            ended = done.step == last_step
+            if group.is_first and (asked or ended or time.monotonic() - saved >= save_every):
                 _save(checkpoint, identity, model, optimizer, done)
                 saved = time.monotonic()
-            if asked:
+            if asked and not ended:
                 print(f"asked to stop: saved at step {done.step}; the same command goes on from there", file=sys.stderr)
                 raise SystemExit(128 + (stop.wanted or signal.SIGTERM))
     if log:
@@ -161,7 +165,7 @@ def fit(
     return done
 
 
-class _Keyed(Dataset):
+class Keyed(Dataset):
     """The samples, for the loader."""
 
     def __init__(self, samples: Samples):
@@ -171,7 +175,7 @@ class _Keyed(Dataset):
         return self._samples[key]
 
 
-class _MicroBatches(Sampler[list[tuple[int, int]]]):
+class MicroBatches(Sampler[list[tuple[int, int]]]):
     """This process's micro-batches from a step on to the end: of each step, every ``world``-th."""
 
     def __init__(self, count: int, recipe: RecipeSettings, training: TrainingSettings, group: Group, first: int):
@@ -251,7 +255,7 @@ def _save(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.Op
 
 
 @contextmanager
-def _pinned(training: TrainingSettings) -> Iterator[None]:
+def pinned(training: TrainingSettings) -> Iterator[None]:
     """The threads that the result depends on, and the random state of the caller kept."""
     threads = torch.get_num_threads()
     torch.set_num_threads(training.threads)

@@ -67,11 +67,12 @@ rule train:
         runtime=1440,
     params:
         settings=settings("train"),
+        frames=lambda wildcards: result(f"frames/{wildcards.variant}/{{shard}}.h5"),
         initial=initial_weights,
         teacher=teacher_options,
         code=code_digest("train"),
     shell:
-        "python -m pipeline train --lists {DATASET}/lists {DATASET}/frames/{wildcards.variant}/{{shard}}.h5 "
+        "python -m pipeline train --lists {DATASET}/lists {params.frames} "
         "{params.teacher} --settings {params.settings:q} --workers $(({threads} > {COMPUTE} ? {threads} - {COMPUTE} : 0)) -o {output.model} &> {log}"
 
 
@@ -104,10 +105,10 @@ rule evaluate:
         runtime=240,
     params:
         settings=settings("evaluate"),
+        frames=lambda wildcards: result(f"frames/{wildcards.tested}/{{shard}}.h5"),
         code=code_digest("evaluate"),
     shell:
-        "python -m pipeline evaluate --lists {DATASET}/lists {input.model} "
-        "{DATASET}/frames/{wildcards.tested}/{{shard}}.h5 --settings {params.settings:q} --workers $(({threads} > {COMPUTE} ? {threads} - {COMPUTE} : 0)) "
+        "python -m pipeline evaluate --lists {DATASET}/lists {input.model} {params.frames} --settings {params.settings:q} --workers $(({threads} > {COMPUTE} ? {threads} - {COMPUTE} : 0)) "
         "--predictions {output.predictions} -o {output.evaluation} &> {log}"
 
 

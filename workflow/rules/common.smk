@@ -18,7 +18,8 @@ from pipeline.data.lists import shard_names, write_lists
 from pipeline.digest import digest_code
 from pipeline.errors import ActaError
 from pipeline.models.weights import detector_digests
-from pipeline.report.thesis import FIGURES, TABLES, evaluation_path, rows
+from pipeline.report.thesis import FIGURES, TABLES, Evaluation, evaluation_path, rows
+from pipeline.report.thesis_shrinkage import BEYOND, networks_of
 from pipeline.stages import code_digest
 from pipeline.wheels import file_sha256
 
@@ -67,6 +68,9 @@ wildcard_constraints:
     split="|".join(CONFIG.classify.splits),
     recipe="|".join(CONFIG.classify.recipes),
     strategy="|".join(CONFIG.classify.strategies),
+    plan="|".join(CONFIG.shrink.plans),
+    iteration=r"\d+",
+    operators="[stfcl]{1,4}",
 
 
 def result(path, **wildcards):
@@ -96,20 +100,21 @@ def benchmark_of(path):
     return f"logs/{CONFIG.dataset}/benchmarks/{path}"
 
 
-def settings(stage):
-    """A rule's parameter: the JSON of what the stage reads of the configuration, as a function of the wildcards."""
+def settings(stage, **fixed):
+    """A rule's parameter: the JSON of what the stage reads of the configuration, as a function of the wildcards.
+
+    ``fixed`` gives what the rule's paths don't say.
+    """
 
     @cache
     def text(what, **names):
         return canonical(stage_settings(CONFIG, stage, what, **names))
 
-    chosen = ("split", "recipe", "strategy", "variant")
+    chosen = ("split", "recipe", "strategy", "variant", "plan", "operators")
 
     def of(wildcards):
-        if stage not in ("train", "evaluate"):
-            return text(getattr(wildcards, "what", None))
         names = {k: getattr(wildcards, k) for k in chosen if hasattr(wildcards, k)}
-        return text(None, **names)
+        return text(getattr(wildcards, "what", None), **names, **fixed)
 
     return of
 

@@ -104,7 +104,9 @@ def test_pathways_pick_normalise_and_resize() -> None:
     values = (torch.tensor([0.0, 8.0]) / 255 - 0.45) / 0.225
     assert torch.allclose(slow[0, 0, :, 0, 0], values)
     assert torch.allclose(fast[0, :, 1, 0, 0], torch.full((3,), (1 / 255 - 0.45) / 0.225))
-    smaller = pathways(clips, positions, Architecture("slowfast_4x16_r50", 2, frames=32, reductions=("s",)))
+    smaller = pathways(
+        clips, positions, Architecture("slowfast_4x16_r50", 2, frames=32, reductions=parse_reductions("s"))
+    )
     assert smaller[0].shape == (1, 3, 2, 5, 5)
 
 

@@ -1,0 +1,58 @@
+"""Options that the commands of all stages share."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ActaError
+
+
+def stage_parser(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    about: str,
+    *,
+    settings: bool = True,
+    workers: bool = True,
+) -> argparse.ArgumentParser:
+    """Add a stage: ``-o``, and where it has them ``--settings`` and ``--workers``."""
+    parser = commands.add_parser(name, help=about, description=about)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    if settings:
+        parser.add_argument("--settings", required=True, help="the stage's settings as JSON, or @file")
+        parser.set_defaults(stage=name)
+    if workers:
+        parser.add_argument("--workers", type=int, default=1, help="processes; the result does not depend on it")
+    return parser
+
+
+def lists_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--lists``."""
+    parser.add_argument(
+        "--lists", type=Path, help="folder of the list files; a path with {shard} then stands for every shard's"
+    )
+
+
+def paths_of(names: list[str], lists: Path | None) -> list[Path]:
+    """Paths as given, those with ``{shard}`` once for every shard."""
+    from pipeline.data.lists import shard_names
+
+    shards = shard_names(lists) if lists else []
+    if not shards and any("{shard}" in name for name in names):
+        raise ActaError("a path with {shard} needs --lists with the folder of the list files")
+    return [
+        Path(path)
+        for name in names
+        for path in ([name.replace("{shard}", s) for s in shards] if "{shard}" in name else [name])
+    ]
+
+
+def settings_of(options: argparse.Namespace) -> Any:
+    """The stage's settings, out of ``--settings``."""
+    from pipeline.config import parse
+    from pipeline.stages import STAGES
+
+    text = options.settings
+    if text.startswith("@"):
+        text = Path(text[1:]).read_text()
+    return parse(STAGES[options.stage].settings, text, "--settings")

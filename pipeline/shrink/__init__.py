@@ -1,0 +1,1 @@
+"""Ch. 6: progressive architecture shrinkage (PAS)."""

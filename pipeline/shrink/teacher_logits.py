@@ -1,0 +1,77 @@
+"""Stage `teacher-logits`: what a teacher says of every clip that its students will be shown, stored once.
+
+Cuts and batches of a training follow from (seed, epoch, number), so they can be replayed: 25 students then read what
+each would otherwise compute. Batch norm sees the very micro-batches of the trainings, in either mode.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from pipeline.classify.clips import TrainingClips, Videos
+from pipeline.classify.teaching import as_teacher, load_teacher, replay_key
+from pipeline.config import TeacherLogitsStage
+from pipeline.files import atomic, write_json
+from pipeline.models.architecture import frames_needed
+from pipeline.models.backbones import pathways
+from pipeline.models.saved import read_description
+from pipeline.training.distributed import Group
+from pipeline.training.loop import DTYPES, Keyed, MicroBatches, pinned
+
+
+def store_logits(
+    teacher: Path, shards: Sequence[Path], output: Path, settings: TeacherLogitsStage, *, workers: int = 0
+) -> None:
+    """Write the logits of a teacher, float32 (epochs, clips, classes), to HDF5, and the seconds it took beside it.
+
+    A clip that an epoch leaves out, as it does not fill a batch, is NaN.
+
+    Args:
+        teacher: Its model file.
+        shards: Frame shards that it sees.
+        output: The file to write.
+        settings: Recipe, epochs, seed and the teacher's mode.
+        workers: Processes that load data; the result does not depend on it.
+
+    Raises:
+        ActaError: a teacher that does not fit the recipe.
+    """
+    recipe, training = settings.recipe, settings.training
+    classes = read_description(teacher).classes
+    group = Group(0, 1, torch.device(training.device))
+    dtype = DTYPES[training.precision]
+    network, architecture = as_teacher(
+        load_teacher(teacher, classes, recipe.clip.frames), settings.mode, group.device, dtype
+    )
+    positions = frames_needed([architecture])
+    clips = TrainingClips(Videos(shards, settings.split.train, classes), None, recipe.clip, positions, training.seed)
+    batches = MicroBatches(len(clips), recipe, training, group, 0)
+    loader = DataLoader(
+        Keyed(clips),
+        batch_sampler=batches,
+        num_workers=workers,
+        multiprocessing_context="forkserver" if workers else None,
+    )
+    total = training.epochs * (len(clips) // recipe.batch) * (recipe.batch // recipe.micro_batch)
+    began = time.perf_counter()
+    logits = np.full((training.epochs, len(clips), len(classes)), np.nan, np.float32)
+    with pinned(training), torch.no_grad():
+        for keys, batch in tqdm(zip(batches, loader, strict=True), total=total, unit="batch", dynamic_ncols=True):
+            clip = batch["student"].to(group.device)
+            with torch.autocast(group.device.type, torch.bfloat16, enabled=training.precision == "bfloat16"):
+                said = network(pathways(clip, positions, architecture, dtype)).float().cpu().numpy()
+            epochs, numbers = np.array(keys).T
+            logits[epochs, numbers] = said
+    seconds = time.perf_counter() - began
+    with atomic(output) as temporary, h5py.File(temporary, "w") as file:
+        file["logits"] = logits
+        file.attrs["key"] = replay_key(teacher, shards, settings.split.train, recipe, training, settings.mode)
+        file.attrs["settings"] = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
+    write_json(output.with_suffix(".json"), {"device_seconds": seconds, "clips": training.epochs * len(clips)})
