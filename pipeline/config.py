@@ -667,11 +667,13 @@ def stage_settings(
             )
         case "hypothesis":
             return _hypothesis(config, recipe, config.shrink.plans[plan], operators)
-        case "train-alone":
-            alone = stage_settings(config, "train", split=split, recipe=recipe, strategy="cross_entropy")
-            assert isinstance(alone, TrainStage)
-            from_scratch = alone.recipe.model_copy(update={"initial": None})
-            return alone.model_copy(update={"training": _shorter(config), "recipe": from_scratch})
+        case "train-alone" | "train-transferred":
+            plain = stage_settings(config, "train", split=split, recipe=recipe, strategy="cross_entropy")
+            assert isinstance(plain, TrainStage)
+            changes: dict[str, Any] = {"recipe": plain.recipe.model_copy(update={"initial": None})}
+            if stage == "train-alone":
+                changes["training"] = _shorter(config)
+            return plain.model_copy(update=changes)
         case "teacher-logits":
             return TeacherLogitsStage(
                 split=classify.splits[config.shrink.split],

@@ -18,7 +18,15 @@ PROJECT = Path(__file__).resolve().parent.parent
 LABELS = ("dark", "left", "right")
 
 
-def write_dataset(folder: Path, *, train: int = 4, test: int = 2, frames: int = 6, hidden: bool = False) -> list[Path]:
+def write_dataset(
+    folder: Path,
+    *,
+    train: int = 4,
+    test: int = 2,
+    frames: int = 6,
+    hidden: bool = False,
+    labels: Sequence[str] = LABELS,
+) -> list[Path]:
     """Two frame shards of videos that a network can tell apart: dark ones, and a light on one side.
 
     With ``hidden`` the light is half as bright: another variant of the same videos.
@@ -26,7 +34,7 @@ def write_dataset(folder: Path, *, train: int = 4, test: int = 2, frames: int = 
     shards = []
     for part in (0, 1):
         videos = []
-        for label in LABELS:
+        for label in labels:
             for number in range(part, train + test, 2):
                 random = np.random.default_rng([LABELS.index(label), number])
                 images = [random.integers(0, 60, (36, 48, 3)).astype(np.uint8) for _ in range(frames)]

@@ -9,7 +9,11 @@ import yaml
 from pipeline.config import Config, parse
 
 PROJECT = Path(__file__).resolve().parents[2]
-ON_KINETICS = ("ucf101", "hmdb51")  # used on top of kinetics400.yaml
+BELOW = {  # what an overlay is used on top of
+    "ucf101": ("kinetics400",),
+    "hmdb51": ("kinetics400",),
+    "ucf101_scratch": ("kinetics400", "ucf101"),
+}
 OVERLAYS = sorted((PROJECT / "config").glob("*.yaml"))
 
 
@@ -23,8 +27,8 @@ def merge(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("path", OVERLAYS, ids=lambda path: path.stem)
 def test_overlay_is_valid_and_states_nothing_twice(path):
     base, top = _read(PROJECT / "config.yaml"), _read(path)
-    if path.stem in ON_KINETICS:
-        base = merge(base, _read(PROJECT / "config" / "kinetics400.yaml"))
+    for below in BELOW.get(path.stem, ()):
+        base = merge(base, _read(PROJECT / "config" / f"{below}.yaml"))
     merged = parse(Config, merge(base, top), str(path))
     assert merged.dataset == path.stem
     assert list(_repeated(base, top)) == []
@@ -45,4 +49,4 @@ def _repeated(base: dict[str, Any], top: dict[str, Any], where: str = "") -> Any
 
 
 def test_there_are_overlays():
-    assert {"kinetics400", "ucf101", "hmdb51"} <= {path.stem for path in OVERLAYS}
+    assert {"kinetics400", *BELOW} <= {path.stem for path in OVERLAYS}

@@ -314,7 +314,7 @@ use rule train as train_transferred with:
     wildcard_constraints:
         network=r"base|pas_\d+",
     params:
-        settings=settings("train", strategy="cross_entropy", variant="none"),
+        settings=settings("train-transferred"),
         frames=lambda wildcards: result("frames/none/{shard}.h5"),
         teacher=lambda wildcards, input: f"--like {input.like} --keep-weights",
         code=code_digest("train"),

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from pipeline.classify.evaluate import evaluate_network
-from pipeline.classify.train import _as_teacher, _losses, train_network
+from pipeline.classify.fitting import _losses
+from pipeline.classify.teaching import as_teacher
+from pipeline.classify.train import train_network
 from pipeline.cli import main
 from pipeline.config import EvaluateStage, StrategySettings
 from pipeline.errors import ActaError
@@ -125,8 +127,8 @@ def test_total_loss_is_eq_5_11() -> None:
         }
     positions = frames_needed([architecture])
     strategy = StrategySettings(teacher="none", kd=12_500.0, rkd=10.0, temperature=5.0)
-    teacher = _as_teacher(network, architecture, torch.device("cpu"), torch.float32)
-    total, figures = _losses(strategy, architecture, positions, torch.float32, teacher)(student, batch)
+    teacher = as_teacher((network, architecture), "train", torch.device("cpu"), torch.float32)
+    total, figures = _losses(strategy, architecture, positions, torch.float32, teacher, None)(student, batch)
     logits = student(pathways(batch["student"], positions, architecture))
     soft = network(pathways(batch["teacher"], positions, architecture))
     expected = (
@@ -139,7 +141,7 @@ def test_total_loss_is_eq_5_11() -> None:
 def test_the_teacher_normalises_by_the_batch_and_keeps_its_statistics() -> None:
     architecture = Architecture("slowfast_4x16_r50", 3, 0.1, (1, 1, 1, 1), 16)
     model = build(architecture, dropout=0.5)
-    network, _ = _as_teacher(model, architecture, torch.device("cpu"), torch.float32)
+    network, _ = as_teacher((model, architecture), "train", torch.device("cpu"), torch.float32)
     before = {name: value.clone() for name, value in network.state_dict().items() if "running" in name}
     with torch.random.fork_rng():
         torch.manual_seed(0)

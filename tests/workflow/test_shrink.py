@@ -1,0 +1,218 @@
+"""PAS in the real Snakemake: 25 static jobs a backbone, and each change reruns what depends on it."""
+
+import json
+from collections import Counter
+
+import pytest
+import yaml
+
+from tests.clips import write_clip
+from tests.workflow.project import PROJECT, Project
+
+SHRUNK = "results/clips/shrink/r3d"
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """Two iterations with s, t and c on six clips of two classes; the clip of two frames halves once."""
+    project = Project(tmp_path_factory.mktemp("shrink"))
+    for number, video in enumerate(
+        ("train/run/a", "train/run/b", "train/walk/c", "train/walk/d", "test/run/e", "test/walk/f")
+    ):
+        write_clip(project.folder / "videos" / f"{video}.mp4", frames=12 + number)
+    plan = {"operators": ["s", "t", "c"]}
+    settings = yaml.safe_load((project.folder / "config.yaml").read_text())
+    plain = settings["shrink"]["plans"]["pas"] | plan
+    plans = {
+        "pas": plain,
+        "inherit": plain | {"inherit": True},
+        "stored": plain | {"stored": True},
+        "halving": plain | {"halving": {"epochs": 1, "keep": 1}},
+        "pairs": plain | {"operators": ["st", "sc"]},
+    }
+    project.configure(
+        dataset="clips",
+        data__adapter="folder",
+        data__root="videos",
+        sampling__rate=None,
+        frames__size=64,
+        classify__training__epochs=1,
+        classify__recipes__r3d__batch=4,
+        classify__recipes__r3d__micro_batch=4,
+        classify__recipes__r3d__backbone__width=0.05,
+        classify__recipes__r3d__clip__frames=2,
+        shrink__recipes=["r3d"],
+        shrink__iterations=2,
+        shrink__epochs=2,
+        shrink__plans=plans,
+    )
+    project.run("--", "shrink", "table_6_9")
+    return project
+
+
+@pytest.fixture
+def project(done):
+    kept = (done.folder / "config.yaml").read_text()
+    yield done
+    (done.folder / "config.yaml").write_text(kept)
+
+
+def planned(project, *targets):
+    """Jobs as (rule, iteration, operators); those of the report left out."""
+    jobs = [
+        (rule, w.get("iteration"), w.get("operators") or w.get("network"))
+        for rule, w in project.planned("--", *(targets or ("shrink",)))
+    ]
+    return {job for job in jobs if not job[0].startswith(("draw", "shrink", "table"))}
+
+
+ALL_OF = {1: {("hypothesis", "1", o) for o in "stc"}, 2: {("hypothesis", "2", o) for o in "stc"}}
+
+
+def hypotheses(jobs):
+    return {job for job in jobs if job[0] == "hypothesis"}
+
+
+def test_it_is_done_and_says_why(project):
+    assert planned(project) == set()
+    for iteration in (1, 2):
+        selected = json.loads((project.folder / SHRUNK / f"pas/iteration_{iteration}/selected.json").read_text())
+        selection = selected["selection"]
+        assert [one["operators"] for one in selection["hypotheses"]] == ["s", "t", "c"]
+        assert selection["reason"].startswith("Eq. 6.1, as ")
+        assert len(selected["architecture"]["reductions"]) == iteration
+        assert (project.folder / SHRUNK / f"pas/iteration_{iteration}/export/model.onnx").stat().st_size > 0
+    rows = (project.folder / "results/clips/tables/table_6_1.tsv").read_text().splitlines()
+    assert [row.split("\t")[1] for row in rows] == ["network", "base", "PAS-1", "PAS-2"]
+    assert (project.folder / "results/clips/figures/shrink_r3d.png").stat().st_size > 10_000
+    costs = [
+        row.split("\t") for row in (project.folder / "results/clips/tables/shrink_costs.tsv").read_text().splitlines()
+    ]
+    seconds = {tuple(row[1:3]): float(row[5]) for row in costs[1:]}
+    assert seconds["(all)", "(all)"] == pytest.approx(seconds["1", "(all)"] + seconds["2", "(all)"], abs=0.2)
+    assert seconds["1", "(all)"] == pytest.approx(sum(seconds["1", o] for o in "stc"), abs=0.3)
+
+
+def test_another_distillation_weight_reruns_every_hypothesis_and_no_base(project):
+    project.configure(shrink__alpha=3.0)
+    jobs = planned(project)
+    assert hypotheses(jobs) == ALL_OF[1] | ALL_OF[2]
+    assert not [job for job in jobs if job[0] in ("train", "evaluate")]
+
+
+def test_another_factor_reruns_its_hypothesis_and_what_follows(project):
+    project.configure(shrink__factors__c=1.5)
+    assert hypotheses(planned(project)) == {("hypothesis", "1", "c")} | ALL_OF[2]
+
+
+def test_another_iteration_adds_its_jobs_alone(project):
+    project.configure(shrink__iterations=3)
+    jobs = planned(project)
+    assert hypotheses(jobs) == {("hypothesis", "3", o) for o in "stc"}
+    assert [job for job in jobs if job[0] in ("select", "train_alone", "export")] == [
+        job for job in jobs if job[1] == "3" and job[0] != "hypothesis"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "iterations"),
+    [({"shrink__fine_tuning_rate": 0.2}, {("1", "s"), ("1", "t")}), ({"shrink__feature_weight": 9.0}, set())],
+)
+def test_what_a_hypothesis_does_not_read_does_not_rerun_it(project, change, iterations):
+    project.configure(**change)
+    first = {(job[1], job[2]) for job in hypotheses(planned(project)) if job[1] == "1"}
+    assert first == iterations
+
+
+def test_dropping_an_operator_selects_anew(project):
+    project.configure(shrink__plans__pas__operators=["s", "t"])
+    jobs = planned(project)
+    assert ("select", "1", None) in jobs
+    assert hypotheses(jobs) == {("hypothesis", "2", "s"), ("hypothesis", "2", "t")}
+
+
+def test_killed_in_iteration_2_and_run_again_gives_the_same_bytes(project):
+    folder = project.folder / SHRUNK / "pas"
+    files = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.name in ("selected.json", "selected.safetensors", "model.safetensors", "survivors.json")
+    ]
+    before = {path: path.read_bytes() for path in files}
+    for path in (folder / "iteration_2").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    project.run("--", "shrink")
+    assert {path: path.read_bytes() for path in files} == before
+
+
+def test_a_failed_hypothesis_is_not_passed_over(project):
+    metrics = project.folder / SHRUNK / "pas/iteration_1/t/metrics.json"
+    kept = metrics.read_text()
+    try:
+        metrics.write_text(json.dumps({"status": "killed"}))
+        failed = project.snakemake("--cores", "2", "--", f"{SHRUNK}/pas/iteration_1/selected.json", check=False)
+        assert failed.returncode != 0
+        log = project.folder / "logs/clips/shrink/r3d/pas/iteration_1/selected.log"
+        assert "hypothesis 't' failed: its status is 'killed'" in log.read_text()
+    finally:
+        metrics.write_text(kept)
+        project.run("--", "shrink")
+
+
+def test_the_open_problems_beside_the_plain_algorithm(project):
+    project.run("--", "shrink_beyond")
+    rows = [
+        row.split("\t") for row in (project.folder / "results/clips/tables/shrink_beyond.tsv").read_text().splitlines()
+    ]
+    found = {(row[1], row[2]): dict(zip(rows[0], row, strict=True)) for row in rows[1:]}
+    assert set(found) == {(plan, n) for plan in ("pas", "inherit", "halving", "pairs", "stored") for n in "12"}
+    # A stored teacher changes nothing but the time.
+    for n in "12":
+        assert found["stored", n]["operators"] == found["pas", n]["operators"]
+        assert found["stored", n]["top1"] == found["pas", n]["top1"]
+    stopped = [
+        json.loads(path.read_text())["status"]
+        for path in (project.folder / SHRUNK / "halving/iteration_1").glob("*/metrics.json")
+    ]
+    assert sorted(stopped) == ["stopped", "stopped", "trained"]
+
+
+def test_transfer_needs_to_know_from_where(project):
+    failed = project.snakemake("-n", "--", "table_6_6", check=False)
+    assert failed.returncode != 0
+    assert "shrink.transfer is null" in failed.stdout + failed.stderr
+
+
+def test_transfer_to_another_dataset(project):
+    """To the same videos under another name: base and reduced networks, each fine-tuned and tested."""
+    project.configure(
+        dataset="other",
+        shrink__transfer={
+            "base": "results/clips/models/split1/{recipe}/none/cross_entropy/model.safetensors",
+            "reduced": "results/clips/shrink/{recipe}/pas/iteration_{iteration}/selected.safetensors",
+        },
+    )
+    project.run("--", "table_6_6")
+    rows = [row.split("\t") for row in (project.folder / "results/other/tables/table_6_6.tsv").read_text().splitlines()]
+    assert [row[1] for row in rows] == ["network", "base", "PAS-1", "PAS-2"]
+    assert [row[-1] for row in rows[1:]] == ["2", "2", "2"]
+
+
+def test_thesis_scale_plans_fifty_hypotheses(tmp_path):
+    project = Project(tmp_path)
+    (tmp_path / "videos").mkdir()
+    lines = [f"{label},{label}{part},0,10,{part}" for label in ("run", "walk") for part in ("train", "val")]
+    (tmp_path / "k.csv").write_text("label,youtube_id,time_start,time_end,split\n" + "\n".join(lines))
+    (tmp_path / "here.yaml").write_text(
+        yaml.safe_dump({"data": {"root": "videos", "annotations": str(tmp_path / "k.csv"), "shards": 2}})
+    )
+    files = [str(PROJECT / "config" / "kinetics400.yaml"), "here.yaml"]
+    jobs = project.planned("--configfile", *files, "--", "shrink")
+    rules = Counter(rule for rule, _ in jobs)
+    assert rules["hypothesis"] == 50
+    assert rules["select"] == rules["train_alone"] == rules["export"] == 10
+    assert rules["train"] == 2
+    side_by_side = Counter((w["recipe"], w["iteration"]) for rule, w in jobs if rule == "hypothesis")
+    assert set(side_by_side.values()) == {5}
+    assert len(side_by_side) == 10
