@@ -11,6 +11,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import FuncFormatter
 
 from pipeline.errors import ActaError
 from pipeline.files import atomic
@@ -193,6 +194,7 @@ def _table_6_5(of: Shrinkage, dataset: str) -> Iterator[Row]:
             "latency_ms": f"{mine['latency_ms']:.2f}",
             "base_latency_ms_same_run": f"{cost['base']['latency_ms']:.2f}",
             "peak_memory_mb": f"{mine['peak_memory_mb']:.2f}",
+            "weights_mb": f"{mine['weights_mb']:.2f}",
             "gpu_utilisation_percent": mine.get("utilisation_percent"),
         }
 
@@ -359,6 +361,10 @@ def draw_shrinkage(of: Shrinkage, output: Path) -> None:
         axis.annotate(text, (cost, value), xytext=(4, 9), textcoords="offset points", fontsize=8, color="tab:red")
     axis.set_xscale("log")
     axis.invert_xaxis()
+    axis.margins(x=0.1, y=0.1)
+    for ticks in (axis.xaxis.set_major_formatter, axis.xaxis.set_minor_formatter):
+        ticks(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.tick_params(axis="x", which="both", labelsize=8, rotation=30)
     axis.set(xlabel="GFLOPs per view (10⁹ multiply-adds; fewer to the right)", ylabel="Top-1 accuracy in %")
     title = f"Progressive shrinkage of {of.recipe} ({of.backbone}): {of.chain(of.iterations)}"
     if of.backbone in CHAINS:
@@ -366,7 +372,7 @@ def draw_shrinkage(of: Shrinkage, output: Path) -> None:
         title += f"\nThesis, Kinetics-400: {','.join(CHAINS[of.backbone])}, {printed[0][0]} → {printed[-1][0]} %"
     axis.set_title(title, fontsize=10)
     axis.grid(alpha=0.3, which="both")
-    axis.legend(fontsize=8, ncols=2, title="Colour: iteration, dark to light", title_fontsize=8)
+    figure.legend(loc="outside right center", fontsize=8, title="Colour: iteration,\ndark to light", title_fontsize=8)
     with atomic(output) as temporary:
         figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
     plt.close(figure)

@@ -125,8 +125,8 @@ def measure(models: Sequence[Path], settings: ExportStage) -> list[dict[str, Any
 
     Returns:
         For each: ``latency_ms`` (median), ``latency_ms_quartiles``, ``peak_memory_mb`` (the largest total of
-        activations alive at once, as measured in a run; on a GPU the allocator's peak, weights included), and on a GPU
-        ``utilisation_percent`` (mean, NVML).
+        activations alive at once, as measured in a run; on a GPU the allocator's peak, all weights included),
+        ``weights_mb``, and on a GPU ``utilisation_percent`` (mean, NVML).
     """
     device = torch.device(settings.device)
     if device.type == "cuda" and not torch.cuda.is_available():
@@ -155,9 +155,10 @@ def measure(models: Sequence[Path], settings: ExportStage) -> list[dict[str, Any
             "latency_ms": 1e3 * statistics.median(found),
             "latency_ms_quartiles": [1e3 * value for value in statistics.quantiles(found, n=4)[::2]],
             "peak_memory_mb": peak / 1e6,
+            "weights_mb": sum(p.nbytes for p in network.parameters()) / 1e6,
             **({"utilisation_percent": statistics.mean(share)} if share else {}),
         }
-        for found, peak, share in zip(seconds, peaks, busy, strict=True)
+        for (network, _), found, peak, share in zip(networks, seconds, peaks, busy, strict=True)
     ]
 
 

@@ -101,7 +101,13 @@ def choose(base_top1: float, base_gflops: float, hypotheses: Sequence[Hypothesis
     }
     first = [one for one in trained if ranks[one.operators][:2] == ranks[winner.operators][:2]]
     reason = f"Eq. {equation}, as {why}: {winner.operators} has "
-    reason += f"top-1 {winner.top1:.2f}" if equation == "6.3" else f"the score {scores[winner.operators]}"
+    best = scores[winner.operators]
+    if equation == "6.3":
+        reason += f"top-1 {winner.top1:.2f}"
+    else:
+        reason += (
+            f"a top-1 of {winner.top1:.2f}, which loses nothing" if isinstance(best, str) else f"the score {best:.4g}"
+        )
     if len(first) > 1:
         equal = [one for one in first if one.top5 == winner.top5]
         reason += f", as have {_names([o for o in first if o is not winner])}; "
@@ -110,7 +116,8 @@ def choose(base_top1: float, base_gflops: float, hypotheses: Sequence[Hypothesis
 
 
 def _names(hypotheses: Sequence[Hypothesis]) -> str:
-    return " and ".join(one.operators for one in hypotheses)
+    *first, last = (one.operators for one in hypotheses)
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _rank(one: Hypothesis, base_top1: float, base_gflops: float, equation: str) -> tuple[int, float, float]:

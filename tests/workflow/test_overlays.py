@@ -42,7 +42,7 @@ def _repeated(base: dict[str, Any], top: dict[str, Any], where: str = "") -> Any
     for key, value in top.items():
         if key not in base:
             continue
-        if isinstance(value, dict):
+        if isinstance(value, dict) and isinstance(base[key], dict):
             yield from _repeated(base[key], value, f"{where}{key}.")
         elif base[key] == value:
             yield f"{where}{key}"

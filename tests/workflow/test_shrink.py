@@ -146,31 +146,17 @@ def test_killed_in_iteration_2_and_run_again_gives_the_same_bytes(project):
     assert {path: path.read_bytes() for path in files} == before
 
 
-def test_a_failed_hypothesis_is_not_passed_over(project):
-    metrics = project.folder / SHRUNK / "pas/iteration_1/t/metrics.json"
-    kept = metrics.read_text()
-    try:
-        metrics.write_text(json.dumps({"status": "killed"}))
-        failed = project.snakemake("--cores", "2", "--", f"{SHRUNK}/pas/iteration_1/selected.json", check=False)
-        assert failed.returncode != 0
-        log = project.folder / "logs/clips/shrink/r3d/pas/iteration_1/selected.log"
-        assert "hypothesis 't' failed: its status is 'killed'" in log.read_text()
-    finally:
-        metrics.write_text(kept)
-        project.run("--", "shrink")
-
-
 def test_the_open_problems_beside_the_plain_algorithm(project):
+    project.configure(shrink__iterations=1)
     project.run("--", "shrink_beyond")
     rows = [
         row.split("\t") for row in (project.folder / "results/clips/tables/shrink_beyond.tsv").read_text().splitlines()
     ]
     found = {(row[1], row[2]): dict(zip(rows[0], row, strict=True)) for row in rows[1:]}
-    assert set(found) == {(plan, n) for plan in ("pas", "inherit", "halving", "pairs", "stored") for n in "12"}
+    assert set(found) == {(plan, n) for plan in ("pas", "inherit", "halving", "pairs", "stored") for n in "1"}
     # A stored teacher changes nothing but the time.
-    for n in "12":
-        assert found["stored", n]["operators"] == found["pas", n]["operators"]
-        assert found["stored", n]["top1"] == found["pas", n]["top1"]
+    for column in ("operators", "top1", "gflops"):
+        assert found["stored", "1"][column] == found["pas", "1"][column]
     stopped = [
         json.loads(path.read_text())["status"]
         for path in (project.folder / SHRUNK / "halving/iteration_1").glob("*/metrics.json")
@@ -188,6 +174,7 @@ def test_transfer_to_another_dataset(project):
     """To the same videos under another name: base and reduced networks, each fine-tuned and tested."""
     project.configure(
         dataset="other",
+        shrink__iterations=1,
         shrink__transfer={
             "base": "results/clips/models/split1/{recipe}/none/cross_entropy/model.safetensors",
             "reduced": "results/clips/shrink/{recipe}/pas/iteration_{iteration}/selected.safetensors",
@@ -195,8 +182,8 @@ def test_transfer_to_another_dataset(project):
     )
     project.run("--", "table_6_6")
     rows = [row.split("\t") for row in (project.folder / "results/other/tables/table_6_6.tsv").read_text().splitlines()]
-    assert [row[1] for row in rows] == ["network", "base", "PAS-1", "PAS-2"]
-    assert [row[-1] for row in rows[1:]] == ["2", "2", "2"]
+    assert [row[1] for row in rows] == ["network", "base", "PAS-1"]
+    assert [row[-1] for row in rows[1:]] == ["2", "2"]
 
 
 def test_thesis_scale_plans_fifty_hypotheses(tmp_path):

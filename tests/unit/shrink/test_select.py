@@ -58,6 +58,7 @@ def test_eq_6_1_puts_first_what_loses_nothing_and_ranks_it_by_accuracy():
     ]
     choice = choose(*BASE, hypotheses)
     assert choice.operators == "f"
+    assert choice.reason.endswith("f has a top-1 of 71.00, which loses nothing")
     assert choice.scores["t"] == choice.scores["f"] == "loses nothing"
     assert choice.scores["s"] == pytest.approx(390)
 
