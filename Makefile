@@ -1,4 +1,4 @@
-# make demo   install everything and run the whole DAG on real footage (a quarter of an hour)
+# make demo   install everything and run the whole DAG on real footage (about 25 minutes)
 # make test   install everything and run every test
 # make lint   what pre-commit and CI check
 # make lock   resolve the dependencies anew (requirements.lock, envs/) and write the configuration's schema
@@ -24,7 +24,7 @@ install: .venv/installed
 # The lock is held by flock, so a killed run leaves none behind; Snakemake's own would have to be removed by hand.
 demo: install
 	$(BIN)/acta weights fetch
-	PATH="$(CURDIR)/$(BIN):$$PATH" flock --nonblock .venv/demo.lock $(BIN)/snakemake --cores $(CORES) --nolock --quiet rules -- all classify
+	PATH="$(CURDIR)/$(BIN):$$PATH" flock --nonblock .venv/demo.lock $(BIN)/snakemake --cores $(CORES) --nolock --quiet rules -- all classify shrink
 	@for table in results/demo/audit/*/audit.tsv; do echo; echo $$table; grep -e ^video -e '(all)' $$table | column -t -s "$$(printf '\t')"; done
 	@for table in results/demo/tables/*.tsv; do echo; echo $$table; column -t -s "$$(printf '\t')" $$table; done
 	@echo "Look at results/demo/private/contact_sheet.png, results/demo/statistics/figure_5_3.png and results/demo/figures/"
