@@ -427,7 +427,7 @@ class ShrinkSettings(Settings):
     fine_tuning_rate: float = Field(gt=0, description="Factor on the learning rate where weights are inherited whole.")
     feature_weight: float = Field(ge=0, description="Of the loss on activations (Table 6.7).")
     plans: dict[Name, PlanSettings] = Field(description="By name; pas is the thesis's.")
-    transfer: TransferSettings | None
+    transfer: TransferSettings | None = Field(description="For a dataset to fine-tune on. null: none.")
 
     @model_validator(mode="after")
     def _plans_are_known(self) -> "ShrinkSettings":
@@ -438,6 +438,8 @@ class ShrinkSettings(Settings):
                 raise ValueError(f"plan {name!r} follows {plan.follow!r}; known: {', '.join(self.plans)}")
             if plan.follow is not None and self.plans[plan.follow].follow is not None:
                 raise ValueError(f"plan {name!r} follows {plan.follow!r}, which has no winners of its own")
+            if plan.features and self.alpha == 0:
+                raise ValueError(f"plan {name!r} has `features`, which need a teacher, but `alpha` is 0")
             if plan.halving and plan.halving.epochs >= self.epochs:
                 raise ValueError(f"plan {name!r} halves after {plan.halving.epochs} of {self.epochs} epochs")
         return self
@@ -578,6 +580,7 @@ class ReportShrinkingStage(Settings):
     """What the tables and figures of Ch. 6 read."""
 
     dataset: str
+    splits: tuple[str, ...]
     recipes: tuple[str, ...]
     iterations: int
     operators: dict[str, tuple[str, ...]]
@@ -677,7 +680,7 @@ def stage_settings(
         case "teacher-logits":
             return TeacherLogitsStage(
                 split=classify.splits[config.shrink.split],
-                recipe=classify.recipes[recipe],
+                recipe=classify.recipes[recipe].model_copy(update={"initial": None}),
                 training=_shorter(config),
                 mode=config.shrink.plans[plan].teacher or "train",
             )
@@ -688,6 +691,7 @@ def stage_settings(
         case "report-shrinking":
             return ReportShrinkingStage(
                 dataset=config.dataset,
+                splits=tuple(classify.splits),
                 recipes=config.shrink.recipes,
                 iterations=config.shrink.iterations,
                 operators={name: chosen.operators for name, chosen in config.shrink.plans.items()},

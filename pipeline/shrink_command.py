@@ -15,7 +15,7 @@ def add_shrink(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     lists_option(hypothesis)
     hypothesis.add_argument("--base", type=Path, required=True, help="model file of the base network, which teaches")
     hypothesis.add_argument("--stored", type=Path, help="its logits, stored, in place of it")
-    hypothesis.add_argument("--until", type=int, help="stop at the end of this epoch and leave last.ckpt")
+    hypothesis.add_argument("--until", type=int, help="stop at the end of this epoch and leave state.ckpt")
     hypothesis.add_argument("--started", type=Path, help="a state to go on from")
     hypothesis.add_argument("--survivors", type=Path, help="JSON that says which hypotheses go on")
     hypothesis.add_argument("--save-every", type=float, default=300.0, help="seconds between checkpoints")
@@ -103,7 +103,7 @@ def _report(options: argparse.Namespace) -> None:
 
     def of(recipe: str) -> Shrinkage:
         folder = options.results / "shrink" / recipe
-        return Shrinkage(folder, settings.iterations, settings.operators, options.results / "transfer")
+        return Shrinkage(folder, settings.iterations, settings.operators, options.results / "transfer", settings.splits)
 
     if options.name in TABLES:
         write_shrink_table(options.name, [of(recipe) for recipe in settings.recipes], settings.dataset, options.output)

@@ -8,7 +8,7 @@ import resource
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -28,6 +28,12 @@ class Entry:
     id: str
     label: int
     frames: int
+
+
+class Logits(Protocol):
+    """What a teacher said of clips, by (epoch, number)."""
+
+    def __getitem__(self, key: tuple[int, int]) -> np.ndarray: ...
 
 
 class Cut(NamedTuple):
@@ -110,7 +116,7 @@ class TrainingClips:
         self.entries = [e for e in student.entries if settings.short_videos == "repeat" or e.frames >= settings.frames]
         self._teacher = teacher
         self._partners = _pair(student, self.entries, teacher) if teacher and teacher is not student else self.entries
-        self.logits: np.ndarray | None = None
+        self.logits: Logits | None = None
 
     def __len__(self) -> int:
         return len(self.entries) * self._settings.train_clips

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.classify.clips import TrainingClips, Videos
-from pipeline.classify.teaching import Teacher, as_teacher, read_logits
+from pipeline.classify.teaching import StoredLogits, Teacher, as_teacher, check_device
 from pipeline.config import RecipeSettings, StrategySettings, TrainingSettings
 from pipeline.errors import ActaError
 from pipeline.files import write_json
@@ -79,15 +79,8 @@ class Trained:
 
 @contextmanager
 def start_training(training: TrainingSettings) -> Iterator[Group]:
-    """Check that this machine can do it, and join the processes.
-
-    Raises:
-        ActaError: a precision that the device lacks, or no GPU.
-    """
-    if training.precision == "bfloat16" and training.device == "cpu":
-        raise ActaError("precision 'bfloat16' needs device 'cuda'")
-    if training.device == "cuda" and not torch.cuda.is_available():
-        raise ActaError("device 'cuda' was asked for, but torch sees no GPU")
+    """Check that this machine can do it (`check_device`), and join the processes."""
+    check_device(training)
     with process_group(training.device) as group:
         yield group
 
@@ -103,8 +96,11 @@ def train_model(
     workers: int = 0,
     save_every: float = 300.0,
     until: int | None = None,
+    started: Path | None = None,
 ) -> Trained:
-    """Train ``model`` to the end, or to the end of epoch ``until``; the checkpoint is left for the caller to remove.
+    """Train ``model`` to the end, or to the end of epoch ``until``, or on from ``started``.
+
+    The checkpoint is left for the caller to remove.
 
     Without a teacher the network's own span of frames is cut out of a video, with one the teacher's.
 
@@ -125,7 +121,7 @@ def train_model(
     clip = recipe.clip.model_copy(update={"frames": span})
     clips = TrainingClips(seen, shown, clip, positions, training.seed)
     if lesson.stored is not None:
-        clips.logits = read_logits(lesson.stored, lesson.stored_key, training.epochs, len(clips))
+        clips.logits = StoredLogits(lesson.stored, lesson.stored_key, training.epochs, len(clips))
     teacher = as_teacher(live, lesson.teacher_mode, group.device, dtype) if live else None
     features = None
     if lesson.features and teacher:
@@ -142,6 +138,7 @@ def train_model(
         workers=workers,
         save_every=save_every,
         until=until,
+        started=started,
     )
     metrics = {
         **figures_of(done.history),

@@ -20,6 +20,18 @@ from pipeline.wheels import file_sha256
 Teacher = tuple[nn.Module, Architecture]
 
 
+def check_device(training: TrainingSettings) -> None:
+    """Refuse what this machine cannot do.
+
+    Raises:
+        ActaError: a precision that the device lacks, or no GPU.
+    """
+    if training.precision == "bfloat16" and training.device == "cpu":
+        raise ActaError("precision 'bfloat16' needs device 'cuda'")
+    if training.device == "cuda" and not torch.cuda.is_available():
+        raise ActaError("device 'cuda' was asked for, but torch sees no GPU")
+
+
 def load_teacher(path: Path, classes: Sequence[str], frames: int) -> Teacher:
     """A trained network that is to teach.
 
@@ -67,21 +79,38 @@ def replay_key(
     return sha256_text(json.dumps(content, sort_keys=True))
 
 
-def read_logits(path: Path, key: str, epochs: int, clips: int) -> np.ndarray:
-    """Stored logits, (epochs, clips, classes).
+class StoredLogits:
+    """A file of stored logits, read clip by clip; each process of a loader opens it for itself.
+
+    Args:
+        path: HDF5 with ``logits`` (epochs, clips, classes).
+        key: What they must have been made for (`replay_key`).
+        epochs: How many are needed.
+        clips: Of an epoch.
 
     Raises:
         ActaError: the file is damaged, was made for other cuts or another teacher, or for fewer epochs.
     """
-    try:
-        with h5py.File(path) as file:
-            if file.attrs["key"] != key:
-                raise ActaError(f"{path} holds the logits of another teacher, other clips or other batches")
-            logits: np.ndarray = file["logits"][:epochs]
-    except (OSError, KeyError) as error:
-        raise ActaError(f"{path} holds no teacher's logits: {error}") from None
-    if logits.shape[:2] != (epochs, clips):
-        raise ActaError(
-            f"{path} holds {logits.shape[0]} epochs of {logits.shape[1]} clips; wanted: {epochs} of {clips}"
-        )
-    return logits
+
+    def __init__(self, path: Path, key: str, epochs: int, clips: int):
+        self._path = path
+        self._file: h5py.File | None = None
+        try:
+            with h5py.File(path) as file:
+                if file.attrs["key"] != key:
+                    raise ActaError(f"{path} holds the logits of another teacher, other clips or other batches")
+                found = file["logits"].shape
+        except (OSError, KeyError) as error:
+            raise ActaError(f"{path} holds no teacher's logits: {error}") from None
+        if found[0] < epochs or found[1] != clips:
+            raise ActaError(f"{path} holds {found[0]} epochs of {found[1]} clips; wanted: {epochs} of {clips}")
+
+    def __getitem__(self, key: tuple[int, int]) -> np.ndarray:
+        """Logits (classes,) of the clip (epoch, number)."""
+        if self._file is None:
+            self._file = h5py.File(self._path)
+        logits: np.ndarray = self._file["logits"][key]
+        return logits
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__ | {"_file": None}

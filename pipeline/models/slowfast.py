@@ -43,7 +43,8 @@ class SlowFast(nn.Module):
         self.s4 = _Stage(architecture, 2, 8 * _WIDTH)
         self.s4_fuse = _Fuse(architecture, 16 * _WIDTH // _BETA, alpha, lateral)
         self.s5 = _Stage(architecture, 3, 16 * _WIDTH)
-        projection = nn.Linear(channels(32 * _WIDTH) + channels(32 * _WIDTH // _BETA), architecture.classes)
+        self._pooled = (channels(32 * _WIDTH), channels(32 * _WIDTH // _BETA))
+        projection = nn.Linear(sum(self._pooled), architecture.classes)
         self.head = nn.ModuleDict({"dropout": nn.Dropout(dropout), "projection": projection})
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
@@ -52,6 +53,14 @@ class SlowFast(nn.Module):
                 module.start_as_shortcut()
         nn.init.normal_(projection.weight, 0, 0.01)
         nn.init.zeros_(projection.bias)
+
+    def joined_inputs(self) -> dict[str, tuple[int, ...]]:
+        """By the name of a weight whose input channels are a concatenation: how many channels each part has."""
+        found: dict[str, tuple[int, ...]] = {"head.projection.weight": self._pooled}
+        for name, module in self.named_modules():
+            if isinstance(module, _Bottleneck) and module.joined:
+                found |= {f"{name}.branch1.weight": module.joined, f"{name}.branch2.a.weight": module.joined}
+        return found
 
     def forward(self, pathways: Sequence[Tensor]) -> Tensor:
         """Logits (n, classes) of the Slow and the Fast clip, each (n, 3, t, height, width), normalised RGB."""
@@ -108,10 +117,10 @@ class _Stage(nn.Module):
         for pathway, (enter, middle, leave) in enumerate(widths):
             for block in range(self._count):
                 stride = 2 if stage > 0 and block == 0 else 1
-                self.add_module(
-                    f"pathway{pathway}_res{block}",
-                    _Bottleneck(leave if block else enter, middle, leave, _TIME[stage + 1][pathway], stride),
-                )
+                bottleneck = _Bottleneck(leave if block else enter, middle, leave, _TIME[stage + 1][pathway], stride)
+                if pathway == block == 0:
+                    bottleneck.joined = (channels(before), channels(before // _BETA * _FUSION))
+                self.add_module(f"pathway{pathway}_res{block}", bottleneck)
 
     def forward(self, slow: Tensor, fast: Tensor) -> tuple[Tensor, Tensor]:
         for block in range(self._count):
@@ -121,7 +130,12 @@ class _Stage(nn.Module):
 
 
 class _Bottleneck(nn.Module):
-    """Convolutions over time (a), space (b) and channels (c), with a projected shortcut where the shape changes."""
+    """Convolutions over time (a), space (b) and channels (c), with a projected shortcut where the shape changes.
+
+    ``joined``: of how many channels each the parts are that its input was concatenated from; None: it is one.
+    """
+
+    joined: tuple[int, ...] | None = None
 
     def __init__(self, before: int, inner: int, after: int, time: int, stride: int):
         super().__init__()

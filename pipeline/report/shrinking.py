@@ -45,12 +45,14 @@ class Shrinkage:
         iterations: How many there are.
         operators: Of each plan its hypotheses.
         transferred: ``transfer/``, for Table 6.6.
+        splits: The splits of that table.
     """
 
     folder: Path
     iterations: int
     operators: dict[str, tuple[str, ...]]
     transferred: Path
+    splits: tuple[str, ...]
 
     @property
     def recipe(self) -> str:
@@ -110,6 +112,8 @@ def write_shrink_table(name: str, shrinkages: Sequence[Shrinkage], dataset: str,
         ActaError: a result is missing or damaged.
     """
     rows = [row for shrinkage in shrinkages for row in TABLES[name](shrinkage, dataset)]
+    if not rows:
+        raise ActaError(f"{name} has no rows: none of {', '.join(s.recipe for s in shrinkages)} is an R(2+1)D or R3D")
     with atomic(output) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), delimiter="\t", lineterminator="\n")
         writer.writeheader()
@@ -202,9 +206,9 @@ def _table_6_5(of: Shrinkage, dataset: str) -> Iterator[Row]:
 def _table_6_6(of: Shrinkage, dataset: str) -> Iterator[Row]:
     for number in range(of.iterations + 1):
         network = f"pas_{number}" if number else "base"
-        splits = sorted(of.transferred.glob(f"*/{of.recipe}/{network}/evaluation.json"))
-        found = [_read(path) for path in splits]
-        backbone = _read(splits[0].with_name("model.json"))["architecture"]["backbone"]
+        folders = [of.transferred / split / of.recipe / network for split in of.splits]
+        found = [_read(folder / "evaluation.json") for folder in folders]
+        backbone = _read(folders[0] / "model.json")["architecture"]["backbone"]
         thesis = TRANSFER.get(dataset, {}).get(backbone, ())
         yield {
             "recipe": of.recipe,
@@ -218,6 +222,8 @@ def _table_6_6(of: Shrinkage, dataset: str) -> Iterator[Row]:
 
 
 def _table_6_7(of: Shrinkage, dataset: str) -> Iterator[Row]:
+    if of.backbone.startswith("slowfast"):
+        return  # activations are compared in ResNets only
     for plan, printed in FEATURES.items():
         yield {
             "recipe": of.recipe,
@@ -284,8 +290,7 @@ def _beyond(of: Shrinkage, dataset: str) -> Iterator[Row]:
             if plan == "halving":  # what was stopped has cost its first epochs
                 found += [_started(of, number, o) for o in of.operators[plan]]
             seconds[number] = sum(found)
-        extra = of.folder / plan / "teacher_logits.json"
-        once = _read(extra)["device_seconds"] if extra.exists() else 0.0
+        once = _read(of.folder / plan / "teacher_logits.json")["device_seconds"] if plan == "stored" else 0.0
         for number in range(1, of.iterations + 1):
             winner = of.winner(number, plan)
             yield {

@@ -96,5 +96,5 @@ def networks_of(
                     yield from (f"{recipe}/{plan}/iteration_{n}/{o}" for n in every for o in operators[plan])
             case _:
                 yield from (f"{recipe}/pas/iteration_{n}/{o}" for n in every for o in operators["pas"])
-                if name != "table_6_1":
+                if name in ("table_6_2", "table_6_9", "shrink_figure"):
                     yield from (f"{recipe}/pas/iteration_{n}/alone" for n in every)

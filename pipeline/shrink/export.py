@@ -26,6 +26,7 @@ from pipeline.wheels import file_sha256
 _CLIPS = 8
 _TOLERANCE = 1e-4
 _ROUNDS = 30
+_BUSY_SECONDS = 4
 
 
 class Packaged(nn.Module):
@@ -125,7 +126,7 @@ def measure(models: Sequence[Path], settings: ExportStage) -> list[dict[str, Any
 
     Returns:
         For each: ``latency_ms`` (median), ``latency_ms_quartiles``, ``peak_memory_mb`` (the largest total of
-        activations alive at once, as measured in a run; on a GPU the allocator's peak, all weights included),
+        activations alive at once, as measured in a run; on a GPU the allocator's peak, its weights included),
         ``weights_mb``, and on a GPU ``utilisation_percent`` (mean, NVML).
     """
     device = torch.device(settings.device)
@@ -134,40 +135,52 @@ def measure(models: Sequence[Path], settings: ExportStage) -> list[dict[str, Any
     networks = []
     for model in models:
         network, description = load_model(model)
-        packaged = Packaged(network.eval(), description.architecture).eval().to(device)
+        packaged = Packaged(network.eval(), description.architecture).eval()
         networks.append((packaged, random_clips(description, 1).to(device)))
     seconds: list[list[float]] = [[] for _ in models]
-    busy: list[list[int]] = [[] for _ in models]
     with torch.inference_mode():
+        alone = [_alone(network, clip) for network, clip in networks]
+        for network, _ in networks:
+            network.to(device)
         for turn in range(_ROUNDS + 3):
             for number, (network, clip) in enumerate(networks):
                 began = time.perf_counter()
-                network(clip)
-                if device.type == "cuda":
-                    torch.cuda.synchronize(device)
+                _run(network, clip)
                 if turn >= 3:  # the first ones choose algorithms and fill caches
                     seconds[number].append(time.perf_counter() - began)
-                    if device.type == "cuda":
-                        busy[number].append(torch.cuda.utilization(device))
-        peaks = [_peak_memory(network, clip) for network, clip in networks]
     return [
         {
             "latency_ms": 1e3 * statistics.median(found),
             "latency_ms_quartiles": [1e3 * value for value in statistics.quantiles(found, n=4)[::2]],
-            "peak_memory_mb": peak / 1e6,
             "weights_mb": sum(p.nbytes for p in network.parameters()) / 1e6,
-            **({"utilisation_percent": statistics.mean(share)} if share else {}),
+            **more,
         }
-        for (network, _), found, peak, share in zip(networks, seconds, peaks, busy, strict=True)
+        for (network, _), found, more in zip(networks, seconds, alone, strict=True)
     ]
 
 
-def _peak_memory(network: nn.Module, clip: Tensor) -> int:
+def _run(network: nn.Module, clip: Tensor) -> None:
+    network(clip)
     if clip.is_cuda:
-        torch.cuda.reset_peak_memory_stats(clip.device)
-        network(clip)
-        return torch.cuda.max_memory_allocated(clip.device)
-    return peak_activations(lambda: network(clip))
+        torch.cuda.synchronize(clip.device)
+
+
+def _alone(network: nn.Module, clip: Tensor) -> dict[str, float]:
+    """Peak memory, and on a GPU utilisation, with no other network on the device; it is left on the CPU."""
+    if not clip.is_cuda:
+        return {"peak_memory_mb": peak_activations(lambda: network(clip)) / 1e6}
+    network.to(clip.device)
+    torch.cuda.reset_peak_memory_stats(clip.device)
+    _run(network, clip)
+    peak = torch.cuda.max_memory_allocated(clip.device)
+    # NVML averages over up to a second: the samples of the first one are of what ran before.
+    busy, began = [], time.perf_counter()
+    while (passed := time.perf_counter() - began) < _BUSY_SECONDS:
+        _run(network, clip)
+        if passed > 1:
+            busy.append(torch.cuda.utilization(clip.device))
+    network.to("cpu")
+    return {"peak_memory_mb": peak / 1e6, "utilisation_percent": statistics.mean(busy)}
 
 
 def _export_program(packaged: nn.Module, clips: Tensor, path: Path) -> torch.export.ExportedProgram:

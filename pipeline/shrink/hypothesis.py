@@ -1,21 +1,23 @@
 """Stage `hypothesis`: one reduction operator applied to the previous winner, and the network trained (Algorithm 1)."""
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from pipeline.classify.fitting import Lesson, random_network, start_training, train_model
 from pipeline.classify.teaching import load_teacher, replay_key
 from pipeline.config import HypothesisStage, canonical
 from pipeline.errors import ActaError
-from pipeline.files import atomic, write_json
+from pipeline.files import write_json
 from pipeline.models.architecture import Architecture, Reduction
+from pipeline.models.backbones import build
 from pipeline.models.complexity import complexity
 from pipeline.models.saved import load_state, read_description, read_weights, save_absent, save_model
+from pipeline.models.slowfast import SlowFast
 from pipeline.stages import code_digest, sha256_text
 from pipeline.store import FrameShard, Provenance
 from pipeline.wheels import file_sha256
@@ -51,7 +53,7 @@ def try_hypothesis(
         stored: The teacher's logits (`pipeline.shrink.teacher_logits`) in place of the teacher.
         until: Train to the end of this epoch only, and leave the state in ``state.ckpt`` for another job to go on.
         started: Such a state to go on from.
-        survivors: JSON with the operators that go on (`pipeline.shrink.select.halve`).
+        survivors: JSON with the operators that go on (`pipeline.shrink.halving.halve`).
         workers: Processes that load data; the result does not depend on it.
         save_every: Seconds between checkpoints.
 
@@ -80,7 +82,7 @@ def try_hypothesis(
         if settings.start == "previous":
             load_state(model, read_weights(previous), str(previous))
         elif settings.start == "part":
-            inherit_part(model, read_weights(previous))
+            inherit_part(model, read_weights(previous), before.architecture)
         provenance = Provenance(
             stage="hypothesis",
             settings=canonical(settings),
@@ -105,12 +107,8 @@ def try_hypothesis(
             settings.feature_weight,
         )
         checkpoint = output.parent / "last.ckpt"
-        if started is not None and not checkpoint.exists() and group.is_first:
-            with atomic(checkpoint) as temporary:
-                shutil.copyfile(started, temporary)
-        group.wait()
         trained = train_model(
-            model, description, lesson, recipe, training, group, checkpoint, workers, save_every, until
+            model, description, lesson, recipe, training, group, checkpoint, workers, save_every, until, started
         )
         if group.is_first:
             metrics = {
@@ -145,19 +143,23 @@ def _write_absent(output: Path, status: str, reason: str, seconds: float) -> Non
     print(f"{status}: {reason}")
 
 
-def inherit_part(model: nn.Module, previous: dict[str, Tensor]) -> None:
+def inherit_part(model: nn.Module, previous: dict[str, Tensor], before: Architecture) -> None:
     """Fill a smaller network with a part of a larger one's weights (Sec. 6.1.4, future work).
 
-    Of a tensor's every axis the first entries are kept: the first channels (operator c), and the first blocks of a
-    stage (operator l), as those that are left have the names of the first.
+    Of a tensor's every axis the first entries are kept: the first channels (operator c; where SlowFast has joined two
+    pathways, the first of each), and the first blocks of a stage (operator l), after which those left are named.
 
     Args:
         model: The smaller network, changed in place.
         previous: Weights of the larger one by name.
+        before: The larger one.
 
     Raises:
         ActaError: it has weights that the larger one lacks or that are larger there.
     """
+    with torch.device("meta"):
+        larger = build(before)
+    joined = (_joined(larger), _joined(model))
     state = model.state_dict()
     for name, mine in state.items():
         theirs = previous.get(name)
@@ -168,5 +170,12 @@ def inherit_part(model: nn.Module, previous: dict[str, Tensor]) -> None:
         ):
             found = "missing" if theirs is None else f"of shape {list(theirs.shape)}"
             raise ActaError(f"cannot inherit {name!r} of shape {list(mine.shape)}: it is {found} in the larger network")
+        if name in joined[1]:
+            parts = zip(theirs.split(joined[0][name], 1), joined[1][name], strict=True)
+            theirs = torch.cat([part[:, :count] for part, count in parts], 1)
         mine.copy_(theirs[tuple(slice(size) for size in mine.shape)])
     model.load_state_dict(state)
+
+
+def _joined(network: nn.Module) -> dict[str, tuple[int, ...]]:
+    return network.joined_inputs() if isinstance(network, SlowFast) else {}

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from pipeline.classify.clips import TrainingClips, Videos
-from pipeline.classify.teaching import as_teacher, load_teacher, replay_key
+from pipeline.classify.teaching import as_teacher, check_device, load_teacher, replay_key
 from pipeline.config import TeacherLogitsStage
 from pipeline.files import atomic, write_json
 from pipeline.models.architecture import frames_needed
@@ -29,7 +29,7 @@ from pipeline.training.loop import DTYPES, Keyed, MicroBatches, pinned
 def store_logits(
     teacher: Path, shards: Sequence[Path], output: Path, settings: TeacherLogitsStage, *, workers: int = 0
 ) -> None:
-    """Write the logits of a teacher, float32 (epochs, clips, classes), to HDF5, and the seconds it took beside it.
+    """Write the logits of a teacher, (epochs, clips, classes), to HDF5, and the seconds it took beside it.
 
     A clip that an epoch leaves out, as it does not fill a batch, is NaN.
 
@@ -44,6 +44,7 @@ def store_logits(
         ActaError: a teacher that does not fit the recipe.
     """
     recipe, training = settings.recipe, settings.training
+    check_device(training)
     classes = read_description(teacher).classes
     group = Group(0, 1, torch.device(training.device))
     dtype = DTYPES[training.precision]
@@ -61,17 +62,17 @@ def store_logits(
     )
     total = training.epochs * (len(clips) // recipe.batch) * (recipe.batch // recipe.micro_batch)
     began = time.perf_counter()
-    logits = np.full((training.epochs, len(clips), len(classes)), np.nan, np.float32)
-    with pinned(training), torch.no_grad():
-        for keys, batch in tqdm(zip(batches, loader, strict=True), total=total, unit="batch", dynamic_ncols=True):
-            clip = batch["student"].to(group.device)
-            with torch.autocast(group.device.type, torch.bfloat16, enabled=training.precision == "bfloat16"):
-                said = network(pathways(clip, positions, architecture, dtype)).float().cpu().numpy()
-            epochs, numbers = np.array(keys).T
-            logits[epochs, numbers] = said
-    seconds = time.perf_counter() - began
     with atomic(output) as temporary, h5py.File(temporary, "w") as file:
-        file["logits"] = logits
+        kind = np.float64 if dtype == torch.float64 else np.float32
+        stored = file.create_dataset("logits", (training.epochs, len(clips), len(classes)), kind, fillvalue=np.nan)
         file.attrs["key"] = replay_key(teacher, shards, settings.split.train, recipe, training, settings.mode)
         file.attrs["settings"] = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
+        with pinned(training), torch.no_grad():
+            for keys, batch in tqdm(zip(batches, loader, strict=True), total=total, unit="batch", dynamic_ncols=True):
+                clip = batch["student"].to(group.device)
+                with torch.autocast(group.device.type, torch.bfloat16, enabled=training.precision == "bfloat16"):
+                    said = network(pathways(clip, positions, architecture, dtype)).to(dtype).cpu().numpy()
+                order = np.argsort([number for _, number in keys])  # HDF5 writes in ascending order
+                stored[keys[0][0], [keys[place][1] for place in order]] = said[order]
+    seconds = time.perf_counter() - began
     write_json(output.with_suffix(".json"), {"device_seconds": seconds, "clips": training.epochs * len(clips)})

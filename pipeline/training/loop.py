@@ -63,6 +63,7 @@ def fit(
     workers: int = 0,
     save_every: float = 300.0,
     until: int | None = None,
+    started: Path | None = None,
 ) -> Progress:
     """Train ``model`` in place.
 
@@ -78,6 +79,7 @@ def fit(
         workers: Processes that load data; the result does not depend on it.
         save_every: Seconds between two checkpoints. One is also saved on SIGTERM and SIGUSR1, and at the end.
         until: Stop at the end of this epoch, from where a training with the same identity goes on. None: the last.
+        started: A state of the same identity to go on from, where the checkpoint has none.
 
     Raises:
         ActaError: too few samples for a batch, a batch that the processes cannot share, or a loss that is not finite.
@@ -96,6 +98,8 @@ def fit(
         model.parameters(), lr=0.0, momentum=training.momentum, weight_decay=training.weight_decay
     )
     done = _resume(checkpoint, identity, model, optimizer, group)
+    if started is not None and not done.step:
+        done = _resume(started, identity, model, optimizer, group)
     loader = DataLoader(
         Keyed(samples),
         batch_sampler=MicroBatches(len(samples), recipe, training, group, done.step),

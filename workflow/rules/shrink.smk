@@ -238,6 +238,7 @@ rule select:
 # Without PAS: the winner's architecture from random weights, cross entropy only (Table 6.2).
 use rule train as train_alone with:
     input:
+        classes=CLASSIFY.classes or [],
         like=result(SHRUNK + "/selected.safetensors"),
         like_about=result(SHRUNK + "/selected.json"),
         frames=shards("frames/none/{shard}.h5"),
@@ -252,6 +253,7 @@ use rule train as train_alone with:
     params:
         settings=settings("train-alone", split=SHRINK.split),
         frames=lambda wildcards: result("frames/none/{shard}.h5"),
+        initial="",
         teacher=lambda wildcards, input: f"--like {input.like}",
         code=code_digest("train"),
 
@@ -300,6 +302,7 @@ def transferred(wildcards):
 
 use rule train as train_transferred with:
     input:
+        classes=CLASSIFY.classes or [],
         like=transferred,
         like_about=about(transferred),
         frames=shards("frames/none/{shard}.h5"),
@@ -316,6 +319,7 @@ use rule train as train_transferred with:
     params:
         settings=settings("train-transferred"),
         frames=lambda wildcards: result("frames/none/{shard}.h5"),
+        initial="",
         teacher=lambda wildcards, input: f"--like {input.like} --keep-weights",
         code=code_digest("train"),
 
@@ -344,6 +348,10 @@ ITERATIONS = range(1, SHRINK.iterations + 1)
 SHRINK_OPERATORS = {name: plan.operators for name, plan in SHRINK.plans.items()}
 
 
+def is_slowfast(recipe):
+    return CLASSIFY.recipes[recipe].backbone.name.startswith("slowfast")
+
+
 def shrink_results(name, recipes=SHRINK.recipes):
     """What a table or figure of Ch. 6 is made of."""
     if name == "table_6_6":
@@ -355,6 +363,8 @@ def shrink_results(name, recipes=SHRINK.recipes):
             for network in networks
             for file in ("evaluation.json", "model.json")
         ]
+    if name == "table_6_7":  # activations are compared in ResNets only
+        recipes = [r for r in recipes if not is_slowfast(r)]
     wanted = [
         result(f"shrink/{recipe}/pas/iteration_{n}/selected.json")
         for recipe in recipes
@@ -367,6 +377,17 @@ def shrink_results(name, recipes=SHRINK.recipes):
     if name == "shrink_beyond":
         wanted += [
             path.replace("/pas/", f"/{plan}/") for path in wanted for plan in BEYOND
+        ]
+        wanted += [
+            result(f"shrink/{recipe}/stored/teacher_logits.json") for recipe in recipes
+        ]
+        wanted += [
+            result(
+                f"shrink/{recipe}/halving/iteration_{n}/{operators}/started/metrics.json"
+            )
+            for recipe in recipes
+            for n in ITERATIONS
+            for operators in SHRINK_OPERATORS["halving"]
         ]
     networks = networks_of(name, recipes, SHRINK.iterations, SHRINK_OPERATORS)
     return wanted + [

@@ -12,12 +12,12 @@ from safetensors.torch import load_file, save_file
 from pipeline.cli import main
 from pipeline.config import ViewSettings
 from pipeline.errors import ActaError
-from pipeline.models.architecture import Architecture
+from pipeline.models.architecture import Architecture, parse_reductions
 from pipeline.models.backbones import build
 from pipeline.models.convert import caffe2_name, read_checkpoint
 from pipeline.models.saved import Description, load_model, save_model
 
-ARCHITECTURE = Architecture("r3d_18", 3, 0.05, (1, 1, 1, 1), 4, ("c",))
+ARCHITECTURE = Architecture("r3d_18", 3, 0.05, (1, 1, 1, 1), 4, parse_reductions("c"))
 VIEW = ViewSettings(size=(32, 48), short_side=None, crop=32)
 
 

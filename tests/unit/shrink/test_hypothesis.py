@@ -128,7 +128,28 @@ def test_part_of_the_weights_is_inherited(config, base, shards, tmp_path):
 def test_nothing_to_inherit_from_a_smaller_network():
     small, large = (build(Architecture("r3d_18", 2, width)) for width in (0.05, 0.1))
     with pytest.raises(ActaError, match=r"cannot inherit 'stem.0.weight' of shape \[6, 3, .*it is of shape \[3, 3, "):
-        inherit_part(large, small.state_dict())
+        inherit_part(large, small.state_dict(), Architecture("r3d_18", 2, 0.05))
+
+
+def test_joined_pathways_are_inherited_part_by_part():
+    """The first Slow channels stay Slow, the first lateral ones lateral, and so in the classifier."""
+    before = Architecture("slowfast_4x16_r50", 2, 0.25, (1, 1, 1, 1), 32)
+    larger, smaller = build(before), build(before.reduced(parse_reductions("c"), 64))
+    state = larger.state_dict()
+    inherit_part(smaller, state, before)
+    name = "s2.pathway0_res0.branch2.a.weight"
+    slow, lateral = smaller.joined_inputs()[name]
+    assert larger.joined_inputs()[name] == (16, 4)
+    assert (slow, lateral) == (11, 2)
+    mine, theirs = smaller.state_dict()[name], state[name]
+    rows = mine.shape[0]
+    assert torch.equal(mine[:, :11], theirs[:rows, :11])
+    assert torch.equal(mine[:, 11:], theirs[:rows, 16:18])
+    for network in (larger, smaller):
+        weights = network.state_dict()
+        assert {n: weights[n].shape[1] for n in network.joined_inputs()} == {
+            n: sum(parts) for n, parts in network.joined_inputs().items()
+        }
 
 
 def test_an_infeasible_hypothesis_is_written_as_such_and_the_selection_goes_on(config, base, shards, tmp_path):
