@@ -11,7 +11,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from pipeline.errors import ActaError
 from pipeline.files import atomic
@@ -366,10 +366,10 @@ def draw_shrinkage(of: Shrinkage, output: Path) -> None:
         axis.annotate(text, (cost, value), xytext=(4, 9), textcoords="offset points", fontsize=8, color="tab:red")
     axis.set_xscale("log")
     axis.invert_xaxis()
-    axis.margins(x=0.1, y=0.1)
-    for ticks in (axis.xaxis.set_major_formatter, axis.xaxis.set_minor_formatter):
-        ticks(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.tick_params(axis="x", which="both", labelsize=8, rotation=30)
+    axis.margins(x=0.13, y=0.1)
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set(xlabel="GFLOPs per view (10⁹ multiply-adds; fewer to the right)", ylabel="Top-1 accuracy in %")
     title = f"Progressive shrinkage of {of.recipe} ({of.backbone}): {of.chain(of.iterations)}"
     if of.backbone in CHAINS:

@@ -1,7 +1,13 @@
 """PAS in the real Snakemake: 25 static jobs a backbone, and each change reruns what depends on it."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import yaml
@@ -142,7 +148,22 @@ def test_killed_in_iteration_2_and_run_again_gives_the_same_bytes(project):
     for path in (folder / "iteration_2").rglob("*"):
         if path.is_file():
             path.unlink()
-    project.run("--", "shrink")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--cores", "2", "--nolock", "--", "shrink"],
+        cwd=project.folder,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list((folder / "iteration_2").glob("*/model.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert process.poll() is None, "the workflow ended before it could be killed"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (folder / "iteration_2" / "selected.json").exists()
+    project.run("--nolock", "--", "shrink")
     assert {path: path.read_bytes() for path in files} == before
 
 
