@@ -12,6 +12,7 @@ include: "workflow/rules/prepare.smk"
 include: "workflow/rules/anonymize.smk"
 include: "workflow/rules/classify.smk"
 include: "workflow/rules/shrink.smk"
+include: "workflow/rules/shrink_studies.smk"
 
 
 # Everything: anonymised frames, their certificates, the statistics of Sec. 5.1, the contact sheet, the quarantine list.

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.footage import write_720p
 from benchmarks.measure import PROJECT, compare, table
-from pipeline.config import load
+from pipeline.config.whole import load
 from pipeline.privacy.filters import enlarge
 from pipeline.privacy.instances import DetectionShard, iou
 

@@ -91,7 +91,7 @@ def _write(folder: Path, count: int) -> list[Path]:
 
 def _store(folder: Path) -> FrameShard:
     """The same videos in a frame shard, made by the stages themselves."""
-    from pipeline.config import load
+    from pipeline.config.whole import load
     from pipeline.data.adapters import list_videos
     from pipeline.data.lists import write_lists
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.footage import write_720p
 from benchmarks.measure import compare, table
-from pipeline.config import DataSettings
+from pipeline.config.data import DataSettings
 from pipeline.data.adapters import list_videos
 from pipeline.data.lists import write_lists
 from pipeline.data.manifest import build_manifest

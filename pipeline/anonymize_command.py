@@ -5,7 +5,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.config import DEFAULT_CONFIG, Config, DetectStage, ObfuscateSettings, canonical, load, parse
+from pipeline.config.base import canonical, parse
+from pipeline.config.privacy import ObfuscateSettings
+from pipeline.config.stages import DetectStage
+from pipeline.config.whole import DEFAULT_CONFIG, Config, load
 from pipeline.errors import ActaError
 
 if TYPE_CHECKING:

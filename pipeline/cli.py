@@ -314,14 +314,14 @@ def _list_weights(options: argparse.Namespace) -> None:
 
 
 def _check_config(options: argparse.Namespace) -> None:
-    from pipeline.config import load
+    from pipeline.config.whole import load
 
     load(options.file)
     print(f"{options.file} is valid")
 
 
 def _print_schema(options: argparse.Namespace) -> None:
-    from pipeline.config import schema
+    from pipeline.config.whole import schema
 
     print(schema(), end="")
 

@@ -49,7 +49,7 @@ def paths_of(names: list[str], lists: Path | None) -> list[Path]:
 
 def settings_of(options: argparse.Namespace) -> Any:
     """The stage's settings, out of ``--settings``."""
-    from pipeline.config import parse
+    from pipeline.config.base import parse
     from pipeline.stages import STAGES
 
     text = options.settings

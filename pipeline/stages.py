@@ -7,7 +7,8 @@ provenance of what they make. A test follows the imports and fails when a module
 import hashlib
 from dataclasses import dataclass
 
-from pipeline.config import (
+from pipeline.config.base import Settings
+from pipeline.config.stages import (
     AuditStage,
     ContactSheetStage,
     DetectStage,
@@ -20,7 +21,6 @@ from pipeline.config import (
     ObfuscateStage,
     ReportShrinkingStage,
     SelectStage,
-    Settings,
     TeacherLogitsStage,
     TrainStage,
 )

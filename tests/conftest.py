@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config import Config, load
+from pipeline.config.whole import Config, load
 from pipeline.data.demo import get_footage
 from tests.clips import write_clip
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config import Config, TrainStage, parse, stage_settings
+from pipeline.config.base import parse
+from pipeline.config.stages import TrainStage, stage_settings
+from pipeline.config.whole import Config
 from tests.shards import stored, write_shard
 
 PROJECT = Path(__file__).resolve().parent.parent

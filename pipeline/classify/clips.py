@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.config import ClipSettings, ViewSettings
+from pipeline.config.classify import ClipSettings, ViewSettings
 from pipeline.errors import ActaError
 from pipeline.store import FrameShard, decode_jpegs
 

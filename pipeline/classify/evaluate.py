@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from pipeline.classify.clips import Entry, Videos, uniform_cuts
-from pipeline.config import EvaluateStage, ViewSettings
+from pipeline.config.classify import ViewSettings
+from pipeline.config.stages import EvaluateStage
 from pipeline.data.lists import read_list
 from pipeline.errors import ActaError
 from pipeline.files import atomic, write_json

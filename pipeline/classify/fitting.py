@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pipeline.classify.clips import TrainingClips, Videos
 from pipeline.classify.teaching import StoredLogits, Teacher, as_teacher, check_device
-from pipeline.config import RecipeSettings, StrategySettings, TrainingSettings
+from pipeline.config.classify import RecipeSettings, StrategySettings, TrainingSettings
 from pipeline.errors import ActaError
 from pipeline.files import write_json
 from pipeline.models.architecture import Architecture, frames_needed

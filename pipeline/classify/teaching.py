@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pipeline.config import RecipeSettings, TrainingSettings
+from pipeline.config.classify import RecipeSettings, TrainingSettings
 from pipeline.errors import ActaError
 from pipeline.models.architecture import Architecture
 from pipeline.models.saved import load_model

@@ -8,7 +8,8 @@ from pathlib import Path
 from pipeline.classify.clips import check_splits, find_classes
 from pipeline.classify.fitting import Lesson, random_network, start_from, start_training, train_model
 from pipeline.classify.teaching import load_teacher
-from pipeline.config import TrainStage, canonical
+from pipeline.config.base import canonical
+from pipeline.config.stages import TrainStage
 from pipeline.errors import ActaError
 from pipeline.models.architecture import Architecture
 from pipeline.models.saved import Description, read_description

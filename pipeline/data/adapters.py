@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from pipeline.config import DataSettings
+from pipeline.config.data import DataSettings
 from pipeline.data.demo import FOOTAGE, action_names
 from pipeline.data.lists import Listed
 from pipeline.errors import ActaError

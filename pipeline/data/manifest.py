@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from pipeline.config import NoSettings, canonical
+from pipeline.config.base import canonical
+from pipeline.config.stages import NoSettings
 from pipeline.data.lists import Listed, read_list
 from pipeline.errors import ActaError
 from pipeline.files import write_json

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.config import FrameSettings, FramesStage, SamplingSettings, canonical
+from pipeline.config.base import canonical
+from pipeline.config.data import FrameSettings, SamplingSettings
+from pipeline.config.stages import FramesStage
 from pipeline.data.manifest import Video, read_manifest
 from pipeline.errors import VideoError
 from pipeline.files import make_private, spool

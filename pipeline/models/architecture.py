@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, get_args
 
-from pipeline.config import BackboneName
+from pipeline.config.classify import BackboneName
 from pipeline.errors import ActaError
 
 OPERATORS = ("s", "t", "f", "c", "l")

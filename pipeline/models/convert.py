@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.config import ViewSettings
+from pipeline.config.classify import ViewSettings
 from pipeline.errors import ActaError
 from pipeline.models.architecture import Architecture
 from pipeline.models.backbones import build

@@ -13,7 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from pipeline.config import Variant, ViewSettings, parse
+from pipeline.config.base import Variant, parse
+from pipeline.config.classify import ViewSettings
 from pipeline.errors import ActaError
 from pipeline.files import atomic, write_json
 from pipeline.models.architecture import Architecture, Reduction

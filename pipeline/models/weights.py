@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.config import AuditStage, DetectStage
+from pipeline.config.stages import AuditStage, DetectStage
 from pipeline.errors import ActaError
 from pipeline.files import atomic
 from pipeline.wheels import WheelMember, fetch, file_sha256

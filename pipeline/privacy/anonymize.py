@@ -24,7 +24,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
-from pipeline.config import DetectSettings, ObfuscateSettings
+from pipeline.config.privacy import DetectSettings, ObfuscateSettings
 from pipeline.errors import ActaError, VideoError, is_storage_failure
 from pipeline.files import atomic
 from pipeline.media.decode import FrameClock, describe, open_video, quarter_turns

@@ -12,7 +12,8 @@ from typing import Any
 
 import cv2
 
-from pipeline.config import AuditStage, canonical
+from pipeline.config.base import canonical
+from pipeline.config.stages import AuditStage
 from pipeline.errors import ActaError, VideoError
 from pipeline.files import write_json
 from pipeline.models.weights import detector_digests

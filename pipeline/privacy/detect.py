@@ -9,7 +9,9 @@ import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 
-from pipeline.config import DetectSettings, DetectStage, canonical
+from pipeline.config.base import canonical
+from pipeline.config.privacy import DetectSettings
+from pipeline.config.stages import DetectStage
 from pipeline.data.manifest import Video, read_manifest
 from pipeline.errors import ActaError, VideoError
 from pipeline.media.decode import capped_size, decode, open_video, sample, to_rgb

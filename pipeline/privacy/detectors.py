@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.config import DetectSettings
+from pipeline.config.privacy import DetectSettings
 from pipeline.errors import ActaError
 from pipeline.models.weights import weights_path
 from pipeline.privacy.body_detectors import MaskRCNN, Pose, Selfie

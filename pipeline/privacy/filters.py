@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from pipeline.config import ObfuscateSettings
+from pipeline.config.privacy import ObfuscateSettings
 from pipeline.privacy.instances import Instances
 
 _WHOLE = np.array([0, 0, 1, 1], np.float32)

@@ -11,7 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipeline.config import ObfuscateSettings, ObfuscateStage, canonical
+from pipeline.config.base import canonical
+from pipeline.config.privacy import ObfuscateSettings
+from pipeline.config.stages import ObfuscateStage
 from pipeline.errors import VideoError
 from pipeline.files import spool
 from pipeline.privacy.filters import hide

@@ -12,7 +12,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from pipeline.config import ContactSheetSettings
+from pipeline.config.privacy import ContactSheetSettings
 from pipeline.errors import ActaError
 from pipeline.files import atomic, make_private
 from pipeline.store import FrameShard

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.config import ExportStage
+from pipeline.config.stages import ExportStage
 from pipeline.errors import ActaError
 from pipeline.files import atomic, write_json
 from pipeline.models.architecture import BASES, Architecture, frames_needed

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline.config import HalveStage
+from pipeline.config.stages import HalveStage
 from pipeline.files import write_json
 from pipeline.shrink.select import read_hypothesis
 

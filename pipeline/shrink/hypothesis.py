@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from pipeline.classify.fitting import Lesson, random_network, start_training, train_model
 from pipeline.classify.teaching import load_teacher, replay_key
-from pipeline.config import HypothesisStage, canonical
+from pipeline.config.base import canonical
+from pipeline.config.stages import HypothesisStage
 from pipeline.errors import ActaError
 from pipeline.files import write_json
 from pipeline.models.architecture import Architecture, Reduction

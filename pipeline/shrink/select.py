@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import SelectStage
+from pipeline.config.stages import SelectStage
 from pipeline.errors import ActaError
 from pipeline.files import atomic, write_json
 

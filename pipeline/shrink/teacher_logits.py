@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from pipeline.classify.clips import TrainingClips, Videos
 from pipeline.classify.teaching import as_teacher, check_device, load_teacher, replay_key
-from pipeline.config import TeacherLogitsStage
+from pipeline.config.stages import TeacherLogitsStage
 from pipeline.files import atomic, write_json
 from pipeline.models.architecture import frames_needed
 from pipeline.models.backbones import pathways

@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
-from pipeline.config import RecipeSettings, TrainingSettings
+from pipeline.config.classify import RecipeSettings, TrainingSettings
 from pipeline.errors import ActaError
 from pipeline.files import atomic
 from pipeline.training.distributed import Group, average_buffers

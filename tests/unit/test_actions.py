@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.config import Config
+from pipeline.config.whole import Config
 from pipeline.data.actions import FRAMES, HEIGHT, WIDTH, draw, make_actions
 from pipeline.data.adapters import list_videos
 from pipeline.data.demo import ACTIONS, action_names

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import DataSettings
+from pipeline.config.data import DataSettings
 from pipeline.data.adapters import list_videos
 from pipeline.data.lists import Listed, write_lists
 from pipeline.errors import ActaError

@@ -13,7 +13,9 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pipeline.config import Config, DetectStage, FramesStage, canonical, load, parse, schema, stage_settings
+from pipeline.config.base import canonical, parse
+from pipeline.config.stages import DetectStage, FramesStage, stage_settings
+from pipeline.config.whole import Config, load, schema
 from pipeline.errors import ActaError
 from pipeline.stages import STAGES
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.config import ObfuscateSettings
+from pipeline.config.privacy import ObfuscateSettings
 from pipeline.privacy.filters import enlarge, hide
 from pipeline.privacy.instances import Instances
 

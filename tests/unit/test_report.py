@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.config import ContactSheetSettings
+from pipeline.config.privacy import ContactSheetSettings
 from pipeline.errors import ActaError
 from pipeline.privacy.instances import DetectedVideo, Instances, write_detections
 from pipeline.report.contact_sheet import draw_contact_sheet

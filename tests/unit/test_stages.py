@@ -12,7 +12,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 # Modules that stages import though their results do not depend on them, and why not.
 ALLOWED = {
-    "pipeline/config.py": "says what settings may be; their values are a parameter of the rule",
+    "pipeline/config/": "says what settings may be; their values are a parameter of the rule",
     "pipeline/errors.py": "classes of exceptions without behaviour",
     "pipeline/files.py": "where and how safely a file is written, not what is in it",
     "pipeline/stages.py": "this table",
@@ -66,8 +66,8 @@ def reachable(module: str) -> set[str]:
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_module_that_can_change_the_result_is_in_the_table(stage: str) -> None:
     code = STAGES[stage].code
-    missing = reachable(code[0]) - set(code) - set(ALLOWED) - set(ALLOWED_IN.get(stage, {}))
-    assert sorted(missing) == []
+    missing = reachable(code[0]) - set(code) - set(ALLOWED_IN.get(stage, {}))
+    assert sorted(module for module in missing if not module.startswith(tuple(ALLOWED))) == []
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -85,7 +85,8 @@ def test_table_names_no_module_twice(stage: str) -> None:
 def test_allowance_is_needed() -> None:
     """An exception that no stage needs any more would hide a module that one day decides a result."""
     reached = {stage: reachable(entry.code[0]) - set(entry.code) for stage, entry in STAGES.items()}
-    unused = [module for module in ALLOWED if not any(module in modules for modules in reached.values())]
+    everything = set().union(*reached.values())
+    unused = [allowed for allowed in ALLOWED if not any(module.startswith(allowed) for module in everything)]
     for stage, modules in ALLOWED_IN.items():
         unused += [f"{stage}: {module}" for module in modules if module not in reached[stage]]
     assert unused == []

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.config import Config, parse
+from pipeline.config.base import parse
+from pipeline.config.whole import Config
 
 PROJECT = Path(__file__).resolve().parents[2]
 BELOW = {  # what an overlay is used on top of

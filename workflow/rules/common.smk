@@ -10,8 +10,10 @@ gc.disable()
 PROJECT = Path(workflow.basedir)
 sys.path.insert(0, str(PROJECT))
 
-from pipeline.config import Config, canonical, stage_settings
-from pipeline.config import parse as parse_config
+from pipeline.config.base import canonical
+from pipeline.config.stages import stage_settings
+from pipeline.config.whole import Config
+from pipeline.config.base import parse as parse_config
 from pipeline.data.adapters import list_videos
 from pipeline.data.demo import FOOTAGE, action_names
 from pipeline.data.lists import shard_names, write_lists

@@ -18,7 +18,7 @@ from pipeline.classify.clips import (
     resized,
     uniform_cuts,
 )
-from pipeline.config import ClipSettings, ViewSettings
+from pipeline.config.classify import ClipSettings, ViewSettings
 from pipeline.errors import ActaError
 from tests.clips import read_number
 from tests.shards import numbered, stored, write_shard

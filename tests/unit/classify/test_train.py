@@ -13,7 +13,8 @@ from pipeline.classify.fitting import _losses
 from pipeline.classify.teaching import as_teacher
 from pipeline.classify.train import train_network
 from pipeline.cli import main
-from pipeline.config import EvaluateStage, StrategySettings
+from pipeline.config.classify import StrategySettings
+from pipeline.config.stages import EvaluateStage
 from pipeline.errors import ActaError
 from pipeline.models.architecture import Architecture, frames_needed
 from pipeline.models.backbones import build, pathways

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import FramesStage
+from pipeline.config.stages import FramesStage
 from pipeline.data.adapters import list_videos
 from pipeline.data.lists import write_lists
 from pipeline.data.manifest import build_manifest, read_manifest

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.cli import main
-from pipeline.config import ViewSettings
+from pipeline.config.classify import ViewSettings
 from pipeline.errors import ActaError
 from pipeline.models.architecture import Architecture, parse_reductions
 from pipeline.models.backbones import build

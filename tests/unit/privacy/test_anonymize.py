@@ -15,7 +15,7 @@ import pytest
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from pipeline.cli import main
-from pipeline.config import DetectSettings, ObfuscateSettings
+from pipeline.config.privacy import DetectSettings, ObfuscateSettings
 from pipeline.errors import ActaError, VideoError
 from pipeline.models.weights import WEIGHTS
 from pipeline.privacy import anonymize as module

@@ -12,7 +12,7 @@ import torch
 from onnx import TensorProto, helper
 from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 
-from pipeline.config import DetectSettings
+from pipeline.config.privacy import DetectSettings
 from pipeline.errors import ActaError
 from pipeline.privacy.body_detectors import MaskRCNN
 from pipeline.privacy.detect import detect_frame

@@ -10,7 +10,8 @@ import onnxruntime
 import pytest
 import torch
 
-from pipeline.config import ExportStage, ViewSettings
+from pipeline.config.classify import ViewSettings
+from pipeline.config.stages import ExportStage
 from pipeline.errors import ActaError
 from pipeline.models.architecture import Architecture, frames_needed, parse_reductions
 from pipeline.models.backbones import build, pathways

@@ -16,7 +16,9 @@ from pipeline.classify.evaluate import evaluate_network
 from pipeline.classify.fitting import _losses
 from pipeline.classify.teaching import as_teacher
 from pipeline.classify.train import train_network
-from pipeline.config import EvaluateStage, HypothesisStage, SelectStage, StrategySettings, TeacherLogitsStage, parse
+from pipeline.config.base import parse
+from pipeline.config.classify import StrategySettings
+from pipeline.config.stages import EvaluateStage, HypothesisStage, SelectStage, TeacherLogitsStage
 from pipeline.errors import ActaError
 from pipeline.models.architecture import Architecture, frames_needed, parse_reductions
 from pipeline.models.backbones import build, pathways

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.config import HalveStage
+from pipeline.config.stages import HalveStage
 from pipeline.errors import ActaError
 from pipeline.shrink.halving import halve
 from pipeline.shrink.select import Hypothesis, choose, read_hypothesis

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.config import Config, canonical, parse, stage_settings
+from pipeline.config.base import canonical, parse
+from pipeline.config.stages import stage_settings
+from pipeline.config.whole import Config
 from pipeline.errors import ActaError
 from pipeline.stages import STAGES
 

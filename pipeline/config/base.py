@@ -1,0 +1,74 @@
+"""What all settings share: strictness, names, and errors that a person can act on."""
+
+import difflib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.errors import ActaError
+
+What = Literal["faces", "bodies"]
+Variant = Literal["none", "faces", "bodies"]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are errors, values keep their type, instances never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+def parse(model: type[SettingsT], value: Mapping[str, Any] | str, source: str = "settings") -> SettingsT:
+    """Build ``model`` from a mapping or a JSON text.
+
+    Raises:
+        ActaError: one line per mistake, with the key's path, its value, what is allowed and the nearest known key.
+    """
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        problems = [_explain(model, detail) for detail in error.errors()]
+        raise ActaError(f"{source}: " + "\n".join(dict.fromkeys(problems))) from None
+
+
+def canonical(settings: BaseModel) -> str:
+    """Sorted, compact JSON: equal settings give equal text, whatever their order in the file."""
+    return json.dumps(settings.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+
+def _explain(model: type[BaseModel], detail: Any) -> str:
+    keys = [str(part) for part in detail["loc"] if not _is_union_tag(part)]
+    where = ".".join(keys) or "the configuration"
+    got = json.dumps(detail["input"], default=str)
+    if len(got) > 120:
+        got = got[:117] + "..."
+    if detail["type"] == "extra_forbidden":
+        known = _known_keys(model, keys[:-1])
+        near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        return f"unknown key {where!r} (value {got}).{hint} Known keys here: {', '.join(known)}."
+    if detail["type"] == "missing":
+        return f"missing key {where!r}; config.yaml, as shipped, says what it is for."
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{where!r} is {got}: {message[0].lower()}{message[1:]}."
+
+
+def _is_union_tag(part: object) -> bool:
+    """Pydantic puts the name of the union's branch into the path; a person knows only keys."""
+    return isinstance(part, str) and ("[" in part or part in ("constrained-int", "int", "float"))
+
+
+def _known_keys(model: type[BaseModel], path: list[str]) -> list[str]:
+    for part in path:
+        field = model.model_fields.get(part)
+        annotation = field.annotation if field else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return sorted(model.model_fields)

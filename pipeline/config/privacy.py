@@ -1,0 +1,116 @@
+"""Settings of anonymisation (Sec. 5.1)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.config.base import Settings, What
+
+DETECTORS = {"faces": ("retinaface", "centerface", "onnx"), "bodies": ("maskrcnn", "selfie", "onnx")}
+Auditor = Literal["retinaface", "centerface", "pose", "maskrcnn"]
+Score = Annotated[float, Field(ge=0, le=1)]
+
+
+class DetectSettings(Settings):
+    """How instances are found."""
+
+    detector: Literal["retinaface", "centerface", "maskrcnn", "selfie", "onnx"] = Field(
+        description="faces: retinaface (MobileNet-0.25) or centerface; bodies: maskrcnn (the thesis's; needs its COCO "
+        "weights) or selfie (people near the camera); either: onnx (a local file)."
+    )
+    weights: str | None = Field(
+        description="A local weights file instead of the registered ones. null: the registered."
+    )
+    threshold: Score | None = Field(description="Lowest score that counts. null: the detector's own.")
+    long_side: int | None = Field(
+        ge=64,
+        le=16384,
+        description="Pixels: longer side at which the detector looks; smaller videos are not enlarged. "
+        "null: the video's own resolution.",
+    )
+    interval: float = Field(
+        ge=0,
+        le=1,
+        description="Seconds: the shortest time between two frames that are searched. The frames between them hide "
+        "what either shows, where it must have been. 0: every frame is searched.",
+    )
+    fill_gap: int = Field(
+        ge=0,
+        le=1000,
+        description="Frames: an instance missed for at most so many frames between two detections of it is "
+        "filled in. 0: off.",
+    )
+    device: Literal["cpu", "cuda"] = Field(description="Where torch detectors (maskrcnn) run. Part of the result.")
+
+
+def check_detector(what: str, detector: str) -> None:
+    if detector not in DETECTORS[what]:
+        raise ValueError(f"detector {detector!r} does not find {what}; choose one of {', '.join(DETECTORS[what])}")
+
+
+class ObfuscateSettings(Settings):
+    """How instances are hidden."""
+
+    filter: Literal["blur", "pixelate", "solid", "frame"] = Field(
+        description="blur: normalised box filter; pixelate: `blocks` mean-coloured blocks along the longer side; "
+        "solid: black; frame: the box filter over the whole of every frame, no detection needed to hide it."
+    )
+    enlarge: float = Field(ge=1, le=5, description="Factor on the box's sides (a mask is dilated as much).")
+    kernel: float = Field(gt=0, le=4, description="blur: kernel side as a fraction of the enlarged box's longer side.")
+    blocks: int = Field(ge=1, le=64, description="pixelate: blocks along the enlarged box's longer side.")
+    jpeg_quality: int = Field(ge=1, le=100, description="libjpeg quality of the frames that were changed.")
+
+
+class PerVariantDetect(Settings):
+    """Detection, per variant."""
+
+    faces: DetectSettings = Field(description="How faces are found.")
+    bodies: DetectSettings = Field(description="How bodies are found.")
+
+    @model_validator(mode="after")
+    def _detectors_find_what_is_wanted(self) -> "PerVariantDetect":
+        check_detector("faces", self.faces.detector)
+        check_detector("bodies", self.bodies.detector)
+        return self
+
+
+class PerVariantObfuscate(Settings):
+    """Obfuscation, per variant."""
+
+    faces: ObfuscateSettings
+    bodies: ObfuscateSettings
+
+
+class AuditSettings(Settings):
+    """Which independent detectors look at the anonymised frames, each with its lowest score that counts."""
+
+    faces: dict[Auditor, Score] = Field(min_length=1, description="Auditors of the variant whose faces are hidden.")
+    bodies: dict[Auditor, Score] = Field(min_length=1, description="Auditors of the variant whose bodies are hidden.")
+
+
+class PrivacySettings(Settings):
+    """Anonymisation."""
+
+    what: tuple[What, ...] = Field(min_length=1, description="Which anonymised variants of the dataset to make.")
+    detect: PerVariantDetect
+    obfuscate: PerVariantObfuscate
+    audit: AuditSettings
+
+    @model_validator(mode="after")
+    def _auditor_is_independent(self) -> "PrivacySettings":
+        if len(set(self.what)) != len(self.what):
+            raise ValueError(f"`what` names a variant twice: {list(self.what)}")
+        for what in self.what:
+            detector = getattr(self.detect, what).detector
+            if detector in getattr(self.audit, what):
+                raise ValueError(
+                    f"audit.{what} uses {detector!r}, which also made the detections: choose another auditor"
+                )
+        return self
+
+
+class ContactSheetSettings(Settings):
+    """The before / after picture."""
+
+    videos: int = Field(ge=1, le=50, description="How many videos to show.")
+    frames: int = Field(ge=1, le=12, description="How many frames of each.")

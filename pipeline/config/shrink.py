@@ -1,0 +1,102 @@
+"""Settings of progressive architecture shrinkage (Ch. 6)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.config.base import Name, Settings
+
+Operator = Literal["s", "t", "f", "c", "l"]
+
+
+class FactorSettings(Settings):
+    """By how much each operator of Sec. 6.1.1 reduces its axis: γ of Sec. 6.2.2."""
+
+    s: float = Field(gt=1, le=16, description="Spatial resolution: height and width.")
+    t: float = Field(gt=1, le=64, description="Length of the clip.")
+    f: int = Field(gt=1, le=64, description="Frame rate: every how manyth frame is kept.")
+    c: float = Field(gt=1, le=16, description="Channels of every convolution.")
+    l: float = Field(gt=1, le=16, description="Residual blocks of every stage.")  # noqa: E741 (the thesis's letter)
+
+
+class HalvingSettings(Settings):
+    """Successive halving within an iteration: hypotheses that start badly stop early (beyond the thesis)."""
+
+    epochs: int = Field(ge=1, description="Epochs after which all hypotheses are compared.")
+    keep: int = Field(ge=1, description="How many of them go on.")
+
+
+class PlanSettings(Settings):
+    """One way to shrink: the thesis's, an ablation of it, or one of its open problems."""
+
+    operators: tuple[Annotated[str, Field(pattern=r"^[stfcl]{1,4}$")], ...] = Field(
+        min_length=1,
+        description="The hypotheses of an iteration, in Algorithm 1's order, which breaks ties. Several letters are "
+        "several operators in one step; Eq. 6.1 then chooses, as costs differ.",
+    )
+    follow: Name | None = Field(
+        description="A plan from whose winners iterations start, for ablations of single ones. null: its own."
+    )
+    teacher: Literal["train", "eval"] | None = Field(
+        description="Batch norm of the teacher: statistics of the micro-batch or the learnt ones (Table 6.8). "
+        "null: no distillation (Table 6.4)."
+    )
+    stored: bool = Field(description="Compute the teacher's logits of every clip once, for all hypotheses.")
+    fine_tuning: bool = Field(description="Operators s, t and f start from the previous winner's weights (Sec. 6.1.4).")
+    inherit: bool = Field(description="Operators c and l start from a part of them, instead of at random.")
+    features: Literal["mse", "margin_relu"] | None = Field(
+        description="A loss on the activations of each residual stage (Table 6.7); operator l of a ResNet only."
+    )
+    halving: HalvingSettings | None = Field(description="null: every hypothesis is trained to its end.")
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> "PlanSettings":
+        if len(set(self.operators)) != len(self.operators):
+            raise ValueError(f"`operators` names a hypothesis twice: {list(self.operators)}")
+        if self.teacher is None and (self.stored or self.features):
+            raise ValueError("`stored` and `features` need a `teacher`")
+        if self.stored and self.features:
+            raise ValueError("`features` needs the live teacher: set `stored` to false")
+        if self.features and set(self.operators) != {"l"}:
+            raise ValueError("`features` needs `operators` [l]: the others change the shapes of the activations")
+        if self.halving and self.halving.keep >= len(self.operators):
+            raise ValueError(f"`halving` keeps {self.halving.keep} of {len(self.operators)} hypotheses: nothing stops")
+        return self
+
+
+class TransferSettings(Settings):
+    """Fine-tuning of base and reduced networks that were made on another dataset (Table 6.6)."""
+
+    base: str = Field(description="Model file of the base network; {recipe} is filled in.")
+    reduced: str = Field(description="Model file of a reduced network; {recipe} and {iteration} are filled in.")
+
+
+class ShrinkSettings(Settings):
+    """Progressive architecture shrinkage, Ch. 6."""
+
+    recipes: tuple[Name, ...] = Field(description="Of `classify.recipes`: the base networks to shrink.")
+    split: Name = Field(description="Of `classify.splits`.")
+    iterations: int = Field(ge=1, le=20, description="How many operators are applied, one after another.")
+    factors: FactorSettings
+    alpha: float = Field(ge=0, description="α of Eq. 6.7; the divergence is a mean over batch and classes.")
+    temperature: float = Field(gt=0, description="t of Eqs. 6.6 and 6.7.")
+    epochs: int = Field(ge=1, le=10_000, description="Of each hypothesis.")
+    fine_tuning_rate: float = Field(gt=0, description="Factor on the learning rate where weights are inherited whole.")
+    feature_weight: float = Field(ge=0, description="Of the loss on activations (Table 6.7).")
+    plans: dict[Name, PlanSettings] = Field(description="By name; pas is the thesis's.")
+    transfer: TransferSettings | None = Field(description="For a dataset to fine-tune on. null: none.")
+
+    @model_validator(mode="after")
+    def _plans_are_known(self) -> "ShrinkSettings":
+        if "pas" not in self.plans:
+            raise ValueError("plan 'pas' is missing; the tables need it")
+        for name, plan in self.plans.items():
+            if plan.follow is not None and (plan.follow == name or plan.follow not in self.plans):
+                raise ValueError(f"plan {name!r} follows {plan.follow!r}; known: {', '.join(self.plans)}")
+            if plan.follow is not None and self.plans[plan.follow].follow is not None:
+                raise ValueError(f"plan {name!r} follows {plan.follow!r}, which has no winners of its own")
+            if plan.features and self.alpha == 0:
+                raise ValueError(f"plan {name!r} has `features`, which need a teacher, but `alpha` is 0")
+            if plan.halving and plan.halving.epochs >= self.epochs:
+                raise ValueError(f"plan {name!r} halves after {plan.halving.epochs} of {self.epochs} epochs")
+        return self
