@@ -4,13 +4,18 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.clips import write_clip
 
 PROJECT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "config.yaml", "workflow", "pipeline", "profiles", "envs")
@@ -41,14 +46,39 @@ class Project:
             place[key] = value
         path.write_text(yaml.safe_dump(settings, sort_keys=False))
 
-    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake in the copy with this Python."""
+    @contextmanager
+    def restored(self) -> Iterator["Project"]:
+        """Undo changes of the configuration at the end."""
+        kept = (self.folder / "config.yaml").read_text()
+        yield self
+        (self.folder / "config.yaml").write_text(kept)
+
+    def write_two_classes(self) -> None:
+        """Six clips of 12 to 17 frames: two classes, four for training and two for the test."""
+        videos = ("train/run/a", "train/run/b", "train/walk/c", "train/walk/d", "test/run/e", "test/walk/f")
+        for number, video in enumerate(videos):
+            write_clip(self.folder / "videos" / f"{video}.mp4", frames=12 + number)
+
+    def _process(self, arguments: tuple[str, ...]) -> dict[str, Any]:
         environment = {k: v for k, v in os.environ.items() if k != "SNAKEMAKE_PROFILE"}
         environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+        return {"args": [sys.executable, "-m", "snakemake", *arguments], "cwd": self.folder, "env": environment}
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start Snakemake in a session of its own; `kill` ends it."""
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen(**self._process(arguments), **silent, start_new_session=True)
+
+    @staticmethod
+    def kill(process: subprocess.Popen[bytes]) -> None:
+        """SIGKILL to Snakemake and all of its jobs."""
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake in the copy with this Python."""
         result = subprocess.run(
-            [sys.executable, "-m", "snakemake", *arguments],
-            cwd=self.folder,
-            env=environment,
+            **self._process(arguments),
             capture_output=True,
             text=True,
             check=False,

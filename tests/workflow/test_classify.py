@@ -5,7 +5,6 @@ from collections import Counter
 import pytest
 import yaml
 
-from tests.clips import write_clip
 from tests.workflow.project import PROJECT, Project
 
 FACES = "results/clips/evaluations/split1/r2plus1d/faces/kd/on_faces/evaluation.json"
@@ -16,17 +15,7 @@ TEACHER = "results/clips/evaluations/split1/r2plus1d/none/cross_entropy/on_faces
 def done(tmp_path_factory, footage):
     """A teacher, a student and an evaluation of each, on six clips of two classes."""
     project = Project(tmp_path_factory.mktemp("classify"))
-    for number, video in enumerate(
-        (
-            "train/run/a.mp4",
-            "train/run/b.mp4",
-            "train/walk/c.mp4",
-            "train/walk/d.mp4",
-            "test/run/e.mp4",
-            "test/walk/f.mp4",
-        )
-    ):
-        write_clip(project.folder / "videos" / video, frames=12 + number)
+    project.write_two_classes()
     project.configure(
         dataset="clips",
         data__adapter="folder",
@@ -47,9 +36,8 @@ def done(tmp_path_factory, footage):
 
 @pytest.fixture
 def project(done):
-    kept = (done.folder / "config.yaml").read_text()
-    yield done
-    (done.folder / "config.yaml").write_text(kept)
+    with done.restored() as project:
+        yield project
 
 
 def planned(project):

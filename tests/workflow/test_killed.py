@@ -4,9 +4,7 @@ import hashlib
 import os
 import random
 import shutil
-import signal
 import subprocess
-import sys
 from pathlib import Path
 
 from tests.clips import write_clip
@@ -40,20 +38,12 @@ def test_killed_twenty_times_then_run_again_gives_the_same_bytes(tmp_path, foota
     source = random.Random(20)
     cut_short = 0
     for _ in range(4 * KILLS):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "snakemake", "--cores", "2", "--nolock", "--quiet", "all"],
-            cwd=killed.folder,
-            env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        process = killed.start("--cores", "2", "--nolock", "--quiet", "all")
         try:
             process.wait(timeout=source.uniform(2, 9))
         except subprocess.TimeoutExpired:
             cut_short += 1
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            killed.kill(process)
             if cut_short == KILLS:
                 break
         else:  # a fast machine: the workflow was done before it could be killed, so it begins anew

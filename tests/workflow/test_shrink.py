@@ -1,18 +1,12 @@
 """PAS in the real Snakemake: 25 static jobs a backbone, and each change reruns what depends on it."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.clips import write_clip
 from tests.workflow.project import PROJECT, Project
 
 SHRUNK = "results/clips/shrink/r3d"
@@ -22,10 +16,7 @@ SHRUNK = "results/clips/shrink/r3d"
 def done(tmp_path_factory):
     """Two iterations with s, t and c on six clips of two classes; the clip of two frames halves once."""
     project = Project(tmp_path_factory.mktemp("shrink"))
-    for number, video in enumerate(
-        ("train/run/a", "train/run/b", "train/walk/c", "train/walk/d", "test/run/e", "test/walk/f")
-    ):
-        write_clip(project.folder / "videos" / f"{video}.mp4", frames=12 + number)
+    project.write_two_classes()
     plan = {"operators": ["s", "t", "c"]}
     settings = yaml.safe_load((project.folder / "config.yaml").read_text())
     plain = settings["shrink"]["plans"]["pas"] | plan
@@ -58,9 +49,8 @@ def done(tmp_path_factory):
 
 @pytest.fixture
 def project(done):
-    kept = (done.folder / "config.yaml").read_text()
-    yield done
-    (done.folder / "config.yaml").write_text(kept)
+    with done.restored() as project:
+        yield project
 
 
 def planned(project, *targets):
@@ -148,20 +138,12 @@ def test_killed_in_iteration_2_and_run_again_gives_the_same_bytes(project):
     for path in (folder / "iteration_2").rglob("*"):
         if path.is_file():
             path.unlink()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "snakemake", "--cores", "2", "--nolock", "--", "shrink"],
-        cwd=project.folder,
-        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = project.start("--cores", "2", "--nolock", "--", "shrink")
     deadline = time.monotonic() + 120
     while not list((folder / "iteration_2").glob("*/model.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert process.poll() is None, "the workflow ended before it could be killed"
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    project.kill(process)
     assert not (folder / "iteration_2" / "selected.json").exists()
     project.run("--nolock", "--", "shrink")
     assert {path: path.read_bytes() for path in files} == before
