@@ -15,6 +15,13 @@ include: "workflow/rules/shrink.smk"
 include: "workflow/rules/shrink_studies.smk"
 
 
+# A driver that was killed leaves its jobs behind on a cluster; they end before the new one starts its own.
+onstart:
+    if not workflow.local_exec:
+        check(stop_orphans, Path.cwd())
+        ask_squeue_always()
+
+
 # Everything: anonymised frames, their certificates, the statistics of Sec. 5.1, the contact sheet, the quarantine list.
 rule all:
     default_target: True

@@ -1,7 +1,9 @@
 """The command line: ``acta STAGE …`` or ``python -m pipeline STAGE …``; the workflow's rules call nothing else."""
 
 import argparse
+import resource
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,13 @@ from pipeline.shrink_command import add_shrink
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 an error that a person can mend, 130 interrupted."""
-    options = _parser().parse_args(arguments)
+    options = parse(arguments)
+    began = time.perf_counter()
     try:
-        return options.run(options) or 0
+        status = options.run(options) or 0
+        if getattr(options, "timing", None):
+            _write_timing(options.timing, time.perf_counter() - began)
+        return status
     except ActaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -28,6 +34,20 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The options of a command line; ends with argparse's message where it is wrong."""
+    return _parser().parse_args(arguments)
+
+
+def _write_timing(path: Path, seconds: float) -> None:
+    """As Snakemake's `benchmark`, which a rule whose output may come from a cache cannot have; of the whole job."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    memory = max(each.ru_maxrss for each in used) / 1024
+    cpu = sum(each.ru_utime + each.ru_stime for each in used)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"s\tmax_rss\tcpu_time\n{seconds:.2f}\t{memory:.0f}\t{cpu:.2f}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,9 +63,11 @@ def _parser() -> argparse.ArgumentParser:
 def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     from pipeline.anonymize_command import add_anonymize
     from pipeline.classify_command import add_classify
+    from pipeline.submit_command import add_submit
 
     add_anonymize(commands)
     add_classify(commands)
+    add_submit(commands)
     weights = commands.add_parser("weights", help="fetch or list pretrained models")
     actions = weights.add_subparsers(required=True, metavar="ACTION")
     fetch = actions.add_parser("fetch", help="bring models into the cache (where there is a network)")

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import ActaError
+
 
 @contextmanager
 def atomic(path: Path | str) -> Iterator[Path]:
@@ -54,6 +56,26 @@ def reserve(path: Path, size: int) -> None:
         if size:
             os.posix_fallocate(file.fileno(), 0, size)
         file.truncate(0)
+
+
+def check_room(folder: Path, needed: float, what: str) -> None:
+    """Refuse to begin what will not fit on the disk.
+
+    Args:
+        folder: Where it would be written; it need not be there yet.
+        needed: Bytes, as estimated.
+        what: What the estimate is of, for the message.
+
+    Raises:
+        ActaError: there is less room than that.
+    """
+    there = next(place for place in (folder, *folder.resolve().parents) if place.is_dir())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise ActaError(
+            f"{folder} has room for {free / 1e9:.2f} GB, but about {needed / 1e9:.2f} GB are needed for {what}; "
+            "nothing was begun"
+        )
 
 
 def make_private(folder: Path) -> None:

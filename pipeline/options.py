@@ -21,6 +21,7 @@ def stage_parser(
     if settings:
         parser.add_argument("--settings", required=True, help="the stage's settings as JSON, or @file")
         parser.set_defaults(stage=name)
+    parser.add_argument("--timing", type=Path, metavar="TSV", help="write seconds, peak memory and CPU seconds")
     if workers:
         parser.add_argument("--workers", type=int, default=1, help="processes; the result does not depend on it")
     return parser

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from pipeline.config.classify import ClipSettings, ViewSettings
 from pipeline.errors import ActaError
+from pipeline.scratch import near
 from pipeline.store import FrameShard, decode_jpegs
 
 
@@ -63,6 +64,7 @@ class Videos:
     def __init__(self, shards: Sequence[Path], split: str, classes: Sequence[str]):
         _allow_open_files(4 * len(shards))
         self.shards = [FrameShard(path) for path in shards]
+        self._copies: dict[int, FrameShard] = {}
         numbers = {label: number for number, label in enumerate(classes)}
         self.entries: list[Entry] = []
         for position, shard in enumerate(self.shards):
@@ -83,11 +85,19 @@ class Videos:
 
         Positions beyond the video's end show its last frame.
         """
-        shard = self.shards[entry.shard]
+        shard = self._near(entry.shard)
         wanted = [min(cut.start + position, entry.frames - 1) for position in positions]
         first = wanted[0]
         jpegs = shard.jpegs(entry.id, first, wanted[-1] + 1)
         return cut_frames(decode_jpegs([jpegs[index - first] for index in wanted]), cut)
+
+    def _near(self, position: int) -> FrameShard:
+        """The shard, on the node's own disk if there is one to use (`pipeline.scratch`)."""
+        if position not in self._copies:
+            shard = self.shards[position]
+            copy = near(shard.path)
+            self._copies[position] = shard if copy == shard.path else FrameShard(copy)
+        return self._copies[position]
 
 
 class TrainingClips:

@@ -19,6 +19,7 @@ from pipeline.classify.clips import Entry, Videos, uniform_cuts
 from pipeline.config.classify import ViewSettings
 from pipeline.config.stages import EvaluateStage
 from pipeline.data.lists import read_list
+from pipeline.device import check_device
 from pipeline.errors import ActaError
 from pipeline.files import atomic, write_json
 from pipeline.metrics.accuracy import accuracy
@@ -58,8 +59,7 @@ def evaluate_network(
         _write_predictions(predictions, [], np.empty((0, 0)), [])
         return
     network, description = load_model(model)
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise ActaError("device 'cuda' was asked for, but torch sees no GPU")
+    check_device(settings.device)
     network = network.to(settings.device).eval()
     architecture = description.architecture
     videos = Videos(shards, settings.split.test, description.classes)

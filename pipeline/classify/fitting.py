@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.classify.clips import TrainingClips, Videos
-from pipeline.classify.teaching import StoredLogits, Teacher, as_teacher, check_device
+from pipeline.classify.teaching import StoredLogits, Teacher, as_teacher
 from pipeline.config.classify import RecipeSettings, StrategySettings, TrainingSettings
+from pipeline.device import check_device
 from pipeline.errors import ActaError
 from pipeline.files import write_json
 from pipeline.models.architecture import Architecture, frames_needed
@@ -25,6 +26,7 @@ from pipeline.models.saved import (
     read_weights,
     save_model,
 )
+from pipeline.scratch import scratch
 from pipeline.stages import sha256_text
 from pipeline.training.distributed import Group, process_group
 from pipeline.training.features import FeatureLoss
@@ -79,9 +81,9 @@ class Trained:
 
 @contextmanager
 def start_training(training: TrainingSettings) -> Iterator[Group]:
-    """Check that this machine can do it (`check_device`), and join the processes."""
-    check_device(training)
-    with process_group(training.device) as group:
+    """Check that this machine can do it (`check_device`), join the processes, and hold the node's copies of shards."""
+    check_device(training.device, training.precision)
+    with scratch(), process_group(training.device) as group:
         yield group
 
 

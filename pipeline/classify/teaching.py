@@ -20,18 +20,6 @@ from pipeline.wheels import file_sha256
 Teacher = tuple[nn.Module, Architecture]
 
 
-def check_device(training: TrainingSettings) -> None:
-    """Refuse what this machine cannot do.
-
-    Raises:
-        ActaError: a precision that the device lacks, or no GPU.
-    """
-    if training.precision == "bfloat16" and training.device == "cpu":
-        raise ActaError("precision 'bfloat16' needs device 'cuda'")
-    if training.device == "cuda" and not torch.cuda.is_available():
-        raise ActaError("device 'cuda' was asked for, but torch sees no GPU")
-
-
 def load_teacher(path: Path, classes: Sequence[str], frames: int) -> Teacher:
     """A trained network that is to teach.
 

@@ -21,8 +21,9 @@ class MaskRCNN:
         import torch
         from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 
-        if device == "cuda" and not torch.cuda.is_available():
-            raise ActaError("detector 'maskrcnn' is to run on cuda, but torch finds no GPU here")
+        from pipeline.device import check_device
+
+        check_device(device)
         if device == "cpu":
             torch.set_num_threads(1)
         model = maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, box_score_thresh=threshold)

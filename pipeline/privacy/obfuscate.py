@@ -15,7 +15,7 @@ from pipeline.config.base import canonical
 from pipeline.config.privacy import ObfuscateSettings
 from pipeline.config.stages import ObfuscateStage
 from pipeline.errors import VideoError
-from pipeline.files import spool
+from pipeline.files import check_room, spool
 from pipeline.privacy.filters import hide
 from pipeline.privacy.instances import DetectionShard, Instances
 from pipeline.stages import code_digest
@@ -51,6 +51,8 @@ def obfuscate_shard(
         max_bad_fraction: More bad videos than this fraction of the shard are an error.
     """
     source, found = FrameShard(frames), DetectionShard(detections)
+    size = frames.stat().st_size
+    check_room(output.parent, 2 * size, f"a frame shard of the size of {frames.name}, {size / 1e9:.2f} GB, twice")
     with spool(output) as folder:
         jobs = [
             _Job(video, label, split, folder / f"{i}.jpegs")

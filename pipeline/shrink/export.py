@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.config.stages import ExportStage
+from pipeline.device import check_device
 from pipeline.errors import ActaError
 from pipeline.files import atomic, write_json
 from pipeline.models.architecture import BASES, Architecture, frames_needed
@@ -130,8 +131,7 @@ def measure(models: Sequence[Path], settings: ExportStage) -> list[dict[str, Any
         ``weights_mb``, and on a GPU ``utilisation_percent`` (mean, NVML).
     """
     device = torch.device(settings.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ActaError("device 'cuda' was asked for, but torch sees no GPU")
+    check_device(device.type)
     networks = []
     for model in models:
         network, description = load_model(model)

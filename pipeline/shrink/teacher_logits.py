@@ -16,8 +16,9 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from pipeline.classify.clips import TrainingClips, Videos
-from pipeline.classify.teaching import as_teacher, check_device, load_teacher, replay_key
+from pipeline.classify.teaching import as_teacher, load_teacher, replay_key
 from pipeline.config.stages import TeacherLogitsStage
+from pipeline.device import check_device
 from pipeline.files import atomic, write_json
 from pipeline.models.architecture import frames_needed
 from pipeline.models.backbones import pathways
@@ -44,7 +45,7 @@ def store_logits(
         ActaError: a teacher that does not fit the recipe.
     """
     recipe, training = settings.recipe, settings.training
-    check_device(training)
+    check_device(training.device, training.precision)
     classes = read_description(teacher).classes
     group = Group(0, 1, torch.device(training.device))
     dtype = DTYPES[training.precision]

@@ -40,10 +40,9 @@ def process_group(device: str) -> Iterator[Group]:
 
     Communication is over NCCL between GPUs and over gloo between CPUs.
     """
-    if "RANK" not in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
-        from submitit.helpers import TorchDistributedEnvironment
-
-        TorchDistributedEnvironment().export(set_cuda_visible_devices=False)
+    tasks = os.environ.get("SUBMITIT_LOCAL_NTASKS") or os.environ.get("SLURM_STEP_NUM_TASKS", "1")
+    if "RANK" not in os.environ and int(tasks) > 1:
+        _join_step()
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
     chosen = (
@@ -59,6 +58,18 @@ def process_group(device: str) -> Iterator[Group]:
         yield Group(rank, world, chosen)
     finally:
         dist.destroy_process_group()
+
+
+def _join_step() -> None:
+    from submitit.helpers import TorchDistributedEnvironment
+
+    if "SUBMITIT_EXECUTOR" not in os.environ:  # submitit knows jobs of its own only; this is a step of another
+        os.environ["SUBMITIT_EXECUTOR"] = "slurm"
+        os.environ.setdefault("SLURM_JOB_NUM_NODES", os.environ["SLURM_STEP_NUM_NODES"])
+        # Two steps of one job need two ports.
+        number = int(os.environ["SLURM_JOB_ID"]) * 7 + int(os.environ["SLURM_STEP_ID"])
+        os.environ.setdefault("MASTER_PORT", str(20_000 + number % 30_000))
+    TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
 
 
 def average_buffers(model: nn.Module, group: Group) -> None:

@@ -24,10 +24,13 @@ from tqdm import tqdm
 
 from pipeline.config.classify import RecipeSettings, TrainingSettings
 from pipeline.errors import ActaError
-from pipeline.files import atomic
+from pipeline.files import atomic, check_room
+from pipeline.slurm import requeue
 from pipeline.training.distributed import Group, average_buffers
 from pipeline.training.schedule import learning_rate
 
+# Asked to stop (a preemption, a cancelled job); warned of the job's time limit.
+STOPS = (signal.SIGTERM, signal.SIGUSR1)
 # What a micro-batch gives: the loss to descend, and figures to log; all are means over the micro-batch.
 Losses = Callable[[nn.Module, dict[str, Tensor]], tuple[Tensor, dict[str, Tensor]]]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
@@ -83,7 +86,8 @@ def fit(
 
     Raises:
         ActaError: too few samples for a batch, a batch that the processes cannot share, or a loss that is not finite.
-        SystemExit: a signal asked to stop; the state is saved.
+        SystemExit: a signal asked to stop; the state is saved. After the warning of a time limit (SIGUSR1) Slurm was
+            also asked to start the job again.
     """
     steps = len(samples) // recipe.batch
     if not steps:
@@ -108,6 +112,14 @@ def fit(
         pin_memory=group.device.type == "cuda",
         persistent_workers=False,
     )
+    if group.is_first:
+        size = sum(p.numel() * p.element_size() for p in model.parameters())
+        check_room(checkpoint.parent, 5 * size, "the model, and weights and momenta in two checkpoints")
+        print(
+            f"a batch of {recipe.batch} clips: {group.world} process{'es' * (group.world > 1)} with "
+            f"{parts // group.world} micro-batches of {recipe.micro_batch} each",
+            file=sys.stderr,
+        )
     wrapped = DistributedDataParallel(model, broadcast_buffers=False) if group.world > 1 else model
     log = _Log(checkpoint.parent / "tensorboard", done.step) if group.is_first else None
     saved = time.monotonic()
@@ -133,12 +145,12 @@ def fit(
                     for name, value in {"loss": loss, **figures}.items():
                         totals[name] = totals.get(name, 0) + value.detach().double()
                     (loss * group.world / parts).backward()
-            # One exchange a step: the figures, and whether anybody was asked to stop.
+            # One exchange a step: the figures, and whether anybody was asked to stop or warned of the time limit.
             names = sorted(totals)
-            shared = group.total(
-                torch.stack([*(totals[n] for n in names), torch.tensor(float(stop.wanted or 0)).to(loss)])
-            )
-            figures_now = {n: float(v) / parts for n, v in zip(names, shared[:-1], strict=True)}
+            signals = [torch.tensor(float(stop.wanted == number)).to(loss) for number in STOPS]
+            shared = group.total(torch.stack([*(totals[n] for n in names), *signals]))
+            figures_now = {n: float(v) / parts for n, v in zip(names, shared[: len(names)], strict=True)}
+            asked = [number for number, count in zip(STOPS, shared[len(names) :], strict=True) if count > 0]
             if not math.isfinite(figures_now["loss"]):
                 raise ActaError(
                     f"the loss is {figures_now['loss']} at step {step + 1} of epoch {epoch + 1} (learning rate "
@@ -156,14 +168,19 @@ def fit(
                 log.step(done.step, figures_now, rate, waited, spent)
             if done.step % steps == 0:
                 _finish_epoch(done, steps, rate)
-            asked = float(shared[-1]) > 0
             ended = done.step == last_step
             if group.is_first and (asked or ended or time.monotonic() - saved >= save_every):
                 _save(checkpoint, identity, model, optimizer, done)
                 saved = time.monotonic()
             if asked and not ended:
-                print(f"asked to stop: saved at step {done.step}; the same command goes on from there", file=sys.stderr)
-                raise SystemExit(128 + (stop.wanted or signal.SIGTERM))
+                if group.is_first:
+                    print(
+                        f"asked to stop at step {done.step}: saved; the same command goes on from there",
+                        file=sys.stderr,
+                    )
+                    if asked == [signal.SIGUSR1]:
+                        requeue()
+                raise SystemExit(128 + asked[0])
     if log:
         log.close()
     return done
@@ -180,7 +197,12 @@ class Keyed(Dataset):
 
 
 class MicroBatches(Sampler[list[tuple[int, int]]]):
-    """This process's micro-batches from a step on to the end: of each step, every ``world``-th."""
+    """This process's micro-batches from a step on to the end: of each step, every ``world``-th.
+
+    The samples are cut into as many ranges as a batch has micro-batches, and each micro-batch is drawn from its own
+    range. Samples lie in the order of their shards, so a process reads its own part of the shards, and the batches are
+    the same for any number of processes.
+    """
 
     def __init__(self, count: int, recipe: RecipeSettings, training: TrainingSettings, group: Group, first: int):
         self._count, self._recipe, self._training, self._group, self._first = count, recipe, training, group, first
@@ -189,11 +211,12 @@ class MicroBatches(Sampler[list[tuple[int, int]]]):
         batch, micro = self._recipe.batch, self._recipe.micro_batch
         steps = self._count // batch
         for epoch in range(self._first // steps, self._training.epochs):
-            order = np.random.default_rng([self._training.seed, epoch]).permutation(self._count)
+            generator = np.random.default_rng([self._training.seed, epoch])
+            ranges = np.array_split(np.arange(self._count), batch // micro)
+            orders = [generator.permutation(numbers) for numbers in ranges]
             for step in range(self._first % steps if epoch == self._first // steps else 0, steps):
                 for part in range(self._group.rank, batch // micro, self._group.world):
-                    start = step * batch + part * micro
-                    yield [(epoch, int(number)) for number in order[start : start + micro]]
+                    yield [(epoch, int(number)) for number in orders[part][step * micro : (step + 1) * micro]]
 
 
 def _seed(*numbers: int) -> int:
@@ -279,11 +302,11 @@ class _Stop:
 
 @contextmanager
 def _signals() -> Iterator[_Stop]:
-    """SIGTERM and SIGUSR1 (which Slurm sends ahead of the time limit) ask for a stop after the current step."""
+    """SIGTERM, and SIGUSR1 (which Slurm is told to send ahead of the time limit), ask for a stop after this step."""
     stop = _Stop()
     kept = {}
     try:
-        for number in (signal.SIGTERM, signal.SIGUSR1):
+        for number in STOPS:
             kept[number] = signal.signal(number, stop)
     except ValueError:
         pass  # not in the main thread: nobody can ask

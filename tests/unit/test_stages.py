@@ -13,8 +13,11 @@ PROJECT = Path(__file__).resolve().parents[2]
 # Modules that stages import though their results do not depend on them, and why not.
 ALLOWED = {
     "pipeline/config/": "says what settings may be; their values are a parameter of the rule",
+    "pipeline/device.py": "refuses a device; it chooses none",
     "pipeline/errors.py": "classes of exceptions without behaviour",
     "pipeline/files.py": "where and how safely a file is written, not what is in it",
+    "pipeline/scratch.py": "where a shard is read, not what is in it",
+    "pipeline/slurm.py": "when a job goes on, not what it computes",
     "pipeline/stages.py": "this table",
     "pipeline/digest.py": "makes the digests",
     "pipeline/workers.py": "who does the work; the results come in the order of the videos",

@@ -20,8 +20,6 @@ rule detect:
         result("detections/{what}/{shard}.h5"),
     log:
         log_of("detections/{what}/{shard}.log"),
-    benchmark:
-        benchmark_of("detections/{what}/{shard}.tsv")
     conda:
         "../../envs/acta.yaml"
     threads: 2
@@ -35,7 +33,8 @@ rule detect:
         code=code_digest("detect"),
     shell:
         "python -m pipeline detect {input} --root {ROOT:q} --settings {params.settings:q} "
-        "--max-bad {MAX_BAD} --workers {threads} -o {output} &> {log}"
+        "--max-bad {MAX_BAD} --workers {threads} "
+        "--timing {LOGS}/benchmarks/detections/{wildcards.what}/{wildcards.shard}.tsv -o {output} &> {log}"
 
 
 rule obfuscate:
@@ -46,8 +45,6 @@ rule obfuscate:
         result("frames/{what}/{shard}.h5"),
     log:
         log_of("frames/{what}/{shard}.log"),
-    benchmark:
-        benchmark_of("frames/{what}/{shard}.tsv")
     conda:
         "../../envs/acta.yaml"
     threads: 2
@@ -59,7 +56,8 @@ rule obfuscate:
         code=code_digest("obfuscate"),
     shell:
         "python -m pipeline obfuscate {input.frames} --detections {input.detections} --settings {params.settings:q} "
-        "--max-bad {MAX_BAD} --workers {threads} -o {output} &> {log}"
+        "--max-bad {MAX_BAD} --workers {threads} "
+        "--timing {LOGS}/benchmarks/frames/{wildcards.what}/{wildcards.shard}.tsv -o {output} &> {log}"
 
 
 # Reads original frames beside anonymised ones: what was there before is what the residual is measured against.

@@ -65,6 +65,7 @@ rule train:
         gpu=int(CLASSIFY.training.device == "cuda"),
         mem_mb=16000,
         runtime=1440,
+        launcher="",
     params:
         settings=settings("train"),
         frames=lambda wildcards: result(f"frames/{wildcards.variant}/{{shard}}.h5"),
@@ -72,7 +73,7 @@ rule train:
         teacher=teacher_options,
         code=code_digest("train"),
     shell:
-        "python -m pipeline train --lists {DATASET}/lists {params.frames} "
+        "SRUN_CPUS_PER_TASK={threads} {resources.launcher} python -m pipeline train --lists {DATASET}/lists {params.frames} "
         "{params.teacher} --settings {params.settings:q} --workers $(({threads} > {COMPUTE} ? {threads} - {COMPUTE} : 0)) -o {output.model} &> {log}"
 
 

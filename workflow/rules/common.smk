@@ -1,5 +1,6 @@
 # What every rule file uses: the typed configuration, the shards, and the parameters that decide what reruns.
 import gc
+import os
 import sys
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,7 @@ from pipeline.errors import ActaError
 from pipeline.models.weights import detector_digests
 from pipeline.report.thesis import FIGURES, TABLES, Evaluation, evaluation_path, rows
 from pipeline.report.thesis_shrinkage import BEYOND, networks_of
+from pipeline.slurm import stop_orphans
 from pipeline.stages import code_digest
 from pipeline.wheels import file_sha256
 
@@ -42,6 +44,7 @@ def check(function, *arguments):
 
 CONFIG = check(parse_config, Config, config, "configuration")
 DATASET = f"results/{CONFIG.dataset}"
+LOGS = f"logs/{CONFIG.dataset}"
 ROOT = CONFIG.data.root
 MAX_BAD = CONFIG.data.max_bad_fraction
 VARIANTS = list(CONFIG.privacy.what)
@@ -60,6 +63,15 @@ if not SHARDS:
     raise WorkflowError(
         f"no videos were found for the dataset {CONFIG.dataset!r} in data.root {ROOT!r}"
     )
+
+
+# Frames of one user for another are for a group, never for everybody: raw ones are among them.
+CACHE = Path(os.environ.get("SNAKEMAKE_OUTPUT_CACHE", ""))
+if workflow.workflow_settings.cache is not None and workflow.is_main_process:
+    if CACHE.is_dir() and CACHE.stat().st_mode & 0o007:
+        raise WorkflowError(
+            f"everybody may enter the cache {CACHE}, where raw frames would lie; chmod o-rwx {CACHE}"
+        )
 
 
 wildcard_constraints:
@@ -95,11 +107,11 @@ def options(**paths):
 
 def log_of(path):
     """logs/ and benchmarks/ mirror results/."""
-    return f"logs/{CONFIG.dataset}/{path}"
+    return f"{LOGS}/{path}"
 
 
 def benchmark_of(path):
-    return f"logs/{CONFIG.dataset}/benchmarks/{path}"
+    return f"{LOGS}/benchmarks/{path}"
 
 
 def settings(stage, **fixed):
@@ -130,3 +142,15 @@ def weights(stage):
         return [f"{name}={found[name]}" for name in sorted(found)]
 
     return lambda wildcards: digests(wildcards.what)
+
+
+def ask_squeue_always():
+    """Keep the Slurm plugin at squeue while the controller is away.
+
+    Plugin 2.8 asks the controller for MinJobAge at each status check. Without an answer it turns to sacct, and on a
+    cluster without accounting it then forgets all running jobs and waits for ever. The value is asked for once here.
+    """
+    import snakemake_executor_plugin_slurm as plugin
+
+    age = plugin.get_min_job_age()
+    plugin.get_min_job_age = lambda: age

@@ -42,8 +42,6 @@ rule build_manifest:
         result("manifest/{shard}.json"),
     log:
         log_of("manifest/{shard}.log"),
-    benchmark:
-        benchmark_of("manifest/{shard}.tsv")
     conda:
         "../../envs/acta.yaml"
     resources:
@@ -52,7 +50,8 @@ rule build_manifest:
     params:
         code=code_digest("manifest"),
     shell:
-        "python -m pipeline manifest {input.list} --root {ROOT:q} --max-bad {MAX_BAD} --workers {threads} -o {output} &> {log}"
+        "python -m pipeline manifest {input.list} --root {ROOT:q} --max-bad {MAX_BAD} --workers {threads} "
+        "--timing {LOGS}/benchmarks/manifest/{wildcards.shard}.tsv -o {output} &> {log}"
 
 
 # Raw frames: the stage makes their folder private (mode 0700).
@@ -63,8 +62,6 @@ rule extract_frames:
         result("frames/none/{shard}.h5"),
     log:
         log_of("frames/none/{shard}.log"),
-    benchmark:
-        benchmark_of("frames/none/{shard}.tsv")
     conda:
         "../../envs/acta.yaml"
     threads: 2
@@ -76,7 +73,8 @@ rule extract_frames:
         code=code_digest("frames"),
     shell:
         "python -m pipeline frames {input} --root {ROOT:q} --settings {params.settings:q} "
-        "--max-bad {MAX_BAD} --workers {threads} -o {output} &> {log}"
+        "--max-bad {MAX_BAD} --workers {threads} "
+        "--timing {LOGS}/benchmarks/frames/none/{wildcards.shard}.tsv -o {output} &> {log}"
 
 
 rule collect_quarantine:

@@ -99,12 +99,13 @@ rule hypothesis:
         gpu=int(CLASSIFY.training.device == "cuda"),
         mem_mb=16000,
         runtime=1440,
+        launcher="",
     params:
         settings=settings("hypothesis"),
         extras=extras,
         code=code_digest("hypothesis"),
     shell:
-        "python -m pipeline hypothesis --lists {DATASET}/lists {input.previous} {DATASET}/frames/none/{{shard}}.h5 "
+        "SRUN_CPUS_PER_TASK={threads} {resources.launcher} python -m pipeline hypothesis --lists {DATASET}/lists {input.previous} {DATASET}/frames/none/{{shard}}.h5 "
         "--base {input.base} {params.extras} --settings {params.settings:q} "
         "--workers $(({threads} > {COMPUTE} ? {threads} - {COMPUTE} : 0)) -o {output.model} &> {log}"
 
@@ -134,6 +135,7 @@ rule start_hypothesis:
         gpu=int(CLASSIFY.training.device == "cuda"),
         mem_mb=16000,
         runtime=1440,
+        launcher="",
     params:
         settings=settings("hypothesis"),
         stored=lambda wildcards, input: (
@@ -142,7 +144,7 @@ rule start_hypothesis:
         until=lambda wildcards: SHRINK.plans[wildcards.plan].halving.epochs,
         code=code_digest("hypothesis"),
     shell:
-        "python -m pipeline hypothesis --lists {DATASET}/lists {input.previous} {DATASET}/frames/none/{{shard}}.h5 "
+        "SRUN_CPUS_PER_TASK={threads} {resources.launcher} python -m pipeline hypothesis --lists {DATASET}/lists {input.previous} {DATASET}/frames/none/{{shard}}.h5 "
         "--base {input.base} {params.stored} --until {params.until} --settings {params.settings:q} "
         "--workers $(({threads} > {COMPUTE} ? {threads} - {COMPUTE} : 0)) -o {output.model} &> {log}"
 

@@ -1,0 +1,70 @@
+"""``acta submit``: one stage command as one Slurm job, or on this machine with the same call, without the workflow."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from pipeline.errors import ActaError
+
+
+def add_submit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the parser."""
+    submit = commands.add_parser(
+        "submit",
+        help="run one command as a Slurm job",
+        description="Run one acta command as a Slurm job, or on this machine where there is no Slurm. A training that "
+        "meets its time limit or is preempted saves, is started again by Slurm, and goes on.",
+    )
+    submit.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND …", help="for example: -- train …")
+    submit.add_argument("--cluster", choices=("slurm", "local"), help="default: slurm where sbatch is, else local")
+    submit.add_argument("--logs", type=Path, default=Path("logs/submit"), help="default: %(default)s")
+    submit.add_argument("--partition")
+    submit.add_argument("--account")
+    submit.add_argument("--minutes", type=int, default=60, help="time limit of one segment (default: %(default)s)")
+    submit.add_argument("--nodes", type=int, default=1)
+    submit.add_argument("--processes", type=int, default=1, help="per node; they train together")
+    submit.add_argument("--gpus", type=int, default=0, help="per node")
+    submit.add_argument("--cpus", type=int, default=2, help="per process")
+    submit.add_argument("--memory", type=int, default=16, help="GB per node")
+    submit.add_argument(
+        "--warning", type=int, default=90, help="seconds before the limit to save (default: %(default)s)"
+    )
+    submit.add_argument("--wait", action="store_true", help="until it has ended; its exit status is this command's")
+    submit.set_defaults(run=_submit)
+
+
+def _submit(options: argparse.Namespace) -> int:
+    import submitit
+
+    from pipeline.cli import parse
+    from pipeline.submit import Command
+
+    arguments = options.command[1:] if options.command[:1] == ["--"] else options.command
+    if not arguments:
+        raise ActaError("submit needs a command after --, for example: acta submit --gpus 1 -- train …")
+    if parse(arguments).run is _submit:
+        raise ActaError("submit cannot submit itself")
+    # A job that is preempted or out of time is started again as often as it needs.
+    executor = submitit.AutoExecutor(options.logs, cluster=options.cluster, slurm_max_num_timeout=10_000)
+    place = {"slurm_partition": options.partition, "slurm_account": options.account}
+    executor.update_parameters(
+        name="acta-submit",
+        timeout_min=options.minutes,
+        nodes=options.nodes,
+        tasks_per_node=options.processes,
+        gpus_per_node=options.gpus,
+        cpus_per_task=options.cpus,
+        mem_gb=options.memory,
+        slurm_signal_delay_s=options.warning,
+        **{name: value for name, value in place.items() if value},
+    )
+    job = executor.submit(Command(tuple(arguments)))
+    print(f"{executor.cluster} job {job.job_id}; it prints to {job.paths.stderr}")
+    if not options.wait and executor.cluster == "slurm":
+        return 0
+    try:
+        job.results()
+    except Exception:  # whatever ended the job: its own error, a lost node, scancel
+        print(f"error: job {job.job_id} failed; {job.paths.stderr} says why", file=sys.stderr)
+        return 1
+    return 0

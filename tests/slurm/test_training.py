@@ -1,0 +1,183 @@
+"""Trainings as Slurm jobs: several nodes, a warning of the time limit, a requeue, a preemption, a lost rank or node."""
+
+import json
+import re
+import shlex
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from tests.networks import PROJECT, command, finish, start, train_settings, write_dataset
+
+SINGLE = ("--ntasks=1",)
+TWO_BY_TWO = ("--nodes=2", "--ntasks-per-node=2")
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("dataset"), train=8)
+
+
+@pytest.fixture(scope="module")
+def long(config):
+    """A training of a few hundred steps, so that it can be hit on its way."""
+    return train_settings(config, training__epochs=80, recipe__batch=16, recipe__backbone__dropout=0.3)
+
+
+@pytest.fixture(scope="module")
+def calm(long, shards, tmp_path_factory):
+    """The same, undisturbed and without Slurm."""
+    output = tmp_path_factory.mktemp("calm") / "model.safetensors"
+    finish(start(command(shards, output, long)))
+    return output
+
+
+class Job:
+    """A training in a batch script, as the workflow's rules and profile start it."""
+
+    def __init__(self, cluster, folder: Path, training: list[str], *sbatch: str, step: tuple[str, ...] = SINGLE):
+        self.cluster, self.folder = cluster, folder
+        script = folder / "job.sh"
+        launched = f"srun --kill-on-bad-exit=1 {' '.join(step)} {shlex.join(training)}"
+        script.write_text(f"#!/bin/sh\nexport OMP_NUM_THREADS=1\n{launched} > training.log 2>&1\n")
+        said = cluster.run("sbatch", "--parsable", "--open-mode=append", *sbatch, *step, str(script), cwd=folder)
+        assert said.returncode == 0, said.stderr
+        self.number = said.stdout.strip()
+
+    def log(self) -> str:
+        path = self.folder / "training.log"
+        return path.read_text() if path.exists() else ""
+
+    def state(self) -> str:
+        return self.cluster.job(self.number)["JobState"]
+
+    def until(self, *states: str, seconds: float = 120) -> None:
+        self.cluster.until(lambda: self.state() in states, f"job {self.number} is {states}: {self.log()}", seconds)
+
+    def until_saved(self) -> None:
+        """Until there is a newer checkpoint than now."""
+        checkpoint = self.folder / "last.ckpt"
+        seen = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        self.cluster.until(
+            lambda: (checkpoint.exists() and checkpoint.stat().st_mtime_ns > seen) or self.state() == "COMPLETED",
+            f"a checkpoint is written: {self.log()}",
+        )
+        assert self.state() == "RUNNING", "the training ended before it could be hit"
+
+
+@pytest.fixture
+def train(cluster, shards, long, tmp_path):
+    def submit(*sbatch: str, settings=long, step=SINGLE) -> Job:
+        training = command(shards, tmp_path / "model.safetensors", settings, "--save-every", "0")
+        return Job(cluster, tmp_path, training, f"--export=ALL,PYTHONPATH={PROJECT}", *sbatch, step=step)
+
+    return submit
+
+
+def same(folder: Path, calm: Path) -> None:
+    assert (folder / "model.safetensors").read_bytes() == calm.read_bytes()
+    assert (folder / "model.json").read_bytes() == calm.with_suffix(".json").read_bytes()
+    assert not (folder / "last.ckpt").exists()
+
+
+def test_two_nodes_of_two_equal_one_that_accumulates_four(cluster, config, shards, tmp_path, train):
+    """Same micro-batches, float64: trainable parameters to 1e-12 after six steps."""
+    changed = train_settings(config, training__precision="float64", recipe__batch=16)
+    job = train(settings=changed, step=TWO_BY_TWO)
+    job.until("COMPLETED")
+    assert "a batch of 16 clips: 4 processes with 1 micro-batches of 4 each" in job.log()
+    alone = tmp_path / "alone" / "model.safetensors"
+    printed = finish(start(command(shards, alone, changed)))
+    assert "a batch of 16 clips: 1 process with 4 micro-batches of 4 each" in printed[0]
+    one, four = load_file(alone), load_file(tmp_path / "model.safetensors")
+    for name in one:
+        if "running" not in name and "tracked" not in name:
+            assert np.allclose(one[name], four[name], rtol=0, atol=1e-12), name
+    assert json.loads((tmp_path / "metrics.json").read_text())["processes"] == 4
+
+
+def test_a_batch_that_the_processes_cannot_share_ends_the_job(train, config):
+    job = train(settings=train_settings(config, recipe__batch=6, recipe__micro_batch=2), step=TWO_BY_TWO)
+    job.until("FAILED")
+    assert "a batch of 6 is 3 micro-batches of 2, which 4 processes cannot share equally" in job.log()
+
+
+def test_a_killed_rank_ends_the_job_and_a_new_one_resumes(cluster, train, tmp_path):
+    job = train(step=TWO_BY_TWO)
+    job.until_saved()
+    ranks = [int(pid) for pid in re.findall(r"^\s*(\d+)", _processes(cluster, tmp_path), re.MULTILINE)]
+    assert len(ranks) == 4
+    cluster.run("kill", "-9", str(ranks[2]))
+    job.until("FAILED", seconds=30)
+    again = train(step=TWO_BY_TWO)
+    again.until("COMPLETED")
+    assert "resumed at step" in again.log()
+    assert (tmp_path / "model.safetensors").exists()
+
+
+def _processes(cluster, folder: Path) -> str:
+    listed = cluster.run("ps", "-eo", "pid,args").stdout.splitlines()
+    wanted = [line for line in listed if "-m pipeline train" in line and str(folder / "model") in line]
+    return "\n".join(line for line in wanted if "srun" not in line)
+
+
+def test_warnings_of_the_time_limit_make_segments(cluster, train, calm, tmp_path):
+    """What `--signal=USR1@…` sends, three times: save, requeue, go on; to the same bytes."""
+    job = train()
+    for segment in range(3):
+        job.until("RUNNING")
+        job.until_saved()
+        cluster.run("scancel", "--signal=USR1", job.number)
+        cluster.until(lambda n=segment: int(cluster.job(job.number)["Restarts"]) == n + 1, f"restart {segment + 1}")
+    job.until("COMPLETED")
+    assert "resumed at step" in job.log()
+    same(tmp_path, calm)
+
+
+def test_requeued_at_any_moment(cluster, train, calm, tmp_path):
+    job = train()
+    job.until_saved()
+    assert cluster.run("scontrol", "requeue", job.number).returncode == 0
+    cluster.until(lambda: cluster.job(job.number)["Restarts"] == "1", "the job restarts")
+    job.until("COMPLETED")
+    same(tmp_path, calm)
+
+
+def test_preempted_by_a_more_urgent_job(cluster, train, calm, tmp_path):
+    job = train("--partition=main")
+    job.until_saved()
+    urgent = cluster.run("sbatch", "--parsable", "-p", "urgent", "-N2", "--exclusive", "--wrap=sleep 1").stdout.strip()
+    cluster.until(lambda: cluster.job(urgent)["JobState"] == "COMPLETED", "the urgent job is done")
+    job.until("COMPLETED")
+    assert cluster.job(job.number)["Restarts"] == "1"
+    same(tmp_path, calm)
+
+
+def test_cancelled_then_submitted_again(cluster, train, calm, tmp_path):
+    job = train()
+    job.until_saved()
+    cluster.run("scancel", job.number)
+    cluster.until(lambda: not _processes(cluster, tmp_path), "the training has ended", 30)
+    assert job.state() == "CANCELLED"
+    again = train()
+    again.until("COMPLETED")
+    assert "resumed at step" in again.log()
+    same(tmp_path, calm)
+
+
+def test_a_lost_node_gives_its_job_back(cluster, train, calm, tmp_path):
+    job = train()
+    job.until_saved()
+    node = cluster.job(job.number)["NodeList"]
+    cluster.run("pkill", "-9", "-f", f"slurmstepd: \\[{job.number}\\.")
+    cluster.end(node, signal.SIGKILL)
+    for line in _processes(cluster, tmp_path).splitlines():
+        cluster.run("kill", "-9", line.split()[0])
+    cluster.until(lambda: cluster.states()[node].startswith("down"), f"{node} is down", 120)
+    cluster.start_node(node)
+    job.until("COMPLETED", seconds=180)
+    assert cluster.job(job.number)["Restarts"] == "1"
+    same(tmp_path, calm)

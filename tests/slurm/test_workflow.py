@@ -1,0 +1,189 @@
+"""The real workflow on a real Slurm, through profiles/slurm: to the end, beside itself, and through what goes wrong."""
+
+import re
+import shutil
+import signal
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.slurm.cluster import Cluster
+from tests.workflow.project import PROJECT, Project
+
+POLLED = Path(__file__).with_name("polled_each_second.py")
+OPERATORS = ("s", "t", "f", "c", "l")
+# What differs on this cluster: small memory and times, and a pretended GPU for trainings on a CPU.
+OVERLAY = ("--cores", "2", "--latency-wait", "10", "--slurm-init-seconds-before-status-checks", "1")
+
+
+def overlay(project: Project) -> None:
+    path = project.folder / "profiles" / "slurm" / "config.yaml"
+    profile = yaml.safe_load(path.read_text())
+    for rule, resources in profile["set-resources"].items():
+        here = {"runtime": 30, "gpu": 1} if "launcher" in resources else {"runtime": 5}
+        profile["set-resources"][rule] = resources | here
+    path.write_text(yaml.safe_dump(profile))
+
+
+def make(folder: Path) -> Project:
+    """Anonymisation, a base network and one iteration of PAS with all five operators, on six clips."""
+    project = Project(folder)
+    project.write_two_classes()
+    project.configure(
+        dataset="clips",
+        data__adapter="folder",
+        data__root="videos",
+        data__shards=4,
+        sampling__rate=None,
+        frames__size=64,
+        privacy__what=["faces"],
+        classify__training__epochs=2,
+        classify__training__threads=1,
+        classify__compare=[],
+        classify__recipes__r3d__batch=4,
+        classify__recipes__r3d__micro_batch=4,
+        classify__recipes__r3d__backbone__width=0.05,
+        classify__recipes__r3d__backbone__blocks=[2, 2, 2, 2],
+        classify__recipes__r3d__clip__frames=8,
+        shrink__recipes=["r3d"],
+        shrink__iterations=1,
+        shrink__epochs=40,
+    )
+    overlay(project)
+    return project
+
+
+TARGETS = ("results/clips/audit/faces/certificate.json", "shrink")
+
+
+def drive(cluster: Cluster, project: Project, *targets: str, options: tuple[str, ...] = OVERLAY):
+    """Start Snakemake on the login node, as a person would."""
+    log = (project.folder / "driver.log").open("ab")
+    command = [sys.executable, str(POLLED), "--profile", "profiles/slurm", *options, "--", *targets]
+    return cluster.popen(command, cwd=project.folder, stdout=log, stderr=log)
+
+
+def said(project: Project) -> str:
+    return (project.folder / "driver.log").read_text()
+
+
+def finished(project: Project, process) -> None:
+    assert process.wait(timeout=900) == 0, said(project)[-5000:]
+
+
+def results(project: Project) -> dict[str, bytes]:
+    """What must be the same wherever it was computed: all but the figures of time and place."""
+    base = project.folder / "results"
+    timed = ("metrics.json", "export.json", "shrink_costs.tsv", "driver.log")
+    return {
+        str(path.relative_to(base)): path.read_bytes()
+        for path in sorted(base.rglob("*"))
+        if path.is_file() and path.name not in timed and "tensorboard" not in path.parts
+    }
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory) -> Project:
+    """The same workflow without Slurm."""
+    project = make(tmp_path_factory.mktemp("local"))
+    project.run("--", *TARGETS)
+    return project
+
+
+@pytest.fixture(scope="module")
+def on_cluster(cluster, tmp_path_factory, local) -> Project:
+    """The whole workflow on the cluster."""
+    project = Project(tmp_path_factory.mktemp("cluster"))
+    shutil.copytree(local.folder / "videos", project.folder / "videos")
+    shutil.copy(local.folder / "config.yaml", project.folder)
+    overlay(project)
+    finished(project, drive(cluster, project, *TARGETS))
+    return project
+
+
+@pytest.fixture
+def copy(on_cluster, tmp_path) -> Project:
+    """A finished workflow that a test may take apart."""
+    shutil.copytree(on_cluster.folder, tmp_path / "copy", symlinks=True)
+    copied = Project.__new__(Project)
+    copied.folder = tmp_path / "copy"
+    shutil.rmtree(copied.folder / "results/clips/shrink")
+    return copied
+
+
+def test_the_same_bytes_as_without_slurm(local, on_cluster):
+    expected, found = results(local), results(on_cluster)
+    assert sorted(found) == sorted(expected)
+    assert [name for name in expected if found[name] != expected[name]] == []
+
+
+def submissions(project: Project) -> dict[str, str]:
+    """Slurm's job number → the rule, or the group of shards."""
+    logs = (project.folder / "logs" / "slurm").rglob("*.log")
+    told = re.findall(r"SLURM jobid '?(\d+)'? \(log: \S*/logs/slurm/(\w+)/", said(project))
+    return dict(told) | {path.stem: path.parts[-3] for path in logs if path.stem.isdigit()}
+
+
+def test_shards_are_grouped_into_one_submission_a_stage(on_cluster):
+    rules = sorted(submissions(on_cluster).values())
+    for group in ("manifest_build_manifest", "frames_extract_frames", "detect_detect", "obfuscate_obfuscate"):
+        assert rules.count(f"group_{group}") == 1, rules
+
+
+def test_five_hypotheses_at_the_same_time_on_five_gpus(cluster, on_cluster):
+    jobs = [number for number, rule in submissions(on_cluster).items() if rule == "rule_hypothesis"]
+    assert len(jobs) == 5
+    told = [cluster.job(number) for number in jobs]
+    started = [datetime.fromisoformat(job["StartTime"]) for job in told]
+    ended = [datetime.fromisoformat(job["EndTime"]) for job in told]
+    assert max(started) < min(ended), "all five run before the first ends"
+    devices = {(job["NodeList"], job["GRES"]) for job in told}
+    assert len(devices) == 5, devices
+
+
+def test_a_killed_driver_and_its_restart(cluster, copy, on_cluster):
+    driver = drive(cluster, copy, "shrink")
+    running = copy.folder / "results/clips/shrink/r3d/pas/iteration_1"
+    cluster.until(lambda: list(running.glob("*/last.ckpt")) or list(running.glob("*/model.json")), "one trains", 120)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    left = cluster.jobs()
+    assert left, "its jobs outlive the driver"
+    cluster.run("snakemake", "--unlock", cwd=copy.folder)
+    again = drive(cluster, copy, "shrink")
+    finished(copy, again)
+    assert "cancelling jobs that a lost driver left here" in said(copy)
+    assert {cluster.job(number)["JobState"] for number in left} <= {"CANCELLED", "COMPLETED"}
+    assert results(copy) == results(on_cluster)
+
+
+def test_a_controller_that_is_away_for_15_seconds(cluster, copy, on_cluster):
+    before = len(submissions(copy))
+    driver = drive(cluster, copy, "shrink")
+    cluster.until(lambda: len(cluster.jobs("RUNNING")) >= 3, "hypotheses run", 120)
+    cluster.end("slurmctld")
+    time.sleep(15)  # the length of the outage, not a wait for something
+    cluster.start_controller()
+    finished(copy, driver)
+    assert results(copy) == results(on_cluster)
+    rules = list(submissions(copy).values())[before:]
+    assert rules.count("rule_hypothesis") == len(OPERATORS), "nothing ran twice"
+
+
+def test_snakemake_profile_slurm_after_it_was_registered(cluster, on_cluster, tmp_path):
+    """What README says: link the profile into the user's configuration, then `snakemake --profile slurm`."""
+    line = next(
+        line for line in (PROJECT / "README.md").read_text().splitlines() if "ln -s" in line and "slurm" in line
+    )
+    registered = cluster.run("sh", "-c", line, cwd=on_cluster.folder, environment={"HOME": str(tmp_path)})
+    assert registered.returncode == 0, registered.stderr
+    planned = cluster.run(
+        *("snakemake", "--profile", "slurm", "-n", "--", *TARGETS),
+        cwd=on_cluster.folder,
+        environment={"HOME": str(tmp_path)},
+    )
+    assert "Nothing to be done" in planned.stdout + planned.stderr, planned.stderr
