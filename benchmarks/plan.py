@@ -39,10 +39,36 @@ def main() -> None:
         for name in ("first plan, lists written", "second plan, lists compared"):
             cost = run(sharded)
             print(f"{options.videos} videos in {options.shards} shards, {name}: {cost.wall:.1f} s, {cost.peak:.0f} MB")
+        plan_inside(folder, configuration)
         if options.naive:
             (folder / "naive.smk").write_text(NAIVE)
             cost = run([*snakemake, "-s", "naive.smk", "-d", str(folder)], cwd=folder)
             print(f"{options.videos} videos, one job each, one rule: {cost.wall:.1f} s, {cost.peak:.0f} MB")
+
+
+def plan_inside(folder: Path, configuration: Path) -> None:
+    """What the Snakemake inside a cluster job costs, which plans that job alone: a shard, 32 of them, a training."""
+    results = folder / "results" / "kinetics400"
+    shards = [path.stem for path in sorted((results / "lists").glob("*.json"))]
+    for shard in shards:
+        for place in (f"manifest/{shard}.json", f"frames/none/{shard}.h5", f"frames/faces/{shard}.h5"):
+            (results / place).parent.mkdir(parents=True, exist_ok=True)
+            (results / place).touch()
+    teacher = results / "models/split1/r2plus1d/none/cross_entropy/model.safetensors"
+    teacher.parent.mkdir(parents=True)
+    teacher.touch()
+    teacher.with_suffix(".json").touch()
+    detections = [f"detect:what=faces,shard={shard}" for shard in shards]
+    student = ["train:split=split1,recipe=r2plus1d,variant=faces,strategy=kd_rkd"]
+    for name, jobs in (("a shard", detections[:1]), ("32 shards", detections[:32]), ("a student", student)):
+        # As a job's own Snakemake is called by the executor; -n stops before the work.
+        alone = ["--force", "--force-use-threads", "--mode", "remote", "--ignore-incomplete", "--nolock", "--no-hooks"]
+        targets = ["--target-jobs", *jobs, "--allowed-rules", jobs[0].split(":")[0]]
+        where = ["-s", str(PROJECT / "Snakefile"), "--configfile", str(configuration), "-d", str(folder)]
+        cost = run(
+            [sys.executable, "-m", "snakemake", "-n", "--quiet", "all", "--cores", "2", *where, *targets, *alone]
+        )
+        print(f"inside the job of {name}: {cost.wall:.1f} s, {cost.cpu:.1f} s of CPU, {cost.peak:.0f} MB")
 
 
 def write_dataset(folder: Path, videos: int, shards: int, *, files: bool) -> Path:

@@ -64,8 +64,8 @@ OverTimeLimit=0
 JobRequeue=1
 GresTypes=gpu
 {nodes}
-PartitionName=main Nodes=ALL Default=YES MaxTime=120 DefaultTime=10 State=UP PriorityTier=1
-PartitionName=urgent Nodes=ALL MaxTime=120 DefaultTime=10 State=UP PriorityTier=2
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=10 State=UP PriorityTier=1
+PartitionName=urgent Nodes=ALL MaxTime=INFINITE DefaultTime=10 State=UP PriorityTier=2
 """
 
 
