@@ -5,6 +5,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def make(folder: Path) -> Project:
         dataset="clips",
         data__adapter="folder",
         data__root="videos",
-        data__shards=4,
+        data__shards=2,
         sampling__rate=None,
         frames__size=64,
         privacy__what=["faces"],
@@ -51,20 +52,29 @@ def make(folder: Path) -> Project:
         classify__recipes__r3d__clip__frames=8,
         shrink__recipes=["r3d"],
         shrink__iterations=1,
-        shrink__epochs=40,
+        shrink__epochs=20,
     )
     overlay(project)
     return project
 
 
+def another(project: Project, folder: Path) -> Project:
+    """The same videos and settings in another checkout."""
+    copied = Project(folder)
+    shutil.copytree(project.folder / "videos", folder / "videos")
+    shutil.copy(project.folder / "config.yaml", folder)
+    overlay(copied)
+    return copied
+
+
 TARGETS = ("results/clips/audit/faces/certificate.json", "shrink")
 
 
-def drive(cluster: Cluster, project: Project, *targets: str, options: tuple[str, ...] = OVERLAY):
+def drive(cluster: Cluster, project: Project, *targets: str, options: Sequence[str] = (), **environment: str):
     """Start Snakemake on the login node, as a person would."""
     log = (project.folder / "driver.log").open("ab")
-    command = [sys.executable, str(POLLED), "--profile", "profiles/slurm", *options, "--", *targets]
-    return cluster.popen(command, cwd=project.folder, stdout=log, stderr=log)
+    command = [sys.executable, str(POLLED), "--profile", "profiles/slurm", *OVERLAY, *options, "--", *targets]
+    return cluster.popen(command, environment, cwd=project.folder, stdout=log, stderr=log)
 
 
 def said(project: Project) -> str:
@@ -76,9 +86,9 @@ def finished(project: Project, process) -> None:
 
 
 def results(project: Project) -> dict[str, bytes]:
-    """What must be the same wherever it was computed: all but the figures of time and place."""
+    """What must be the same wherever it was computed: all but times, and exports, which hold the paths of sources."""
     base = project.folder / "results"
-    timed = ("metrics.json", "export.json", "shrink_costs.tsv", "driver.log")
+    timed = ("metrics.json", "export.json", "shrink_costs.tsv", "model.onnx", "model.pt2")
     return {
         str(path.relative_to(base)): path.read_bytes()
         for path in sorted(base.rglob("*"))
@@ -94,14 +104,20 @@ def local(tmp_path_factory) -> Project:
     return project
 
 
+GPUS_OF: dict[str, tuple[str, str]] = {}
+
+
 @pytest.fixture(scope="module")
 def on_cluster(cluster, tmp_path_factory, local) -> Project:
     """The whole workflow on the cluster."""
-    project = Project(tmp_path_factory.mktemp("cluster"))
-    shutil.copytree(local.folder / "videos", project.folder / "videos")
-    shutil.copy(local.folder / "config.yaml", project.folder)
-    overlay(project)
-    finished(project, drive(cluster, project, *TARGETS))
+    project = another(local, tmp_path_factory.mktemp("cluster"))
+    driver = drive(cluster, project, *TARGETS)
+    while driver.poll() is None:  # which GPU a job has can only be asked while it runs
+        for number in cluster.jobs("RUNNING"):
+            job = cluster.job(number)
+            GPUS_OF[number] = (job.get("NodeList", ""), job.get("GRES", ""))
+        time.sleep(0.5)
+    finished(project, driver)
     return project
 
 
@@ -112,7 +128,13 @@ def copy(on_cluster, tmp_path) -> Project:
     copied = Project.__new__(Project)
     copied.folder = tmp_path / "copy"
     shutil.rmtree(copied.folder / "results/clips/shrink")
+    shutil.rmtree(copied.folder / "logs")
+    (copied.folder / "driver.log").unlink()
     return copied
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
 def test_the_same_bytes_as_without_slurm(local, on_cluster):
@@ -141,14 +163,15 @@ def test_five_hypotheses_at_the_same_time_on_five_gpus(cluster, on_cluster):
     started = [datetime.fromisoformat(job["StartTime"]) for job in told]
     ended = [datetime.fromisoformat(job["EndTime"]) for job in told]
     assert max(started) < min(ended), "all five run before the first ends"
-    devices = {(job["NodeList"], job["GRES"]) for job in told}
+    devices = {GPUS_OF[number] for number in jobs}
     assert len(devices) == 5, devices
+    assert all("IDX" in gpu for _, gpu in devices)
 
 
 def test_a_killed_driver_and_its_restart(cluster, copy, on_cluster):
     driver = drive(cluster, copy, "shrink")
-    running = copy.folder / "results/clips/shrink/r3d/pas/iteration_1"
-    cluster.until(lambda: list(running.glob("*/last.ckpt")) or list(running.glob("*/model.json")), "one trains", 120)
+    logs = copy.folder / "logs/clips/shrink/r3d/pas/iteration_1"
+    cluster.until(lambda: all("a batch of" in _text(logs / f"{o}.log") for o in OPERATORS), "all train", 180)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     left = cluster.jobs()
@@ -162,16 +185,42 @@ def test_a_killed_driver_and_its_restart(cluster, copy, on_cluster):
 
 
 def test_a_controller_that_is_away_for_15_seconds(cluster, copy, on_cluster):
-    before = len(submissions(copy))
     driver = drive(cluster, copy, "shrink")
-    cluster.until(lambda: len(cluster.jobs("RUNNING")) >= 3, "hypotheses run", 120)
+    cluster.until(lambda: len(cluster.jobs("RUNNING")) == len(OPERATORS), "the hypotheses run", 120)
     cluster.end("slurmctld")
     time.sleep(15)  # the length of the outage, not a wait for something
     cluster.start_controller()
     finished(copy, driver)
     assert results(copy) == results(on_cluster)
-    rules = list(submissions(copy).values())[before:]
+    rules = list(submissions(copy).values())
     assert rules.count("rule_hypothesis") == len(OPERATORS), "nothing ran twice"
+
+
+def test_two_users_with_one_cache_compute_frames_once(cluster, local, tmp_path):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    cache.chmod(0o770)
+    users = [another(local, tmp_path / name) for name in ("first", "second")]
+    users[1].configure(dataset="same_videos")  # a name of one's own is no other setting
+    for user in users:
+        dataset = next(iter((user.folder / "config.yaml").read_text().splitlines())).split()[-1]
+        frames = [f"results/{dataset}/frames/faces/{n}-of-2.h5" for n in range(2)]
+        cached = ("--cache", "build_manifest", "extract_frames", "detect", "obfuscate")
+        finished(user, drive(cluster, user, *frames, options=cached, SNAKEMAKE_OUTPUT_CACHE=str(cache)))
+        for n, path in enumerate(frames):
+            expected = local.folder / f"results/clips/frames/faces/{n}-of-2.h5"
+            assert (user.folder / path).read_bytes() == expected.read_bytes()
+    assert len(submissions(users[0])) == 4
+    assert submissions(users[1]) == {}
+
+
+def test_a_cache_that_everybody_may_enter_is_refused(cluster, on_cluster, tmp_path):
+    tmp_path.chmod(0o755)
+    driver = drive(
+        *(cluster, on_cluster, "-n", *TARGETS), options=("--cache", "detect"), SNAKEMAKE_OUTPUT_CACHE=str(tmp_path)
+    )
+    assert driver.wait(timeout=120) == 1
+    assert f"everybody may enter the cache {tmp_path}" in said(on_cluster)
 
 
 def test_snakemake_profile_slurm_after_it_was_registered(cluster, on_cluster, tmp_path):
