@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.files import atomic, make_private, spool, write_json
+from pipeline.errors import ActaError
+from pipeline.files import atomic, check_room, make_private, spool, write_json
 
 
 def host() -> str:
@@ -145,3 +146,12 @@ def test_two_spools_of_one_output_do_not_meet(tmp_path: Path) -> None:
 def test_json_is_readable_and_in_the_order_given(tmp_path: Path) -> None:
     write_json(tmp_path / "out.json", {"b": "日本", "a": [1]})
     assert (tmp_path / "out.json").read_text(encoding="utf-8") == '{\n "b": "\\u65e5\\u672c",\n "a": [\n  1\n ]\n}\n'
+
+
+def test_too_little_room_is_said_before_anything_is_begun(tmp_path: Path) -> None:
+    check_room(tmp_path / "not" / "there", 1.0, "a byte")
+    with pytest.raises(
+        ActaError, match=r"new has room for .* GB, but about 1000000000\.00 GB are needed for an exabyte"
+    ):
+        check_room(tmp_path / "new", 1e18, "an exabyte")
+    assert not (tmp_path / "new").exists()

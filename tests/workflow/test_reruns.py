@@ -51,6 +51,15 @@ def project(finished: Project) -> Iterator[Project]:
     shutil.rmtree(kept)
 
 
+def test_stages_that_a_cache_may_serve_write_their_own_timing(finished):
+    for stage in ("manifest", "frames/none", "detections/faces", "frames/bodies"):
+        written = sorted((finished.folder / "logs/clips/benchmarks" / stage).glob("*.tsv"))
+        assert len(written) == SHARDS
+        names, values = (line.split("\t") for line in written[0].read_text().splitlines())
+        assert names == ["s", "max_rss", "cpu_time"]
+        assert all(float(value) > 0 for value in values)
+
+
 def edit(project: Project, module: str, old: str, new: str) -> None:
     path = project.folder / "pipeline" / module
     text = path.read_text()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import ActaError
 from pipeline.training.distributed import Group, average_buffers
-from pipeline.training.loop import fit
+from pipeline.training.loop import MicroBatches, fit
 from tests.networks import command, finish, start, train_settings, write_dataset
 
 ALONE = Group(0, 1, torch.device("cpu"))
@@ -86,6 +86,20 @@ def test_every_sample_once_an_epoch_in_another_order(config, tmp_path):
     epochs = [[number for epoch, number in samples.asked if epoch == k] for k in (0, 1)]
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(8))
     assert epochs[0] != epochs[1]
+
+
+def test_each_process_reads_its_own_part_and_together_what_one_reads(config):
+    """Four micro-batches a step: whichever of one, two or four processes there are, the batches are the same."""
+    chosen = train_settings(config, recipe__batch=8, recipe__micro_batch=2)
+    batches = {}
+    for world in (1, 2, 4):
+        groups = [Group(rank, world, torch.device("cpu")) for rank in range(world)]
+        parts = [list(MicroBatches(24, chosen.recipe, chosen.training, group, 0)) for group in groups]
+        numbers = [{number for batch in part for _, number in batch} for part in parts]
+        assert sum(map(len, numbers)) == len(set().union(*numbers)) == 24, "no sample is read by two processes"
+        assert all(len({n // 6 for n in part}) == 4 // world for part in numbers), "ranges, as samples lie in shards"
+        batches[world] = sorted(map(tuple, (batch for part in parts for batch in part)))
+    assert batches[1] == batches[2] == batches[4]
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_step(config, tmp_path):

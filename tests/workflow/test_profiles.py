@@ -1,0 +1,66 @@
+"""The cluster profiles: they name rules that there are, and what is known to lose data is off."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.slurm import PREFIX
+from tests.workflow.project import PROJECT
+
+CLUSTERS = sorted(
+    path.parent.name for path in (PROJECT / "profiles").glob("*/config.yaml") if path.parent.name != "default"
+)
+RULES = {
+    name
+    for path in (PROJECT / "workflow" / "rules").glob("*.smk")
+    for line in path.read_text().splitlines()
+    for name in re.findall(r"^\s*(?:rule|use rule \w+ as) (\w+)", line)
+}
+TRAININGS = {"train", "train_alone", "train_transferred", "hypothesis", "start_hypothesis"}
+SHARDS = {"build_manifest", "extract_frames", "detect", "obfuscate", "audit"}
+
+
+def read(name: str) -> dict:
+    return yaml.safe_load(Path(PROJECT, "profiles", name, "config.yaml").read_text())
+
+
+def test_there_are_two():
+    assert CLUSTERS == ["marconi100", "slurm"]
+
+
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_it_sets_nothing_that_the_default_profile_sets_too(name):
+    assert not set(read(name)) & set(read("default")), "where both set a key, the default profile's wins"
+
+
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_it_names_rules_that_there_are(name):
+    profile = read(name)
+    named = {rule for key in ("set-resources", "set-threads", "groups") for rule in profile[key]}
+    assert named <= RULES
+    assert set(profile["groups"]) == SHARDS
+    assert set(profile["group-components"]) == set(profile["groups"].values())
+    assert {rule for rule, wanted in profile["set-resources"].items() if "launcher" in wanted} == TRAININGS
+
+
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_a_submission_of_shards_fits_into_a_day(name):
+    profile = read(name)
+    for rule, group in profile["groups"].items():
+        assert profile["set-resources"][rule]["runtime"] * profile["group-components"][group] <= 24 * 60
+        if rule in profile["set-threads"]:
+            assert profile["set-threads"][rule] == profile["cores"], "one shard at a time, with all cores"
+
+
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_what_loses_data_is_off_and_what_saves_it_is_on(name):
+    profile = read(name)
+    assert profile["slurm-jobname-prefix"] + "_" == PREFIX
+    assert profile["slurm-status-command"] == "squeue"
+    assert profile["slurm-status-attempts"] * profile["max-status-checks-per-second"] >= 120
+    assert "slurm-array-jobs" not in profile
+    assert profile["slurm-requeue"] is True
+    for rule in TRAININGS:
+        assert "--signal=USR1@" in profile["set-resources"][rule]["slurm_extra"]
