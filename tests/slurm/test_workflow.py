@@ -52,7 +52,7 @@ def make(folder: Path) -> Project:
         classify__recipes__r3d__clip__frames=8,
         shrink__recipes=["r3d"],
         shrink__iterations=1,
-        shrink__epochs=20,
+        shrink__epochs=100,
     )
     overlay(project)
     return project
@@ -115,7 +115,8 @@ def on_cluster(cluster, tmp_path_factory, local) -> Project:
     while driver.poll() is None:  # which GPU a job has can only be asked while it runs
         for number in cluster.jobs("RUNNING"):
             job = cluster.job(number)
-            GPUS_OF[number] = (job.get("NodeList", ""), job.get("GRES", ""))
+            if "IDX" in job.get("GRES", ""):
+                GPUS_OF[number] = (job["NodeList"], job["GRES"])
         time.sleep(0.5)
     finished(project, driver)
     return project
@@ -165,7 +166,6 @@ def test_five_hypotheses_at_the_same_time_on_five_gpus(cluster, on_cluster):
     assert max(started) < min(ended), "all five run before the first ends"
     devices = {GPUS_OF[number] for number in jobs}
     assert len(devices) == 5, devices
-    assert all("IDX" in gpu for _, gpu in devices)
 
 
 def test_a_killed_driver_and_its_restart(cluster, copy, on_cluster):
