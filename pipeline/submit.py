@@ -1,5 +1,6 @@
 """What a job of ``acta submit`` runs: a command of its own process, stopped and started again by submitit."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -29,5 +30,6 @@ class Command:
     def checkpoint(self) -> Any:
         """Stop the command, which saves, and say what is to be run in its place: the same."""
         self._process.terminate()
-        self._process.wait()
+        # Not Popen.wait: this runs inside a signal handler, which has interrupted it.
+        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
         return DelayedSubmission(Command(self.arguments))

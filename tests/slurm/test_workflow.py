@@ -210,8 +210,9 @@ def test_two_users_with_one_cache_compute_frames_once(cluster, local, tmp_path):
         for n, path in enumerate(frames):
             expected = local.folder / f"results/clips/frames/faces/{n}-of-2.h5"
             assert (user.folder / path).read_bytes() == expected.read_bytes()
-    assert len(submissions(users[0])) == 4
-    assert submissions(users[1]) == {}
+    # Groups of shards are submitted all the same; a stage that runs writes its timing.
+    computed = [list((user.folder / "logs").rglob("benchmarks/**/*.tsv")) for user in users]
+    assert [len(files) for files in computed] == [8, 0]
 
 
 def test_a_cache_that_everybody_may_enter_is_refused(cluster, on_cluster, tmp_path):
