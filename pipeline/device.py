@@ -12,7 +12,7 @@ _FREE = 0.8
 
 
 def check_device(device: str, precision: str = "float32") -> None:
-    """Refuse what this machine cannot do, and print the GPU that was found.
+    """Refuse what this machine cannot do, and print the GPU that this process is to use.
 
     Args:
         device: cpu or cuda.
@@ -28,8 +28,9 @@ def check_device(device: str, precision: str = "float32") -> None:
         return
     if not torch.cuda.is_available():
         raise ActaError(f"device 'cuda' was asked for, but torch sees no GPU: {_why_none()}")
-    for number in range(torch.cuda.device_count()):
-        print(_check_gpu(number), file=sys.stderr)
+    # Of several processes on a node each checks its own: another may have begun to use its memory.
+    local = os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or "0"
+    print(_check_gpu(int(local) % torch.cuda.device_count()), file=sys.stderr)
 
 
 def _why_none() -> str:
