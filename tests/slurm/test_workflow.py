@@ -52,7 +52,7 @@ def make(folder: Path) -> Project:
         classify__recipes__r3d__clip__frames=8,
         shrink__recipes=["r3d"],
         shrink__iterations=1,
-        shrink__epochs=100,
+        shrink__epochs=60,
     )
     overlay(project)
     return project

@@ -32,5 +32,5 @@ def test_nothing_to_submit(arguments, message, capsys):
 
 def test_a_misspelt_command_is_refused_before_it_is_submitted(capsys):
     with pytest.raises(SystemExit):
-        main(["submit", "--", "trian"])
-    assert "invalid choice: 'trian'" in capsys.readouterr().err
+        main(["submit", "--", "no-such-stage"])
+    assert "invalid choice: 'no-such-stage'" in capsys.readouterr().err
