@@ -1,6 +1,6 @@
 """Peak memory of `acta anonymize` on one minute and on one hour of 720p video (the minute, sixty times).
 
-Options after `--` go to `acta anonymize`: an hour at the default detection size takes two cores most of a night,
+Options after `--` go to `acta anonymize`: an hour at the default detection size takes two cores a night;
 `--rate 12 -- --long-side 320` an hour and a half of the same buffers.
 """
 
