@@ -161,7 +161,7 @@ def test_cancelled_then_submitted_again(cluster, train, calm, tmp_path):
     job.until_saved()
     cluster.run("scancel", job.number)
     cluster.until(lambda: not _processes(cluster, tmp_path), "the training has ended", 30)
-    assert job.state() == "CANCELLED"
+    job.until("CANCELLED", seconds=30)
     again = train()
     again.until("COMPLETED")
     assert "resumed at step" in again.log()
