@@ -180,7 +180,7 @@ class Cluster:
         )
 
     def run(
-        self, *command: str, environment: dict[str, str] | None = None, cwd: Path | str = ".", timeout: float = 60
+        self, *command: str, environment: dict[str, str] | None = None, cwd: Path | str = ".", timeout: float = 120
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside to its end."""
         return subprocess.run(
@@ -205,7 +205,7 @@ class Cluster:
         words = self.run("scontrol", "--details", "show", "job", number).stdout.split()
         return dict(word.split("=", 1) for word in words if "=" in word)
 
-    def until(self, condition: Callable[[], Any], what: str, seconds: float = 60, strict: bool = True) -> Any:
+    def until(self, condition: Callable[[], Any], what: str, seconds: float = 300, strict: bool = True) -> Any:
         """Wait until a condition holds, and return its value."""
         end = time.monotonic() + seconds
         while not (value := condition()):

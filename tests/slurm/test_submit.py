@@ -7,7 +7,7 @@ from tests.networks import command, finish, start, train_settings, write_dataset
 
 
 def submit(cluster, folder, *arguments: str, options: tuple[str, ...] = ()):
-    said = cluster.run("acta", "submit", "--memory", "2", *options, "--", *arguments, cwd=folder, timeout=180)
+    said = cluster.run("acta", "submit", "--memory", "2", *options, "--", *arguments, cwd=folder, timeout=600)
     found = re.search(r"slurm job (\d+)", said.stdout)
     return said, found[1] if found else ""
 
@@ -23,7 +23,7 @@ def test_a_training_warned_and_requeued_ends_with_the_same_bytes(cluster, config
     cluster.until((tmp_path / "last.ckpt").exists, "a checkpoint is there")
     cluster.run("scancel", "--signal=USR2", job)
     cluster.until(lambda: cluster.job(job)["Restarts"] == "1", "Slurm starts it again")
-    cluster.until(lambda: cluster.job(job)["JobState"] == "COMPLETED", "it ends", 120)
+    cluster.until(lambda: cluster.job(job)["JobState"] == "COMPLETED", "it ends")
     assert output.read_bytes() == calm.read_bytes()
 
 
