@@ -219,7 +219,7 @@ def test_maskrcnn_runs_on_a_state_dict_and_refuses_others(maskrcnn_weights, tmp_
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_maskrcnn_on_cuda_without_a_gpu_is_an_error(maskrcnn_weights):
-    with pytest.raises(ActaError, match="torch finds no GPU"):
+    with pytest.raises(ActaError, match="torch sees no GPU"):
         MaskRCNN(maskrcnn_weights, 0.5, "cuda")
 
 
