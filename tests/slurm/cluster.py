@@ -162,29 +162,47 @@ class Cluster:
         with (self.folder / "log" / f"{name}.out").open("ab") as log:
             self.processes[name] = self.popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
-    def _enter(self, command: Sequence[str], environment: dict[str, str] | None, cwd: Path | str) -> dict[str, Any]:
+    def _enter(
+        self, command: Sequence[str], environment: dict[str, str] | None, cwd: Path | str | None
+    ) -> dict[str, Any]:
         assert self._namespace is not None
         user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
-        inside = ["nsenter", "--target", str(self._namespace.pid), *user, "--net", "--mount", f"--wd={cwd}", *command]
+        folder = Path(cwd or self.folder).resolve()
+        inside = [
+            "nsenter",
+            "--target",
+            str(self._namespace.pid),
+            *user,
+            "--net",
+            "--mount",
+            f"--wd={folder}",
+            *command,
+        ]
         foreign = ("SLURM", "SBATCH", "SRUN", "SNAKEMAKE_PROFILE")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         path = f"{self.folder}/bin:{kept['PATH']}:/usr/sbin:/sbin"
         return {"args": inside, "env": kept | {"PATH": path} | (environment or {})}
 
     def popen(
-        self, command: Sequence[str], environment: dict[str, str] | None = None, cwd: Path | str = ".", **options: Any
+        self,
+        command: Sequence[str],
+        environment: dict[str, str] | None = None,
+        cwd: Path | str | None = None,
+        **options: Any,
     ) -> subprocess.Popen[Any]:
-        """Start a command inside, in a session of its own."""
-        return subprocess.Popen(
-            **self._enter(command, environment, Path(cwd).resolve()), start_new_session=True, **options
-        )
+        """Start a command inside, in a session of its own; by default in the cluster's folder, as jobs leave files."""
+        return subprocess.Popen(**self._enter(command, environment, cwd), start_new_session=True, **options)
 
     def run(
-        self, *command: str, environment: dict[str, str] | None = None, cwd: Path | str = ".", timeout: float = 120
+        self,
+        *command: str,
+        environment: dict[str, str] | None = None,
+        cwd: Path | str | None = None,
+        timeout: float = 120,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside to its end."""
         return subprocess.run(
-            **self._enter(command, environment, Path(cwd).resolve()),
+            **self._enter(command, environment, cwd),
             capture_output=True,
             text=True,
             timeout=timeout,
