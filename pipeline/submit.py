@@ -10,7 +10,13 @@ from typing import Any
 
 from submitit.helpers import DelayedSubmission
 
+from pipeline.training.stopping import deaf_children
+
 _STOPPED = (128 + signal.SIGTERM, -signal.SIGTERM)
+# Seconds until Slurm has ended a job that is preempted or starts again; KillWait is 30 by default.
+_PATIENCE = 120
+# submitit's warning, which Slurm sends to every process of the job: `checkpoint` passes it on as SIGTERM.
+_WARNING = (signal.SIGUSR2,)
 
 
 @dataclass
@@ -18,18 +24,21 @@ class Command:
     """``acta <arguments>``; `checkpoint` is what submitit calls before the job's time ends or it is preempted."""
 
     arguments: tuple[str, ...]
+    _process: subprocess.Popen[bytes] | None = None
 
     def __call__(self) -> None:
-        self._process = subprocess.Popen([sys.executable, "-m", "pipeline", *self.arguments])
+        with deaf_children(_WARNING):
+            self._process = subprocess.Popen([sys.executable, "-m", "pipeline", *self.arguments])
         status = self._process.wait()
         if status in _STOPPED:
-            time.sleep(600)  # the first process has Slurm start the job again, which ends this one
+            time.sleep(_PATIENCE)  # the first process has Slurm start the job again, which ends this one
         if status:
             raise RuntimeError(f"acta {self.arguments[0]} ended with {status}; its message is above")
 
     def checkpoint(self) -> Any:
         """Stop the command, which saves, and say what is to be run in its place: the same."""
-        self._process.terminate()
-        # Not Popen.wait: this runs inside a signal handler, which has interrupted it.
-        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        if self._process is not None:
+            self._process.terminate()
+            # Not Popen.wait: this runs inside a signal handler, which has interrupted it.
+            os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
         return DelayedSubmission(Command(self.arguments))

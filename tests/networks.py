@@ -103,7 +103,7 @@ def command(shards: Sequence[Path], output: Path, settings: TrainStage, *options
     ]
 
 
-def start(arguments: list[str], world: int = 1) -> list[subprocess.Popen[str]]:
+def start(arguments: list[str], world: int = 1, **options: Any) -> list[subprocess.Popen[str]]:
     """Start a training in so many processes, which talk over loopback."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -117,6 +117,7 @@ def start(arguments: list[str], world: int = 1) -> list[subprocess.Popen[str]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            **options,
         )
         for rank in range(world)
     ]

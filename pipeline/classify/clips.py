@@ -56,13 +56,15 @@ class Videos:
         shards: Frame shards, all of a dataset.
         split: Name of the split; a video's own split may hold several names.
         classes: Labels in the order of the network's outputs.
+        copied: Read copies on the node's own disk, within `pipeline.scratch.scratch`.
 
     Raises:
         ActaError: a label is not among the classes; the message names the video.
     """
 
-    def __init__(self, shards: Sequence[Path], split: str, classes: Sequence[str]):
+    def __init__(self, shards: Sequence[Path], split: str, classes: Sequence[str], *, copied: bool = False):
         _allow_open_files(4 * len(shards))
+        self._copied = copied
         self.shards = [FrameShard(path) for path in shards]
         self._copies: dict[int, FrameShard] = {}
         numbers = {label: number for number, label in enumerate(classes)}
@@ -92,10 +94,10 @@ class Videos:
         return cut_frames(decode_jpegs([jpegs[index - first] for index in wanted]), cut)
 
     def _near(self, position: int) -> FrameShard:
-        """The shard, on the node's own disk if there is one to use (`pipeline.scratch`)."""
+        """The shard, or its copy on the node's own disk."""
         if position not in self._copies:
             shard = self.shards[position]
-            copy = near(shard.path)
+            copy = near(shard.path) if self._copied else shard.path
             self._copies[position] = shard if copy == shard.path else FrameShard(copy)
         return self._copies[position]
 

@@ -32,6 +32,7 @@ from pipeline.training.distributed import Group, process_group
 from pipeline.training.features import FeatureLoss
 from pipeline.training.loop import DTYPES, Losses, Progress, figures_of, fit
 from pipeline.training.losses import cross_entropy, distillation, relational
+from pipeline.training.stopping import listening
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,12 @@ class Trained:
 
 @contextmanager
 def start_training(training: TrainingSettings) -> Iterator[Group]:
-    """Check that this machine can do it (`check_device`), join the processes, and hold the node's copies of shards."""
-    check_device(training.device, training.precision)
-    with scratch(), process_group(training.device) as group:
+    """Check that this machine can do it (`check_device`), join the processes, and hold the node's copies of shards.
+
+    A signal that asks to stop is kept until a step has ended; one that comes after the last step changes nothing.
+    """
+    check_device(training.device, training.precision, alone=True)
+    with listening(), scratch(), process_group(training.device) as group:
         yield group
 
 
@@ -114,11 +118,11 @@ def train_model(
     model = model.to(group.device, dtype)
     live = lesson.teacher if lesson.stored is None else None
     positions = frames_needed([architecture, *([live[1]] if live else [])])
-    seen = Videos(lesson.shards, lesson.split, description.classes)
+    seen = Videos(lesson.shards, lesson.split, description.classes, copied=True)
     shown = None
     if live:
         same = list(lesson.teacher_shards) == list(lesson.shards)
-        shown = seen if same else Videos(lesson.teacher_shards, lesson.split, description.classes)
+        shown = seen if same else Videos(lesson.teacher_shards, lesson.split, description.classes, copied=True)
     span = architecture.span if lesson.strategy.teacher is None else recipe.clip.frames
     clip = recipe.clip.model_copy(update={"frames": span})
     clips = TrainingClips(seen, shown, clip, positions, training.seed)

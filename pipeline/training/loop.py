@@ -28,9 +28,8 @@ from pipeline.files import atomic, check_room
 from pipeline.slurm import requeue
 from pipeline.training.distributed import Group, average_buffers
 from pipeline.training.schedule import learning_rate
+from pipeline.training.stopping import STOPS, deaf_children, listening
 
-# Asked to stop (a preemption, a cancelled job); warned of the job's time limit.
-STOPS = (signal.SIGTERM, signal.SIGUSR1)
 # What a micro-batch gives: the loss to descend, and figures to log; all are means over the micro-batch.
 Losses = Callable[[nn.Module, dict[str, Tensor]], tuple[Tensor, dict[str, Tensor]]]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
@@ -112,9 +111,11 @@ def fit(
         pin_memory=group.device.type == "cuda",
         persistent_workers=False,
     )
+    _check_together(done, group)
     if group.is_first:
         size = sum(p.numel() * p.element_size() for p in model.parameters())
-        check_room(checkpoint.parent, 5 * size, "the model, and weights and momenta in two checkpoints")
+        there = checkpoint.stat().st_size if checkpoint.exists() else 0
+        check_room(checkpoint.parent, 5 * size - there, "the model, and weights and momenta in two checkpoints")
         print(
             f"a batch of {recipe.batch} clips: {group.world} process{'es' * (group.world > 1)} with "
             f"{parts // group.world} micro-batches of {recipe.micro_batch} each",
@@ -124,9 +125,10 @@ def fit(
     log = _Log(checkpoint.parent / "tensorboard", done.step) if group.is_first else None
     saved = time.monotonic()
     last_step = steps * min(training.epochs, until or training.epochs)
-    with pinned(training), _signals() as stop, _bar(last_step, done.step, group) as bar:
+    with pinned(training), listening() as stop, _bar(last_step, done.step, group) as bar:
         wrapped.train()
-        batches = iter(loader)
+        with deaf_children():
+            batches = iter(loader)
         while done.step < last_step:
             epoch, step = divmod(done.step, steps)
             rate = _set_rate(optimizer, (done.step + 1) / steps, recipe, training)
@@ -180,6 +182,7 @@ def fit(
                     )
                     if asked == [signal.SIGUSR1]:
                         requeue()
+                group.wait()  # the first to leave ends the step for all, and the first process has to save
                 raise SystemExit(128 + asked[0])
     if log:
         log.close()
@@ -268,6 +271,18 @@ def _resume(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.
     return Progress(state["step"], state["history"], state["sums"])
 
 
+def _check_together(done: Progress, group: Group) -> None:
+    """Processes that resume from different places would train on different batches."""
+    steps = torch.zeros(group.world, dtype=torch.int64, device=group.device)
+    steps[group.rank] = done.step
+    places = group.total(steps).tolist()
+    if len(set(places)) > 1:
+        raise ActaError(
+            f"the processes would go on from different steps, {places}: one has not seen the newest checkpoint; "
+            "start the job again"
+        )
+
+
 def _save(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer, done: Progress) -> None:
     state = {
         "identity": identity,
@@ -291,30 +306,6 @@ def pinned(training: TrainingSettings) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(threads)
-
-
-class _Stop:
-    wanted: int | None = None
-
-    def __call__(self, number: int, frame: Any) -> None:
-        self.wanted = number
-
-
-@contextmanager
-def _signals() -> Iterator[_Stop]:
-    """SIGTERM, and SIGUSR1 (which Slurm is told to send ahead of the time limit), ask for a stop after this step."""
-    stop = _Stop()
-    kept = {}
-    try:
-        for number in STOPS:
-            kept[number] = signal.signal(number, stop)
-    except ValueError:
-        pass  # not in the main thread: nobody can ask
-    try:
-        yield stop
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
 
 
 def _bar(total: int, done: int, group: Group) -> Any:

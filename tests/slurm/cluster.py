@@ -152,6 +152,9 @@ class Cluster:
                 self.run("scancel", "--state=PENDING", "--me", timeout=10)
                 self.run("scancel", "--signal=KILL", "--full", "--me", timeout=10)
                 self.until(lambda: not self.jobs(), "all jobs have ended", 10, strict=False)
+        for pid in self.steps_of(""):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
         for name in sorted(self.processes, key=lambda n: {"slurmctld": 1, "munged": 2}.get(n, 0)):
             self.end(name)
         if self._namespace is not None:
@@ -223,6 +226,12 @@ class Cluster:
         words = self.run("scontrol", "--details", "show", "job", number).stdout.split()
         return dict(word.split("=", 1) for word in words if "=" in word)
 
+    def steps_of(self, job: str) -> list[str]:
+        """Process ids of this cluster's own slurmstepd that serve a job; ``""``: any."""
+        listed = self.run("pgrep", "-a", "-f", rf"slurmstepd: \[{job}").stdout.splitlines()
+        pids = [line.split()[0] for line in listed]
+        return [pid for pid in pids if f"{self.folder}/" in _environment(pid)]
+
     def until(self, condition: Callable[[], Any], what: str, seconds: float = 300, strict: bool = True) -> Any:
         """Wait until a condition holds, and return its value."""
         end = time.monotonic() + seconds
@@ -237,6 +246,13 @@ class Cluster:
                 raise AssertionError(f"waited {seconds:.0f} s in vain until {what}\n{logs}")
             time.sleep(0.1)
         return value
+
+
+def _environment(pid: str) -> str:
+    try:
+        return Path("/proc", pid, "environ").read_bytes().decode(errors="replace")
+    except OSError:  # it has ended
+        return ""
 
 
 _MUNGE = {"socket": "sock", "key-file": "key", "log-file": "log", "pid-file": "pid", "seed-file": "seed"}

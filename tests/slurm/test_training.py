@@ -24,7 +24,7 @@ def shards(tmp_path_factory):
 @pytest.fixture(scope="module")
 def long(config):
     """A training of a few hundred steps, so that it can be hit on its way."""
-    return train_settings(config, training__epochs=50, recipe__batch=16, recipe__backbone__dropout=0.3)
+    return train_settings(config, training__epochs=40, recipe__batch=16, recipe__backbone__dropout=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -42,45 +42,70 @@ class Job:
         self.cluster, self.folder = cluster, folder
         script = folder / "job.sh"
         launched = f"srun --kill-on-bad-exit=1 {' '.join(step)} {shlex.join(training)}"
-        script.write_text(f"#!/bin/sh\nexport OMP_NUM_THREADS=1\n{launched} > training.log 2>&1\n")
+        script.write_text(f"#!/bin/sh\nexport OMP_NUM_THREADS=1\n{launched} >> training.log 2>&1\n")
         said = cluster.run("sbatch", "--parsable", "--open-mode=append", *sbatch, *step, str(script), cwd=folder)
         assert said.returncode == 0, said.stderr
         self.number = said.stdout.strip()
 
     def log(self) -> str:
+        """What all segments and jobs in this folder have printed."""
         path = self.folder / "training.log"
         return path.read_text() if path.exists() else ""
 
     def state(self) -> str:
         return self.cluster.job(self.number)["JobState"]
 
+    def restarts(self) -> int:
+        return int(self.cluster.job(self.number)["Restarts"])
+
     def until(self, *states: str, seconds: float = 600) -> None:
         self.cluster.until(lambda: self.state() in states, f"job {self.number} is {states}: {self.log()}", seconds)
 
-    def until_saved(self) -> None:
-        """Until there is a newer checkpoint than now."""
-        checkpoint = self.folder / "last.ckpt"
-        seen = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+    def until_training(self, segment: int = 1) -> None:
+        """Until the steps of that segment have begun."""
         self.cluster.until(
-            lambda: (checkpoint.exists() and checkpoint.stat().st_mtime_ns > seen) or self.state() == "COMPLETED",
-            f"a checkpoint is written: {self.log()}",
+            lambda: self.log().count("a batch of") == segment or self.state() in ("COMPLETED", "FAILED"),
+            f"segment {segment} trains: {self.log()}",
         )
+        assert self.state() == "RUNNING", f"the training ended before it could be hit: {self.log()}"
+
+    def until_saved(self) -> None:
+        """Until there is a checkpoint, without a signal; the training must save at each step."""
+        checkpoint = self.folder / "last.ckpt"
+        self.cluster.until(lambda: checkpoint.exists() or self.state() == "COMPLETED", f"it is saved: {self.log()}")
         assert self.state() == "RUNNING", "the training ended before it could be hit"
 
 
 @pytest.fixture
 def train(cluster, shards, long, tmp_path):
-    def submit(*sbatch: str, settings=long, step=SINGLE) -> Job:
-        training = command(shards, tmp_path / "model.safetensors", settings, "--save-every", "0")
+    """Submit a training; as shipped it saves every five minutes, so in a test when it is asked to stop."""
+
+    def submit(*sbatch: str, settings=long, step=SINGLE, options: tuple[str, ...] = ()) -> Job:
+        training = command(shards, tmp_path / "model.safetensors", settings, *options)
         return Job(cluster, tmp_path, training, f"--export=ALL,PYTHONPATH={PROJECT}", *sbatch, step=step)
 
     return submit
+
+
+SAVING = ("--save-every", "0")
 
 
 def same(folder: Path, calm: Path) -> None:
     assert (folder / "model.safetensors").read_bytes() == calm.read_bytes()
     assert (folder / "model.json").read_bytes() == calm.with_suffix(".json").read_bytes()
     assert not (folder / "last.ckpt").exists()
+
+
+def places(log: str, said: str) -> list[int]:
+    return [int(step) for step in re.findall(rf"{said} at step (\d+)", log)]
+
+
+def ended_as_undisturbed(job: Job, calm: Path, stops: int) -> None:
+    """It went on from wherever it was asked to stop, to the same bytes."""
+    job.until("COMPLETED")
+    assert len(places(job.log(), "asked to stop")) == stops, job.log()
+    assert places(job.log(), "resumed") == places(job.log(), "asked to stop"), job.log()
+    same(job.folder, calm)
 
 
 def test_two_nodes_of_two_equal_one_that_accumulates_four(cluster, config, shards, tmp_path, train):
@@ -105,79 +130,78 @@ def test_a_batch_that_the_processes_cannot_share_ends_the_job(train, config):
     assert "a batch of 6 is 3 micro-batches of 2, which 4 processes cannot share equally" in job.log()
 
 
-def test_a_killed_rank_ends_the_job_and_a_new_one_resumes(cluster, train, tmp_path):
-    job = train(step=TWO_BY_TWO)
-    job.until_saved()
+def test_several_processes_are_warned_then_one_is_killed(cluster, train, tmp_path):
+    job = train(step=TWO_BY_TWO, options=("--workers", "1"))
+    job.until_training()
+    cluster.run("scancel", "--signal=USR1", job.number)
+    cluster.until(lambda: job.restarts() == 1, f"the job restarts: {job.log()}")
+    job.until_training(2)
+    assert places(job.log(), "asked to stop") == sorted(set(places(job.log(), "resumed")))
     ranks = [int(pid) for pid in re.findall(r"^\s*(\d+)", _processes(cluster, tmp_path), re.MULTILINE)]
     assert len(ranks) == 4
     cluster.run("kill", "-9", str(ranks[2]))
     job.until("FAILED", seconds=60)
     again = train(step=TWO_BY_TWO)
     again.until("COMPLETED")
-    assert "resumed at step" in again.log()
+    assert len(places(again.log(), "resumed")) == 8, "all four, twice"
     assert (tmp_path / "model.safetensors").exists()
 
 
 def _processes(cluster, folder: Path) -> str:
+    """Lines of ``ps``: the trainings, without srun and without what loads their data."""
     listed = cluster.run("ps", "-eo", "pid,args").stdout.splitlines()
     wanted = [line for line in listed if "-m pipeline train" in line and str(folder / "model") in line]
     return "\n".join(line for line in wanted if "srun" not in line)
 
 
-def test_warnings_of_the_time_limit_make_segments(cluster, train, calm, tmp_path):
-    """What `--signal=USR1@…` sends, three times: save, requeue, go on; to the same bytes."""
-    job = train()
-    for segment in range(3):
-        job.until("RUNNING")
-        job.until_saved()
+def test_warnings_of_the_time_limit_make_segments(cluster, train, calm):
+    """What `--signal=USR1@…` sends, three times: to every process of the step, those that load data among them."""
+    job = train(options=("--workers", "2"))
+    for segment in (1, 2, 3):
+        job.until_training(segment)
         cluster.run("scancel", "--signal=USR1", job.number)
-        cluster.until(lambda n=segment: int(cluster.job(job.number)["Restarts"]) == n + 1, f"restart {segment + 1}")
-    job.until("COMPLETED")
-    assert "resumed at step" in job.log()
-    same(tmp_path, calm)
+        cluster.until(lambda n=segment: job.restarts() == n, f"restart {segment}: {job.log()}")
+    ended_as_undisturbed(job, calm, stops=3)
 
 
-def test_requeued_at_any_moment(cluster, train, calm, tmp_path):
+def test_requeued_at_any_moment(cluster, train, calm):
     job = train()
-    job.until_saved()
+    job.until_training()
     assert cluster.run("scontrol", "requeue", job.number).returncode == 0
-    cluster.until(lambda: cluster.job(job.number)["Restarts"] == "1", "the job restarts")
-    job.until("COMPLETED")
-    same(tmp_path, calm)
+    cluster.until(lambda: job.restarts() == 1, "the job restarts")
+    ended_as_undisturbed(job, calm, stops=1)
 
 
-def test_preempted_by_a_more_urgent_job(cluster, train, calm, tmp_path):
-    job = train("--partition=main")
-    job.until_saved()
+def test_preempted_by_a_more_urgent_job(cluster, train, calm):
+    job = train("--partition=main", options=("--workers", "1"))
+    job.until_training()
     urgent = cluster.run("sbatch", "--parsable", "-p", "urgent", "-N2", "--exclusive", "--wrap=sleep 1").stdout.strip()
     cluster.until(lambda: cluster.job(urgent)["JobState"] == "COMPLETED", "the urgent job is done")
-    job.until("COMPLETED")
-    assert cluster.job(job.number)["Restarts"] == "1"
-    same(tmp_path, calm)
+    ended_as_undisturbed(job, calm, stops=1)
+    assert job.restarts() == 1
 
 
 def test_cancelled_then_submitted_again(cluster, train, calm, tmp_path):
     job = train()
-    job.until_saved()
+    job.until_training()
     cluster.run("scancel", job.number)
     cluster.until(lambda: not _processes(cluster, tmp_path), "the training has ended")
     job.until("CANCELLED")
-    again = train()
-    again.until("COMPLETED")
-    assert "resumed at step" in again.log()
-    same(tmp_path, calm)
+    ended_as_undisturbed(train(), calm, stops=1)
 
 
 def test_a_lost_node_gives_its_job_back(cluster, train, calm, tmp_path):
-    job = train()
+    job = train(options=SAVING)
     job.until_saved()
     node = cluster.job(job.number)["NodeList"]
-    cluster.run("pkill", "-9", "-f", f"slurmstepd: \\[{job.number}\\.")
+    for pid in cluster.steps_of(job.number):
+        cluster.run("kill", "-9", pid)
     cluster.end(node, signal.SIGKILL)
     for line in _processes(cluster, tmp_path).splitlines():
         cluster.run("kill", "-9", line.split()[0])
     cluster.until(lambda: cluster.states()[node].startswith("down"), f"{node} is down")
     cluster.start_node(node)
     job.until("COMPLETED")
-    assert cluster.job(job.number)["Restarts"] == "1"
+    assert job.restarts() == 1
+    assert places(job.log(), "resumed")
     same(tmp_path, calm)

@@ -18,6 +18,7 @@ ALLOWED = {
     "pipeline/files.py": "where and how safely a file is written, not what is in it",
     "pipeline/scratch.py": "where a shard is read, not what is in it",
     "pipeline/slurm.py": "when a job goes on, not what it computes",
+    "pipeline/training/stopping.py": "when a training stops, not what it computes",
     "pipeline/stages.py": "this table",
     "pipeline/digest.py": "makes the digests",
     "pipeline/workers.py": "who does the work; the results come in the order of the videos",

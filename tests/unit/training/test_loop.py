@@ -1,10 +1,12 @@
 """The training loop: the same bytes however it is stopped, the same result for any number of processes."""
 
 import json
+import os
 import random
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -171,6 +173,18 @@ class Pair:
         return values + self._theirs
 
 
+def test_processes_that_resume_at_different_steps_are_an_error(config, tmp_path):
+    recipe, training = settings(config)
+    group = SimpleNamespace(
+        rank=0,
+        world=2,
+        device=torch.device("cpu"),
+        total=lambda steps: steps + torch.tensor([0, 7]),  # the other process has found step 7
+    )
+    with pytest.raises(ActaError, match=r"would go on from different steps, \[0, 7\]"):
+        fit(one(), Numbers(), mean_loss, recipe, training, group, checkpoint=tmp_path / "c", identity="")
+
+
 def test_running_statistics_are_averaged_over_the_processes() -> None:
     """The rule for batch norm's buffers: mean over the processes after each step; counters are left alone."""
     model = nn.BatchNorm1d(2)
@@ -223,16 +237,18 @@ def test_killed_trainings_end_with_the_same_bytes(config, shards, tmp_path, worl
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_saves_and_stops(config, shards, tmp_path, number):
+    """As Slurm sends it: to every process, those that load data among them."""
     output = tmp_path / "model.safetensors"
     changed = train_settings(config, training__epochs=400)
-    (process,) = start(command(shards, output, changed, "--save-every", "0"))
-    while not (tmp_path / "last.ckpt").exists():
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.02)
-    process.send_signal(number)
+    (process,) = start(command(shards, output, changed, "--workers", "2"), process_group=0)
+    assert process.stdout is not None
+    while "a batch of" not in (line := process.stdout.readline()):
+        assert line, "it ended"
+    os.killpg(process.pid, number)
     printed = process.communicate(timeout=60)[0]
-    assert process.returncode == 128 + number
+    assert process.returncode == 128 + number, printed
     assert "the same command goes on from there" in printed
+    assert (tmp_path / "last.ckpt").exists()
     assert not output.exists()
 
 

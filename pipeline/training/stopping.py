@@ -1,0 +1,60 @@
+"""Being asked to stop: a preemption or cancelled job (SIGTERM), the warning ahead of a time limit (SIGUSR1).
+
+Slurm sends both to every process of a job's step, so the processes that load data must not hear them: they would die
+before the training has saved.
+"""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from typing import Any
+
+STOPS = (signal.SIGTERM, signal.SIGUSR1)
+
+
+class Stop:
+    """``wanted``: the signal that came, None until one does."""
+
+    wanted: int | None = None
+
+    def __call__(self, number: int, frame: Any) -> None:
+        self.wanted = number
+
+
+_listening: Stop | None = None
+
+
+@contextmanager
+def listening() -> Iterator[Stop]:
+    """Keep the signals for whoever asks, as long as the block runs; inside another such block, that one's."""
+    global _listening
+    if _listening is not None:
+        yield _listening
+        return
+    stop = Stop()
+    try:
+        kept = {number: signal.signal(number, stop) for number in STOPS}
+    except ValueError:  # not in the main thread: nobody can ask
+        yield stop
+        return
+    _listening = stop
+    try:
+        yield stop
+    finally:
+        _listening = None
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def deaf_children(numbers: tuple[int, ...] = STOPS) -> Iterator[None]:
+    """Processes started in the block never hear these signals; what comes meanwhile reaches this process afterwards."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        # Python's own helper process, which is started with the first child, unblocks SIGTERM when it is.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
