@@ -17,9 +17,9 @@ include: "workflow/rules/shrink_studies.smk"
 
 # A driver that was killed leaves its jobs behind on a cluster; they end before the new one starts its own.
 onstart:
-    if not workflow.local_exec:
+    if workflow.executor_plugin.name == "slurm":
         check(stop_orphans, Path.cwd())
-        ask_squeue_always()
+        remember_min_job_age()
 
 
 # Everything: anonymised frames, their certificates, the statistics of Sec. 5.1, the contact sheet, the quarantine list.

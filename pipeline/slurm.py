@@ -31,7 +31,7 @@ def stop_orphans(folder: Path, patience: float = 300.0) -> list[str]:
     """Cancel the workflow's jobs that still run in a folder though their driver is gone, and wait until they ended.
 
     A driver that comes after would otherwise start them a second time beside themselves. Trainings save before they
-    end. While another driver of this folder lives, nothing is cancelled: it holds a lock.
+    end. While another driver of this folder lives, nothing is cancelled: each holds a lock.
 
     Args:
         folder: Where the workflow runs.
@@ -44,11 +44,23 @@ def stop_orphans(folder: Path, patience: float = 300.0) -> list[str]:
         ActaError: they have not ended in time.
     """
     lock = (folder / ".snakemake" / "acta.driver").open("a")
+    _DRIVER_LOCKS.append(lock)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
+        print(f"another driver works in {folder}; jobs of a lost one are not looked for", file=sys.stderr)
+        fcntl.flock(lock, fcntl.LOCK_SH)
         return []
-    _DRIVER_LOCKS.append(lock)
+    except OSError as error:
+        print(f"{lock.name} cannot be locked, so jobs of a lost driver are not looked for: {error}", file=sys.stderr)
+        return []
+    try:
+        return _stop_jobs(folder, patience)
+    finally:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+
+
+def _stop_jobs(folder: Path, patience: float) -> list[str]:
     orphans = _jobs_of(folder)
     if orphans:
         print(f"cancelling jobs that a lost driver left here: {', '.join(orphans)}", file=sys.stderr)

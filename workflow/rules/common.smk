@@ -11,10 +11,9 @@ gc.disable()
 PROJECT = Path(workflow.basedir)
 sys.path.insert(0, str(PROJECT))
 
-from pipeline.config.base import canonical
+from pipeline.config.base import canonical, parse
 from pipeline.config.stages import stage_settings
 from pipeline.config.whole import Config
-from pipeline.config.base import parse as parse_config
 from pipeline.data.adapters import list_videos
 from pipeline.data.demo import FOOTAGE, action_names
 from pipeline.data.lists import shard_names, write_lists
@@ -42,7 +41,7 @@ def check(function, *arguments):
         raise WorkflowError(str(error))
 
 
-CONFIG = check(parse_config, Config, config, "configuration")
+CONFIG = check(parse, Config, config, "configuration")
 DATASET = f"results/{CONFIG.dataset}"
 LOGS = f"logs/{CONFIG.dataset}"
 ROOT = CONFIG.data.root
@@ -144,8 +143,8 @@ def weights(stage):
     return lambda wildcards: digests(wildcards.what)
 
 
-def ask_squeue_always():
-    """Keep the Slurm plugin at squeue while the controller is away.
+def remember_min_job_age():
+    """Keep the Slurm plugin at the command that it began with while the controller is away.
 
     Plugin 2.8 asks the controller for MinJobAge at each status check. Without an answer it turns to sacct, and on a
     cluster without accounting it then forgets all running jobs and waits for ever. The value is asked for once here.
