@@ -7,16 +7,17 @@ import torch
 
 from pipeline.errors import ActaError
 
-# Somebody else's process on the GPU: less of its memory free than this share.
+# Less of a GPU's memory free than this share: somebody else's process is on it.
 _FREE = 0.8
 
 
-def check_device(device: str, precision: str = "float32") -> None:
+def check_device(device: str, precision: str = "float32", *, alone: bool = False) -> None:
     """Refuse what this machine cannot do, and print the GPU that this process is to use.
 
     Args:
         device: cpu or cuda.
         precision: Of a training: float32, bfloat16 or float64.
+        alone: The process needs a GPU to itself. In a Slurm job a shared one is then an error, elsewhere a warning.
 
     Raises:
         ActaError: no GPU was given to the job, the driver is too old for this torch or torch has no code for the GPU,
@@ -30,7 +31,7 @@ def check_device(device: str, precision: str = "float32") -> None:
         raise ActaError(f"device 'cuda' was asked for, but torch sees no GPU: {_why_none()}")
     # Of several processes on a node each checks its own: another may have begun to use its memory.
     local = os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or "0"
-    print(_check_gpu(int(local) % torch.cuda.device_count()), file=sys.stderr)
+    print(_check_gpu(int(local) % torch.cuda.device_count(), alone), file=sys.stderr)
 
 
 def _why_none() -> str:
@@ -41,24 +42,23 @@ def _why_none() -> str:
     driver = _driver_cuda()
     if driver is None:
         return "there is no NVIDIA driver on this node; is it the right partition?"
-    needed = tuple(int(part) for part in torch.version.cuda.split("."))
-    if driver < needed[:1]:
-        return f"its driver is for CUDA {driver[0]}, torch {torch.__version__} needs CUDA {torch.version.cuda}"
-    return f"its driver is for CUDA {driver[0]}, as torch needs; nvidia-smi on the node may say more"
+    if driver < int(torch.version.cuda.split(".")[0]):
+        return f"its driver is for CUDA {driver}, torch {torch.__version__} needs CUDA {torch.version.cuda}"
+    return f"its driver is for CUDA {driver}, as torch needs; nvidia-smi on the node may say more"
 
 
-def _driver_cuda() -> tuple[int] | None:
+def _driver_cuda() -> int | None:
     """The newest major version of CUDA that the driver serves: newer minor ones are compatible."""
     import pynvml
 
     try:
         pynvml.nvmlInit()
-        return (pynvml.nvmlSystemGetCudaDriverVersion() // 1000,)
+        return int(pynvml.nvmlSystemGetCudaDriverVersion() // 1000)
     except pynvml.NVMLError:
         return None
 
 
-def _check_gpu(number: int) -> str:
+def _check_gpu(number: int, alone: bool) -> str:
     properties = torch.cuda.get_device_properties(number)
     name = f"GPU {number}, {properties.name} (compute capability {properties.major}.{properties.minor})"
     known = torch.cuda.get_arch_list()
@@ -71,9 +71,9 @@ def _check_gpu(number: int) -> str:
     if not runs:
         raise ActaError(f"{name}: torch {torch.__version__} has no code for it, only for {', '.join(known)}")
     free, total = torch.cuda.mem_get_info(number)
-    if free < _FREE * total:
-        raise ActaError(
-            f"{name}: only {free / 2**30:.1f} of {total / 2**30:.1f} GiB are free: another process has it, "
-            "ask for GPUs that are not shared"
-        )
+    if alone and free < _FREE * total:
+        problem = f"{name}: only {free / 2**30:.1f} of {total / 2**30:.1f} GiB are free: another process has it"
+        if "SLURM_JOB_ID" in os.environ:
+            raise ActaError(f"{problem}, ask for GPUs that are not shared")
+        return problem
     return f"{name}: {total / 2**30:.1f} GiB, torch {torch.__version__} for CUDA {torch.version.cuda}"

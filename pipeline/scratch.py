@@ -1,8 +1,9 @@
 """Frame shards on a node's own disk: copied when first read, shared by the node's processes, removed after the last.
 
 ``ACTA_SCRATCH`` names the disk (a folder that every user may write to); without it shards are read where they are.
-Trainings read clips in random order, which a shared file system serves slowly; each process copies only the shards
-that it reads, its own part of the dataset.
+What killed processes left there is removed by the user's next training on the node. Trainings read clips in random
+order, which a shared file system serves slowly; each process copies only the shards that it reads, its own part of the
+dataset.
 """
 
 import fcntl
@@ -13,7 +14,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
+from pipeline.errors import is_storage_failure
 from pipeline.files import atomic, make_private
 
 
@@ -31,16 +34,21 @@ def scratch() -> Iterator[None]:
         return
     lock = folder.with_suffix(".lock")
     with lock.open("a") as file:
+        _remove_unless_held(folder, file)
         fcntl.flock(file, fcntl.LOCK_SH)
         make_private(folder)
         try:
             yield
         finally:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-            except BlockingIOError:
-                pass  # another process still reads them
+            _remove_unless_held(folder, file)
+
+
+def _remove_unless_held(folder: Path, lock: IO[str]) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    except BlockingIOError:
+        pass  # another process still reads them
 
 
 def near(path: Path) -> Path:
@@ -54,10 +62,12 @@ def near(path: Path) -> Path:
     with copy.with_suffix(".lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         if not copy.exists():
-            free = shutil.disk_usage(folder).free
-            if free < 1.1 * there.st_size:
-                print(f"{folder} has {free / 1e9:.1f} GB left, so {path} is read where it is", file=sys.stderr)
+            try:
+                with atomic(copy) as temporary:
+                    shutil.copyfile(path, temporary)
+            except OSError as error:
+                if not is_storage_failure(error):
+                    raise
+                print(f"no room for {path} in {folder}, so it is read where it is: {error}", file=sys.stderr)
                 return path
-            with atomic(copy) as temporary:
-                shutil.copyfile(path, temporary)
     return copy

@@ -53,10 +53,20 @@ def test_what_was_found_is_printed(gpu, capsys):
         ({"free": 0.5}, "only 8.0 of 16.0 GiB are free: another process has it"),
     ],
 )
-def test_a_gpu_that_is_of_no_use(gpu, changes, message):
+def test_a_gpu_that_is_of_no_use(gpu, changes, message, monkeypatch):
     gpu(**changes)
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
     with pytest.raises(ActaError, match=message):
-        check_device("cuda")
+        check_device("cuda", alone=True)
+
+
+def test_a_shared_gpu_is_no_error_outside_slurm_or_for_what_may_share(gpu, monkeypatch, capsys):
+    gpu(free=0.5)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    check_device("cuda", alone=True)
+    assert "only 8.0 of 16.0 GiB are free: another process has it" in capsys.readouterr().err
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    check_device("cuda")
 
 
 @pytest.mark.parametrize("arches", [("sm_60", "compute_60"), ("sm_70",)])

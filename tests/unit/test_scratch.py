@@ -1,10 +1,10 @@
 """Copies of shards on a node's own disk: made once, shared, removed by the last, and never needed."""
 
+import errno
 import os
 import shutil
 import subprocess
 import sys
-from collections import namedtuple
 
 import pytest
 
@@ -64,8 +64,28 @@ def test_copies_stay_while_another_process_reads_them(disk, shard):
 
 
 def test_a_full_disk_is_not_used(disk, shard, monkeypatch, capsys):
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10, 5, 5))
+    def full(source, target):
+        target.write_bytes(b"fra")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
     with scratch():
         assert near(shard) == shard
-    assert "is read where it is" in capsys.readouterr().err
+        assert [path for path in disk.iterdir() if path.suffix != ".lock"] == []
+    assert "so it is read where it is: [Errno 28]" in capsys.readouterr().err
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(disk, shard):
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom pipeline.scratch import near, scratch\n"
+        "with scratch():\n near(Path(sys.argv[1]))\n print(1, flush=True)\n input()"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    killed = subprocess.Popen([sys.executable, "-c", code, str(shard)], **pipes)
+    assert killed.stdout is not None
+    killed.stdout.readline()
+    killed.kill()
+    killed.communicate()
+    assert [path.suffix for path in disk.iterdir()].count(".h5") == 1
+    with scratch():
+        assert list(disk.iterdir()) == []
