@@ -42,12 +42,15 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def _write_timing(path: Path, seconds: float) -> None:
-    """As Snakemake's `benchmark`, which a rule whose output may come from a cache cannot have; of the whole job."""
+    """In place of Snakemake's `benchmark`, which a rule whose output may come from a cache cannot have.
+
+    Memory is that of the largest process, in MB; a stage has ``--workers`` of about that size.
+    """
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     memory = max(each.ru_maxrss for each in used) / 1024
     cpu = sum(each.ru_utime + each.ru_stime for each in used)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"s\tmax_rss\tcpu_time\n{seconds:.2f}\t{memory:.0f}\t{cpu:.2f}\n")
+    path.write_text(f"s\tmax_process_rss\tcpu_time\n{seconds:.2f}\t{memory:.0f}\t{cpu:.2f}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -90,22 +93,22 @@ def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _add_stages(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    manifest = stage_parser(commands, "manifest", "probe the videos of one list", settings=False)
+    manifest = stage_parser(commands, "manifest", "probe the videos of one list", settings=False, timing=True)
     manifest.add_argument("list", type=Path, help="list file of the shard")
     _video_options(manifest)
     manifest.set_defaults(run=_manifest)
 
-    frames = stage_parser(commands, "frames", "store a shard's frames as JPEG in HDF5")
+    frames = stage_parser(commands, "frames", "store a shard's frames as JPEG in HDF5", timing=True)
     frames.add_argument("manifest", type=Path)
     _video_options(frames)
     frames.set_defaults(run=_frames)
 
-    detect = stage_parser(commands, "detect", "find faces or bodies in a shard's videos")
+    detect = stage_parser(commands, "detect", "find faces or bodies in a shard's videos", timing=True)
     detect.add_argument("manifest", type=Path)
     _video_options(detect)
     detect.set_defaults(run=_detect)
 
-    obfuscate = stage_parser(commands, "obfuscate", "hide what was detected in a frame shard")
+    obfuscate = stage_parser(commands, "obfuscate", "hide what was detected in a frame shard", timing=True)
     obfuscate.add_argument("frames", type=Path)
     obfuscate.add_argument("--detections", type=Path, required=True)
     _max_bad(obfuscate)

@@ -14,14 +14,16 @@ def stage_parser(
     *,
     settings: bool = True,
     workers: bool = True,
+    timing: bool = False,
 ) -> argparse.ArgumentParser:
-    """Add a stage: ``-o``, and where it has them ``--settings`` and ``--workers``."""
+    """Add a stage: ``-o``, and where it has them ``--settings``, ``--workers`` and ``--timing``."""
     parser = commands.add_parser(name, help=about, description=about)
     parser.add_argument("-o", "--output", type=Path, required=True)
     if settings:
         parser.add_argument("--settings", required=True, help="the stage's settings as JSON, or @file")
         parser.set_defaults(stage=name)
-    parser.add_argument("--timing", type=Path, metavar="TSV", help="write seconds, peak memory and CPU seconds")
+    if timing:
+        parser.add_argument("--timing", type=Path, metavar="TSV", help="write seconds, CPU seconds and peak memory")
     if workers:
         parser.add_argument("--workers", type=int, default=1, help="processes; the result does not depend on it")
     return parser

@@ -1,7 +1,9 @@
 """``acta submit``: one stage command as one Slurm job, or on this machine with the same call, without the workflow."""
 
 import argparse
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 from pipeline.errors import ActaError
@@ -46,10 +48,12 @@ def _submit(options: argparse.Namespace) -> int:
         raise ActaError("submit cannot submit itself")
     # A job that is preempted or out of time is started again as often as it needs.
     executor = submitit.AutoExecutor(options.logs, cluster=options.cluster, slurm_max_num_timeout=10_000)
+    # submitit stops a local command that is out of time for good.
+    minutes = options.minutes if executor.cluster == "slurm" else 525_600
     place = {"slurm_partition": options.partition, "slurm_account": options.account}
     executor.update_parameters(
         name="acta-submit",
-        timeout_min=options.minutes,
+        timeout_min=minutes,
         nodes=options.nodes,
         tasks_per_node=options.processes,
         gpus_per_node=options.gpus,
@@ -58,13 +62,30 @@ def _submit(options: argparse.Namespace) -> int:
         slurm_signal_delay_s=options.warning,
         **{name: value for name, value in place.items() if value},
     )
-    job = executor.submit(Command(tuple(arguments)))
+    try:
+        job = executor.submit(Command(tuple(arguments)))
+    except (submitit.core.utils.FailedJobError, ValueError) as error:
+        raise ActaError(f"the job was not accepted: {error}") from None
     print(f"{executor.cluster} job {job.job_id}; it prints to {job.paths.stderr}")
     if not options.wait and executor.cluster == "slurm":
         return 0
+    if executor.cluster == "slurm":
+        _wait_for_end(str(job.job_id), job.paths.result_pickle)
     try:
+        if executor.cluster == "slurm" and not job.paths.result_pickle.exists():
+            raise ActaError("it ended without a result: a lost node, scancel")
         job.results()
-    except Exception:  # whatever ended the job: its own error, a lost node, scancel
+    except Exception:  # its own error, or what ended it
         print(f"error: job {job.job_id} failed; {job.paths.stderr} says why", file=sys.stderr)
         return 1
     return 0
+
+
+def _wait_for_end(number: str, result: Path) -> None:
+    """Until a job has left its result, or Slurm knows it no longer; submitit's own way needs accounting."""
+    gone = 0
+    while not result.exists() and gone < 3:  # the result of a job that is gone may take a moment to be seen
+        time.sleep(5)
+        asked = subprocess.run(["squeue", "--noheader", "--jobs", number], capture_output=True, text=True, check=False)
+        known = asked.stdout.strip() if asked.returncode == 0 else "Invalid job id" not in asked.stderr
+        gone = 0 if known else gone + 1

@@ -41,7 +41,7 @@ def detect_shard(
         root: Folder of the videos.
         output: The detection shard to write (HDF5).
         settings: Sampling rate and detector.
-        workers: Processes; the result does not depend on it.
+        workers: Processes, on a GPU at most four; the result does not depend on it.
         max_bad_fraction: More bad videos than this fraction of the shard are an error.
 
     Raises:
@@ -50,6 +50,8 @@ def detect_shard(
     make_detector(settings.detect)  # missing weights are one error, not one a video
     shard = read_manifest(manifest)
     jobs = [_Job(video.id, video, root / video.path) for video in shard.videos]
+    if settings.detect.device == "cuda":
+        workers = min(workers, _PER_GPU)
     results = map_videos(partial(_detect, settings=settings), jobs, workers=workers, stage="detect")
     videos, bad = split_results(results, max_bad_fraction, len(jobs), "detect")
     name = settings.detect.detector
@@ -64,6 +66,8 @@ def detect_shard(
     write_detections(output, videos, bad, provenance)
 
 
+# Processes on one GPU: each holds a network of its own there, and pictures of up to 1333 pixels.
+_PER_GPU = 4
 _RUNTIMES = {
     "retinaface": ("onnxruntime",),
     "centerface": ("onnxruntime",),

@@ -5,6 +5,7 @@ each would otherwise compute. Batch norm sees the very micro-batches of the trai
 """
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from pipeline.classify.clips import TrainingClips, Videos
 from pipeline.classify.teaching import as_teacher, load_teacher, replay_key
 from pipeline.config.stages import TeacherLogitsStage
 from pipeline.device import check_device
-from pipeline.files import atomic, write_json
+from pipeline.files import atomic, check_room, write_json
 from pipeline.models.architecture import frames_needed
 from pipeline.models.backbones import pathways
 from pipeline.models.saved import read_description
@@ -45,7 +46,7 @@ def store_logits(
         ActaError: a teacher that does not fit the recipe.
     """
     recipe, training = settings.recipe, settings.training
-    check_device(training.device, training.precision)
+    check_device(training.device, training.precision, alone=True)
     classes = read_description(teacher).classes
     group = Group(0, 1, torch.device(training.device))
     dtype = DTYPES[training.precision]
@@ -63,9 +64,11 @@ def store_logits(
     )
     total = training.epochs * (len(clips) // recipe.batch) * (recipe.batch // recipe.micro_batch)
     began = time.perf_counter()
+    kind = np.dtype(np.float64 if dtype == torch.float64 else np.float32)
+    shape = (training.epochs, len(clips), len(classes))
+    check_room(output.parent, math.prod(shape) * kind.itemsize, f"logits of {shape} epochs, clips and classes")
     with atomic(output) as temporary, h5py.File(temporary, "w") as file:
-        kind = np.float64 if dtype == torch.float64 else np.float32
-        stored = file.create_dataset("logits", (training.epochs, len(clips), len(classes)), kind, fillvalue=np.nan)
+        stored = file.create_dataset("logits", shape, kind, fillvalue=np.nan)
         file.attrs["key"] = replay_key(teacher, shards, settings.split.train, recipe, training, settings.mode)
         file.attrs["settings"] = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
         with pinned(training), torch.no_grad():

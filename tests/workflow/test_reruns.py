@@ -56,7 +56,7 @@ def test_stages_that_a_cache_may_serve_write_their_own_timing(finished):
         written = sorted((finished.folder / "logs/clips/benchmarks" / stage).glob("*.tsv"))
         assert len(written) == SHARDS
         names, values = (line.split("\t") for line in written[0].read_text().splitlines())
-        assert names == ["s", "max_rss", "cpu_time"]
+        assert names == ["s", "max_process_rss", "cpu_time"]
         assert all(float(value) > 0 for value in values)
 
 
