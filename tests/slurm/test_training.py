@@ -101,10 +101,12 @@ def places(log: str, said: str) -> list[int]:
 
 
 def ended_as_undisturbed(job: Job, calm: Path, stops: int) -> None:
-    """It went on from wherever it was asked to stop, to the same bytes."""
+    """It had saved as often as it was asked to stop, and went on to the same bytes.
+
+    What a process prints after Slurm has begun to end its step need not arrive.
+    """
     job.until("COMPLETED")
-    assert len(places(job.log(), "asked to stop")) == stops, job.log()
-    assert places(job.log(), "resumed") == places(job.log(), "asked to stop"), job.log()
+    assert len(places(job.log(), "resumed")) == stops, job.log()
     same(job.folder, calm)
 
 

@@ -11,7 +11,8 @@ gc.disable()
 PROJECT = Path(workflow.basedir)
 sys.path.insert(0, str(PROJECT))
 
-from pipeline.config.base import canonical, parse
+from pipeline.config.base import canonical
+from pipeline.config.base import parse as parse_config  # Snakemake has a `parse` of its own in this namespace
 from pipeline.config.stages import stage_settings
 from pipeline.config.whole import Config
 from pipeline.data.adapters import list_videos
@@ -41,7 +42,7 @@ def check(function, *arguments):
         raise WorkflowError(str(error))
 
 
-CONFIG = check(parse, Config, config, "configuration")
+CONFIG = check(parse_config, Config, config, "configuration")
 DATASET = f"results/{CONFIG.dataset}"
 LOGS = f"logs/{CONFIG.dataset}"
 ROOT = CONFIG.data.root
