@@ -12,7 +12,7 @@ PROJECT = Path(workflow.basedir)
 sys.path.insert(0, str(PROJECT))
 
 from pipeline.config.base import canonical
-from pipeline.config.base import parse as parse_config  # Snakemake has a `parse` of its own in this namespace
+from pipeline.config.base import parse as parse_config  # Snakemake has its own parse
 from pipeline.config.stages import stage_settings
 from pipeline.config.whole import Config
 from pipeline.data.adapters import list_videos
