@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,7 @@ class Job:
             lambda: self.log().count("a batch of") == segment or self.state() in ("COMPLETED", "FAILED"),
             f"segment {segment} trains: {self.log()}",
         )
+        time.sleep(2)  # what loads its data has then begun, too
         assert self.state() == "RUNNING", f"the training ended before it could be hit: {self.log()}"
 
     def until_saved(self) -> None:
@@ -156,31 +158,26 @@ def _processes(cluster, folder: Path) -> str:
     return "\n".join(line for line in wanted if "srun" not in line)
 
 
-def test_warnings_of_the_time_limit_make_segments(cluster, train, calm):
-    """What `--signal=USR1@…` sends, three times: to every process of the step, those that load data among them."""
-    job = train(options=("--workers", "2"))
-    for segment in (1, 2, 3):
-        job.until_training(segment)
+def test_warned_requeued_and_preempted_it_ends_with_the_same_bytes(cluster, train, calm):
+    """The warning is what `--signal=USR1@…` sends: to every process of the step, those that load data among them."""
+
+    def warn() -> None:
         cluster.run("scancel", "--signal=USR1", job.number)
-        cluster.until(lambda n=segment: job.restarts() == n, f"restart {segment}: {job.log()}")
-    ended_as_undisturbed(job, calm, stops=3)
 
+    def requeue() -> None:
+        assert cluster.run("scontrol", "requeue", job.number).returncode == 0
 
-def test_requeued_at_any_moment(cluster, train, calm):
-    job = train()
-    job.until_training()
-    assert cluster.run("scontrol", "requeue", job.number).returncode == 0
-    cluster.until(lambda: job.restarts() == 1, "the job restarts")
-    ended_as_undisturbed(job, calm, stops=1)
+    def preempt() -> None:
+        urgent = cluster.run("sbatch", "--parsable", "-p", "urgent", "-N2", "--exclusive", "--wrap=sleep 1")
+        cluster.until(lambda: cluster.job(urgent.stdout.strip())["JobState"] == "COMPLETED", "the urgent job is done")
 
-
-def test_preempted_by_a_more_urgent_job(cluster, train, calm):
-    job = train("--partition=main", options=("--workers", "1"))
-    job.until_training()
-    urgent = cluster.run("sbatch", "--parsable", "-p", "urgent", "-N2", "--exclusive", "--wrap=sleep 1").stdout.strip()
-    cluster.until(lambda: cluster.job(urgent)["JobState"] == "COMPLETED", "the urgent job is done")
-    ended_as_undisturbed(job, calm, stops=1)
-    assert job.restarts() == 1
+    interruptions = (warn, requeue, warn, preempt)
+    job = train("--partition=main", options=("--workers", "2"))
+    for number, interrupt in enumerate(interruptions, 1):
+        job.until_training(number)
+        interrupt()
+        cluster.until(lambda n=number: job.restarts() == n, f"restart {number}: {job.log()}")
+    ended_as_undisturbed(job, calm, stops=len(interruptions))
 
 
 def test_cancelled_then_submitted_again(cluster, train, calm, tmp_path):

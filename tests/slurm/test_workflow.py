@@ -33,18 +33,11 @@ def overlay(project: Project) -> None:
 def make(folder: Path) -> Project:
     """Anonymisation, a base network and one iteration of PAS with all five operators, on six clips."""
     project = Project(folder)
-    project.write_two_classes()
+    project.use_two_classes()
     project.configure(
-        dataset="clips",
-        data__adapter="folder",
-        data__root="videos",
-        data__shards=2,
-        sampling__rate=None,
-        frames__size=64,
         privacy__what=["faces"],
         classify__training__epochs=2,
         classify__training__threads=1,
-        classify__compare=[],
         classify__recipes__r3d__batch=4,
         classify__recipes__r3d__micro_batch=4,
         classify__recipes__r3d__backbone__width=0.05,
@@ -52,7 +45,7 @@ def make(folder: Path) -> Project:
         classify__recipes__r3d__clip__frames=8,
         shrink__recipes=["r3d"],
         shrink__iterations=1,
-        shrink__epochs=40,
+        shrink__epochs=60,  # so that a hypothesis outlasts the start of another driver
     )
     overlay(project)
     return project

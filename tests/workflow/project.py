@@ -53,11 +53,20 @@ class Project:
         yield self
         (self.folder / "config.yaml").write_text(kept)
 
-    def write_two_classes(self) -> None:
-        """Six clips of 12 to 17 frames: two classes, four for training and two for the test."""
+    def use_two_classes(self) -> None:
+        """Write and configure six clips of 12 to 17 frames: two classes, four for training and two for the test."""
         videos = ("train/run/a", "train/run/b", "train/walk/c", "train/walk/d", "test/run/e", "test/walk/f")
         for number, video in enumerate(videos):
             write_clip(self.folder / "videos" / f"{video}.mp4", frames=12 + number)
+        self.configure(
+            dataset="clips",
+            data__adapter="folder",
+            data__root="videos",
+            data__shards=2,
+            sampling__rate=None,
+            frames__size=64,
+            classify__compare=[],
+        )
 
     def _process(self, arguments: tuple[str, ...]) -> dict[str, Any]:
         environment = {k: v for k, v in os.environ.items() if k != "SNAKEMAKE_PROFILE"}

@@ -15,16 +15,9 @@ TEACHER = "results/clips/evaluations/split1/r2plus1d/none/cross_entropy/on_faces
 def done(tmp_path_factory, footage):
     """A teacher, a student and an evaluation of each, on six clips of two classes."""
     project = Project(tmp_path_factory.mktemp("classify"))
-    project.write_two_classes()
+    project.use_two_classes()
     project.configure(
-        dataset="clips",
-        data__adapter="folder",
-        data__root="videos",
-        data__shards=2,
-        sampling__rate=None,
-        frames__size=64,
         privacy__what=["faces"],
-        classify__compare=[],
         classify__training__epochs=1,
         classify__recipes__r2plus1d__batch=4,
         classify__recipes__r2plus1d__micro_batch=4,

@@ -16,7 +16,7 @@ SHRUNK = "results/clips/shrink/r3d"
 def done(tmp_path_factory):
     """Two iterations with s, t and c on six clips of two classes; the clip of two frames halves once."""
     project = Project(tmp_path_factory.mktemp("shrink"))
-    project.write_two_classes()
+    project.use_two_classes()
     plan = {"operators": ["s", "t", "c"]}
     settings = yaml.safe_load((project.folder / "config.yaml").read_text())
     plain = settings["shrink"]["plans"]["pas"] | plan
@@ -28,11 +28,6 @@ def done(tmp_path_factory):
         "pairs": plain | {"operators": ["st", "sc"]},
     }
     project.configure(
-        dataset="clips",
-        data__adapter="folder",
-        data__root="videos",
-        sampling__rate=None,
-        frames__size=64,
         classify__training__epochs=1,
         classify__recipes__r3d__batch=4,
         classify__recipes__r3d__micro_batch=4,

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -235,6 +236,11 @@ def test_killed_trainings_end_with_the_same_bytes(config, shards, tmp_path, worl
     assert not shot.with_name("last.ckpt").exists()
 
 
+def _of_group(group: int) -> list[str]:
+    listed = subprocess.run(["ps", "-eo", "pgid="], capture_output=True, text=True, check=True).stdout.split()
+    return [line for line in listed if int(line) == group]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_saves_and_stops(config, shards, tmp_path, number):
     """As Slurm sends it: to every process, those that load data among them."""
@@ -244,6 +250,10 @@ def test_a_signal_saves_and_stops(config, shards, tmp_path, number):
     assert process.stdout is not None
     while "a batch of" not in (line := process.stdout.readline()):
         assert line, "it ended"
+    while len(_of_group(process.pid)) < 5:  # the training, two that load data, and two of Python's own
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.5)
     os.killpg(process.pid, number)
     printed = process.communicate(timeout=60)[0]
     assert process.returncode == 128 + number, printed
