@@ -1,0 +1,129 @@
+"""The DAG's own stages on real faces, shard by shard: what is found, hidden and counted, and what is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.cli import main
+from pipeline.config.stages import ObfuscateStage, stage_settings
+from pipeline.data.adapters import list_videos
+from pipeline.data.lists import write_lists
+from pipeline.errors import ActaError
+from pipeline.privacy.audit import audit_shard
+from pipeline.privacy.instances import DetectedVideo, DetectionShard, Instances, write_detections
+from pipeline.privacy.obfuscate import obfuscate_shard
+from pipeline.store import FrameShard, Provenance
+from tests.clips import read_times
+from tests.shards import numbered, stored, write_shard
+
+CLIPS = {"giving_speech": "obama_speech.mp4", "talking_in_car": "carphone_pristine.mp4"}
+
+
+@pytest.fixture(scope="module")
+def stages(config, footage, tmp_path_factory):
+    """Both clips with a face in every frame through the commands of the workflow's rules, with the shipped settings."""
+    folder = tmp_path_factory.mktemp("stages")
+    for label, name in CLIPS.items():
+        (folder / "videos" / label).mkdir(parents=True)
+        shutil.copy(footage / label / name, folder / "videos" / label)
+    data = config.data.model_copy(update={"adapter": "folder", "root": str(folder / "videos")})
+    (shard,) = write_lists(list_videos(data), folder / "lists", 1)
+    root = ("--root", str(folder / "videos"))
+
+    def run(stage: str, *arguments: str | Path, output: str, **wildcards: str) -> None:
+        given = (
+            [] if stage == "manifest" else ["--settings", stage_settings(config, stage, **wildcards).model_dump_json()]
+        )
+        assert main([stage, *map(str, arguments), *given, "-o", str(folder / output)]) == 0
+
+    run("manifest", folder / f"lists/{shard}.json", *root, output="manifest.json")
+    run("frames", folder / "manifest.json", *root, output="none/frames.h5")
+    run("detect", folder / "manifest.json", *root, output="detections.h5", what="faces")
+    found = ("--detections", folder / "detections.h5")
+    run("obfuscate", folder / "none/frames.h5", *found, output="hidden.h5", what="faces")
+    run("audit", folder / "none/frames.h5", folder / "hidden.h5", *found, output="audit.json", what="faces")
+    return folder
+
+
+def test_every_face_is_found_hidden_and_counted(stages):
+    content = json.loads((stages / "audit.json").read_text())
+    assert [row["id"] for row in content["videos"]] == [f"{label}/{name}" for label, name in CLIPS.items()]
+    for row in content["videos"]:
+        for auditor, counts in row["auditors"].items():
+            assert counts["before"] >= row["frames"], f"{auditor} finds a face in every frame of {row['id']}"
+            assert counts["after"] <= 0.01 * counts["before"], f"{auditor} still finds faces in {row['id']}"
+    assert content["quarantine"] == []
+
+
+def test_time_stamps_are_the_videos_own(stages):
+    shards = (
+        FrameShard(stages / "none/frames.h5"),
+        DetectionShard(stages / "detections.h5"),
+        FrameShard(stages / "hidden.h5"),
+    )
+    for label, name in CLIPS.items():
+        times = shards[0].times(f"{label}/{name}")
+        assert len(times) > 10
+        assert set(times.tolist()) <= set(read_times(stages / "videos" / label / name))
+        assert all(np.array_equal(shard.times(f"{label}/{name}"), times) for shard in shards)
+
+
+def test_raw_frames_are_private(stages):
+    assert (stages / "none").stat().st_mode & 0o777 == 0o700
+
+
+def test_an_audit_of_other_frames_is_refused(stages, config):
+    settings = stage_settings(config, "audit", what="faces")
+    other = write_shard(stages / "other.h5", [stored(stages / "spooled", "v", numbered(3))], code="other")
+    with pytest.raises(ActaError, match=r"hidden.h5 was not made from .*other.h5: run the stage obfuscate again"):
+        audit_shard(other, stages / "hidden.h5", stages / "detections.h5", stages / "refused.json", settings)
+    assert not (stages / "refused.json").exists()
+
+
+# ---- it fails closed
+
+
+@pytest.fixture
+def obfuscate(config, tmp_path):
+    """Hide what was detected in three frames of the videos a and b; returns the anonymised shard."""
+    settings = stage_settings(config, "obfuscate", what="faces")
+    assert isinstance(settings, ObfuscateStage)
+    frames = write_shard(tmp_path / "frames.h5", [stored(tmp_path / "spooled", v, numbered(3)) for v in "ab"])
+
+    def run(detected: list[DetectedVideo]) -> FrameShard:
+        provenance = Provenance(stage="detect", settings="{}", code="test")
+        write_detections(tmp_path / "detections.h5", detected, [], provenance)
+        obfuscate_shard(frames, tmp_path / "detections.h5", tmp_path / "hidden.h5", settings)
+        return FrameShard(tmp_path / "hidden.h5")
+
+    return run
+
+
+def detected(video: str, frames: list[Instances], shift: float = 0.0) -> DetectedVideo:
+    return DetectedVideo(video, "run", "train", np.arange(len(frames)) / 10 + shift, frames)
+
+
+def test_a_video_without_detections_is_not_passed_on(obfuscate):
+    hidden = obfuscate([detected("a", [Instances()] * 3)])
+    assert hidden.ids == ["a"]
+    assert [(entry.id, entry.reason.split(":")[0]) for entry in hidden.quarantine] == [("b", "no detections")]
+
+
+@pytest.mark.parametrize("wrong", [detected("b", [Instances()] * 3, shift=0.05), detected("b", [Instances()] * 2)])
+def test_detections_of_other_frames_are_not_used(obfuscate, wrong):
+    hidden = obfuscate([detected("a", [Instances()] * 3), wrong])
+    assert hidden.ids == ["a"]
+    assert "its 3 frames and its detections are at different time stamps" in hidden.quarantine[0].reason
+
+
+def test_a_frame_on_which_the_detector_failed_is_hidden_whole(obfuscate):
+    hidden = obfuscate([detected(video, [Instances(), Instances(failed=True), Instances()]) for video in "ab"])
+    images = [cv2.imdecode(jpeg, cv2.IMREAD_COLOR) for jpeg in hidden.jpegs("a")]
+    spreads = [int(image.max()) - int(image.min()) for image in images]
+    assert spreads[0] > 200
+    assert spreads[2] > 200
+    assert spreads[1] < 100, "one blur over the whole picture"

@@ -1,0 +1,44 @@
+"""The configuration as shipped: what the demo's targets plan, on a machine without torch."""
+
+from collections import Counter
+
+import pytest
+
+from tests.workflow.project import Project
+
+TABLES = (
+    *("table_5_1", "table_5_2", "table_5_3"),
+    *("table_6_1", "table_6_2", "table_6_4", "table_6_5", "table_6_7", "table_6_8", "table_6_9"),
+    *("figure_6_3", "shrink_costs", "shrink_beyond"),
+)
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory, footage) -> Project:
+    project = Project(tmp_path_factory.mktemp("shipped"))
+    (project.folder / "resources").mkdir()
+    (project.folder / "resources" / "demo").symlink_to(footage)
+    return project
+
+
+def plan(project: Project, *targets: str) -> list[tuple[str, dict[str, str]]]:
+    """What is planned where torch cannot be imported, as on a login node."""
+    (project.folder / "sitecustomize.py").write_text("import sys; sys.modules['torch'] = None\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(project.folder))
+        return project.planned("--", *targets)
+
+
+def test_the_demo_plans_25_hypotheses_five_an_iteration(shipped):
+    jobs = plan(shipped, "all", "classify", "shrink")
+    found = Counter(w["iteration"] for rule, w in jobs if rule == "hypothesis")
+    assert found == dict.fromkeys("12345", 5)
+    rules = Counter(rule for rule, _ in jobs)
+    assert rules["select"] == 5
+    assert rules["detect"] == rules["obfuscate"] == 4, "two shards, faces and bodies"
+
+
+def test_every_table_of_the_demo_is_a_target(shipped):
+    """But for 6.6, which is about other datasets, and Figure 6.4, which is of SlowFast."""
+    rules = Counter(rule for rule, _ in plan(shipped, *TABLES))
+    assert {target: rules[target] for target in TABLES} == dict.fromkeys(TABLES, 1)
