@@ -2,7 +2,7 @@
 # make test   install everything and run every test
 # make lint   what pre-commit and CI check
 # make lock   resolve the dependencies anew (requirements.lock, envs/) and write the configuration's schema
-# make benchmark   speed and memory beside the peers, which get an environment of their own (half an hour)
+# make benchmark   speed and memory beside the peers, which get an environment of their own (two hours)
 PYTHON ?= python3
 CORES ?= $(shell nproc)
 BIN := .venv/bin
@@ -58,8 +58,8 @@ lock: install
 
 benchmark: .venv-peer/installed
 	$(BIN)/acta weights fetch
-	$(BIN)/python -m benchmarks.plan --files
+	$(BIN)/python -m benchmarks.plan --files --naive
 	$(BIN)/python -m benchmarks.frames
 	$(BIN)/python -m benchmarks.anonymize
-	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.memory --rate 12 -- --long-side 320
 	$(BIN)/python -m benchmarks.clips

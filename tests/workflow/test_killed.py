@@ -7,16 +7,18 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from pipeline.privacy.instances import DetectionShard
 from tests.clips import write_clip
 from tests.workflow.project import Project
 
 KILLS = 20
 
 
-def make(folder: Path) -> Project:
+def make(folder: Path, footage: Path) -> Project:
     project = Project(folder)
     for video in ("run/a.mp4", "run/e.mp4", "walk/c.mp4"):
         write_clip(project.folder / "videos" / video, frames=40, size=(240, 320))
+    shutil.copy(footage / "talking_in_car" / "carphone_pristine.mp4", project.folder / "videos" / "walk")
     for path in (project.folder / "videos").rglob("*.mp4"):
         os.utime(path, (1_700_000_000, 1_700_000_000))  # the lists hold modification times
     project.configure(dataset="clips", data__adapter="folder", data__root="videos", data__shards=2, frames__size=128)
@@ -33,7 +35,7 @@ def digests(project: Project) -> dict[str, str]:
 
 
 def test_killed_twenty_times_then_run_again_gives_the_same_bytes(tmp_path, footage):
-    undisturbed, killed = make(tmp_path / "undisturbed"), make(tmp_path / "killed")
+    undisturbed, killed = (make(tmp_path / name, footage) for name in ("undisturbed", "killed"))
     undisturbed.run()
     source = random.Random(20)
     cut_short = 0
@@ -51,4 +53,9 @@ def test_killed_twenty_times_then_run_again_gives_the_same_bytes(tmp_path, foota
     assert cut_short == KILLS
     killed.run("--nolock")
     assert digests(killed) == digests(undisturbed)
+    shards = (killed.folder / "results/clips/detections/faces").glob("*.h5")
+    found = [
+        len(frame) for shard in map(DetectionShard, shards) for video in shard.ids for frame in shard.frames(video)
+    ]
+    assert sum(found) >= 10, "there are faces, and so masks and boxes to be written"
     assert not [path for path in (killed.folder / "results").rglob(".*") if path.is_file()], "leftovers of killed jobs"
