@@ -63,3 +63,5 @@ benchmark: .venv-peer/installed
 	$(BIN)/python -m benchmarks.anonymize
 	$(BIN)/python -m benchmarks.memory --rate 12 -- --long-side 320
 	$(BIN)/python -m benchmarks.clips
+	$(BIN)/python -m benchmarks.stage
+	$(BIN)/python -m benchmarks.frame_map

@@ -66,10 +66,12 @@ def _parser() -> argparse.ArgumentParser:
 def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     from pipeline.anonymize_command import add_anonymize
     from pipeline.classify_command import add_classify
+    from pipeline.detect_command import add_detect
     from pipeline.submit_command import add_submit
 
     add_anonymize(commands)
     add_classify(commands)
+    add_detect(commands)
     add_submit(commands)
     weights = commands.add_parser("weights", help="fetch or list pretrained models")
     actions = weights.add_subparsers(required=True, metavar="ACTION")

@@ -1,0 +1,1 @@
+"""Chapter 3: spatio-temporal action detection with STAGE."""
