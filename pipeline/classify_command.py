@@ -4,7 +4,9 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import get_args
 
+from pipeline.config.detect import FeatureName
 from pipeline.errors import ActaError
 from pipeline.models.architecture import BASES, OPERATORS
 
@@ -24,7 +26,11 @@ def add_classify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="multiply-adds, parameters and memory of a network",
         description="What one view costs, by calculation: no weights or data are needed.",
     )
-    complexity.add_argument("--backbone", required=True, choices=sorted(BASES))
+    complexity.add_argument("--backbone", choices=sorted(BASES), help="a network on clips (Chs. 5 and 6)")
+    complexity.add_argument("--model", choices=("stage",), help="STAGE (Ch. 3), per clip of 4 actors and 25 objects")
+    complexity.add_argument(
+        "--features", choices=get_args(FeatureName), help="with --model stage: the actors' backbone"
+    )
     complexity.add_argument(
         "--reduce",
         default="",
@@ -88,6 +94,12 @@ def _classify(options: argparse.Namespace) -> int:
 def _complexity(options: argparse.Namespace) -> None:
     from dataclasses import asdict
 
+    if options.model == "stage":
+        _stage_complexity(options)
+        return
+    if options.backbone is None:
+        raise ActaError("--backbone or --model stage is needed")
+
     from pipeline.models.architecture import Architecture, parse_reductions
     from pipeline.models.complexity import complexity
 
@@ -110,6 +122,25 @@ def _complexity(options: argparse.Namespace) -> None:
     print(f"  {cost.gflops:.2f} GFLOPs (10⁹ multiply-adds) per view")
     print(f"  {cost.parameters:,} parameters")
     print(f"  {cost.peak_activation_mb:.1f} MB of activations at once (float32)")
+
+
+def _stage_complexity(options: argparse.Namespace) -> None:
+    from dataclasses import asdict
+
+    from pipeline.models.stage import StageArchitecture, stage_complexity
+
+    if options.backbone:
+        raise ActaError("--backbone is for networks on clips, not for --model stage")
+    if not options.features:
+        raise ActaError(f"--model stage needs --features: {', '.join(get_args(FeatureName))}")
+    cost = stage_complexity(StageArchitecture.published(options.features))
+    if options.json:
+        print(json.dumps({"model": "stage", "features": options.features, **asdict(cost)}))
+        return
+    print(f"STAGE on {options.features} features, {cost.actors} actors and {cost.objects} objects")
+    print(f"  {cost.gflops:.3f} GFLOPs (10⁹ multiply-adds) per clip")
+    print(f"  {cost.linear_gflops:.3f} in linear layers other than the heads' projections, as Table 3.10 counts")
+    print(f"  {cost.parameters:,} parameters")
 
 
 def _convert(options: argparse.Namespace) -> None:

@@ -1,0 +1,253 @@
+"""STAGE against Eqs. 3.1 to 3.11 written out node by node, and against the thesis's numbers."""
+
+import json
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from pipeline.cli import main
+from pipeline.errors import ActaError
+from pipeline.models.stage import Graphs, Stage, StageArchitecture, stage_complexity
+
+SMALL = {"actors": 12, "objects": 16, "classes": 5, "layers": 2, "heads": 2}
+
+
+def network(**changes) -> Stage:
+    torch.manual_seed(1)
+    return Stage(StageArchitecture(**(SMALL | changes))).double().eval()
+
+
+def graph(clips: list[tuple[int, int]], times: list[float] | None = None, *, actors=12, objects=16, seed=0) -> Graphs:
+    """One graph; of each clip how many actors and objects."""
+    draw = torch.Generator().manual_seed(seed)
+    a, o = (sum(each[kind] for each in clips) for kind in (0, 1))
+    seconds = times or [float(second) for second in range(900, 900 + len(clips))]
+    when = [[second] * clip[kind] for kind in (0, 1) for second, clip in zip(seconds, clips, strict=True)]
+    return Graphs(
+        actors=torch.randn(1, a, actors, generator=draw, dtype=torch.float64),
+        objects=None if objects is None else torch.randn(1, o, objects, generator=draw, dtype=torch.float64),
+        boxes=torch.rand(1, a + o, 4, generator=draw, dtype=torch.float64),
+        times=torch.tensor([[t for clip in when for t in clip]], dtype=torch.float64),
+        present=torch.ones(1, a + o, dtype=torch.bool),
+    )
+
+
+# ---- the equations, slowly
+
+
+@torch.no_grad()
+def slowly(model: Stage, of: Graphs) -> list[list[float]]:
+    """Logits of one graph in evaluation mode, with loops over nodes and heads."""
+    settings = model.architecture
+    actors = [project(model.actor_projection, f) for f in of.actors[0]]
+    objects = [] if of.objects is None else [project(model.object_projection, f) for f in of.objects[0]]
+    nodes = [torch.cat([f, box]) for f, box in zip(actors + objects, of.boxes[0], strict=True)]
+    is_actor = [True] * len(actors) + [False] * len(objects)
+    boxes, times = of.boxes[0].tolist(), of.times[0].tolist()
+    for layer in model.layers:
+        size = settings.width // settings.heads
+        new = []
+        for i in range(len(nodes)):
+            outputs = []
+            for head in range(settings.heads):
+                rows = slice(head * size, (head + 1) * size)
+                h = [layer.project.weight[rows] @ node for node in nodes]
+                scores = {}
+                for j in range(len(nodes)):
+                    if abs(times[i] - times[j]) > settings.receptive_field // 2:
+                        continue
+                    if is_actor[i] and is_actor[j] and not settings.actor_actor:
+                        continue
+                    if not is_actor[i] and not is_actor[j] and not settings.object_object:
+                        continue
+                    if settings.attention == "additive":  # Eq. 3.3
+                        a = torch.cat([layer.attend[0, head], layer.attend[1, head]])
+                        e = float(a @ torch.cat([h[i], h[j]]))
+                        e = e if e > 0 else 0.2 * e
+                    else:  # Eq. 3.10
+                        q, k = layer.query.weight[rows] @ nodes[i], layer.key.weight[rows] @ nodes[j]
+                        e = float(q @ k) / math.sqrt(size)
+                    if settings.proximity == "boxes":  # Eqs. 3.1 and 3.5
+                        e *= math.exp(-math.dist(boxes[i][2:], boxes[j][2:]))
+                    elif settings.proximity == "features":  # Eq. 3.11
+                        e *= 1 if i == j else 1 / float((h[i] - h[j]).norm())
+                    scores[j] = e
+                total = sum(math.exp(e) for e in scores.values())  # Eq. 3.6
+                mixed = torch.zeros(size, dtype=torch.float64)
+                for j, e in scores.items():  # Eq. 3.7
+                    mixed = mixed + math.exp(e) / total * h[j]
+                outputs.append(torch.where(mixed > 0, mixed, mixed.exp() - 1))
+            joined = layer.join.weight @ torch.cat(outputs) + layer.join.bias + nodes[i]
+            centred = joined - joined.mean()
+            scaled = centred / (centred.square().mean() + layer.norm.eps).sqrt()
+            new.append(scaled * layer.norm.weight + layer.norm.bias)
+        nodes = new
+    return [(model.classifier.weight @ node + model.classifier.bias).tolist() for node in nodes[: len(actors)]]
+
+
+def project(layer: torch.nn.Linear | None, feature: Tensor) -> Tensor:
+    return feature if layer is None else (layer.weight @ feature + layer.bias).clamp_min(0)
+
+
+GRAPHS = {
+    "three clips": [(2, 3), (1, 2), (2, 1)],
+    "a clip without objects": [(2, 0), (1, 2)],
+    "a clip without actors": [(2, 1), (0, 2), (1, 1)],
+    "one actor": [(1, 0)],
+    "a single clip": [(2, 4)],
+    "six clips": [(1, 2)] * 6,
+}
+
+
+@pytest.mark.parametrize("heads", [1, 2, 3, 4])
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("clips", GRAPHS.values(), ids=GRAPHS)
+def test_equal_to_the_equations(clips, layers, heads):
+    model, of = network(layers=layers, heads=heads), graph(clips)
+    assert torch.allclose(model(of)[0], torch.tensor(slowly(model, of), dtype=torch.float64), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"proximity": "none"},
+        {"proximity": "features"},
+        {"receptive_field": 1},
+        {"receptive_field": 5},
+        {"actor_actor": False},
+        {"object_object": False},
+        {"actor_actor": False, "object_object": False},
+        {"attention": "dot"},
+        {"attention": "dot", "receptive_field": 1},
+        {"actors": 16},
+        {"actors": 20},
+        {"objects": None},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("clips", GRAPHS.values(), ids=GRAPHS)
+def test_ablations_equal_the_equations(clips, changes):
+    sizes = {"actors": changes.get("actors", 12), "objects": changes.get("objects", 16)}
+    if sizes["objects"] is None:
+        clips = [(actors, 0) for actors, _ in clips]
+    model, of = network(**changes), graph(clips, **sizes)
+    assert torch.allclose(model(of)[0], torch.tensor(slowly(model, of), dtype=torch.float64), rtol=0, atol=1e-9)
+
+
+def changed_clip(of: Graphs, second: float) -> Graphs:
+    """The same graph with other features and boxes in one clip."""
+    there = of.times == second
+    count = of.actors.shape[1]
+    assert of.objects is not None
+    return Graphs(
+        actors=torch.where(there[:, :count, None], of.actors + 1, of.actors),
+        objects=torch.where(there[:, count:, None], of.objects - 1, of.objects),
+        boxes=torch.where(there[..., None], 1 - of.boxes, of.boxes),
+        times=of.times,
+        present=of.present,
+    )
+
+
+@pytest.mark.parametrize(
+    ("layers", "receptive_field", "reached"),
+    [(1, 3, {902, 903, 904}), (2, 3, {901, 902, 903, 904, 905}), (2, 1, {903}), (1, 5, {901, 902, 903, 904, 905})],
+)
+def test_clips_that_are_not_linked_do_not_influence_each_other(layers, receptive_field, reached):
+    """Clip 903 of 900 to 906 is changed: with each layer one clip further, to the bit."""
+    model, of = network(layers=layers, receptive_field=receptive_field), graph([(2, 3)] * 7)
+    before, after = model(of), model(changed_clip(of, 903.0))
+    differs = (before != after).any(2)[0]
+    assert set(of.times[0, : differs.numel()][differs].tolist()) == reached
+
+
+def test_a_gap_in_time_is_no_link():
+    """Clips that follow each other in the list, but not in time."""
+    model = network(layers=1)
+    of = graph([(1, 1), (1, 1)], times=[900.0, 902.0])
+    before, after = model(of), model(changed_clip(of, 902.0))
+    assert torch.equal(before[0, 0], after[0, 0])
+    assert not torch.equal(before[0, 1], after[0, 1])
+
+
+def test_padding_changes_nothing():
+    """Two graphs in a batch, the smaller one padded with rubbish."""
+    model = network()
+    large, small = graph([(3, 4), (2, 2)]), graph([(1, 2), (1, 1)], seed=5)
+    assert large.objects is not None
+    assert small.objects is not None
+    actors, objects = torch.full((2, 5, 12), 7.0).double(), torch.full((2, 6, 16), 7.0).double()
+    boxes, times = torch.full((2, 11, 4), 0.5).double(), torch.full((2, 11), 900.0).double()
+    present = torch.zeros(2, 11, dtype=torch.bool)
+    for row, of in enumerate((large, small)):
+        a, o = of.actors.shape[1], of.objects.shape[1]  # type: ignore[union-attr]
+        places = [*range(a), *range(5, 5 + o)]
+        actors[row, :a], objects[row, :o] = of.actors[0], of.objects[0]  # type: ignore[index]
+        boxes[row, places], times[row, places] = of.boxes[0], of.times[0]
+        present[row, places] = True
+    together = model(Graphs(actors, objects, boxes, times, present))
+    for row, of in enumerate((large, small)):
+        assert torch.allclose(together[row, : of.actors.shape[1]], model(of)[0], rtol=0, atol=1e-12)
+
+
+def test_training_reaches_every_weight():
+    model = network().train()
+    model(graph([(2, 3), (1, 2)])).square().sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+@pytest.mark.parametrize("proximity", ["boxes", "features", "none"])
+def test_two_nodes_in_the_same_place_give_finite_gradients(proximity):
+    model, of = network(proximity=proximity).train(), graph([(2, 2)])
+    of.actors[0, 1] = of.actors[0, 0]
+    of.boxes[0, 1] = of.boxes[0, 0]
+    model(of).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("features", "millions", "all_of_them", "linear"),
+    [("i3d", 6.4, 0.175, 0.11), ("r101_i3d_nl", 17.0, 0.49, 0.24), ("slowfast_nl", 21.8, 0.51, 0.26)],
+)
+def test_table_3_10(features, millions, all_of_them, linear):
+    """4 actors and 25 objects; the thesis counts the multiply-adds of linear layers but for the heads' projections."""
+    cost = stage_complexity(StageArchitecture.published(features))
+    assert cost.parameters / 1e6 == pytest.approx(millions, rel=0.01)
+    assert cost.gflops == pytest.approx(all_of_them, rel=0.02)
+    assert cost.linear_gflops == pytest.approx(linear, rel=0.05)
+
+
+def test_complexity_as_a_command(capsys):
+    assert main(["complexity", "--model", "stage", "--features", "i3d", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["parameters"] == 6_417_912
+    assert found["actors"], found["objects"] == (4, 25)
+    assert main(["complexity", "--model", "stage", "--features", "slowfast_nl"]) == 0
+    assert "21,748,216 parameters" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "stage"], "--model stage needs --features"),
+        (["--model", "stage", "--features", "i3d", "--backbone", "r3d_18"], "--backbone is for networks on clips"),
+        ([], "--backbone or --model stage is needed"),
+    ],
+)
+def test_complexity_of_nothing(arguments, message, capsys):
+    assert main(["complexity", *arguments]) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"receptive_field": 2}, "receptive_field 2 is not an odd number of clips"),
+        ({"receptive_field": -1}, "receptive_field -1 is not"),
+        ({"heads": 17}, "17 heads cannot share 16 features"),
+    ],
+)
+def test_networks_that_cannot_be(changes, message):
+    with pytest.raises(ActaError, match=message):
+        network(**changes)
