@@ -84,7 +84,7 @@ class Trained:
 def start_training(training: TrainingSettings) -> Iterator[Group]:
     """Check that this machine can do it (`check_device`), join the processes, and hold the node's copies of shards.
 
-    A signal that asks to stop is kept until a step has ended; one that comes after the last step changes nothing.
+    A signal that asks to stop is kept until a step has ended (`pipeline.training.stopping`).
     """
     check_device(training.device, training.precision, alone=True)
     with listening(), scratch(), process_group(training.device) as group:

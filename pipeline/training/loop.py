@@ -28,7 +28,7 @@ from pipeline.files import atomic, check_room
 from pipeline.slurm import requeue
 from pipeline.training.distributed import Group, average_buffers
 from pipeline.training.schedule import learning_rate
-from pipeline.training.stopping import STOPS, deaf_children, listening
+from pipeline.training.stopping import STOPS, deaf_children, last_step_is_saved, listening
 
 # What a micro-batch gives: the loss to descend, and figures to log; all are means over the micro-batch.
 Losses = Callable[[nn.Module, dict[str, Tensor]], tuple[Tensor, dict[str, Tensor]]]
@@ -174,7 +174,7 @@ def fit(
             if group.is_first and (asked or ended or time.monotonic() - saved >= save_every):
                 _save(checkpoint, identity, model, optimizer, done)
                 saved = time.monotonic()
-            if asked and not ended:
+            if asked and (not ended or signal.SIGTERM in asked):
                 if group.is_first:
                     print(
                         f"asked to stop at step {done.step}: saved; the same command goes on from there",
@@ -184,6 +184,7 @@ def fit(
                         requeue()
                 group.wait()  # the first to leave ends the step for all, and the first process has to save
                 raise SystemExit(128 + asked[0])
+        last_step_is_saved()
     if log:
         log.close()
     return done

@@ -47,6 +47,22 @@ def listening() -> Iterator[Stop]:
             signal.signal(number, handler)
 
 
+def last_step_is_saved() -> None:
+    """Call when a training's checkpoint holds its end: from here on SIGTERM ends the process at once.
+
+    What is written now would be lost with the workflow's own job, which is asked to stop as well; the checkpoint is
+    not, and the next process has only this left to do. The warning of a time limit leaves time enough for it.
+
+    Raises:
+        SystemExit: SIGTERM has come already.
+    """
+    if _listening is None:
+        return
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if _listening.wanted == signal.SIGTERM:
+        raise SystemExit(128 + signal.SIGTERM)
+
+
 @contextmanager
 def deaf_children(numbers: tuple[int, ...] = STOPS) -> Iterator[None]:
     """Processes started in the block never hear these signals; what comes meanwhile reaches this process afterwards."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from pipeline.errors import ActaError
 from pipeline.training.distributed import Group, average_buffers
 from pipeline.training.loop import MicroBatches, fit
+from pipeline.training.stopping import last_step_is_saved, listening
 from tests.networks import command, finish, start, train_settings, write_dataset
 
 ALONE = Group(0, 1, torch.device("cpu"))
@@ -155,6 +156,36 @@ def test_a_finished_checkpoint_has_nothing_left_to_do(config, tmp_path):
     run(config, tmp_path, again, samples=samples)
     assert samples.asked == []
     assert again.weight.item() == first.weight.item()
+
+
+def test_asked_to_stop_in_the_last_step_the_checkpoint_is_what_remains(config, tmp_path):
+    """What would be written after it is lost with the workflow's job; the next run has only that left to do."""
+
+    def ask(model, batch):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return mean_loss(model, batch)
+
+    recipe = settings(config)[0]
+    assert recipe.batch == len(Numbers()), "a step is an epoch"
+    with pytest.raises(SystemExit) as stopped:
+        run(config, tmp_path, one(), ask, training__epochs=1)
+    assert stopped.value.code == 128 + signal.SIGTERM
+    samples = Numbers()
+    run(config, tmp_path, one(), samples=samples, training__epochs=1)
+    assert samples.asked == []
+
+
+def test_asked_to_stop_after_the_last_step():
+    with listening() as stop:
+        last_step_is_saved()
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+        assert signal.getsignal(signal.SIGUSR1) is stop
+    with listening() as stop:
+        stop.wanted = signal.SIGTERM
+        with pytest.raises(SystemExit):
+            last_step_is_saved()
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    last_step_is_saved()  # nobody listens: nothing to do
 
 
 def test_dropout_and_order_do_not_touch_the_caller_s_random_state(config, tmp_path):
