@@ -121,7 +121,7 @@ def fit(
             f"{parts // group.world} micro-batches of {recipe.micro_batch} each",
             file=sys.stderr,
         )
-    wrapped = DistributedDataParallel(model, broadcast_buffers=False) if group.world > 1 else model
+    wrapped = _distributed(model) if group.world > 1 else model
     log = _Log(checkpoint.parent / "tensorboard", done.step) if group.is_first else None
     saved = time.monotonic()
     last_step = steps * min(training.epochs, until or training.epochs)
@@ -188,6 +188,12 @@ def fit(
     if log:
         log.close()
     return done
+
+
+def _distributed(model: nn.Module) -> nn.Module:
+    # Without `find_unused_parameters` DDP lays its buckets anew after the first step. With three processes or more the
+    # order of a sum follows the layout, and the first step after a resumption would differ in the last bits.
+    return DistributedDataParallel(model, broadcast_buffers=False, find_unused_parameters=True)
 
 
 class Keyed(Dataset):

@@ -134,7 +134,9 @@ def test_a_batch_that_the_processes_cannot_share_ends_the_job(train, config):
     assert "a batch of 6 is 3 micro-batches of 2, which 4 processes cannot share equally" in job.log()
 
 
-def test_several_processes_are_warned_then_one_is_killed(cluster, train, tmp_path):
+def test_several_processes_are_warned_then_one_is_killed(cluster, train, long, shards, tmp_path):
+    calm = tmp_path / "calm" / "model.safetensors"
+    finish(start(command(shards, calm, long), world=4))
     job = train(step=TWO_BY_TWO, options=("--workers", "1"))
     job.until_training()
     cluster.run("scancel", "--signal=USR1", job.number)
@@ -148,7 +150,7 @@ def test_several_processes_are_warned_then_one_is_killed(cluster, train, tmp_pat
     again = train(step=TWO_BY_TWO)
     again.until("COMPLETED")
     assert len(places(again.log(), "resumed")) == 8, "all four, twice"
-    assert (tmp_path / "model.safetensors").exists()
+    same(tmp_path, calm)
 
 
 def _processes(cluster, folder: Path) -> str:

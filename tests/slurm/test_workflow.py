@@ -169,7 +169,7 @@ def test_five_hypotheses_at_the_same_time_on_five_gpus(cluster, on_cluster):
     assert len(devices) == 5, devices
 
 
-def test_a_killed_driver_and_its_restart(cluster, copy, on_cluster):
+def test_a_killed_driver_its_restart_and_a_job_cancelled_under_it(cluster, copy, on_cluster):
     driver = drive(cluster, copy, SELECTED)
     logs = copy.folder / "logs/clips/shrink/r3d/pas/iteration_1"
     cluster.until(lambda: all("a batch of" in _text(logs / f"{o}.log") for o in OPERATORS), "all train")
@@ -179,7 +179,10 @@ def test_a_killed_driver_and_its_restart(cluster, copy, on_cluster):
     assert left, "its jobs outlive the driver"
     cluster.run("snakemake", "--unlock", cwd=copy.folder)
     again = drive(cluster, copy, SELECTED)
+    running = cluster.until(lambda: [job for job in cluster.jobs("RUNNING") if job not in left], "the new ones run")
+    cluster.run("scancel", running[0])
     finished(copy, again)
+    assert list(submissions(copy).values()).count("rule_hypothesis") == 2 * len(OPERATORS) + 1
     assert "cancelling jobs that a lost driver left here" in said(copy)
     assert {cluster.job(number)["JobState"] for number in left} <= {"CANCELLED", "COMPLETED"}
     resumed = [operator for operator in OPERATORS if "resumed at step" in _text(logs / f"{operator}.log")]
