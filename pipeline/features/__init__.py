@@ -1,0 +1,1 @@
+"""Backbones applied once, their features kept."""
