@@ -73,9 +73,9 @@ def _submit(options: argparse.Namespace) -> int:
         _wait_for_end(str(job.job_id), job.paths.result_pickle)
     try:
         if executor.cluster == "slurm" and not job.paths.result_pickle.exists():
-            raise ActaError("it ended without a result: a lost node, scancel")
+            raise RuntimeError  # a lost node, scancel: submitit would wait for ever
         job.results()
-    except Exception:  # its own error, or what ended it
+    except Exception:  # or its own error
         print(f"error: job {job.job_id} failed; {job.paths.stderr} says why", file=sys.stderr)
         return 1
     return 0

@@ -22,17 +22,7 @@ _JITTER = 0.5  # a keyframe's own time stamp may be half a frame beside its seco
 
 @dataclass(frozen=True)
 class Run:
-    """Keyframes ``start:stop`` of a video, each a second after the one before."""
-
-    shard: int
-    video: str
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True)
-class Block:
-    """A part of a run that is one graph."""
+    """Keyframes ``start:stop`` of a video, each a second after the one before; a block is a short one."""
 
     shard: int
     video: str
@@ -54,7 +44,7 @@ def find_runs(shards: Sequence[FeatureShard], split: str) -> list[Run]:
     return runs
 
 
-def cut_blocks(runs: Sequence[Run], clips: int = CLIPS, draw: np.random.Generator | None = None) -> list[Block]:
+def cut_blocks(runs: Sequence[Run], clips: int = CLIPS, draw: np.random.Generator | None = None) -> list[Run]:
     """Cut runs into blocks of so many clips.
 
     Args:
@@ -66,7 +56,7 @@ def cut_blocks(runs: Sequence[Run], clips: int = CLIPS, draw: np.random.Generato
     for run in runs:
         first = 0 if draw is None else int(draw.integers(clips))
         bounds = sorted({run.start, *range(run.start + first, run.stop, clips), run.stop})
-        blocks += [Block(run.shard, run.video, a, b) for a, b in pairwise(bounds)]
+        blocks += [Run(run.shard, run.video, a, b) for a, b in pairwise(bounds)]
     if draw is not None:
         blocks = [blocks[place] for place in draw.permutation(len(blocks))]
     return blocks
