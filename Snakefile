@@ -13,6 +13,8 @@ include: "workflow/rules/anonymize.smk"
 include: "workflow/rules/classify.smk"
 include: "workflow/rules/shrink.smk"
 include: "workflow/rules/shrink_studies.smk"
+include: "workflow/rules/detection.smk"
+include: "workflow/rules/detection_report.smk"
 
 
 # A driver that was killed leaves its jobs behind on a cluster; they end before the new one starts its own.

@@ -158,5 +158,7 @@ def _keep(found: "DetectedVideo", stage: DetectStage, path: Path) -> None:
     from pipeline.stages import code_digest
     from pipeline.store import Provenance
 
-    provenance = Provenance("anonymize", canonical(stage), code_digest("detect"), weights=detector_digests(stage))
+    provenance = Provenance(
+        "anonymize", canonical(stage), code_digest("detect-people"), weights=detector_digests(stage)
+    )
     write_detections(path, [found], [], provenance)

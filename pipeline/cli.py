@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import __version__
+from pipeline.detection_stages import add_detection_stages
 from pipeline.errors import ActaError
 from pipeline.options import lists_option, paths_of, settings_of, stage_parser
 from pipeline.report.thesis import FIGURES, TABLES, evaluation_path, rows
+from pipeline.report_detection_command import add_report_detection
 from pipeline.shrink_command import add_shrink
 
 # Modules are imported where they are used: `acta config` must not wait for torch.
@@ -60,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_tools(commands)
     _add_stages(commands)
     add_shrink(commands)
+    add_detection_stages(commands)
+    add_report_detection(commands)
     return parser
 
 
@@ -92,6 +96,11 @@ def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     actions_.add_argument("folder", type=Path, help="where the footage is and the videos go")
     actions_.add_argument("--workers", type=int, default=1)
     actions_.set_defaults(run=_make_actions)
+    interactions = commands.add_parser("make-interactions", help="make the demo's AVA-style videos from its footage")
+    interactions.add_argument("footage", type=Path, help="where the footage is")
+    interactions.add_argument("root", type=Path, help="where the videos and annotations go")
+    interactions.add_argument("--workers", type=int, default=1)
+    interactions.set_defaults(run=_make_interactions)
 
 
 def _add_stages(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -105,7 +114,7 @@ def _add_stages(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     _video_options(frames)
     frames.set_defaults(run=_frames)
 
-    detect = stage_parser(commands, "detect", "find faces or bodies in a shard's videos", timing=True)
+    detect = stage_parser(commands, "detect-people", "find faces or bodies in a shard's videos", timing=True)
     detect.add_argument("manifest", type=Path)
     _video_options(detect)
     detect.set_defaults(run=_detect)
@@ -357,6 +366,12 @@ def _make_actions(options: argparse.Namespace) -> None:
     from pipeline.data.actions import make_actions
 
     make_actions(options.folder, options.folder, options.workers)
+
+
+def _make_interactions(options: argparse.Namespace) -> None:
+    from pipeline.data.interactions import make_interactions
+
+    make_interactions(options.footage, options.root, options.workers)
 
 
 def _get_footage(options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""The commands around action detection: ``acta evaluate-detections``."""
+"""The commands around action detection: ``acta evaluate-detections`` and ``acta convert-annotations``."""
 
 import argparse
 import json
@@ -27,7 +27,27 @@ def add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         default=50,
         help="surest detections of a frame that count (default: %(default)s, as the evaluator's); 0: all",
     )
+    evaluate.add_argument(
+        "--video-map",
+        action="store_true",
+        help="also video-mAP at 0.2, 0.5 and 0.5:0.95; the annotations' eighth column must number the people",
+    )
     evaluate.set_defaults(run=_evaluate)
+    convert = commands.add_parser(
+        "convert-annotations",
+        help="annotations of J-HMDB-21 or UCF101-24 as files like AVA's",
+        description="Write the annotations of J-HMDB-21 or UCF101-24, from their own files, as files like AVA's: "
+        "<part><split>.csv and label_map.pbtxt. Prints what there is of each part, as JSON.",
+    )
+    convert.add_argument("kind", choices=["jhmdb21", "ucf101_24"], help="which data set")
+    convert.add_argument(
+        "folder",
+        type=Path,
+        help="puppet_mask/ and splits/, or JHMDB-GT.pkl; pyannot.pkl and [train|test]list01.txt, or UCF101v2-GT.pkl",
+    )
+    convert.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
+    convert.add_argument("--rate", type=float, metavar="FPS", help="frames per second (default: 30 J-HMDB, 25 UCF101)")
+    convert.set_defaults(run=_convert)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -45,5 +65,12 @@ def _evaluate(options: argparse.Namespace) -> None:
         options.exclusions,
         iou=options.iou,
         capacity=options.capacity,
+        video_map=options.video_map,
     )
     print(json.dumps(found, indent=1))
+
+
+def _convert(options: argparse.Namespace) -> None:
+    from pipeline.data.single_label import convert_annotations
+
+    print(json.dumps(convert_annotations(options.kind, options.folder, options.output, options.rate), indent=1))

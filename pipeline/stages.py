@@ -8,20 +8,28 @@ import hashlib
 from dataclasses import dataclass
 
 from pipeline.config.base import Settings
+from pipeline.config.report import ReportDetectionStage
 from pipeline.config.stages import (
+    ActorFeaturesStage,
     AuditStage,
     ContactSheetStage,
+    DetectObjectsStage,
     DetectStage,
+    EvaluateDetectionStage,
     EvaluateStage,
     ExportStage,
     FramesStage,
     HalveStage,
     HypothesisStage,
+    ImportFeaturesStage,
     NoSettings,
     ObfuscateStage,
     ReportShrinkingStage,
     SelectStage,
     TeacherLogitsStage,
+    TrainBackboneStage,
+    TrainDetectionStage,
+    TrainDetectorStage,
     TrainStage,
 )
 from pipeline.digest import digest_code
@@ -35,19 +43,22 @@ _DETECTORS = (
     "pipeline/privacy/face_detectors.py",
     "pipeline/privacy/body_detectors.py",
 )
+_STATE = "pipeline/models/state.py"
 _NETWORKS = (
     "pipeline/models/architecture.py",
     "pipeline/models/backbones.py",
     "pipeline/models/saved.py",
     "pipeline/models/slowfast.py",
+    _STATE,
     "pipeline/models/video_resnet.py",
 )
-_LOOP = (
-    "pipeline/classify/teaching.py",
+_SHARED_LOOP = (
     "pipeline/training/distributed.py",
     "pipeline/training/loop.py",
     "pipeline/training/schedule.py",
+    "pipeline/training/steering.py",
 )
+_LOOP = ("pipeline/classify/teaching.py", *_SHARED_LOOP)
 _TRAINING = (
     "pipeline/classify/fitting.py",
     "pipeline/training/features.py",
@@ -55,6 +66,36 @@ _TRAINING = (
     *_LOOP,
 )
 _COMPLEXITY = "pipeline/models/complexity.py"
+_PICKLES = "pipeline/models/pickles.py"
+_DETECTOR = "pipeline/models/object_detector.py"
+_ANNOTATION = ("pipeline/data/annotation.py", "pipeline/data/ava.py")
+_PROPOSALS = ("pipeline/data/proposals.py", *_ANNOTATION)
+_KEYFRAMES = ("pipeline/features/keyframes.py", *_PROPOSALS)
+_ACTOR_BACKBONES = (
+    "pipeline/models/actor_backbones.py",
+    "pipeline/models/architecture.py",
+    "pipeline/models/caffe2.py",
+    "pipeline/models/i3d.py",
+    "pipeline/models/nonlocal_block.py",
+    _PICKLES,
+    "pipeline/models/r101_i3d_nl.py",
+    "pipeline/models/slowfast.py",
+    "pipeline/models/slowfast_nl.py",
+    _STATE,
+)
+_STAGE = (
+    "pipeline/data/ava.py",
+    "pipeline/detect/blocks.py",
+    "pipeline/detect/evaluate_files.py",
+    "pipeline/detect/saved.py",
+    "pipeline/detect/scoring.py",
+    "pipeline/features/entities.py",
+    "pipeline/metrics/frame_map.py",
+    "pipeline/metrics/video_map.py",
+    "pipeline/models/stage.py",
+    _STATE,
+    *_STORE,
+)
 _CLIPS = ("pipeline/classify/clips.py", *_NETWORKS, *_STORE)
 
 
@@ -69,7 +110,7 @@ class Stage:
 STAGES = {
     "manifest": Stage(NoSettings, ("pipeline/data/manifest.py", "pipeline/media/probe.py", *_DECODE)),
     "frames": Stage(FramesStage, ("pipeline/media/frames.py", *_DECODE, *_STORE)),
-    "detect": Stage(
+    "detect-people": Stage(
         DetectStage, ("pipeline/privacy/detect.py", "pipeline/privacy/gaps.py", *_DETECTORS, *_DECODE, *_STORE)
     ),
     "obfuscate": Stage(
@@ -92,6 +133,79 @@ STAGES = {
     "report-classification": Stage(NoSettings, ("pipeline/report/classification.py", "pipeline/report/thesis.py")),
     "report-shrinking": Stage(
         ReportShrinkingStage, ("pipeline/report/shrinking.py", "pipeline/report/thesis_shrinkage.py")
+    ),
+    "train-detector": Stage(
+        TrainDetectorStage,
+        (
+            "pipeline/features/train_detector.py",
+            "pipeline/data/named_boxes.py",
+            _DETECTOR,
+            _STATE,
+            *_SHARED_LOOP,
+            *_STORE,
+        ),
+    ),
+    "detect-objects": Stage(
+        DetectObjectsStage,
+        (
+            "pipeline/features/detect_objects.py",
+            "pipeline/features/objects.py",
+            _DETECTOR,
+            _STATE,
+            _PICKLES,
+            *_KEYFRAMES,
+            *_STORE,
+        ),
+    ),
+    "train-backbone": Stage(
+        TrainBackboneStage,
+        (
+            "pipeline/features/train_backbone.py",
+            "pipeline/features/clips.py",
+            *_ANNOTATION,
+            *_ACTOR_BACKBONES,
+            *_SHARED_LOOP,
+            *_STORE,
+        ),
+    ),
+    "actor-features": Stage(
+        ActorFeaturesStage,
+        (
+            "pipeline/features/actors.py",
+            "pipeline/features/clips.py",
+            "pipeline/features/entities.py",
+            "pipeline/features/objects.py",
+            _DETECTOR,
+            *_KEYFRAMES,
+            *_ACTOR_BACKBONES,
+            *_STORE,
+        ),
+    ),
+    "import-features": Stage(
+        ImportFeaturesStage,
+        (
+            "pipeline/features/importing.py",
+            "pipeline/features/entities.py",
+            _PICKLES,
+            *_PROPOSALS,
+            *_STORE,
+        ),
+    ),
+    "average-features": Stage(NoSettings, ("pipeline/features/average.py", "pipeline/features/entities.py", *_STORE)),
+    "train-detection": Stage(TrainDetectionStage, ("pipeline/detect/train.py", *_STAGE, *_SHARED_LOOP)),
+    "evaluate-detection": Stage(EvaluateDetectionStage, ("pipeline/detect/evaluate.py", *_STAGE)),
+    "report-detection": Stage(
+        ReportDetectionStage,
+        (
+            "pipeline/report/detection_figures.py",
+            "pipeline/report/detection.py",
+            "pipeline/report/thesis_detection.py",
+            "pipeline/data/ava.py",
+            "pipeline/features/entities.py",
+            "pipeline/models/stage.py",
+            *_INSTANCES,
+            *_STORE,
+        ),
     ),
     "quarantine": Stage(NoSettings, ("pipeline/data/quarantine.py", *_STORE)),
 }

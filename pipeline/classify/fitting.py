@@ -18,20 +18,15 @@ from pipeline.errors import ActaError
 from pipeline.files import write_json
 from pipeline.models.architecture import Architecture, frames_needed
 from pipeline.models.backbones import build, pathways
-from pipeline.models.saved import (
-    Description,
-    classifier_names,
-    load_state,
-    read_description,
-    read_weights,
-    save_model,
-)
+from pipeline.models.saved import Description, classifier_names, read_description, save_model
+from pipeline.models.state import load_state, read_weights
 from pipeline.scratch import scratch
 from pipeline.stages import sha256_text
 from pipeline.training.distributed import Group, process_group
 from pipeline.training.features import FeatureLoss
 from pipeline.training.loop import DTYPES, Losses, Progress, figures_of, fit
 from pipeline.training.losses import cross_entropy, distillation, relational
+from pipeline.training.steering import SgdSchedule
 from pipeline.training.stopping import listening
 
 
@@ -139,6 +134,7 @@ def train_model(
         recipe,
         training,
         group,
+        SgdSchedule(recipe, training),
         checkpoint=checkpoint,
         identity=_identity(description),
         workers=workers,

@@ -7,6 +7,17 @@ from pydantic import model_validator
 from pipeline.config.base import Settings, Variant, What
 from pipeline.config.classify import RecipeSettings, SplitSettings, StrategySettings, TrainingSettings
 from pipeline.config.data import FrameSettings, SamplingSettings
+from pipeline.config.detect import (
+    ActorBackboneSettings,
+    BackboneTrainingSettings,
+    BoxSettings,
+    DetectionSettings,
+    DetectorTrainingSettings,
+    KeyframeSettings,
+    NetworkSettings,
+    ObjectSettings,
+    StageTrainingSettings,
+)
 from pipeline.config.privacy import (
     Auditor,
     ContactSheetSettings,
@@ -15,6 +26,7 @@ from pipeline.config.privacy import (
     Score,
     check_detector,
 )
+from pipeline.config.report import ReportDetectionStage
 from pipeline.config.shrink import Operator, PlanSettings
 from pipeline.config.whole import Config
 
@@ -31,7 +43,7 @@ class FramesStage(Settings):
 
 
 class DetectStage(Settings):
-    """What the detect stage reads."""
+    """What the detect-people stage reads."""
 
     what: What
     sampling: SamplingSettings
@@ -130,6 +142,88 @@ class ReportShrinkingStage(Settings):
     operators: dict[str, tuple[str, ...]]
 
 
+class TrainDetectionStage(Settings):
+    """What one training of STAGE reads."""
+
+    train: tuple[str, ...]
+    validation: str
+    step: float
+    test_score: float
+    heads: int
+    learning_rate: float
+    network: NetworkSettings
+    training: StageTrainingSettings
+    capacity: int
+    seed: int
+
+    @property
+    def epochs(self) -> int:
+        return self.training.epochs
+
+    @property
+    def precision(self) -> Literal["float32", "bfloat16", "float64"]:
+        return self.training.precision
+
+    @property
+    def threads(self) -> int:
+        return self.training.threads
+
+
+class EvaluateDetectionStage(Settings):
+    """What an evaluation of detections reads. ``score`` and ``clips``: without a network, whose own they are else."""
+
+    test: str
+    boxes: Literal["detected", "annotated"]
+    step: float
+    clips: int
+    score: float
+    iou: float
+    capacity: int
+    device: Literal["cpu", "cuda"]
+    threads: int
+
+
+class ImportFeaturesStage(Settings):
+    """What an import of published features reads."""
+
+    layout: Literal["i3d", "slowfast"]
+    half: bool
+
+
+class TrainDetectorStage(Settings):
+    """What the training of a detector reads."""
+
+    detector: DetectorTrainingSettings
+
+
+class DetectObjectsStage(Settings):
+    """What the search for people and objects reads."""
+
+    keyframes: KeyframeSettings
+    objects: ObjectSettings
+
+
+class TrainBackboneStage(Settings):
+    """What the training of an actor backbone reads."""
+
+    backbone: ActorBackboneSettings
+    rate: float | None
+    training: BackboneTrainingSettings
+
+
+class ActorFeaturesStage(Settings):
+    """What the extraction of actors' features reads."""
+
+    keyframes: KeyframeSettings
+    boxes: BoxSettings
+    rate: float | None
+    half: bool
+    batch: int
+    precision: Literal["float32", "bfloat16"]
+    device: Literal["cpu", "cuda"]
+    threads: int
+
+
 class HalveStage(Settings):
     """What halving reads."""
 
@@ -148,6 +242,10 @@ def stage_settings(
     variant: Variant = "none",
     plan: str = "",
     operators: str = "",
+    features: str = "",
+    network: str = "",
+    seed: str = "",
+    boxes: Literal["detected", "annotated"] = "detected",
 ) -> Settings:
     """The part of the configuration that one stage reads, and nothing else (what decides whether it reruns)."""
     privacy, classify = config.privacy, config.classify
@@ -207,14 +305,76 @@ def stage_settings(
             return HalveStage(operators=config.shrink.plans[plan].operators, keep=halving.keep if halving else 1)
         case "contact-sheet":
             return ContactSheetStage(contact_sheet=config.contact_sheet)
-        case "detect" if what:
+        case "detect-people" if what:
             return DetectStage(what=what, sampling=config.sampling, detect=getattr(privacy.detect, what))
         case "obfuscate" if what:
             return ObfuscateStage(obfuscate=getattr(privacy.obfuscate, what))
         case "audit" if what:
             return AuditStage(auditors=getattr(privacy.audit, what))
+        case "detection-frames":
+            return FramesStage(sampling=config.detect.sampling, frames=config.detect.frames)
+        case "train-detector" if config.detect.detector:
+            return TrainDetectorStage(detector=config.detect.detector)
+        case "detect-objects" if config.detect.objects:
+            return DetectObjectsStage(keyframes=config.detect.keyframes, objects=config.detect.objects)
+        case "train-backbone" | "actor-features" | "import-features" | "train-detection" | "evaluate-detection":
+            return _detection(config.detect, stage, features, network, seed, boxes)
+        case "report-detection":
+            likes = {name: chosen.like for name, chosen in config.detect.features.items()}
+            mute = tuple(name for name, chosen in config.detect.features.items() if not chosen.has_baseline)
+            return ReportDetectionStage(
+                dataset=config.dataset, features=likes, seeds=config.detect.seeds, without_backbone=mute
+            )
         case _:
             return NoSettings()
+
+
+def _detection(
+    detect: DetectionSettings, stage: str, name: str, network: str, seed: str, boxes: Literal["detected", "annotated"]
+) -> Settings:
+    features = detect.features[name]
+    source = features.backbone
+    if stage == "train-backbone" and source and source.training:
+        return TrainBackboneStage(backbone=source.network, rate=source.rate, training=source.training)
+    if stage == "actor-features" and source:
+        return ActorFeaturesStage(
+            keyframes=detect.keyframes,
+            boxes=source.boxes,
+            rate=source.rate,
+            half=source.half,
+            batch=source.batch,
+            precision=source.precision,
+            device=source.device,
+            threads=source.threads,
+        )
+    if stage == "import-features" and features.imported:
+        return ImportFeaturesStage(layout=features.imported.layout, half=features.imported.half)
+    if stage == "train-detection":
+        return TrainDetectionStage(
+            train=detect.splits.train,
+            validation=detect.splits.validation,
+            step=detect.keyframes.step,
+            test_score=features.test_score,
+            heads=features.heads,
+            learning_rate=features.learning_rate,
+            network=detect.networks[network],
+            training=detect.training,
+            capacity=detect.capacity,
+            seed=int(seed),
+        )
+    if stage == "evaluate-detection":
+        return EvaluateDetectionStage(
+            test=detect.splits.test,
+            boxes=boxes,
+            step=detect.keyframes.step,
+            clips=detect.training.clips,
+            score=features.test_score,
+            iou=0.5,
+            capacity=detect.capacity,
+            device=detect.training.device,
+            threads=detect.training.threads,
+        )
+    return NoSettings()
 
 
 def _hypothesis(config: Config, recipe: str, plan: PlanSettings, operators: str) -> HypothesisStage:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from pipeline.config.base import Settings, parse
 from pipeline.config.classify import ClassifySettings
 from pipeline.config.data import DataSettings, FrameSettings, SamplingSettings
+from pipeline.config.detect import DetectionSettings
 from pipeline.config.privacy import ContactSheetSettings, PrivacySettings
 from pipeline.config.shrink import ShrinkSettings
 from pipeline.errors import ActaError
@@ -27,6 +28,7 @@ class Config(Settings):
     contact_sheet: ContactSheetSettings
     classify: ClassifySettings
     shrink: ShrinkSettings
+    detect: DetectionSettings
 
     @model_validator(mode="after")
     def _shrinks_what_there_is(self) -> "Config":

@@ -8,7 +8,8 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from pipeline.config.data import DataSettings
-from pipeline.data.demo import FOOTAGE, action_names
+from pipeline.config.detect import DetectionDataSettings
+from pipeline.data.demo import FOOTAGE, action_names, interaction_names
 from pipeline.data.lists import Listed
 from pipeline.errors import ActaError
 
@@ -40,6 +41,56 @@ def list_videos(settings: DataSettings) -> Iterator[Listed]:
             return _find(_hmdb51(annotations), root)
         case _:
             return _find(_kinetics(annotations), root)
+
+
+def list_annotated(settings: DetectionDataSettings) -> Iterator[Listed]:
+    """Every video that the files of boxes and proposals name, with the splits whose files do.
+
+    Raises:
+        ActaError: the root or a file is missing, or a file has a bad row.
+    """
+    if settings.adapter == "demo":
+        for name, split in interaction_names():
+            yield Listed(name, f"videos/{name}.mp4", "", split, 0, 0)
+        return
+    named: dict[str, dict[str, None]] = {}
+    first: dict[str, str] = {}
+    for split, path in settings.boxes.items():
+        for number, line in _lines(Path(path)):
+            video = line.partition(",")[0]
+            named.setdefault(video, {})[split] = None
+            first.setdefault(video, f"{path}:{number}")
+    for split, path in settings.proposals.items():
+        if split not in settings.boxes:  # nobody has said what people do there, as on AVA's test split
+            for video in _proposed(Path(path)):
+                named.setdefault(video, {})[split] = None
+                first.setdefault(video, path)
+    if settings.root is None:
+        for video, splits in named.items():
+            yield Listed(video, video, "", " ".join(splits), 0, 0)
+        return
+    root = Path(settings.root)
+    if not root.is_dir():
+        raise ActaError(f"detect.data.root {settings.root!r} is not a folder")
+    places: dict[str, tuple[str, os.stat_result]] = {}
+    for path, stat in _walk(root):
+        if PurePosixPath(path).suffix.lower() in SUFFIXES:
+            places.setdefault(PurePosixPath(path).stem, (path, stat))
+    for video, splits in named.items():
+        if video in places:
+            path, stat = places[video]
+            yield Listed(video, path, "", " ".join(splits), stat.st_size, int(stat.st_mtime))
+        else:
+            yield Listed(video, f"{video} (named by {first[video]})", "", " ".join(splits), -1, 0)
+
+
+def _proposed(path: Path) -> Iterator[str]:
+    if path.suffix == ".csv":
+        yield from (line.partition(",")[0] for _, line in _lines(path))
+    else:
+        from pipeline.data.proposals import read_proposals  # a pickle; its reader imports torch
+
+        yield from (video for video, _ in read_proposals(path).frames)
 
 
 def _demo() -> Iterator[Listed]:

@@ -6,7 +6,7 @@ timestamp in seconds; a row of ``video,timestamp`` alone is a frame without boxe
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,15 +37,20 @@ class Rows:
         box: (n, 4) x1, y1, x2, y2.
         action: (n,) numbers of actions.
         line: (n,) of the file, from 1.
-        score: (n,) the eighth column, 1 without it.
+        eighth: (n,) the eighth column, NaN without it: a detection's score, or an annotated person's number.
     """
 
     frames: list[tuple[str, int]]
     frame: np.ndarray
     box: np.ndarray
     action: np.ndarray
-    score: np.ndarray
+    eighth: np.ndarray
     line: np.ndarray
+
+    @property
+    def score(self) -> np.ndarray:
+        """(n,) the eighth column, 1 without it."""
+        return np.where(np.isnan(self.eighth), 1.0, self.eighth)
 
 
 def read_label_map(path: Path) -> LabelMap:
@@ -84,46 +89,110 @@ def read_rows(path: Path) -> Rows:
     Raises:
         ActaError: a row that is none, or holds a number that is not finite; the message names the line.
     """
+    table = read_table(path)
+    if table is None:
+        none = np.empty(0, np.int64)
+        return Rows([], none, np.empty((0, 4)), none, np.empty(0), none)
+    time, x1, y1, x2, y2, action, score = (table[name].to_numpy() for name in _COLUMNS[1:])
+    values = (x1, y1, x2, y2, action)
+    named = is_named(table["video"])
+    bare = np.isnan(score)  # a frame without boxes
+    whole = ~np.isinf(score) & (action >= 0) & (action == np.floor(action))
+    for column in values:
+        bare &= np.isnan(column)
+        whole &= np.isfinite(column)
+    good = named & np.isfinite(time) & (bare | whole)
+    blank = np.zeros(0, bool)
+    if not good.all():
+        blank = ~named & np.isnan(time) & bare
+        bad = np.flatnonzero(~(good | blank))
+        if len(bad):
+            raise ActaError(next(problems(path), f"{path}:{bad[0] + 1}: not a row of boxes"))
+    frames, frame = number_frames(table["video"], time, blank)
+    if bare.any():
+        boxes = np.flatnonzero(~bare)
+        action, score, *corners = (column[boxes] for column in (action, score, x1, y1, x2, y2))
+        frame, line = frame[boxes], boxes + 1
+    else:
+        corners, line = [x1, y1, x2, y2], np.arange(1, len(frame) + 1)
+    return Rows(
+        frames=frames,
+        frame=frame,
+        box=np.stack(corners, axis=1),
+        action=action.astype(np.int64),
+        eighth=score,
+        line=line,
+    )
+
+
+def read_table(path: Path, optional: Sequence[str] = ()) -> pd.DataFrame | None:
+    """The columns video (categorical, "" where there is none), time, x1, y1, x2, y2, action and score of a file.
+
+    Numbers are float64, NaN where there is none; a blank line has a row of its own. None if the file is empty.
+
+    Args:
+        path: The file.
+        optional: Columns that may be empty in a row of boxes; the caller checks that no others are.
+
+    Raises:
+        ActaError: the file cannot be read, a row has more columns, or one holds what is not a number.
+    """
     try:
-        table = pd.read_csv(
+        return pd.read_csv(
             path,
             header=None,
             names=_COLUMNS,
-            dtype={"video": str} | dict.fromkeys(_COLUMNS[1:], np.float64),
+            dtype={"video": "category"} | dict.fromkeys(_COLUMNS[1:], np.float64),
             keep_default_na=False,
             na_values={name: [""] for name in _COLUMNS[1:]},
             skip_blank_lines=False,
         )
     except pd.errors.EmptyDataError:
-        none = np.empty(0, np.int64)
-        return Rows([], none, np.empty((0, 4)), none, np.empty(0), none)
+        return None
     except OSError as error:
         raise ActaError(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, pd.errors.ParserError) as error:
-        raise ActaError(next(_problems(path), f"{path}: {error}")) from None
-    numbers = table[_COLUMNS[1:]].to_numpy()
-    blank = (table["video"] == "").to_numpy() & np.isnan(numbers).all(1)
-    bare = np.isnan(numbers[:, 1:]).all(1)  # a frame without boxes
-    whole = np.isfinite(numbers[:, :6]).all(1) & (numbers[:, 5] == np.floor(numbers[:, 5])) & (numbers[:, 5] >= 0)
-    named = (table["video"] != "").to_numpy() & np.isfinite(numbers[:, 0])
-    good = named & (bare | (whole & ~np.isinf(numbers[:, 6])))
-    if not (good | blank).all():
-        line = int(np.flatnonzero(~(good | blank))[0]) + 1
-        raise ActaError(next(_problems(path), f"{path}:{line}: not a row of boxes"))
-    table, numbers, bare = table[~blank], numbers[~blank], bare[~blank]
-    videos, names = pd.factorize(table["video"])
-    times = np.rint(numbers[:, 0] * 1e6).astype(np.int64)
-    frame, keys = pd.factorize(pd.MultiIndex.from_arrays([videos, times]))
-    boxes = ~bare
-    score = numbers[boxes, 6]
-    return Rows(
-        frames=[(str(names[video]), int(time)) for video, time in keys],
-        frame=frame[boxes],
-        box=numbers[boxes, 1:5],
-        action=numbers[boxes, 5].astype(np.int64),
-        score=np.where(np.isnan(score), 1.0, score),
-        line=table.index.to_numpy()[boxes] + 1,
-    )
+        raise ActaError(next(problems(path, optional), f"{path}: {error}")) from None
+
+
+def is_named(video: pd.Series) -> np.ndarray:
+    """(n,) whether each row of `read_table` names a video."""
+    nameless = np.flatnonzero(np.asarray(video.cat.categories) == "")
+    named: np.ndarray = video.cat.codes.to_numpy() != (nameless[0] if len(nameless) else -1)
+    return named
+
+
+def number_frames(video: pd.Series, time: np.ndarray, blank: np.ndarray) -> tuple[list[tuple[str, int]], np.ndarray]:
+    """Frames of the rows of `read_table`.
+
+    Args:
+        video: (n,) categorical.
+        time: (n,) seconds.
+        blank: (n,) rows that name none; or none, if all do.
+
+    Returns:
+        ``(video, timestamp in microseconds)`` of each frame in order of appearance, and (n,) which of them each row is
+        of; a blank row's number means nothing.
+    """
+    codes = video.cat.codes.to_numpy()
+    rows = np.flatnonzero(~blank) if len(blank) else slice(None)
+    times = np.rint(time[rows] * 1e6).astype(np.int64)
+    codes = codes[rows]
+    # Rows of one frame follow each other as a rule; only one of each run is looked up.
+    begins = np.ones(len(codes), bool)
+    begins[1:] = (codes[1:] != codes[:-1]) | (times[1:] != times[:-1])
+    heads = np.flatnonzero(begins)
+    moments, seconds = pd.factorize(times[heads])
+    number, keys = pd.factorize(codes[heads].astype(np.int64) * len(seconds) + moments)
+    names = [str(name) for name in video.cat.categories]
+    videos, moments = np.divmod(keys, max(1, len(seconds)))
+    frames = [(names[v], t) for v, t in zip(videos.tolist(), seconds[moments].tolist(), strict=True)]
+    frame = np.repeat(number, np.diff(heads, append=len(codes)))
+    if not len(blank):
+        return frames, frame
+    every = np.zeros(len(video), np.int64)
+    every[rows] = frame
+    return frames, every
 
 
 def read_excluded(path: Path) -> set[tuple[str, int]]:
@@ -141,7 +210,7 @@ def _text(path: Path) -> str:
         raise ActaError(f"cannot read {path}: {error}") from None
 
 
-def _problems(path: Path) -> Iterator[str]:
+def problems(path: Path, optional: Sequence[str] = ()) -> Iterator[str]:
     """What is wrong with the rows, line by line: the slow way, taken only when something is."""
     with path.open(newline="", errors="replace") as file:
         reader = csv.reader(file)
@@ -155,6 +224,8 @@ def _problems(path: Path) -> Iterator[str]:
             if not row[0]:
                 yield f"{place}: no name of a video"
             for name, value in zip(_COLUMNS[1:], row[1:], strict=False):
+                if name in optional and not value:
+                    continue
                 try:
                     finite = np.isfinite(float(value))
                 except ValueError:

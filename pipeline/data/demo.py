@@ -73,6 +73,23 @@ def action_names() -> Iterator[tuple[str, str, str]]:
             yield f"{split}/{label}/{number:03d}.mp4", label, split
 
 
+# How many videos of each split `pipeline.data.interactions` makes.
+VIDEOS = {"train": 24, "val": 10, "test": 16}
+
+
+def interaction_names() -> Iterator[tuple[str, str]]:
+    """(name, split) of every video of the set with people among objects."""
+    for split, count in VIDEOS.items():
+        for number in range(count):
+            yield f"{split}_{number:02d}", split
+
+
+def interaction_files() -> list[str]:
+    """Every file of that set, relative to its root."""
+    videos = [f"videos/{name}.mp4" for name, _ in interaction_names()]
+    return [*videos, *(f"{split}.csv" for split in VIDEOS), "objects.csv", "label_map.pbtxt"]
+
+
 def get_footage(root: Path) -> list[Path]:
     """Put the demo clips below ``root``; those that are there and whole are left alone. Returns what was written.
 

@@ -1,11 +1,13 @@
 """What STAGE is shown: runs of consecutive clips of one video, each a graph (Sec. 3.2.2, batch size 6).
 
 "Consecutive" means keyframes one second apart: a gap ends a run, a video does too. Runs are cut into blocks of six
-clips; in training the first cut moves from epoch to epoch, so that every pair of neighbours is linked in most of them.
+clips. In training all runs lie end to end on a ring, which is cut at other places in every epoch, so that every
+pair of neighbours is linked in most of them; a block may then hold the end of one run and the start of another, whose
+clips are not linked.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,8 +18,8 @@ from pipeline.features.entities import FeatureShard, Keyframes
 from pipeline.models.stage import Graphs
 
 CLIPS = 6
-_SECOND = 1.0
-_JITTER = 0.5  # a keyframe's own time stamp may be half a frame beside its second
+_JITTER = 0.5  # of a step: a keyframe's own time stamp may be half a frame beside its second
+_FAR = 1000.0  # steps between clips of different runs in one graph
 
 
 @dataclass(frozen=True)
@@ -30,36 +32,60 @@ class Run:
     stop: int
 
 
-def find_runs(shards: Sequence[FeatureShard], split: str) -> list[Run]:
-    """The runs of all videos of a split, in the order of the shards."""
+def find_runs(shards: Sequence[FeatureShard], splits: Sequence[str], step: float = 1.0) -> list[Run]:
+    """The runs of all videos of these splits, in the order of the shards; ``step``: seconds between two clips."""
     runs = []
     for number, shard in enumerate(shards):
         for video, parts in zip(shard.ids, shard.splits, strict=True):
-            if split not in parts.split():
+            if not set(splits) & set(parts.split()):
                 continue
             times = shard.times(video)
-            cuts = np.flatnonzero(np.abs(np.diff(times) - _SECOND) > _JITTER) + 1
+            cuts = np.flatnonzero(np.abs(np.diff(times) - step) > _JITTER * step) + 1
             bounds = [0, *cuts.tolist(), len(times)]
             runs += [Run(number, video, a, b) for a, b in pairwise(bounds) if b > a]
     return runs
 
 
-def cut_blocks(runs: Sequence[Run], clips: int = CLIPS, draw: np.random.Generator | None = None) -> list[Run]:
-    """Cut runs into blocks of so many clips.
-
-    Args:
-        runs: What to cut.
-        clips: Of a block, at most.
-        draw: Moves the first cut of each run by up to a block, and shuffles the blocks; None: neither.
-    """
+def cut_blocks(runs: Sequence[Run], clips: int = CLIPS) -> list[Run]:
+    """Cut runs into blocks of so many clips, the last of a run shorter: what a test shows."""
     blocks = []
     for run in runs:
-        first = 0 if draw is None else int(draw.integers(clips))
-        bounds = sorted({run.start, *range(run.start + first, run.stop, clips), run.stop})
+        bounds = [*range(run.start, run.stop, clips), run.stop]
         blocks += [Run(run.shard, run.video, a, b) for a, b in pairwise(bounds)]
-    if draw is not None:
-        blocks = [blocks[place] for place in draw.permutation(len(blocks))]
     return blocks
+
+
+class Ring:
+    """Blocks of an epoch of training: every clip once, as many blocks in each, cut at other places.
+
+    Args:
+        runs: All runs of the training split.
+        clips: Of a block; the last of an epoch has the rest.
+        seed: With the epoch decides where the ring is cut.
+    """
+
+    def __init__(self, runs: Sequence[Run], clips: int, seed: int):
+        self._runs, self._clips, self._seed = runs, clips, seed
+        self._ends = np.cumsum([run.stop - run.start for run in runs])
+        self.total = int(self._ends[-1]) if len(runs) else 0
+
+    def __len__(self) -> int:
+        return -(-self.total // self._clips)
+
+    def block(self, epoch: int, number: int) -> list[Run]:
+        """The parts of runs that block ``number`` holds, of one run as a rule."""
+        first = int(np.random.default_rng([self._seed, epoch, self.total]).integers(self.total)) + number * self._clips
+        left = min(self._clips, self.total - number * self._clips)
+        parts = []
+        while left:
+            place = first % self.total
+            row = int(np.searchsorted(self._ends, place, "right"))
+            run = self._runs[row]
+            start = run.stop - (int(self._ends[row]) - place)
+            stop = min(run.stop, start + left)
+            parts.append(Run(run.shard, run.video, start, stop))
+            first, left = first + stop - start, left - (stop - start)
+        return parts
 
 
 @dataclass(frozen=True)
@@ -84,7 +110,7 @@ class Graph:
         actors: (a, d) features.
         objects: (o, d') features; None: a graph of actors only.
         boxes: (a + o, 4) height, width, x and y of the centre; actors first.
-        times: (a + o,) seconds from the block's first keyframe.
+        times: (a + o,) steps from the block's first keyframe: neighbours are one apart.
         actions: (a, c) 0 or 1.
         places: (a, 2) of each actor its keyframe in the block and its row among that keyframe's actors.
     """
@@ -97,10 +123,10 @@ class Graph:
     places: Tensor
 
 
-def make_graph(keyframes: Keyframes, chosen: Chosen, *, with_objects: bool = True) -> Graph:
-    """The graph of a block; it may have no actor, if none was chosen."""
+def make_graph(keyframes: Keyframes, chosen: Chosen, *, with_objects: bool = True, step: float = 1.0) -> Graph:
+    """The graph of a block, ``step`` seconds between clips; it may have no actor, if none was chosen."""
     kept = chosen.of(keyframes)
-    since = keyframes.times - keyframes.times[:1]
+    since = (keyframes.times - keyframes.times[:1]) / step
     boxes, times = [keyframes.actors.box[kept]], [since[keyframes.actor_keyframe[kept]]]
     if with_objects:
         boxes.append(keyframes.objects.box)
@@ -114,6 +140,29 @@ def make_graph(keyframes: Keyframes, chosen: Chosen, *, with_objects: bool = Tru
         times=torch.from_numpy(np.concatenate(times)).float(),
         actions=torch.from_numpy(keyframes.actors.actions[kept]).float(),
         places=torch.from_numpy(np.stack([keyframes.actor_keyframe[kept], rows[kept]], 1)),
+    )
+
+
+def join(graphs: Sequence[Graph]) -> Graph:
+    """One graph of several whose clips are not linked with each other's."""
+    if len(graphs) == 1:
+        return graphs[0]
+    actors = [len(graph.actors) for graph in graphs]
+
+    graphs = [replace(graph, times=graph.times + number * _FAR) for number, graph in enumerate(graphs)]
+
+    def both(name: str) -> Tensor:
+        """Of the actors of all, then of the objects of all."""
+        values = [getattr(graph, name).tensor_split([count]) for graph, count in zip(graphs, actors, strict=True)]
+        return torch.cat([part for kind in zip(*values, strict=True) for part in kind])
+
+    return Graph(
+        actors=torch.cat([graph.actors for graph in graphs]),
+        objects=None if graphs[0].objects is None else torch.cat([g.objects for g in graphs if g.objects is not None]),
+        boxes=both("boxes"),
+        times=both("times"),
+        actions=torch.cat([graph.actions for graph in graphs]),
+        places=torch.cat([graph.places for graph in graphs]),
     )
 
 

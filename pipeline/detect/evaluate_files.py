@@ -1,5 +1,7 @@
-"""frame-mAP of AVA's own files, as ``acta evaluate-detections`` prints it."""
+"""frame-mAP and video-mAP of files like AVA's, as ``acta evaluate-detections`` prints it."""
 
+from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,9 @@ import pandas as pd
 from pipeline.data.ava import GROUPS, LabelMap, Rows, read_excluded, read_label_map, read_rows
 from pipeline.errors import ActaError
 from pipeline.metrics.frame_map import Boxes, frame_ap
+from pipeline.metrics.video_map import THRESHOLDS, Clock, video_ap
+
+Frames = list[tuple[str, int]]
 
 
 def evaluate_files(
@@ -19,6 +24,7 @@ def evaluate_files(
     *,
     iou: float = 0.5,
     capacity: int = 50,
+    video_map: bool = False,
 ) -> dict[str, Any]:
     """Evaluate a file of detections against a file of annotations.
 
@@ -33,35 +39,70 @@ def evaluate_files(
         iou: Overlap from which a detection is right.
         capacity: Only so many detections of a frame count, as in the evaluator since 2018. 0: all, as in the
             evaluation code of most backbones.
+        video_map: Also that of tubes (`pipeline.metrics.video_map`). The annotations' eighth column must then number
+            each video's people, and they should name every frame, be it in a row without boxes.
 
     Returns:
-        JSON-ready, precisions in [0, 1]: ``mAP``; ``groups`` (Table 3.4) and ``classes`` by name, None without
-        annotation; ``counts`` of frames, annotated boxes, detections, and of the rows of each file that were left out.
+        JSON-ready, precisions in [0, 1]: ``mAP``; ``video_mAP`` by threshold, if asked for; ``groups`` (Table 3.4) and
+        ``classes`` by name, None without annotation; ``counts`` of frames, annotated boxes, detections, and of the
+        rows of each file that were left out.
 
     Raises:
-        ActaError: a file cannot be read or has a bad row, or nothing is annotated.
+        ActaError: a file cannot be read or has a bad row, nothing is annotated, or annotated people are not told apart.
     """
-    actions = read_label_map(label_map)
-    annotated, detected = read_rows(truth), read_rows(found)
-    left_out = read_excluded(excluded) if excluded else None
-    wanted = (
-        (lambda frames: ~_among(frames, left_out))
-        if left_out is not None
-        else (lambda frames: _among(frames, set(annotated.frames)))
+    return evaluate_rows(
+        read_truth(label_map, truth, excluded), read_rows(found), iou=iou, capacity=capacity, video_map=video_map
     )
-    x1, y1, x2, y2 = annotated.box.T
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What detections are evaluated against: the file, the actions and its rows, and which frames do not count."""
+
+    path: Path
+    actions: LabelMap
+    rows: Rows
+    excluded: set[tuple[str, int]] | None
+
+    def counts(self, frames: Frames) -> np.ndarray:
+        """Which of these frames count (`evaluate_files`)."""
+        if self.excluded is not None:
+            return ~_among(frames, self.excluded)
+        return _among(frames, set(self.rows.frames))
+
+
+def read_truth(label_map: Path, truth: Path, excluded: Path | None = None) -> Truth:
+    """Read the files that detections are evaluated against, for several evaluations; as `evaluate_files`."""
+    rows = read_rows(truth)
+    x1, y1, x2, y2 = rows.box.T
     inside_out = (x2 < x1) | (y2 < y1)
     if inside_out.any():
         first = int(np.flatnonzero(inside_out)[0])
-        raise ActaError(f"{truth}:{annotated.line[first]}: the box {annotated.box[first].tolist()} is inside out")
-    rows = [_kept(each, actions, wanted(each.frames)) for each in (annotated, detected)]
+        raise ActaError(f"{truth}:{rows.line[first]}: the box {rows.box[first].tolist()} is inside out")
+    return Truth(truth, read_label_map(label_map), rows, read_excluded(excluded) if excluded else None)
+
+
+def evaluate_rows(
+    truth: Truth, detected: Rows, *, iou: float = 0.5, capacity: int = 50, video_map: bool = False
+) -> dict[str, Any]:
+    """Evaluate detections that are in memory; as `evaluate_files`."""
+    actions, annotated = truth.actions, truth.rows
+    counted = [truth.counts(each.frames) for each in (annotated, detected)]
+    rows = [_kept(annotated, actions, counted[0]), _kept(detected, actions, counted[1])]
     if not rows[0].any():
-        raise ActaError(f"{truth} annotates no box of an action of {label_map} in a frame that counts")
-    boxes = _numbered(annotated, rows[0], detected, rows[1])
+        raise ActaError(f"{truth.path} annotates no box of an action that counts in a frame that counts")
+    numbers = _numbers(annotated, rows[0], detected, rows[1])
+    boxes = _boxes(annotated, rows[0], numbers), _boxes(detected, rows[1], numbers)
+    tubes = {}
+    if video_map:
+        person = _people(truth.path, annotated, rows[0])
+        named = {*compress(annotated.frames, counted[0]), *compress(detected.frames, counted[1])}
+        tubes["video_mAP"] = _video_map(*boxes, person, _clock(numbers, named), list(actions.names))
     precisions = frame_ap(*boxes, list(actions.names), iou=iou, capacity=capacity)
     by_name = dict(zip(actions.names, precisions.tolist(), strict=True))
     return {
         "mAP": float(np.nanmean(precisions)),
+        **tubes,
         "groups": {
             group: _mean([by_name[n] for n, its in actions.groups.items() if its == group]) for group in GROUPS.values()
         },
@@ -76,7 +117,7 @@ def evaluate_files(
     }
 
 
-def _among(frames: list[tuple[str, int]], those: set[tuple[str, int]]) -> np.ndarray:
+def _among(frames: Frames, those: set[tuple[str, int]]) -> np.ndarray:
     return np.fromiter((frame in those for frame in frames), bool, len(frames))
 
 
@@ -85,20 +126,53 @@ def _kept(rows: Rows, actions: LabelMap, frames: np.ndarray) -> np.ndarray:
     return kept
 
 
-def _numbered(annotated: Rows, of_truth: np.ndarray, detected: Rows, of_found: np.ndarray) -> tuple[Boxes, Boxes]:
-    """Both with common numbers of frames, which count the frames by their first detection."""
+def _numbers(annotated: Rows, of_truth: np.ndarray, detected: Rows, of_found: np.ndarray) -> dict[tuple[str, int], int]:
+    """Common numbers of the frames of both, counted by their first detection."""
     found, truth = detected.frame[of_found], annotated.frame[of_truth]
-    order, place = np.unique(found, return_index=True)
-    numbers = {detected.frames[frame]: n for n, frame in enumerate(order[np.argsort(place)].tolist())}
+    numbers = {detected.frames[frame]: n for n, frame in enumerate(pd.unique(found).tolist())}
     for frame in pd.unique(truth).tolist():
         numbers.setdefault(annotated.frames[frame], len(numbers))
-    return (_boxes(annotated, of_truth, numbers), _boxes(detected, of_found, numbers))
+    return numbers
 
 
 def _boxes(rows: Rows, kept: np.ndarray, numbers: dict[tuple[str, int], int]) -> Boxes:
     number = np.array([numbers.get(frame, -1) for frame in rows.frames], np.int64)
-    frame = number[rows.frame[kept]] if len(number) else rows.frame
-    return Boxes(frame, rows.box[kept], rows.action[kept], rows.score[kept])
+    frame = number[rows.frame] if len(number) else rows.frame
+    boxes = Boxes(frame, rows.box, rows.action, rows.score)
+    return boxes if kept.all() else boxes.where(kept)
+
+
+def _people(path: Path, rows: Rows, kept: np.ndarray) -> np.ndarray:
+    """(n,) number of the person of each row that counts."""
+    person, line = rows.eighth[kept], rows.line[kept]
+    bad = np.flatnonzero(~(person == np.floor(person)))  # NaN is bad too
+    if len(bad):
+        raise ActaError(
+            f"{path}:{line[bad[0]]}: no number of a person; tubes need one in the eighth column of every annotation"
+        )
+    table = pd.DataFrame({"frame": rows.frame[kept], "action": rows.action[kept], "person": person})
+    again = np.flatnonzero(table.duplicated())
+    if len(again):
+        raise ActaError(f"{path}:{line[again[0]]}: person {person[again[0]]:g} has this action in this frame already")
+    return person.astype(np.int64)
+
+
+def _clock(numbers: dict[tuple[str, int], int], counted: set[tuple[str, int]]) -> Clock:
+    """Video and step of each number; a video's steps are its frames that count, in order of time."""
+    ordered = sorted(counted)
+    videos, _ = pd.factorize(np.array([video for video, _ in ordered], object))
+    first = np.flatnonzero(np.diff(videos, prepend=-1))
+    steps = np.arange(len(videos)) - first[videos]
+    place = {frame: n for n, frame in enumerate(ordered)}
+    chosen = np.array([place[frame] for frame in numbers], np.int64)  # numbers count up in the order of the dict
+    return Clock(videos[chosen].astype(np.int64), steps[chosen])
+
+
+def _video_map(truth: Boxes, found: Boxes, person: np.ndarray, clock: Clock, classes: list[int]) -> dict[str, float]:
+    thresholds = sorted({value for values in THRESHOLDS.values() for value in values})
+    means = np.nanmean(video_ap(truth, person, found, clock, classes, thresholds), axis=1)
+    by_threshold = dict(zip(thresholds, means.tolist(), strict=True))
+    return {name: float(np.mean([by_threshold[value] for value in values])) for name, values in THRESHOLDS.items()}
 
 
 def _mean(values: list[float]) -> float | None:

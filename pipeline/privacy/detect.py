@@ -1,4 +1,4 @@
-"""Stage `detect`: find faces or bodies in videos at their own resolution, at the frame store's time stamps."""
+"""Stage `detect-people`: find faces or bodies in videos at their own resolution, at the frame store's time stamps."""
 
 import sys
 from dataclasses import dataclass
@@ -52,13 +52,13 @@ def detect_shard(
     jobs = [_Job(video.id, video, root / video.path) for video in shard.videos]
     if settings.detect.device == "cuda":
         workers = min(workers, _PER_GPU)
-    results = map_videos(partial(_detect, settings=settings), jobs, workers=workers, stage="detect")
-    videos, bad = split_results(results, max_bad_fraction, len(jobs), "detect")
+    results = map_videos(partial(_detect, settings=settings), jobs, workers=workers, stage="detect-people")
+    videos, bad = split_results(results, max_bad_fraction, len(jobs), "detect-people")
     name = settings.detect.detector
     provenance = Provenance(
-        stage="detect",
+        stage="detect-people",
         settings=canonical(settings),
-        code=code_digest("detect"),
+        code=code_digest("detect-people"),
         inputs={"manifest": shard.digest},
         weights=detector_digests(settings),
         packages=("av", "opencv-python-headless", "h5py", *_RUNTIMES[name]),

@@ -17,8 +17,9 @@ from pipeline.files import write_json
 from pipeline.models.architecture import Architecture, Reduction
 from pipeline.models.backbones import build
 from pipeline.models.complexity import complexity
-from pipeline.models.saved import load_state, read_description, read_weights, save_absent, save_model
+from pipeline.models.saved import read_description, save_absent, save_model
 from pipeline.models.slowfast import SlowFast
+from pipeline.models.state import load_state, read_weights
 from pipeline.stages import code_digest, sha256_text
 from pipeline.store import FrameShard, Provenance
 from pipeline.wheels import file_sha256

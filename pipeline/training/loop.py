@@ -1,4 +1,4 @@
-"""The training loop: SGD over micro-batches, the same result however often it is stopped and resumed.
+"""The training loop: steps over micro-batches, the same result however often it is stopped and resumed.
 
 Nothing random has a state: the order of an epoch, the cut of a clip and the dropout of a micro-batch are drawn from
 (seed, epoch, number). So a checkpoint holds weights, momenta and the place, and a training that was killed anywhere
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -22,12 +22,11 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
-from pipeline.config.classify import RecipeSettings, TrainingSettings
 from pipeline.errors import ActaError
 from pipeline.files import atomic, check_room
 from pipeline.slurm import requeue
 from pipeline.training.distributed import Group, average_buffers
-from pipeline.training.schedule import learning_rate
+from pipeline.training.steering import SCORE, Steering
 from pipeline.training.stopping import STOPS, deaf_children, last_step_is_saved, listening
 
 # What a micro-batch gives: the loss to descend, and figures to log; all are means over the micro-batch.
@@ -36,29 +35,63 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.
 
 
 class Samples(Protocol):
-    """A dataset whose items are (epoch, number); ``len`` is the number of samples in an epoch."""
+    """A dataset whose items are (epoch, number); ``len`` is the number of samples in an epoch.
+
+    An item is tensors by name, or what `fit` is given a ``collate`` for.
+    """
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]: ...
+    def __getitem__(self, key: tuple[int, int]) -> Any: ...
+
+
+class Batches(Protocol):
+    """Samples in an optimiser step over all processes, and those that a process computes at once."""
+
+    @property
+    def batch(self) -> int: ...
+
+    @property
+    def micro_batch(self) -> int: ...
+
+
+class Running(Protocol):
+    """What of a training's settings the loop itself reads (`pipeline.config.classify.TrainingSettings`)."""
+
+    @property
+    def epochs(self) -> int: ...
+
+    @property
+    def precision(self) -> Literal["float32", "bfloat16", "float64"]: ...
+
+    @property
+    def threads(self) -> int: ...
+
+    @property
+    def seed(self) -> int: ...
 
 
 @dataclass
 class Progress:
-    """Where a training is, and what it has measured: all of it goes into the checkpoint."""
+    """Where a training is, and what it has measured: all of it goes into the checkpoint.
+
+    ``best`` holds the weights after the epoch with the highest score, where the training is validated.
+    """
 
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
+    best: dict[str, Tensor] | None = None
 
 
 def fit(
     model: nn.Module,
     samples: Samples,
     losses: Losses,
-    recipe: RecipeSettings,
-    training: TrainingSettings,
+    recipe: Batches,
+    training: Running,
     group: Group,
+    steering: Steering,
     *,
     checkpoint: Path,
     identity: str,
@@ -66,22 +99,25 @@ def fit(
     save_every: float = 300.0,
     until: int | None = None,
     started: Path | None = None,
+    collate: Callable[[list[Any]], dict[str, Tensor]] | None = None,
 ) -> Progress:
-    """Train ``model`` in place.
+    """Train ``model`` in place; where it is validated, it ends with the weights of its best epoch.
 
     Args:
         model: On the group's device.
         samples: The training set; the loader asks it for (epoch, number).
         losses: What to descend.
-        recipe: Batch, rate, schedule.
-        training: Epochs, optimiser, precision, seed.
+        recipe: Size of a batch.
+        training: Epochs, precision, seed.
         group: The processes; each must be given the same weights.
+        steering: Optimiser, learning rate, validation, early end.
         checkpoint: Where the first process saves, and where all resume from.
         identity: Digest of all that decides the result; a checkpoint of another one is left alone, with a message.
         workers: Processes that load data; the result does not depend on it.
         save_every: Seconds between two checkpoints. One is also saved on SIGTERM and SIGUSR1, and at the end.
         until: Stop at the end of this epoch, from where a training with the same identity goes on. None: the last.
         started: A state of the same identity to go on from, where the checkpoint has none.
+        collate: Samples to a micro-batch; None: stacked.
 
     Raises:
         ActaError: too few samples for a batch, a batch that the processes cannot share, or a loss that is not finite.
@@ -97,15 +133,14 @@ def fit(
             f"a batch of {recipe.batch} is {parts} micro-batches of {recipe.micro_batch}, which {group.world} "
             "processes cannot share equally"
         )
-    optimizer = torch.optim.SGD(
-        model.parameters(), lr=0.0, momentum=training.momentum, weight_decay=training.weight_decay
-    )
+    optimizer = steering.optimizer(parameter for parameter in model.parameters() if parameter.requires_grad)
     done = _resume(checkpoint, identity, model, optimizer, group)
     if started is not None and not done.step:
         done = _resume(started, identity, model, optimizer, group)
     loader = DataLoader(
         Keyed(samples),
         batch_sampler=MicroBatches(len(samples), recipe, training, group, done.step),
+        collate_fn=collate,
         num_workers=workers,
         multiprocessing_context="forkserver" if workers else None,
         pin_memory=group.device.type == "cuda",
@@ -115,9 +150,11 @@ def fit(
     if group.is_first:
         size = sum(p.numel() * p.element_size() for p in model.parameters())
         there = checkpoint.stat().st_size if checkpoint.exists() else 0
-        check_room(checkpoint.parent, 5 * size - there, "the model, and weights and momenta in two checkpoints")
+        check_room(
+            checkpoint.parent, steering.copies * size - there, "the model, and weights and momenta in two checkpoints"
+        )
         print(
-            f"a batch of {recipe.batch} clips: {group.world} process{'es' * (group.world > 1)} with "
+            f"a batch of {recipe.batch}: {group.world} process{'es' * (group.world > 1)} with "
             f"{parts // group.world} micro-batches of {recipe.micro_batch} each",
             file=sys.stderr,
         )
@@ -125,13 +162,17 @@ def fit(
     log = _Log(checkpoint.parent / "tensorboard", done.step) if group.is_first else None
     saved = time.monotonic()
     last_step = steps * min(training.epochs, until or training.epochs)
+    if done.history and steering.enough(done.history):
+        last_step = done.step
     with pinned(training), listening() as stop, _bar(last_step, done.step, group) as bar:
         wrapped.train()
         with deaf_children():
             batches = iter(loader)
         while done.step < last_step:
             epoch, step = divmod(done.step, steps)
-            rate = _set_rate(optimizer, (done.step + 1) / steps, recipe, training)
+            rate = steering.rate((done.step + 1) / steps, done.history)
+            for parameters in optimizer.param_groups:
+                parameters["lr"] = rate
             waited, began = 0.0, time.perf_counter()
             totals: dict[str, Tensor] = {}
             for part in range(parts // group.world):
@@ -170,6 +211,9 @@ def fit(
                 log.step(done.step, figures_now, rate, waited, spent)
             if done.step % steps == 0:
                 _finish_epoch(done, steps, rate)
+                _validate(done, model, steering, log)
+                if steering.enough(done.history):
+                    last_step = done.step
             ended = done.step == last_step
             if group.is_first and (asked or ended or time.monotonic() - saved >= save_every):
                 _save(checkpoint, identity, model, optimizer, done)
@@ -185,6 +229,8 @@ def fit(
                 group.wait()  # the first to leave ends the step for all, and the first process has to save
                 raise SystemExit(128 + asked[0])
         last_step_is_saved()
+    if done.best is not None:
+        model.load_state_dict(done.best)
     if log:
         log.close()
     return done
@@ -202,7 +248,7 @@ class Keyed(Dataset):
     def __init__(self, samples: Samples):
         self._samples = samples
 
-    def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
+    def __getitem__(self, key: tuple[int, int]) -> Any:
         return self._samples[key]
 
 
@@ -214,7 +260,7 @@ class MicroBatches(Sampler[list[tuple[int, int]]]):
     the same for any number of processes.
     """
 
-    def __init__(self, count: int, recipe: RecipeSettings, training: TrainingSettings, group: Group, first: int):
+    def __init__(self, count: int, recipe: Batches, training: Running, group: Group, first: int):
         self._count, self._recipe, self._training, self._group, self._first = count, recipe, training, group, first
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
@@ -233,22 +279,6 @@ def _seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _set_rate(
-    optimizer: torch.optim.Optimizer, epoch: float, recipe: RecipeSettings, training: TrainingSettings
-) -> float:
-    rate = learning_rate(
-        epoch,
-        base=recipe.learning_rate,
-        epochs=training.epochs,
-        warmup=recipe.warmup_epochs,
-        schedule=recipe.schedule,
-        step_epochs=recipe.step_epochs,
-    )
-    for parameters in optimizer.param_groups:
-        parameters["lr"] = rate
-    return rate
-
-
 def _count(done: Progress, figures: dict[str, float]) -> None:
     for name, value in figures.items():
         done.sums[name] = done.sums.get(name, 0.0) + value
@@ -259,6 +289,19 @@ def _finish_epoch(done: Progress, steps: int, rate: float) -> None:
     means = {name: value / steps for name, value in sorted(done.sums.items())}
     done.history.append({"epoch": len(done.history) + 1, "learning_rate": rate, **means, **seconds})
     done.sums.clear()
+
+
+def _validate(done: Progress, model: nn.Module, steering: Steering, log: "_Log | None") -> None:
+    model.eval()
+    score = steering.validate(model)
+    model.train()
+    if score is None:
+        return
+    if done.best is None or score > max(epoch[SCORE] for epoch in done.history[:-1]):
+        done.best = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    done.history[-1][SCORE] = score
+    if log:
+        log.validated(done.step, score)
 
 
 def _resume(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer, group: Group) -> Progress:
@@ -275,7 +318,7 @@ def _resume(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     print(f"resumed at step {state['step']} from {path}", file=sys.stderr)
-    return Progress(state["step"], state["history"], state["sums"])
+    return Progress(state["step"], state["history"], state["sums"], state["best"])
 
 
 def _check_together(done: Progress, group: Group) -> None:
@@ -298,13 +341,14 @@ def _save(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.Op
         "step": done.step,
         "history": done.history,
         "sums": done.sums,
+        "best": done.best,
     }
     with atomic(path) as temporary:
         torch.save(state, temporary)
 
 
 @contextmanager
-def pinned(training: TrainingSettings) -> Iterator[None]:
+def pinned(training: Running) -> Iterator[None]:
     """The threads that the result depends on, and the random state of the caller kept."""
     threads = torch.get_num_threads()
     torch.set_num_threads(training.threads)
@@ -340,6 +384,9 @@ class _Log:
         self._writer.add_scalar("train/learning_rate", rate, step)
         self._writer.add_scalar("seconds/data", waited, step)
         self._writer.add_scalar("seconds/compute", spent - waited, step)
+
+    def validated(self, step: int, score: float) -> None:
+        self._writer.add_scalar(SCORE, score, step)
 
     def close(self) -> None:
         self._writer.close()

@@ -1,7 +1,13 @@
-"""Learning rates as a function of time alone, so that a resumed training has nothing to restore."""
+"""Learning rates as a function of time and scores alone, so that a resumed training has nothing to restore."""
 
 import math
+from collections.abc import Sequence
 from typing import Literal
+
+import torch
+from torch.nn import Parameter
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 
 def learning_rate(
@@ -29,3 +35,31 @@ def learning_rate(
     if schedule == "step":
         return base * 0.1 ** int(since / step_epochs + 1e-9)
     return base * 0.5 * (1 + math.cos(math.pi * min(1.0, since / max(epochs - warmup, 1e-9))))
+
+
+def plateau_rate(scores: Sequence[float], *, base: float, patience: int) -> float:
+    """The learning rate after these epochs: divided by 10 whenever so many in a row brought no better score.
+
+    Source: Sec. 3.2.2. PyTorch's own scheduler, told all that happened, so that there is no state to restore.
+    """
+    scheduler = ReduceLROnPlateau(_nothing(base), mode="max", factor=0.1, patience=patience - 1, threshold=0.0)
+    for score in scores:
+        scheduler.step(score)
+    return float(scheduler.optimizer.param_groups[0]["lr"])
+
+
+def is_enough(scores: Sequence[float], *, drop_patience: int, stop_patience: int) -> bool:
+    """Whether a training ends: so many epochs in a row without a better score, once the rate has dropped.
+
+    Source: Sec. 3.2.2. Counted from the start, the stop after 5 epochs would never let the rate drop after 10.
+    """
+    rates = (plateau_rate(scores[:n], base=1.0, patience=drop_patience) for n in range(1, len(scores)))
+    dropped = next((n for n, rate in enumerate(rates, 1) if rate < 1), 0)
+    if not dropped:
+        return False
+    best = max(range(len(scores)), key=scores.__getitem__)
+    return len(scores) - max(best + 1, dropped) >= stop_patience
+
+
+def _nothing(rate: float) -> Optimizer:
+    return SGD([Parameter(torch.zeros(1))], lr=rate)

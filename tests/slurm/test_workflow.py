@@ -211,7 +211,7 @@ def test_two_users_with_one_cache_compute_frames_once(cluster, local, tmp_path):
     for user in users:
         dataset = next(iter((user.folder / "config.yaml").read_text().splitlines())).split()[-1]
         frames = [f"results/{dataset}/frames/faces/{n}-of-2.h5" for n in range(2)]
-        cached = ("--cache", "build_manifest", "extract_frames", "detect", "obfuscate")
+        cached = ("--cache", "build_manifest", "extract_frames", "detect_people", "obfuscate")
         finished(user, drive(cluster, user, *frames, options=cached, SNAKEMAKE_OUTPUT_CACHE=str(cache)))
         for n, path in enumerate(frames):
             expected = local.folder / f"results/clips/frames/faces/{n}-of-2.h5"
@@ -224,7 +224,9 @@ def test_two_users_with_one_cache_compute_frames_once(cluster, local, tmp_path):
 def test_a_cache_that_everybody_may_enter_is_refused(cluster, on_cluster, tmp_path):
     tmp_path.chmod(0o755)
     driver = drive(
-        *(cluster, on_cluster, "-n", *TARGETS), options=("--cache", "detect"), SNAKEMAKE_OUTPUT_CACHE=str(tmp_path)
+        *(cluster, on_cluster, "-n", *TARGETS),
+        options=("--cache", "detect_people"),
+        SNAKEMAKE_OUTPUT_CACHE=str(tmp_path),
     )
     assert driver.wait(timeout=300) == 1
     assert f"everybody may enter the cache {tmp_path}" in said(on_cluster)

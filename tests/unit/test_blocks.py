@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.detect.blocks import CLIPS, Chosen, cut_blocks, find_runs, make_graph, pad
+from pipeline.detect.blocks import CLIPS, Chosen, Ring, cut_blocks, find_runs, join, make_graph, pad
 from pipeline.features.entities import FeatureShard, write_features
 from pipeline.models.stage import Stage, StageArchitecture
 from tests.unit.test_entities import ACTIONS, PROVENANCE, video
@@ -26,13 +26,13 @@ def shards(tmp_path):
 
 
 def test_a_gap_or_a_video_ends_a_run(shards):
-    runs = [(run.shard, run.video, run.start, run.stop) for run in find_runs(shards, "train")]
+    runs = [(run.shard, run.video, run.start, run.stop) for run in find_runs(shards, ["train"])]
     assert runs == [(0, "long", 0, 20), (1, "gap", 0, 5), (1, "gap", 5, 9)]
-    assert [run.video for run in find_runs(shards, "val")] == ["other"]
+    assert [run.video for run in find_runs(shards, ["val"])] == ["other"]
 
 
 def test_tests_run_in_blocks_of_six_from_the_start(shards):
-    blocks = cut_blocks(find_runs(shards, "train"))
+    blocks = cut_blocks(find_runs(shards, ["train"]))
     assert [(b.video, b.start, b.stop) for b in blocks[:4]] == [
         ("long", 0, 6),
         ("long", 6, 12),
@@ -43,19 +43,39 @@ def test_tests_run_in_blocks_of_six_from_the_start(shards):
 
 
 def test_each_epoch_has_every_clip_once_with_other_cuts(shards):
-    runs = find_runs(shards, "train")
+    runs = find_runs(shards, ["train"])
+    ring = Ring(runs, CLIPS, seed=1)
+    assert len(ring) == 5
     cuts = []
     for epoch in range(40):
-        blocks = cut_blocks(runs, draw=np.random.default_rng([1, epoch]))
-        clips = sorted((b.video, clip) for b in blocks for clip in range(b.start, b.stop))
+        blocks = [ring.block(epoch, number) for number in range(len(ring))]
+        clips = sorted(
+            (part.video, clip) for block in blocks for part in block for clip in range(part.start, part.stop)
+        )
         assert clips == sorted([("long", n) for n in range(20)] + [("gap", n) for n in range(9)])
-        assert all(0 < b.stop - b.start <= CLIPS for b in blocks)
-        assert not [b for b in blocks if b.video == "gap" and b.start < 5 < b.stop]
-        cuts.append(frozenset(b.start for b in blocks if b.video == "long"))
-        assert blocks == cut_blocks(runs, draw=np.random.default_rng([1, epoch]))
+        assert [sum(part.stop - part.start for part in block) for block in blocks] == [6, 6, 6, 6, 5]
+        assert not [p for block in blocks for p in block if p.video == "gap" and p.start < 5 < p.stop]
+        cuts.append(frozenset(part.start for block in blocks for part in block if part.video == "long"))
+        assert blocks == [Ring(runs, CLIPS, seed=1).block(epoch, number) for number in range(len(ring))]
     together = [sum(n not in cut for cut in cuts) / len(cuts) for n in range(1, 20)]
     assert min(together) > 0.5, "neighbours are in one block in most epochs"
-    assert len(set(cuts)) == CLIPS
+    assert len(set(cuts)) > 10
+
+
+def test_clips_of_two_runs_in_one_graph_do_not_influence_each_other(shards):
+    torch.manual_seed(0)
+    model = Stage(StageArchitecture(6, 8, len(ACTIONS), heads=2)).eval()
+    spans = [
+        (shards[0].keyframes("long", 18, 20)),
+        (shards[1].keyframes("gap", 0, 3)),
+        (shards[1].keyframes("gap", 5, 7)),
+    ]
+    graphs = [make_graph(keyframes, ALL) for keyframes in spans]
+    joined = join(graphs)
+    assert torch.equal(joined.actions, torch.cat([graph.actions for graph in graphs]))
+    together = model(pad([joined])[0])[0]
+    alone = torch.cat([model(pad([graph])[0])[0] for graph in graphs])
+    assert torch.allclose(together, alone, atol=1e-5)
 
 
 def test_which_actors_are_nodes(shards):

@@ -64,7 +64,10 @@ def properties(node: dict[str, Any], definitions: dict[str, Any], path: str = ""
         yield where, entry.get("description") or target.get("description", "")
         yield from properties(target, definitions, where)
         for named in entry.get("patternProperties", {}).values():  # a mapping with names of the person's own
-            yield from properties(definitions[named["$ref"].rpartition("/")[2]], definitions, f"{where}.*")
+            if "$ref" in named:
+                yield from properties(definitions[named["$ref"].rpartition("/")[2]], definitions, f"{where}.*")
+            else:
+                yield f"{where}.*", entry.get("description", "")
 
 
 def test_every_key_is_described_in_the_schema() -> None:
@@ -77,7 +80,7 @@ def test_every_key_is_described_in_the_schema() -> None:
 def test_schema_knows_every_key_of_the_shipped_file() -> None:
     content = json.loads(schema())
     known = {path for path, _ in properties(content, content["$defs"])}
-    own = r"^(classify\.(?:splits|strategies|recipes)|shrink\.plans)\.\w+"
+    own = r"^(classify\.(?:splits|strategies|recipes)|shrink\.plans|detect\.(?:features|networks|data\.boxes))\.\w+"
     assert {re.sub(own, r"\1.*", path) for path, _ in leaves(SHIPPED)} <= known
 
 
@@ -207,7 +210,7 @@ def test_adapter_with_annotation_files_needs_them(adapter: str) -> None:
 
 
 def test_unknown_key_of_a_stage_names_the_nearest_known_one(config: Config) -> None:
-    content = json.loads(canonical(stage_settings(config, "detect", "faces")))
+    content = json.loads(canonical(stage_settings(config, "detect-people", "faces")))
     content["detect"]["thresholds"] = 0.3
     with pytest.raises(ActaError, match="Did you mean 'threshold'"):
         parse(DetectStage, content)
@@ -286,14 +289,21 @@ TRAIN = {(r, s): ("train", f"{r} {s}") for r in RECIPES for s in STRATEGIES}
 EVALUATE = {r: ("evaluate", f"{r} kd") for r in RECIPES}
 # tests/unit/shrink/test_settings.py has their table.
 CH_6 = ("hypothesis", "teacher-logits", "select", "halve", "export", "report-shrinking")
+# tests/unit/test_detection_settings.py has theirs.
+CH_3 = ("train-detector", "detect-objects", "train-backbone", "actor-features", "import-features")
+CH_3 += ("train-detection", "evaluate-detection", "report-detection")
 BY_NAME = {*TRAIN.values(), *EVALUATE.values()}
 READERS = [
-    *((stage, None) for stage in STAGES if stage not in ("detect", "obfuscate", "audit", "train", "evaluate", *CH_6)),
-    *((stage, what) for stage in ("detect", "obfuscate", "audit") for what in ("faces", "bodies")),
+    *(
+        (stage, None)
+        for stage in STAGES
+        if stage not in ("detect-people", "obfuscate", "audit", "train", "evaluate", *CH_3, *CH_6)
+    ),
+    *((stage, what) for stage in ("detect-people", "obfuscate", "audit") for what in ("faces", "bodies")),
     *sorted(BY_NAME),
 ]
 FRAMES, SHEET = ("frames", None), ("contact-sheet", None)
-DETECT = {what: ("detect", what) for what in ("faces", "bodies")}
+DETECT = {what: ("detect-people", what) for what in ("faces", "bodies")}
 OBFUSCATE = {what: ("obfuscate", what) for what in ("faces", "bodies")}
 AUDIT = {what: ("audit", what) for what in ("faces", "bodies")}
 
@@ -432,7 +442,7 @@ def test_every_key_is_tried_above() -> None:
     assert [
         p
         for p, _ in leaves(SHIPPED)
-        if p not in tried and not any(t.startswith(f"{p}.") for t in tried) and not p.startswith("shrink.")
+        if p not in tried and not any(t.startswith(f"{p}.") for t in tried) and not p.startswith(("detect.", "shrink."))
     ] == []
 
 

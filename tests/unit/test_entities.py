@@ -21,6 +21,7 @@ def actors(count: int, seed: int = 0, size: int = 6, kind=np.float32) -> Actors:
         random.random(count).astype(np.float32),
         random.random(count) < 0.5,
         random.random((count, len(ACTIONS))) < 0.5,
+        random.random((count, len(ACTIONS))).astype(np.float32),
     )
 
 
@@ -116,7 +117,7 @@ def with_first(entities: str, **columns) -> FeaturedVideo:
         ),
         (with_first("objects", box=np.full((3, 4), -0.1)), r"of an object is not in \[0, 1\]"),
         (with_first("objects", score=np.full(3, np.nan)), "a at 902 s: an object has a value that is not finite"),
-        (with_first("actors", score=np.zeros(5)), "a at 902 s: actors have 2, 2, 5, 2, 2 rows"),
+        (with_first("actors", score=np.zeros(5)), "a at 902 s: actors have 2, 2, 5, 2, 2, 2 rows"),
         (with_first("actors", actions=np.zeros((2, 4), bool)), r"a at 902 s: actions of \(4,\), but there are 3"),
         (replace(VIDEOS[0], times=np.arange(3.0)), "a: 3 keyframes, but actors of 4 and objects of 4"),
         (replace(VIDEOS[0], times=np.zeros(4)), "a: its keyframes are not in the order of time"),

@@ -36,8 +36,8 @@ v,902,0.0,0.0,0.5,1.0,80,0.9
 
 @pytest.fixture
 def evaluate(tmp_path, capsys):
-    def run(*options: str, truth: str = TRUTH, found: str = FOUND, exclusions: str | None = None):
-        files = {"labelmap": LABELS, "groundtruth": truth, "detections": found, "exclusions": exclusions}
+    def run(*options: str, truth: str = TRUTH, found: str = FOUND, exclusions: str | None = None, labels: str = LABELS):
+        files = {"labelmap": labels, "groundtruth": truth, "detections": found, "exclusions": exclusions}
         arguments = []
         for name, text in files.items():
             if text is not None:
@@ -83,6 +83,18 @@ def test_capacity(evaluate):
     assert values(evaluate("--capacity", "0", found=FOUND + many))["classes"]["stand"] == pytest.approx(5 / 6)
 
 
+def test_numbers_of_actions_may_be_large(evaluate):
+    """Beyond 16 bits they are sorted by rank, lest they and frames and places together outgrow 64."""
+
+    def far(text: str) -> str:
+        return text.replace(",12,", ",1200000000000000,").replace(",17,", ",1700000000000000,")
+
+    large = LABELS.replace("id: 12", "id: 1200000000000000").replace("id: 17", "id: 1700000000000000")
+    assert (
+        values(evaluate(labels=large, truth=far(TRUTH), found=far(FOUND)))["classes"] == values(evaluate())["classes"]
+    )
+
+
 def test_no_detections(evaluate):
     assert values(evaluate(found=""))["mAP"] == 0.0
 
@@ -116,3 +128,36 @@ def test_a_missing_file(tmp_path, capsys):
         == 1
     )
     assert f"cannot read {Path(missing)}" in capsys.readouterr().err
+
+
+PEOPLE = "".join(
+    f"w,{time / 25:.6f},{place},12,{person}\n"
+    for time in range(12)
+    for person, place in enumerate(("0,0,0.4,1", "0.6,0,1,1"))
+)
+
+
+def test_video_map(evaluate):
+    """Two actors of a class; one is found in 6 of 12 frames, and a tube of 6 frames is too short."""
+    truth = PEOPLE + "w,0.5\n"
+    found = [line.rpartition(",")[0] for line in PEOPLE.splitlines()]
+    half = [f"{line},0.9\n" for line in found[::2]] + [f"{line},0.5\n" for line in found[1:13:2]]
+    assert "video_mAP" not in values(evaluate(truth=truth, found="".join(half)))
+    tubes = values(evaluate("--video-map", truth=truth, found="".join(half)))["video_mAP"]
+    assert tubes == pytest.approx({"0.2": 0.5, "0.5": 0.5, "0.5:0.95": 0.5})
+    whole = "".join(f"{line},0.9\n" for line in found)
+    assert values(evaluate("--video-map", truth=truth, found=whole))["video_mAP"]["0.5:0.95"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("truth", "message"),
+    [
+        ("v,1,0,0,1,1,12,0\nv,2,0,0,1,1,12\n", "groundtruth:2: no number of a person"),
+        ("v,1,0,0,1,1,12,0.5\n", "groundtruth:1: no number of a person"),
+        ("v,1,0,0,1,1,12,3\n\nv,1,0,0,1,0.5,12,3\n", "groundtruth:3: person 3 has this action in this frame already"),
+    ],
+)
+def test_video_map_needs_people_that_are_told_apart(evaluate, truth, message):
+    status, printed = evaluate("--video-map", truth=truth)
+    assert status == 1
+    assert message in printed.err

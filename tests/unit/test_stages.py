@@ -34,7 +34,7 @@ _READS_MANIFEST = {
 ALLOWED_IN = {
     "manifest": {"pipeline/store.py": "only `Quarantined` and `Provenance`: no shard is read or written"},
     "frames": _READS_MANIFEST,
-    "detect": _READS_MANIFEST,
+    "detect-people": _READS_MANIFEST,
     "quarantine": {
         **_READS_MANIFEST,
         "pipeline/media/decode.py": "imported by the probe, never called",

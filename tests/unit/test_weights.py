@@ -348,7 +348,7 @@ def test_cache_folder(monkeypatch: pytest.MonkeyPatch, environment: dict[str, st
 
 
 def detect(config: Config, **changes: Any) -> DetectStage:
-    settings = stage_settings(config, "detect", "faces")
+    settings = stage_settings(config, "detect-people", "faces")
     assert isinstance(settings, DetectStage)
     return settings.model_copy(update={"detect": settings.detect.model_copy(update=changes)})
 

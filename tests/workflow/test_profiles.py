@@ -19,7 +19,7 @@ RULES = {
     for name in re.findall(r"^\s*(?:rule|use rule \w+ as) (\w+)", line)
 }
 TRAININGS = {"train", "train_alone", "train_transferred", "hypothesis", "start_hypothesis"}
-SHARDS = {"build_manifest", "extract_frames", "detect", "obfuscate", "audit"}
+SHARDS = {"build_manifest", "extract_frames", "detect_people", "obfuscate", "audit"}
 
 
 def read(name: str) -> dict:

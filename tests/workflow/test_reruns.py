@@ -14,7 +14,7 @@ from tests.workflow.project import Project
 
 SHARDS = 2
 VIDEOS = ("run/a.mp4", "run/e.mp4", "walk/c.mp4")
-EVERY_STAGE = {"build_manifest", "extract_frames", "detect", "obfuscate", "audit", "certify"} | {
+EVERY_STAGE = {"build_manifest", "extract_frames", "detect_people", "obfuscate", "audit", "certify"} | {
     "collect_quarantine",
     "report_sensitive_information",
     "draw_contact_sheet",
@@ -104,7 +104,7 @@ def test_another_detector_reruns_detect_and_below_of_that_variant(project):
 def test_another_frame_size_detects_nothing_anew(project):
     project.configure(frames__size=48)
     rules = project.planned_rules()
-    assert set(rules) == EVERY_STAGE - {"build_manifest", "detect", "report_sensitive_information"}
+    assert set(rules) == EVERY_STAGE - {"build_manifest", "detect_people", "report_sensitive_information"}
     assert rules["extract_frames"] == SHARDS
     assert rules["obfuscate"] == rules["audit"] == 2 * SHARDS
 
@@ -151,8 +151,8 @@ def test_what_cannot_change_a_result_plans_nothing(project, change):
     "arguments",
     [
         ("--cores", "1"),
-        ("--set-threads", "detect=1", "obfuscate=1"),
-        ("--set-resources", "detect:mem_mb=1234"),
+        ("--set-threads", "detect_people=1", "obfuscate=1"),
+        ("--set-resources", "detect_people:mem_mb=1234"),
         ("--default-resources", "runtime=7"),
         ("--quiet", "progress"),
         ("--verbose",),

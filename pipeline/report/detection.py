@@ -1,0 +1,406 @@
+"""Tables 3.2 to 3.10: the thesis's numbers beside those that were measured here."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.special import stdtrit
+
+from pipeline.config.report import ReportDetectionStage
+from pipeline.errors import ActaError
+from pipeline.features.entities import FeatureShard
+from pipeline.files import atomic
+from pipeline.report.thesis_detection import (
+    BACKBONE,
+    BY_DATASET,
+    BY_GROUP,
+    COMPETITORS,
+    COMPLEXITY,
+    GROUPS,
+    HEADS,
+    I3D,
+    KINDS,
+    LAYERS,
+    NETWORKS,
+    ON_ANNOTATED,
+    PRINTED,
+    PUBLISHED,
+    R101,
+    REFERENCES,
+    SLOWFAST,
+    SLOWFAST_16X8,
+    STAGE,
+    TEST_SERVER,
+    TRAININGS,
+    kind_of,
+    networks_of,
+    other_data,
+)
+
+MISSING = "–"
+Row = dict[str, Any]
+Pick = Callable[[Row], float | None]
+
+
+class Mean(NamedTuple):
+    """A mean and its 95 % interval (Student's t); without one where there is a single value, all None without any."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+def mean_of(values: Sequence[float]) -> Mean:
+    """Mean over seeds."""
+    if not values:
+        return Mean(None, None, None)
+    mean, count = float(np.mean(values)), len(values)
+    if count == 1:
+        return Mean(mean, None, None)
+    half = float(stdtrit(count - 1, 0.975)) * float(np.std(values, ddof=1)) / count**0.5
+    return Mean(mean, mean - half, mean + half)
+
+
+def gains(values: Sequence[float], reference: Sequence[float]) -> list[float]:
+    """What each seed gains over the same seed of the reference; a single value is every seed's. Empty if either is."""
+    if not values or not reference:
+        return []
+    count = max(len(values), len(reference))
+    mine, theirs = (list(each) * count if len(each) == 1 else each for each in (values, reference))
+    return [value - other for value, other in zip(mine, theirs, strict=True)]
+
+
+class Measured:
+    """The evaluations and trainings of a dataset.
+
+    Args:
+        results: ``results/<dataset>/detect``.
+        settings: Which features and seeds there are.
+    """
+
+    def __init__(self, results: Path, settings: ReportDetectionStage):
+        self.results, self.settings = results, settings
+
+    def paths(self, features: str, network: str, boxes: str = "detected") -> list[Path]:
+        """Evaluations of a network: one a seed; one of a backbone; none where the features have no such classifier."""
+        folder = self.results / "evaluations" / features / network
+        if network == BACKBONE:
+            return [] if features in self.settings.without_backbone else [folder / boxes / "evaluation.json"]
+        return [folder / f"seed_{seed}" / boxes / "evaluation.json" for seed in self.settings.seeds]
+
+    def has(self, features: str, network: str, boxes: str) -> bool:
+        """Whether any of them is there."""
+        return any(path.exists() for path in self.paths(features, network, boxes))
+
+    def values(self, features: str, network: str, pick: Pick, boxes: str = "detected") -> list[float]:
+        """In per cent, in the order of the paths; empty if one knows none.
+
+        Args:
+            features, network, boxes: Which evaluations.
+            pick: Takes the value out of an evaluation.
+
+        Raises:
+            ActaError: an evaluation is missing or damaged, or has nothing of the kind.
+        """
+        found = []
+        for path in self.paths(features, network, boxes):
+            try:
+                found.append(pick(read_json(path)))
+            except (KeyError, TypeError) as error:
+                raise ActaError(f"{path} does not hold {error}: nothing is annotated or detected there") from None
+        return [100 * value for value in found if value is not None] if None not in found else []
+
+    def trainings(self, features: str, network: str) -> list[Row]:
+        """``metrics.json`` of each seed."""
+        folder = self.results / "networks" / features / network
+        return [read_json(folder / f"seed_{seed}" / "metrics.json") for seed in self.settings.seeds]
+
+    def shards(self, features: str) -> list[Path]:
+        """The feature shards."""
+        return sorted((self.results / "features" / features).glob("*.h5"))
+
+
+def read_json(path: Path) -> Row:
+    """A result of another stage.
+
+    Raises:
+        ActaError: it is missing or damaged.
+    """
+    try:
+        content: Row = json.loads(path.read_text())
+        return content
+    except (OSError, ValueError) as error:
+        raise ActaError(f"cannot read {path}: {error}") from None
+
+
+def write_detection_table(name: str, results: Path, settings: ReportDetectionStage, output: Path) -> None:
+    """Write one table (TSV).
+
+    Columns that begin with ``thesis`` are the thesis's; ``differs`` says what is not as there.
+
+    Args:
+        name: One of `pipeline.report.thesis_detection.TABLES`.
+        results: ``results/<dataset>/detect``.
+        settings: The dataset, its features and seeds.
+        output: The table. Precisions in per cent: the mean over the seeds and its 95 % interval; gains are paired by
+            seed and have their own.
+
+    Raises:
+        ActaError: there is no such table, or a result is missing or damaged.
+    """
+    if name not in TABLES:
+        raise ActaError(f"there is no table {name!r} of Ch. 3; there are {', '.join(TABLES)}")
+    rows = list(TABLES[name](Measured(results, settings)))
+    fullest_first = sorted(rows, key=len, reverse=True)  # their columns are in the order meant
+    columns = list(dict.fromkeys(column for row in fullest_first for column in row))
+    columns.append(columns.pop(columns.index("differs")))
+    with atomic(output) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, MISSING, delimiter="\t", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+
+
+def _row(of: Measured, table: str, features: str, network: str, boxes: str = "detected", **changes: Any) -> Row:
+    """What most tables show of a network."""
+    values = of.values(features, network, lambda evaluation: evaluation["mAP"], boxes)
+    row: Row = {"what": NETWORKS.get(network, network), "features": features, **_mean("mAP", values)}
+    row["seeds"] = len(values) if network != BACKBONE and values else None
+    printed = PRINTED.get(table, {}).get(kind_of(of.settings.features[features]), {})
+    over = REFERENCES.get(table)
+    if over:
+        same = (network, boxes) == (over, "detected")
+        reference = of.values(features, over, lambda evaluation: evaluation["mAP"])
+        row |= _gain([] if same else gains(values, reference), over)
+    row["thesis_mAP"] = printed.get(network)
+    if over:
+        both = network in printed and over in printed and network != over
+        row["thesis_gain"] = f"{printed[network] - printed[over]:+.1f}" if both else None
+    return row | {"differs": _differs(of, table, features)} | changes
+
+
+def _mean(name: str, values: Sequence[float], form: str = "{:.2f}") -> Row:
+    cells = [None if value is None else form.format(value) for value in mean_of(values)]
+    return dict(zip((name, f"{name}_low", f"{name}_high"), cells, strict=True))
+
+
+def _gain(values: Sequence[float], over: str) -> Row:
+    return _mean("gain", values, "{:+.2f}") | {"gain_over": over if values else None}
+
+
+def _differs(of: Measured, table: str, features: str) -> str | None:
+    """What is not as in the thesis."""
+    settings = of.settings
+    notes = [other_data(table, settings.dataset)]
+    if not kind_of(settings.features[features]):
+        notes.append("features that the thesis does not have")
+    if features in settings.without_backbone and BACKBONE in networks_of(table):
+        notes.append("no classifier of the backbone's own")
+    for path in of.shards(features)[:1]:
+        shard = FeatureShard(path)
+        if shard.provenance.get("stage") == "actor-features":
+            weights = shard.provenance.get("weights", {}).get("backbone", "")
+            notes.append("features extracted here" + (f" (weights {weights[:8]})" if weights else ""))
+        shard.close()
+    return "; ".join(note for note in notes if note) or None
+
+
+def _table_3_2(of: Measured) -> Iterator[Row]:
+    for name, value in COMPETITORS.items():
+        yield {"what": name, "features": None, "thesis_mAP": value, "differs": "number of its authors; AVA 2.1"}
+    yield from _all_networks(of, "table_3_2")
+
+
+def _all_networks(of: Measured, table: str) -> Iterator[Row]:
+    for features in of.settings.features:
+        for network in networks_of(table):
+            yield _row(of, table, features, network)
+
+
+def _table_3_3(of: Measured) -> Iterator[Row]:
+    for row in _all_networks(of, "table_3_3"):
+        on_test = TEST_SERVER.get(kind_of(of.settings.features[row["features"]]))
+        yield row | {"thesis_test_mAP": on_test if row["what"] == NETWORKS[STAGE] else None}
+
+
+def _table_3_4(of: Measured) -> Iterator[Row]:
+    for features, like in of.settings.features.items():
+        for place, group in enumerate(GROUPS):
+            found = {network: of.values(features, network, _of_group(group)) for network in (BACKBONE, STAGE)}
+            for network, values in found.items():
+                printed = BY_GROUP.get(kind_of(like), {})
+                row: Row = {"what": NETWORKS[network], "group": group, "features": features, **_mean("mAP", values)}
+                row["seeds"] = len(values) if network != BACKBONE and values else None
+                row |= _gain(gains(values, found[BACKBONE]) if network != BACKBONE else [], BACKBONE)
+                row["thesis_mAP"] = printed[network][place] if printed else None
+                difference = printed[STAGE][place] - printed[BACKBONE][place] if printed else None
+                row["thesis_gain"] = f"{difference:+.1f}" if printed and network != BACKBONE else None
+                yield row | {"differs": _differs(of, "table_3_4", features)}
+
+
+def _of_group(group: str) -> Pick:
+    def pick(evaluation: Row) -> float | None:
+        value: float | None = evaluation["groups"][group]
+        return value
+
+    return pick
+
+
+def _table_3_5(of: Measured) -> Iterator[Row]:
+    for features, like in of.settings.features.items():
+        printed = BY_DATASET.get(kind_of(like), {})
+        if printed:
+            row: Row = {"what": "published", "features": features, "differs": "number of its authors"}
+            yield row | _by_dataset(printed[PUBLISHED])
+        for network in networks_of("table_3_5"):
+            row = _row(of, "table_3_5", features, network)
+            notes = [row["differs"], "one split; thesis: mean of three" if "jhmdb" in of.settings.dataset else None]
+            row["differs"] = "; ".join(note for note in notes if note) or None
+            for column in ("thesis_mAP", "thesis_gain"):
+                del row[column]
+            yield row | _by_dataset(printed.get(network, (None, None)))
+
+
+def _by_dataset(printed: tuple[float | None, float | None]) -> Row:
+    return dict(zip(("thesis_jhmdb21", "thesis_ucf101_24"), printed, strict=True))
+
+
+def _table_3_6(of: Measured) -> Iterator[Row]:
+    for features in of.settings.features:
+        for layers in LAYERS:
+            for heads in HEADS:
+                row = _row(of, "table_3_6", features, f"layers{layers}_heads{heads}", what=NETWORKS[STAGE])
+                yield {"what": row.pop("what"), "layers": layers, "heads": heads, **row}
+
+
+def _table_3_7(of: Measured) -> Iterator[Row]:
+    yield from _all_networks(of, "table_3_7")
+
+
+def _table_3_8(of: Measured) -> Iterator[Row]:
+    for features, like in of.settings.features.items():
+        for network in networks_of("table_3_8"):
+            yield _row(of, "table_3_8", features, network)
+        if of.has(features, STAGE, "annotated"):
+            kind = kind_of(like)
+            printed = ON_ANNOTATED.get(kind)
+            gain = f"{printed - PRINTED['table_3_8'][kind][STAGE]:+.1f}" if printed else None
+            changes = {"what": "STAGE on annotated boxes", "thesis_mAP": printed, "thesis_gain": gain}
+            yield _row(of, "table_3_8", features, STAGE, "annotated", **changes)
+
+
+def _table_3_9(of: Measured) -> Iterator[Row]:
+    for name, printed in TRAININGS.items():
+        if name != NETWORKS[STAGE]:
+            yield {"what": name, "features": None, **_training(printed), "differs": "end to end; AVA"}
+    for features in of.settings.features:
+        found = of.trainings(features, STAGE)
+        try:
+            best = [float(one["best_epoch"]) for one in found]
+            epochs = [float(len(one["history"])) for one in found]
+            seconds = [float(one["seconds"]) for one in found]
+            row: Row = {
+                "what": NETWORKS[STAGE],
+                "features": features,
+                "device": ", ".join(dict.fromkeys(str(one["device"]) for one in found)),
+                "training_clips": ", ".join(dict.fromkeys(str(one["clips"]) for one in found)),
+                "seeds": len(found),
+                "best_epoch": f"{np.mean(best):.1f}",
+                "epochs": f"{np.mean(epochs):.1f}",
+                **_mean("seconds", seconds, "{:.1f}"),
+            }
+        except (KeyError, TypeError) as error:
+            folder = of.results / "networks" / features / STAGE
+            raise ActaError(f"a metrics.json below {folder} does not hold {error}") from None
+        yield row | _training(TRAININGS[NETWORKS[STAGE]]) | {"differs": _differs(of, "table_3_9", features)}
+
+
+def _training(printed: tuple[str, str | None, str, str | None]) -> Row:
+    return dict(zip(("thesis_gpus", "thesis_clips_per_gpu", "thesis_epochs", "thesis_time"), printed, strict=True))
+
+
+def _table_3_10(of: Measured) -> Iterator[Row]:
+    from pipeline.models.stage import FEATURES, StageArchitecture, stage_complexity  # torch is slow to import
+
+    published = {I3D: FEATURES["i3d"], R101: FEATURES["r101_i3d_nl"], SLOWFAST_16X8: FEATURES["slowfast_nl"]}
+    for kind, printed in COMPLEXITY.items():
+        yield {"what": KINDS[kind], "features": None, **_complexity(printed[BACKBONE]), "differs": None}
+        actors, objects, heads = published[kind]
+        cost = stage_complexity(StageArchitecture(actors, objects, 80, heads=heads))
+        yield {
+            "what": f"+ STAGE ({KINDS[kind]})",
+            "features": None,
+            **_sizes(cost, actors, objects, heads, 80),
+            **_complexity(printed[STAGE]),
+            "differs": "gflops_linear counts as the thesis does; gflops has all multiply-adds",
+        }
+    of_kind = published | {SLOWFAST: published[SLOWFAST_16X8]}
+    for features, like in of.settings.features.items():
+        shards = of.shards(features)
+        if not shards:
+            raise ActaError(f"there are no feature shards in {of.results / 'features' / features}")
+        people, things = entities_per_clip(shards)
+        shard = FeatureShard(shards[0])
+        size, classes = (shard.actor_size, shard.object_size or None), len(shard.actions)
+        shard.close()
+        heads = of_kind.get(kind_of(like), published[I3D])[2]
+        cost = stage_complexity(StageArchitecture(*size, classes, heads=heads), max(1, round(people)), round(things))
+        yield {
+            "what": "+ STAGE",
+            "features": features,
+            **_sizes(cost, *size, heads, classes),
+            "differs": f"a clip here has {people:.1f} actors and {things:.1f} objects on average",
+        }
+
+
+def entities_per_clip(shards: Sequence[Path]) -> tuple[float, float]:
+    """Mean numbers of actors and objects of a keyframe; of actors the detected ones, if there are any."""
+    keyframes = detected = annotated = objects = 0
+    for path in shards:
+        shard = FeatureShard(path)
+        kinds = shard.file["actors/annotated"][:]
+        keyframes += len(shard.file["frames/time"])
+        annotated += int(kinds.sum())
+        detected += len(kinds) - int(kinds.sum())
+        objects += len(shard.file["objects/box"])
+        shard.close()
+    return (detected or annotated) / max(1, keyframes), objects / max(1, keyframes)
+
+
+def _sizes(cost: Any, actors: int, objects: int | None, heads: int, classes: int) -> Row:
+    return {
+        "actor_size": actors,
+        "object_size": objects,
+        "heads": heads,
+        "classes": classes,
+        "actors": cost.actors,
+        "objects": cost.objects,
+        "gflops_linear": f"{cost.linear_gflops:.4g}",
+        "gflops": f"{cost.gflops:.4g}",
+        "parameters": cost.parameters,
+    }
+
+
+def _complexity(printed: tuple[float, float]) -> Row:
+    return {"thesis_gflops": f"{printed[0]:g}", "thesis_parameters": f"{printed[1]:g}M"}
+
+
+TABLES: dict[str, Callable[[Measured], Iterator[Row]]] = {
+    "table_3_2": _table_3_2,
+    "table_3_3": _table_3_3,
+    "table_3_4": _table_3_4,
+    "table_3_5": _table_3_5,
+    "table_3_6": _table_3_6,
+    "table_3_7": _table_3_7,
+    "table_3_8": _table_3_8,
+    "table_3_9": _table_3_9,
+    "table_3_10": _table_3_10,
+}
+
+
+def _cell(value: Any) -> Any:
+    if value is None or value == "":
+        return MISSING
+    return f"{value:.1f}" if isinstance(value, float) else value

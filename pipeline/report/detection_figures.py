@@ -1,0 +1,319 @@
+"""Figures 3.4 to 3.6: which actions gain most, and keyframes on which STAGE is right and wrong.
+
+Figures 3.5 and 3.6 show original frames, so they belong in a private folder.
+"""
+
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.patheffects import withStroke
+
+from pipeline.config.report import ReportDetectionStage
+from pipeline.data.ava import LabelMap, Rows, read_label_map, read_rows
+from pipeline.errors import ActaError
+from pipeline.features.entities import FeatureShard
+from pipeline.files import atomic, make_private
+from pipeline.privacy.instances import iou
+from pipeline.report.detection import Mean, Measured, Pick, Row, gains, mean_of
+from pipeline.report.thesis_detection import BACKBONE, GREATEST_GAINS, I3D, STAGE, kind_of, other_data
+from pipeline.store import FrameShard, Shard
+
+RED, BLUE, YELLOW = "#d7191c", "#0072b2", "#f0e442"  # the colour-blind can tell them apart
+_HALO = {RED: "white", BLUE: "white", YELLOW: "black"}
+_PANELS = (("person-object", "Person–object interactions"), ("person-person", "Person–person interactions"))
+_SHOWN = 5  # classes of a panel
+_RIGHT, _WRONG = 9, 6  # keyframes
+_OVERLAP = 0.5
+_SURE_OBJECT, _FEW_OBJECTS = 0.8, 3
+_TIME = 1e-3  # seconds: what writing a time may have rounded off
+
+
+def draw_gains(results: Path, settings: ReportDetectionStage, label_map: Path, output: Path) -> None:
+    """Draw the actions that gain most by STAGE (Figure 3.4), PNG.
+
+    Args:
+        results: ``results/<dataset>/detect``.
+        settings: Features and seeds. The first features like I3D's are shown, the first of all where there are none.
+        label_map: The actions' groups (pbtxt).
+        output: The picture: bars are means over the seeds with the 95 % interval; the numbers are gains.
+
+    Raises:
+        ActaError: an evaluation is missing, or no interaction has an average precision.
+    """
+    known = {name: like for name, like in settings.features.items() if name not in settings.without_backbone}
+    if not known:
+        raise ActaError("no features have a classifier of the backbone's own, so there is nothing to gain over")
+    features = next((name for name, like in known.items() if kind_of(like) == I3D), next(iter(known)))
+    of, actions = Measured(results, settings), read_label_map(label_map)
+    chosen = {group: _greatest(of, features, actions, group) for group, _ in _PANELS}
+    if not any(chosen.values()):
+        raise ActaError(f"{label_map}: no action between people, or of one with an object, has been evaluated")
+    figure, axes = plt.subplots(1, 2, figsize=(12.5, 4.8), sharey=True, layout="constrained")
+    for axis, (group, title) in zip(axes, _PANELS, strict=True):
+        _bars(axis, chosen[group])
+        axis.set_title(title, fontsize=13)
+    axes[0].set_ylim(0, 1.12 * max(each.top for some in chosen.values() for each in some) or 1.0)
+    axes[0].set_ylabel("Average precision in %", fontsize=12)
+    handles = [Patch(color=RED, label=f"{features} + STAGE"), Patch(color=BLUE, label=features)]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False, fontsize=12)
+    if kind_of(settings.features[features]) == I3D and not other_data("figure_3_4", settings.dataset):
+        printed = ", ".join(f"{name} {value:+.1f}" for name, value in GREATEST_GAINS.items())
+        figure.supxlabel(f"Thesis: {printed}", fontsize=10)
+    _save(figure, output)
+
+
+@dataclass(frozen=True)
+class _Gain:
+    name: str
+    before: float
+    after: Mean
+    gain: float
+
+    @property
+    def top(self) -> float:
+        """The highest of its bars and of the interval."""
+        return max(self.before, self.after.value or 0.0, self.after.high or 0.0)
+
+
+def _greatest(of: Measured, features: str, actions: LabelMap, group: str) -> list[_Gain]:
+    found = []
+    for number, name in actions.names.items():
+        if actions.groups[number] != group:
+            continue
+        before, after = (of.values(features, network, _of_class(name)) for network in (BACKBONE, STAGE))
+        if before and after:
+            found.append(_Gain(name, before[0], mean_of(after), float(np.mean(gains(after, before)))))
+    return sorted(found, key=lambda each: (-each.gain, each.name))[:_SHOWN]
+
+
+def _of_class(name: str) -> Pick:
+    def pick(evaluation: Row) -> float | None:
+        value: float | None = evaluation["classes"].get(name)
+        return value
+
+    return pick
+
+
+def _bars(axis: Axes, chosen: Sequence[_Gain]) -> None:
+    axis.set_axisbelow(True)
+    axis.grid(axis="y", alpha=0.3)
+    axis.tick_params(labelsize=11)
+    if not chosen:
+        axis.text(0.5, 0.5, "none annotated", ha="center", transform=axis.transAxes, fontsize=12)
+        axis.set_xticks([])
+        return
+    places = np.arange(len(chosen))
+    after = [each.after.value or 0.0 for each in chosen]
+    axis.bar(places - 0.2, after, 0.38, color=RED)
+    axis.bar(places + 0.2, [each.before for each in chosen], 0.38, color=BLUE)
+    for place, each, top in zip(places.tolist(), chosen, after, strict=True):
+        if each.after.low is not None and each.after.high is not None:
+            error = [[top - each.after.low], [each.after.high - top]]
+            axis.errorbar(place - 0.2, top, error, color="black", capsize=4, linewidth=1.2)
+        axis.annotate(
+            f"{each.gain:+.1f}", (place, each.top), (0, 4), textcoords="offset points", ha="center", fontsize=11
+        )
+    axis.set_xticks(places, [textwrap.fill(_plain(each.name), 14) for each in chosen], fontsize=11)
+    axis.set_xlim(-0.6, max(len(chosen), 2) - 0.4)
+
+
+def draw_examples(
+    name: str,
+    detections: Path,
+    truth: Path,
+    label_map: Path,
+    frames: Sequence[Path],
+    features: Sequence[Path],
+    output: Path,
+) -> None:
+    """Draw the surest detections that are right (Figure 3.5) or wrong (Figure 3.6), one of an action, PNG.
+
+    Right ones of interactions come first, then poses. Only frames that the annotations name are looked at.
+
+    Args:
+        name: ``figure_3_5`` or ``figure_3_6``.
+        detections: Detected boxes with actions and scores (CSV).
+        truth: Annotated boxes (CSV).
+        label_map: The actions that count (pbtxt).
+        frames: Frame shards, original frames.
+        features: Feature shards: their objects are shown, all where fewer than three are sure.
+        output: The picture; its folder becomes private (mode 0700).
+
+    Raises:
+        ActaError: a file cannot be read, or no shard has a video that is to be shown.
+    """
+    if name not in ("figure_3_5", "figure_3_6"):
+        raise ActaError(f"{name!r} shows no keyframes; figure_3_5 and figure_3_6 do")
+    wrong = name == "figure_3_6"
+    actions, found, annotated = read_label_map(label_map), read_rows(detections), read_rows(truth)
+    counts, right = judge(found, annotated, actions)
+    chosen = _surest(found, counts & (~right if wrong else right), actions, interactions_first=not wrong)
+    chosen = chosen[: _WRONG if wrong else _RIGHT]
+    columns = min(3, max(1, len(chosen)))
+    lines = -(-max(1, len(chosen)) // columns)
+    figure, axes = plt.subplots(
+        lines, columns, figsize=(4.4 * columns, (4.3 if wrong else 3.9) * lines), squeeze=False, layout="constrained"
+    )
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    if not chosen:
+        axes.flat[0].text(0.5, 0.5, f"No detection is {'wrong' if wrong else 'right'}", ha="center", fontsize=12)
+    videos = {found.frames[found.frame[row]][0] for row in chosen}
+    pictures, entities = _places(frames, videos, FrameShard), _places(features, videos, FeatureShard)
+    for axis, row in zip(axes.flat, chosen, strict=False):
+        video, moment = found.frames[found.frame[row]]
+        time = moment / 1e6
+        picture = _reader(pictures, video, FrameShard, "frame").clip_at(video, [time])[0].permute(1, 2, 0).numpy()
+        axis.imshow(picture, interpolation="nearest")
+        size = np.array([picture.shape[1], picture.shape[0]] * 2)
+        for box in _objects(_reader(entities, video, FeatureShard, "feature"), video, time):
+            _frame(axis, box * size, BLUE, 1.8)
+        theirs = _annotations(annotated, (video, moment))
+        if wrong:
+            for box, action in theirs:
+                if action == found.action[row]:
+                    _frame(axis, box * size, YELLOW, 2.2, "--")
+        _frame(axis, found.box[row] * size, RED, 3.2)
+        title = f"{actions.names[int(found.action[row])]}: {found.score[row]:.2f}"
+        axis.set_title(textwrap.fill(_plain(title), 34), fontsize=13)
+        place = _plain(f"{video[-24:]}, {time:g} s")
+        said = textwrap.fill(_plain(said_of(found.box[row], theirs, actions)), 40) + "\n" if wrong else ""
+        axis.set_xlabel(said + place, fontsize=11.5)
+    handles = [_key(RED, 3.2, "detected actor"), _key(BLUE, 1.8, "object")]
+    if wrong:
+        handles.append(_key(YELLOW, 2.2, "annotated with this action", "--"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=12)
+    make_private(output.parent)
+    _save(figure, output)
+
+
+def judge(found: Rows, truth: Rows, actions: LabelMap) -> tuple[np.ndarray, np.ndarray]:
+    """Which detections count, and which of them are right.
+
+    Args:
+        found: The detections, n of them.
+        truth: The annotations.
+        actions: Those that count.
+
+    Returns:
+        (n,) whether it is of such an action and on a frame that the annotations name; (n,) whether it overlaps an
+        annotated box of its action on its frame by half. Of several such detections of a box each is right.
+    """
+    numbers = {frame: number for number, frame in enumerate(truth.frames)}
+    frame = np.array([numbers.get(each, -1) for each in found.frames], np.int64)[found.frame]
+    counts: np.ndarray = np.isin(found.action, list(actions.names)) & (frame >= 0)
+    right = np.zeros(len(frame), bool)
+    theirs = _by_frame(truth.frame, len(truth.frames))
+    mine = np.flatnonzero(counts)
+    for number, rows in enumerate(_by_frame(frame[mine], len(truth.frames))):
+        here = theirs[number]
+        if len(rows) and len(here):
+            rows = mine[rows]
+            same = found.action[rows][:, None] == truth.action[here][None]
+            right[rows] = (same & (iou(found.box[rows], truth.box[here]) >= _OVERLAP)).any(1)
+    return counts, right
+
+
+def said_of(box: np.ndarray, annotations: Sequence[tuple[np.ndarray, int]], actions: LabelMap) -> str:
+    """What is annotated where a box was detected: the actions of the annotated box that it overlaps most."""
+    if annotations:
+        boxes = np.stack([each for each, _ in annotations])
+        overlaps = iou(box[None], boxes)[0]
+        best = int(overlaps.argmax())
+        if overlaps[best] >= _OVERLAP:
+            there = [action for each, action in annotations if np.array_equal(each, boxes[best])]
+            return "annotated: " + ", ".join(actions.names.get(action, f"action {action}") for action in there)
+    return "annotated: nobody here"
+
+
+def _by_frame(frame: np.ndarray, count: int) -> list[np.ndarray]:
+    """Of each frame its rows."""
+    order = np.argsort(frame, kind="stable")
+    return np.split(order, np.searchsorted(frame[order], np.arange(1, count)))
+
+
+def _surest(found: Rows, these: np.ndarray, actions: LabelMap, *, interactions_first: bool) -> list[int]:
+    """The surest of the detections of each action, the surest of all first."""
+    rows = np.flatnonzero(these)
+    rows = rows[np.argsort(-found.score[rows], kind="stable")]
+    _, first = np.unique(found.action[rows], return_index=True)
+    best = rows[np.sort(first)].tolist()
+    if interactions_first:
+        best.sort(key=lambda row: actions.groups[int(found.action[row])] == "pose")
+    return best
+
+
+def _annotations(truth: Rows, frame: tuple[str, int]) -> list[tuple[np.ndarray, int]]:
+    number = truth.frames.index(frame)
+    return [(truth.box[row], int(truth.action[row])) for row in np.flatnonzero(truth.frame == number)]
+
+
+def _places(paths: Sequence[Path], videos: set[str], reader: Callable[[Path], Shard]) -> dict[str, Path]:
+    """In which shard each video is."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        shard = reader(path)
+        found |= dict.fromkeys(videos.intersection(shard.ids), path)
+        shard.close()  # a thousand shards are more files than a process may have open
+    return found
+
+
+def _reader(places: dict[str, Path], video: str, reader: Callable[[Path], Any], what: str) -> Any:
+    if video not in places:
+        raise ActaError(f"none of the {what} shards has the video {video!r}, which is to be shown")
+    return reader(places[video])
+
+
+def _objects(shard: FeatureShard, video: str, time: float) -> Iterator[np.ndarray]:
+    """Boxes of the sure objects of a keyframe; of all of them where few are sure."""
+    times = shard.times(video)
+    place = int(np.abs(times - time).argmin()) if len(times) else -1
+    if place < 0 or abs(times[place] - time) > _TIME:
+        raise ActaError(f"{shard.path} has no keyframe of {video!r} at {time:g} s")
+    objects = shard.keyframes(video, place, place + 1).objects
+    sure = objects.score > _SURE_OBJECT
+    yield from objects.box[sure] if sure.sum() >= _FEW_OBJECTS else objects.box
+
+
+def _frame(axis: Axes, box: np.ndarray, colour: str, width: float, style: Literal["-", "--"] = "-") -> None:
+    x1, y1, x2, y2 = box.tolist()
+    rectangle = Rectangle(
+        (x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=width, linestyle=style
+    )
+    rectangle.set_clip_on(False)  # an edge along the picture's is as wide as the others
+    rectangle.set_path_effects([_halo(colour, width)])
+    axis.add_patch(rectangle)
+
+
+def _key(colour: str, width: float, label: str, style: Literal["-", "--"] = "-") -> Patch:
+    """Its entry in the legend."""
+    key = Patch(fill=False, edgecolor=colour, linewidth=width, linestyle=style, label=label)
+    key.set_path_effects([_halo(colour, width)])
+    return key
+
+
+def _halo(colour: str, width: float) -> withStroke:
+    """A rim that sets a line off from a picture of its colour."""
+    return withStroke(linewidth=width + 1.6, foreground=_HALO[colour])
+
+
+def _plain(name: str) -> str:
+    """A text that matplotlib shows as it is: no formulas, no bytes that are no text."""
+    return name.encode(errors="replace").decode().replace("$", r"\$")
+
+
+def _save(figure: Any, output: Path) -> None:
+    with atomic(output) as temporary:
+        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
+    plt.close(figure)

@@ -1,0 +1,116 @@
+"""How a training is led: its optimiser, its learning rate, what it is measured by, and when it ends."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, Protocol
+
+from torch import nn
+from torch.optim import SGD, Adam, Optimizer
+
+from pipeline.training.schedule import is_enough, learning_rate, plateau_rate
+
+History = Sequence[dict[str, float]]
+SCORE = "validation"  # the figure of an epoch that steers
+
+
+class Steering(Protocol):
+    """What `pipeline.training.loop.fit` asks; nothing in it may have a state but through the history.
+
+    ``copies``: how many times the weights' size a training writes: the model, and two checkpoints at most.
+    """
+
+    copies: int
+
+    def optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer: ...
+
+    def rate(self, epoch: float, history: History) -> float:
+        """The learning rate of a step that ends at this time, in epochs."""
+
+    def validate(self, model: nn.Module) -> float | None:
+        """A score of the network after an epoch, higher is better; None: there is none, and the last weights stay."""
+
+    def enough(self, history: History) -> bool:
+        """Whether the training ends before its last epoch."""
+
+
+class Schedule(Protocol):
+    """A learning rate over time (`pipeline.config.classify.RecipeSettings`)."""
+
+    @property
+    def learning_rate(self) -> float: ...
+
+    @property
+    def warmup_epochs(self) -> float: ...
+
+    @property
+    def schedule(self) -> Literal["step", "cosine"]: ...
+
+    @property
+    def step_epochs(self) -> float: ...
+
+
+class Sgd(Protocol):
+    """SGD over so many epochs (`pipeline.config.classify.TrainingSettings`)."""
+
+    @property
+    def epochs(self) -> int: ...
+
+    @property
+    def momentum(self) -> float: ...
+
+    @property
+    def weight_decay(self) -> float: ...
+
+
+class SgdSchedule:
+    """SGD with momentum, a warm-up and a schedule (Secs. 5.3.1 and 6.2.2)."""
+
+    copies = 5
+
+    def __init__(self, recipe: Schedule, training: Sgd):
+        self._recipe, self._training = recipe, training
+
+    def optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
+        training = self._training
+        return SGD(parameters, lr=0.0, momentum=training.momentum, weight_decay=training.weight_decay)
+
+    def rate(self, epoch: float, history: History) -> float:
+        return learning_rate(
+            epoch,
+            base=self._recipe.learning_rate,
+            epochs=self._training.epochs,
+            warmup=self._recipe.warmup_epochs,
+            schedule=self._recipe.schedule,
+            step_epochs=self._recipe.step_epochs,
+        )
+
+    def validate(self, model: nn.Module) -> None:
+        return None
+
+    def enough(self, history: History) -> bool:
+        return False
+
+
+class AdamPlateau:
+    """Adam; the rate drops and the training ends where validation no longer improves (Sec. 3.2.2).
+
+    Args:
+        base: Learning rate at the start.
+        drop_patience: Epochs without a better score after which the rate is divided by 10.
+        stop_patience: Such epochs after which the training ends, counted from the first drop on.
+        validate: The score of a network.
+    """
+
+    copies = 9
+
+    def __init__(self, base: float, drop_patience: int, stop_patience: int, validate: Callable[[nn.Module], float]):
+        self._base, self._drop, self._stop, self.validate = base, drop_patience, stop_patience, validate
+
+    def optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
+        return Adam(parameters, lr=0.0, fused=True)
+
+    def rate(self, epoch: float, history: History) -> float:
+        return plateau_rate([e[SCORE] for e in history], base=self._base, patience=self._drop)
+
+    def enough(self, history: History) -> bool:
+        scores = [epoch[SCORE] for epoch in history]
+        return is_enough(scores, drop_patience=self._drop, stop_patience=self._stop)

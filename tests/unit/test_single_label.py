@@ -1,0 +1,313 @@
+"""J-HMDB-21 and UCF101-24 as files like AVA's: both forms of each say the same, and what is refused."""
+
+import json
+import pickle
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.cli import main
+from pipeline.data.ava import read_label_map, read_rows
+from pipeline.data.single_label import RATES, convert_annotations
+from pipeline.errors import ActaError
+
+
+def rows_of(path: Path) -> list[list[str]]:
+    return [line.split(",") for line in path.read_text().splitlines()]
+
+
+def all_with(tube: object) -> dict[str, dict]:
+    """Every clip's tubes: one of class 0."""
+    return {name: {0: [np.array(tube, np.float32)]} for name in CLIPS}
+
+
+# ---- J-HMDB-21
+
+# Of each video the rectangles (x1, y1, x2, y2 in pixels, x2 and y2 the first outside) by frame; None: nobody is there.
+CLIPS = {
+    "wave/a": [(0, 0, 4, 3), (1, 0, 4, 2), None],
+    "wave/b, c": [(7, 5, 8, 6)],
+    "catch/d": [(2, 2, 3, 6), None],
+    "catch/e": [(0, 0, 8, 6)],
+}
+SPLITS = {
+    "wave_test_split1.txt": "a.avi 1\nb, c.avi 2\n",
+    "wave_test_split2.txt": "a.avi 2\nb, c.avi 1\n\n",
+    "catch_test_split1.txt": "e.avi 1\nd.avi 2\n",
+    "catch_test_split2.txt": "d.avi 1\ne.avi 0\n",
+}
+WIDTH, HEIGHT = 8, 6
+
+
+@pytest.fixture
+def jhmdb(tmp_path) -> Path:
+    """Masks and splits, which scipy writes as MATLAB does: a last dimension of 1 is dropped."""
+    from scipy.io import savemat
+
+    folder = tmp_path / "jhmdb"
+    for name, frames in CLIPS.items():
+        mask = np.zeros((HEIGHT, WIDTH, len(frames)), np.uint8)
+        for number, box in enumerate(frames):
+            if box:
+                x1, y1, x2, y2 = box
+                mask[y1, x1:x2, number] = 1  # an L is bounded by the same rectangle as all of it
+                mask[y1:y2, x1, number] = 1
+        (folder / "puppet_mask" / name).mkdir(parents=True)
+        squeezed = mask[:, :, 0] if mask.shape[2] == 1 else mask
+        savemat(folder / "puppet_mask" / name / "puppet_mask.mat", {"part_mask": squeezed})
+    (folder / "splits").mkdir()
+    for name, text in SPLITS.items():
+        (folder / "splits" / name).write_text(text)
+    return folder
+
+
+def as_tubes(clips: dict[str, list], **changes: object) -> dict[str, object]:
+    """The same as the action-tubelet detector's pickle: frames from 1, corners included."""
+    labels = ["catch", "wave"]
+    tubes = {
+        name: {
+            labels.index(name.split("/")[0]): [
+                np.array([[n, b[0], b[1], b[2] - 1, b[3] - 1] for n, b in enumerate(frames, 1) if b], np.float32)
+            ]
+        }
+        for name, frames in clips.items()
+    }
+    return {
+        "labels": labels,
+        "gttubes": tubes,
+        "nframes": {name: len(frames) for name, frames in clips.items()},
+        "resolution": dict.fromkeys(clips, (HEIGHT, WIDTH)),
+        "train_videos": [["wave/a", "catch/e"], ["wave/b, c", "catch/d"]],
+        "test_videos": [["wave/b, c", "catch/d"], ["wave/a"]],
+    } | changes
+
+
+def test_masks(jhmdb, tmp_path):
+    counts = convert_annotations("jhmdb21", jhmdb, tmp_path / "out")
+    assert counts["classes"] == 2
+    assert counts["parts"]["train1"] == {"videos": 2, "frames": 4, "tubes": 2, "boxes": 3}
+    assert read_label_map(tmp_path / "out" / "label_map.pbtxt").names == {1: "catch", 2: "wave"}
+    assert rows_of(tmp_path / "out" / "train1.csv") == [
+        ["catch/e", "0.000000", "0.000000", "0.000000", "1.000000", "1.000000", "1", "0"],
+        ["wave/a", "0.000000", "0.000000", "0.000000", "0.500000", "0.500000", "2", "0"],
+        ["wave/a", "0.033333", "0.125000", "0.000000", "0.500000", "0.333333", "2", "0"],
+        ["wave/a", "0.066667"],
+    ]
+    rows = read_rows(tmp_path / "out" / "test1.csv")
+    assert rows.frames == [("catch/d", 0), ("catch/d", 33_333), ("wave/b, c", 0)]
+    assert rows.eighth.tolist() == [0, 0]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "label_map.pbtxt",
+        *("test1.csv", "test2.csv", "train1.csv", "train2.csv"),
+    ]
+
+
+def test_tubes_say_the_same_as_masks(jhmdb, tmp_path):
+    (tmp_path / "JHMDB-GT.pkl").write_bytes(pickle.dumps(as_tubes(CLIPS), protocol=2))
+    convert_annotations("jhmdb21", tmp_path, tmp_path / "tubes")
+    convert_annotations("jhmdb21", jhmdb, tmp_path / "masks")
+    for path in (tmp_path / "masks").iterdir():
+        assert path.read_text() == (tmp_path / "tubes" / path.name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: (f / "puppet_mask/wave/a/puppet_mask.mat").unlink(), "is in a split, but has no annotation"),
+        (lambda f: (f / "puppet_mask/wave/a/puppet_mask.mat").write_bytes(b"no"), "cannot read .*wave/a"),
+        (lambda f: (f / "splits/wave_test_split2.txt").unlink(), "cannot read .*wave_test_split2.txt: No such file"),
+        (lambda f: (f / "splits/wave_test_split1.txt").write_text("a.avi 3\n"), "split1.txt:1: 'a.avi 3' is not"),
+        (
+            lambda f: (f / "splits/wave_test_split1.txt").write_text("a.avi 1\na.avi 2\n"),
+            "'wave/a' is in train1 and in",
+        ),
+        (lambda f: [p.unlink() for p in (f / "splits").iterdir()], "holds no <class>_test_split1.txt"),
+        (lambda f: (f / "puppet_mask").rename(f / "masks"), "neither puppet_mask/ with splits/ nor JHMDB-GT.pkl"),
+    ],
+)
+def test_masks_that_are_refused(jhmdb, tmp_path, change, message):
+    change(jhmdb)
+    with pytest.raises(ActaError, match=message):
+        convert_annotations("jhmdb21", jhmdb, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"part_mask": np.zeros((6, 8, 2))}, "marks nobody in any frame"),
+        ({"mask": np.zeros((6, 8, 2))}, "holds no 'part_mask'"),
+        ({"part_mask": np.zeros((2, 2, 2, 2))}, "of shape (2, 2, 2, 2), not (height, width, frames)"),
+    ],
+)
+def test_masks_that_are_none(jhmdb, tmp_path, content, message):
+    from scipy.io import savemat
+
+    savemat(jhmdb / "puppet_mask" / "wave" / "a" / "puppet_mask.mat", content)
+    with pytest.raises(ActaError, match=re.escape(message)):
+        convert_annotations("jhmdb21", jhmdb, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"gttubes": {}}, "'wave/a' of train1 has no gttubes"),
+        ({"labels": None}, "is no file of annotated tubes"),
+        ({"test_videos": [[], ["wave/a"]]}, "test1 has no videos"),
+        ({"nframes": dict.fromkeys(CLIPS, 1)}, "'wave/a': frames 1 to 2 of 1 do not count up"),
+        ({"resolution": dict.fromkeys(CLIPS, (2, 2))}, "is empty, inside out or outside 2 × 2 pixels"),
+        ({"gttubes": {name: {} for name in CLIPS}}, "'wave/a' has boxes of no class"),
+        ({"gttubes": {name: {9: [np.ones((1, 5))]} for name in CLIPS}}, "'wave/a' cannot be read: IndexError"),
+        ({"gttubes": all_with([[1, 3, 3, 1, 5]])}, "is empty, inside out or outside"),
+        ({"gttubes": all_with([[1, 0, 0, 1, np.nan]])}, "is empty, inside out or outside"),
+    ],
+)
+def test_tubes_that_are_refused(tmp_path, changes, message):
+    (tmp_path / "JHMDB-GT.pkl").write_bytes(pickle.dumps(as_tubes(CLIPS, **changes), protocol=4))
+    with pytest.raises(ActaError, match=re.escape(message)):
+        convert_annotations("jhmdb21", tmp_path, tmp_path / "out")
+
+
+# ---- UCF101-24
+
+
+def tube(start: int, boxes: list[list[int]], label: int = 1) -> dict[str, object]:
+    """As in pyannot.pkl, whose corners are of 8 bits where they fit: x + width would overflow."""
+    return {"label": label, "sf": start, "ef": start + len(boxes), "boxes": np.array(boxes, np.uint8)}
+
+
+def corrected() -> dict[str, dict]:
+    return {
+        "Biking/v_1": {"numf": np.uint8(2), "label": 0, "annotations": [tube(1, [[1, 1, 80, 60]], 0)]},
+        "Skiing/v_2": {
+            "numf": 3,
+            "label": 1,
+            "annotations": [tube(0, [[200, 121, 120, 119]] * 2), tube(1, [[161, 1, 80, 239]] * 2)],
+        },
+    }
+
+
+@pytest.fixture
+def ucf(tmp_path) -> Path:
+    folder = tmp_path / "ucf"
+    folder.mkdir()
+    (folder / "pyannot.pkl").write_bytes(pickle.dumps(corrected(), protocol=3))
+    (folder / "trainlist01.txt").write_text("Archery/v_0.avi 3\nSkiing/v_2.avi 81\nSkiing/v_gone.avi 81\n")
+    (folder / "testlist01.txt").write_text("Biking/v_1.avi\n")
+    return folder
+
+
+def test_corrected_annotations(ucf, tmp_path):
+    counts = convert_annotations("ucf101_24", ucf, tmp_path / "out")
+    assert counts == {
+        "classes": 2,
+        "parts": {
+            "train1": {"videos": 1, "frames": 3, "tubes": 2, "boxes": 4},
+            "test1": {"videos": 1, "frames": 2, "tubes": 1, "boxes": 1},
+        },
+        "left_out": ["Skiing/v_gone"],
+    }
+    left, right = (
+        ["0.621875", "0.500000", "1.000000", "1.000000", "2", "0"],
+        ["0.500000", "0.000000", "0.753125", "1.000000", "2", "1"],
+    )
+    assert rows_of(tmp_path / "out" / "train1.csv") == [
+        ["Skiing/v_2", "0.000000", *left],
+        ["Skiing/v_2", "0.040000", *left],
+        ["Skiing/v_2", "0.040000", *right],
+        ["Skiing/v_2", "0.080000", *right],
+    ]
+    assert rows_of(tmp_path / "out" / "test1.csv") == [
+        ["Biking/v_1", "0.000000"],
+        ["Biking/v_1", "0.040000", "0.000000", "0.000000", "0.253125", "0.254167", "1", "0"],
+    ]
+
+
+def test_tubes_say_the_same_as_corrected_annotations(ucf, tmp_path):
+    content = corrected()
+    tubes = {
+        name: {
+            video["label"]: [
+                np.array([[n, x - 1, y - 1, x + w - 1, y + h - 1] for n, (x, y, w, h) in enumerate(boxes, start + 1)])
+                for start, boxes in ((its["sf"], its["boxes"].astype(int)) for its in video["annotations"])
+            ]
+        }
+        for name, video in content.items()
+    }
+    pickled = {
+        "labels": ["Biking", "Skiing"],
+        "gttubes": tubes,
+        "nframes": {name: int(video["numf"]) for name, video in content.items()},
+        "resolution": dict.fromkeys(content, (240, 320)),
+        "train_videos": [["Skiing/v_2"]],
+        "test_videos": [["Biking/v_1"]],
+    }
+    (tmp_path / "UCF101v2-GT.pkl").write_bytes(pickle.dumps(pickled, protocol=2))
+    convert_annotations("ucf101_24", tmp_path, tmp_path / "tubes")
+    convert_annotations("ucf101_24", ucf, tmp_path / "corrected")
+    for path in (tmp_path / "corrected").iterdir():
+        assert path.read_text() == (tmp_path / "tubes" / path.name).read_text()
+
+
+def broken(**changes: object) -> dict[str, dict]:
+    content = corrected()
+    content["Biking/v_1"] = content["Biking/v_1"] | changes
+    return content
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([], "holds no dict of annotated videos"),
+        ({"v_1": {}}, "'v_1' is not <class>/<video>"),
+        ({"Biking/v_1": {"numf": 1}}, "'Biking/v_1' cannot be read: KeyError: 'label'"),
+        (broken(annotations=[]), "'Biking/v_1' has no annotation"),
+        (broken(annotations=[tube(0, [[1, 1, 9, 9]], 1)]), "is of class 0, but has a tube of class 1"),
+        (broken(annotations=[tube(0, [[1, 1, 9, 9]], 0) | {"ef": 2}]), "has 1 boxes for frames 0 to 2"),
+        (broken(annotations=[tube(0, [[1, 1, 9, 9]] * 3, 0)]), "frames 1 to 3 of 2 do not count up one by one"),
+        (broken(annotations=[tube(0, [[250, 1, 100, 9]], 0)]), "is empty, inside out or outside 320 × 240 pixels"),
+        ({**corrected(), "Skiing/v_9": corrected()["Skiing/v_2"]}, "'Skiing/v_9' and 0 more are in neither list"),
+    ],
+)
+def test_corrected_annotations_that_are_refused(ucf, tmp_path, content, message):
+    (ucf / "pyannot.pkl").write_bytes(pickle.dumps(content, protocol=4))
+    with pytest.raises(ActaError, match=re.escape(message)):
+        convert_annotations("ucf101_24", ucf, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: (f / "trainlist01.txt").unlink(), "cannot read .*trainlist01.txt: No such file"),
+        (
+            lambda f: (f / "testlist01.txt").write_text("v_1.avi\n"),
+            "testlist01.txt:1: 'v_1.avi' is not <class>/<video>",
+        ),
+        (
+            lambda f: (f / "testlist01.txt").write_text("Skiing/v_2\nBiking/v_1"),
+            "'Skiing/v_2' is in train1 and in test1",
+        ),
+        (lambda f: (f / "testlist01.txt").write_text(""), "test1 has no videos"),
+        (lambda f: (f / "pyannot.pkl").write_bytes(b"no"), "pyannot.pkl"),
+        (lambda f: (f / "pyannot.pkl").unlink(), "neither pyannot.pkl nor UCF101v2-GT.pkl"),
+    ],
+)
+def test_lists_that_are_refused(ucf, tmp_path, change, message):
+    change(ucf)
+    with pytest.raises(ActaError, match=message):
+        convert_annotations("ucf101_24", ucf, tmp_path / "out")
+
+
+# ---- the command
+
+
+def test_the_command(ucf, tmp_path, capsys):
+    arguments = ["convert-annotations", "ucf101_24", str(ucf), "-o", str(tmp_path / "out")]
+    assert main([*arguments, "--rate", "10"]) == 0
+    assert json.loads(capsys.readouterr().out)["classes"] == 2
+    assert [row[1] for row in rows_of(tmp_path / "out" / "test1.csv")] == ["0.000000", "0.100000"]
+    assert main([*arguments, "--rate", "0"]) == 1
+    assert "the rate 0.0 is no number of frames per second" in capsys.readouterr().err
+    assert RATES == {"jhmdb21": 30.0, "ucf101_24": 25.0}

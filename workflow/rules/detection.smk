@@ -1,0 +1,457 @@
+# Action detection (Ch. 3): keyframes, people and objects, features, STAGE and its ablations, tables and figures.
+# The chapter has videos of its own; all of it lies below results/<dataset>/detect.
+DETECTION = CONFIG.detect
+BOXES = DETECTION.data
+LABEL_MAP = BOXES.label_map
+DETECTION_ROOT = BOXES.root or "."
+INTERACTIONS = (
+    [f"{DETECTION_ROOT}/{name}" for name in interaction_files()]
+    if BOXES.adapter == "demo"
+    else []
+)
+
+if workflow.is_main_process:
+    DETECTION_SHARDS = check(
+        write_lists,
+        check(list_annotated, BOXES),
+        Path(DATASET, "detect/lists"),
+        BOXES.shards,
+    )
+else:
+    DETECTION_SHARDS = shard_names(Path(DATASET, "detect/lists"))
+
+
+wildcard_constraints:
+    features="|".join(DETECTION.features),
+    network="|".join(DETECTION.networks),
+    boxes="detected|annotated",
+    seed=r"\d+",
+
+
+def detection_shards(path, **wildcards):
+    return [result(path, shard=shard, **wildcards) for shard in DETECTION_SHARDS]
+
+
+def words(**options):
+    """Options of a command; those without a value are left out. Paths among them never become a rule's parameters."""
+    found = []
+    for name, value in options.items():
+        if isinstance(value, dict):
+            value = " ".join(f"{split}={path}" for split, path in value.items())
+        if value:
+            found.append(f"--{name.replace('_', '-')} {value}")
+    return " ".join(found)
+
+
+# What names keyframes and says who does what there; what a split is evaluated against (nobody knows AVA's test split).
+ANNOTATED = [LABEL_MAP, *BOXES.boxes.values(), *BOXES.proposals.values()]
+ANNOTATED_OPTIONS = words(
+    label_map=LABEL_MAP, boxes=BOXES.boxes, proposals=BOXES.proposals
+)
+TRAINED_ON = {split: BOXES.boxes[split] for split in DETECTION.splits.train}
+TRAINED_ON_OPTIONS = words(label_map=LABEL_MAP, boxes=TRAINED_ON)
+
+
+def truth_files(split):
+    named = (BOXES.evaluated, BOXES.boxes.get(split), BOXES.excluded.get(split))
+    return [path for path in named if path]
+
+
+def truth_options(split):
+    return words(
+        label_map=LABEL_MAP,
+        evaluated=BOXES.evaluated,
+        groundtruth=BOXES.boxes.get(split),
+        exclusions=BOXES.excluded.get(split) if split in BOXES.boxes else None,
+    )
+
+
+VALIDATION_OPTIONS = truth_options(DETECTION.splits.validation)
+TEST_OPTIONS = truth_options(DETECTION.splits.test)
+
+if BOXES.adapter == "demo":
+
+    # People with real faces among objects, with AVA's kinds of files.
+    rule make_interactions:
+        input:
+            FOOTAGE_FILES,
+        output:
+            INTERACTIONS,
+        log:
+            log_of("make_interactions.log"),
+        conda:
+            "../../envs/acta.yaml"
+        threads: 2
+        params:
+            code=digest_code(
+                [
+                    "pipeline/data/demo.py",
+                    "pipeline/data/drawing.py",
+                    "pipeline/data/interactions.py",
+                ]
+            ),
+        shell:
+            "python -m pipeline make-interactions {ROOT} {DETECTION_ROOT} --workers {threads} &> {log}"
+
+
+rule build_detection_manifest:
+    input:
+        list=result("detect/lists/{shard}.json"),
+        demo=INTERACTIONS,
+    output:
+        result("detect/manifest/{shard}.json"),
+    log:
+        log_of("detect/manifest/{shard}.log"),
+    conda:
+        "../../envs/acta.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=code_digest("manifest"),
+    shell:
+        "python -m pipeline manifest {input.list} --root {DETECTION_ROOT:q} --max-bad {BOXES.max_bad_fraction} "
+        "--workers {threads} --timing {LOGS}/benchmarks/detect/manifest/{wildcards.shard}.tsv -o {output} &> {log}"
+
+
+# Raw frames: the stage makes their folder private (mode 0700).
+rule extract_detection_frames:
+    input:
+        rules.build_detection_manifest.output,
+    output:
+        result("detect/frames/none/{shard}.h5"),
+    log:
+        log_of("detect/frames/none/{shard}.log"),
+    conda:
+        "../../envs/acta.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=480,
+    params:
+        settings=settings("detection-frames"),
+        code=code_digest("frames"),
+    shell:
+        "python -m pipeline frames {input} --root {DETECTION_ROOT:q} --settings {params.settings:q} "
+        "--max-bad {BOXES.max_bad_fraction} --workers {threads} "
+        "--timing {LOGS}/benchmarks/detect/frames/none/{wildcards.shard}.tsv -o {output} &> {log}"
+
+
+def on_gpu(settings):
+    return int(settings is not None and settings.device == "cuda")
+
+
+def compute_threads(settings):
+    return 1 if settings is None else settings.threads
+
+
+def threads_of(settings):
+    """Compute threads, and with a GPU some that load data."""
+    return compute_threads(settings) + (12 if on_gpu(settings) else 0)
+
+
+# A checkpoint, last.ckpt, lies beside each model while it trains.
+rule train_detector:
+    input:
+        frames=detection_shards("detect/frames/none/{shard}.h5"),
+        boxes=DETECTION.detector_boxes or [],
+    output:
+        model=result("detect/detector/model.safetensors"),
+        about=result("detect/detector/model.json"),
+        metrics=result("detect/detector/metrics.json"),
+    log:
+        log_of("detect/detector.log"),
+    benchmark:
+        benchmark_of("detect/detector.tsv")
+    conda:
+        "../../envs/acta.yaml"
+    threads: threads_of(DETECTION.detector)
+    resources:
+        gpu=on_gpu(DETECTION.detector),
+        mem_mb=16000,
+        runtime=1440,
+        launcher="",
+    params:
+        settings=settings("train-detector"),
+        compute=compute_threads(DETECTION.detector),
+        code=code_digest("train-detector"),
+    shell:
+        "SRUN_CPUS_PER_TASK={threads} {resources.launcher} python -m pipeline train-detector "
+        "--lists {DATASET}/detect/lists {DATASET}/detect/frames/none/{{shard}}.h5 --boxes {input.boxes} "
+        "--settings {params.settings:q} --workers $(({threads} > {params.compute} ? {threads} - {params.compute} : 0)) "
+        "-o {output.model} &> {log}"
+
+
+# The detector that is trained here, a given one, or (neither) the registered one.
+DETECTOR = (
+    result("detect/detector/model.safetensors")
+    if DETECTION.detector
+    else DETECTION.objects.weights if DETECTION.objects else None
+)
+DETECTOR_OPTIONS = words(detector=DETECTOR)
+
+
+rule detect_objects:
+    input:
+        frames=rules.extract_detection_frames.output,
+        detector=DETECTOR or [],
+        annotated=ANNOTATED,
+    output:
+        result("detect/objects/{shard}.h5"),
+    log:
+        log_of("detect/objects/{shard}.log"),
+    benchmark:
+        benchmark_of("detect/objects/{shard}.tsv")
+    conda:
+        "../../envs/acta.yaml"
+    threads: compute_threads(DETECTION.objects)
+    resources:
+        gpu=on_gpu(DETECTION.objects),
+        mem_mb=8000,
+        runtime=480,
+    params:
+        settings=settings("detect-objects"),
+        code=code_digest("detect-objects"),
+    shell:
+        "python -m pipeline detect-objects {input.frames} {DETECTOR_OPTIONS} {ANNOTATED_OPTIONS} "
+        "--settings {params.settings:q} --max-bad {BOXES.max_bad_fraction} -o {output} &> {log}"
+
+
+def source_of(wildcards):
+    return DETECTION.features[wildcards.features].backbone
+
+
+rule train_backbone:
+    input:
+        frames=detection_shards("detect/frames/none/{shard}.h5"),
+        annotated=[LABEL_MAP, *TRAINED_ON.values()],
+    output:
+        model=result("detect/backbones/{features}/model.safetensors"),
+        about=result("detect/backbones/{features}/model.json"),
+        metrics=result("detect/backbones/{features}/metrics.json"),
+    log:
+        log_of("detect/backbones/{features}.log"),
+    benchmark:
+        benchmark_of("detect/backbones/{features}.tsv")
+    conda:
+        "../../envs/acta.yaml"
+    threads: lambda wildcards: threads_of(source_of(wildcards).training)
+    resources:
+        gpu=lambda wildcards: on_gpu(source_of(wildcards).training),
+        mem_mb=16000,
+        runtime=1440,
+        launcher="",
+    params:
+        settings=settings("train-backbone"),
+        compute=lambda wildcards: compute_threads(source_of(wildcards).training),
+        code=code_digest("train-backbone"),
+    shell:
+        "SRUN_CPUS_PER_TASK={threads} {resources.launcher} python -m pipeline train-backbone "
+        "--lists {DATASET}/detect/lists {DATASET}/detect/frames/none/{{shard}}.h5 {TRAINED_ON_OPTIONS} "
+        "--settings {params.settings:q} --workers $(({threads} > {params.compute} ? {threads} - {params.compute} : 0)) "
+        "-o {output.model} &> {log}"
+
+
+def backbone_of(wildcards):
+    """The model file of a backbone: given, or trained here."""
+    given = source_of(wildcards).weights
+    return given or result(
+        "detect/backbones/{features}/model.safetensors", features=wildcards.features
+    )
+
+
+OF_A_BACKBONE = [name for name, f in DETECTION.features.items() if f.backbone]
+IMPORTED = [name for name, f in DETECTION.features.items() if f.imported]
+AVERAGED = [name for name, f in DETECTION.features.items() if f.averaged]
+NEVER = "(?!)"
+
+
+rule actor_features:
+    input:
+        frames=rules.extract_detection_frames.output,
+        model=backbone_of,
+        objects=rules.detect_objects.output if DETECTION.objects else [],
+        annotated=ANNOTATED,
+    output:
+        result("detect/features/{features}/{shard}.h5"),
+    log:
+        log_of("detect/features/{features}/{shard}.log"),
+    benchmark:
+        benchmark_of("detect/features/{features}/{shard}.tsv")
+    wildcard_constraints:
+        features="|".join(OF_A_BACKBONE) or NEVER,
+    conda:
+        "../../envs/acta.yaml"
+    threads: lambda wildcards: threads_of(source_of(wildcards))
+    resources:
+        gpu=lambda wildcards: on_gpu(source_of(wildcards)),
+        mem_mb=16000,
+        runtime=480,
+    params:
+        settings=settings("actor-features"),
+        compute=lambda wildcards: compute_threads(source_of(wildcards)),
+        objects=lambda wildcards, input: words(objects=input.objects),
+        code=code_digest("actor-features"),
+    shell:
+        "python -m pipeline actor-features {input.frames} --model {input.model} {params.objects} {ANNOTATED_OPTIONS} "
+        "--settings {params.settings:q} --workers $(({threads} > {params.compute} ? {threads} - {params.compute} : 0)) "
+        "--max-bad {BOXES.max_bad_fraction} -o {output} &> {log}"
+
+
+def published(wildcards):
+    """Published files that an import reads."""
+    source = DETECTION.features[wildcards.features].imported
+    return [
+        path
+        for part in (source.actors, source.objects, source.frame_lists)
+        for path in part.values()
+    ]
+
+
+IMPORT_OPTIONS = {
+    name: words(actors=f.imported.actors, objects=f.imported.objects)
+    + " "
+    + words(frame_lists=f.imported.frame_lists)
+    for name, f in DETECTION.features.items()
+    if f.imported
+}
+
+
+rule import_features:
+    input:
+        list=result("detect/lists/{shard}.json"),
+        published=published,
+        annotated=ANNOTATED,
+    output:
+        result("detect/features/{features}/{shard}.h5"),
+    log:
+        log_of("detect/features/{features}/{shard}.log"),
+    benchmark:
+        benchmark_of("detect/features/{features}/{shard}.tsv")
+    wildcard_constraints:
+        features="|".join(IMPORTED) or NEVER,
+    conda:
+        "../../envs/acta.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        settings=settings("import-features"),
+        code=code_digest("import-features"),
+    shell:
+        "python -m pipeline import-features {input.list} {IMPORT_OPTIONS[{wildcards.features}]} {ANNOTATED_OPTIONS} "
+        "--settings {params.settings:q} --max-bad {BOXES.max_bad_fraction} -o {output} &> {log}"
+
+
+rule average_features:
+    input:
+        lambda wildcards: [
+            result(
+                "detect/features/{features}/{shard}.h5",
+                features=part,
+                shard=wildcards.shard,
+            )
+            for part in DETECTION.features[wildcards.features].averaged
+        ],
+    output:
+        result("detect/features/{features}/{shard}.h5"),
+    log:
+        log_of("detect/features/{features}/{shard}.log"),
+    wildcard_constraints:
+        features="|".join(AVERAGED) or NEVER,
+    conda:
+        "../../envs/acta.yaml"
+    resources:
+        mem_mb=16000,
+        runtime=120,
+    params:
+        code=code_digest("average-features"),
+    shell:
+        "python -m pipeline average-features {input} -o {output} &> {log}"
+
+
+rule train_detection:
+    input:
+        features=lambda wildcards: detection_shards(
+            "detect/features/{features}/{shard}.h5", features=wildcards.features
+        ),
+        truth=[LABEL_MAP, *truth_files(DETECTION.splits.validation)],
+    output:
+        model=result(
+            "detect/networks/{features}/{network}/seed_{seed}/model.safetensors"
+        ),
+        about=result("detect/networks/{features}/{network}/seed_{seed}/model.json"),
+        metrics=result("detect/networks/{features}/{network}/seed_{seed}/metrics.json"),
+    log:
+        log_of("detect/networks/{features}/{network}/seed_{seed}.log"),
+    benchmark:
+        benchmark_of("detect/networks/{features}/{network}/seed_{seed}.tsv")
+    conda:
+        "../../envs/acta.yaml"
+    threads: threads_of(DETECTION.training)
+    resources:
+        gpu=on_gpu(DETECTION.training),
+        mem_mb=16000,
+        runtime=1440,
+        launcher="",
+    params:
+        settings=settings("train-detection"),
+        compute=compute_threads(DETECTION.training),
+        code=code_digest("train-detection"),
+    shell:
+        "SRUN_CPUS_PER_TASK={threads} {resources.launcher} python -m pipeline train-detection "
+        "--lists {DATASET}/detect/lists {DATASET}/detect/features/{wildcards.features}/{{shard}}.h5 {VALIDATION_OPTIONS} "
+        "--settings {params.settings:q} --workers $(({threads} > {params.compute} ? {threads} - {params.compute} : 0)) "
+        "-o {output.model} &> {log}"
+
+
+rule evaluate_detection:
+    input:
+        features=lambda wildcards: detection_shards(
+            "detect/features/{features}/{shard}.h5", features=wildcards.features
+        ),
+        model=rules.train_detection.output.model,
+        truth=[LABEL_MAP, *truth_files(DETECTION.splits.test)],
+    output:
+        evaluation=result(
+            "detect/evaluations/{features}/{network}/seed_{seed}/{boxes}/evaluation.json"
+        ),
+        detections=result(
+            "detect/evaluations/{features}/{network}/seed_{seed}/{boxes}/detections.csv"
+        ),
+    log:
+        log_of("detect/evaluations/{features}/{network}/seed_{seed}/{boxes}.log"),
+    conda:
+        "../../envs/acta.yaml"
+    threads: threads_of(DETECTION.training)
+    resources:
+        gpu=on_gpu(DETECTION.training),
+        mem_mb=16000,
+        runtime=240,
+    params:
+        settings=settings("evaluate-detection"),
+        model=lambda wildcards, input: words(model=input.model),
+        code=code_digest("evaluate-detection"),
+    shell:
+        "python -m pipeline evaluate-detection --lists {DATASET}/detect/lists "
+        "{DATASET}/detect/features/{wildcards.features}/{{shard}}.h5 {params.model} {TEST_OPTIONS} "
+        "--settings {params.settings:q} --detections {output.detections} -o {output.evaluation} &> {log}"
+
+
+# The backbone's own classifier, as the features came with its scores.
+use rule evaluate_detection as evaluate_backbone with:
+    input:
+        features=lambda wildcards: detection_shards(
+            "detect/features/{features}/{shard}.h5", features=wildcards.features
+        ),
+        model=[],
+        truth=[LABEL_MAP, *truth_files(DETECTION.splits.test)],
+    output:
+        evaluation=result(
+            "detect/evaluations/{features}/backbone/{boxes}/evaluation.json"
+        ),
+        detections=result(
+            "detect/evaluations/{features}/backbone/{boxes}/detections.csv"
+        ),
+    log:
+        log_of("detect/evaluations/{features}/backbone/{boxes}.log"),
