@@ -49,7 +49,8 @@ def anonymize(options: argparse.Namespace) -> int:
     """Anonymise every input; a bad one does not stop the others. Returns 1 if any failed."""
     from tqdm import tqdm
 
-    from pipeline.privacy.anonymize import Encoding, anonymize_video
+    from pipeline.media.encode import Encoding
+    from pipeline.privacy.anonymize import anonymize_video
 
     stage, obfuscate = _settings(options, load(options.config))
     jobs = _jobs(options.inputs, options.output)
@@ -131,7 +132,7 @@ def _jobs(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
 
 def _writable(path: Path) -> Path:
     """The path with a suffix that can be written; .mkv stands in for the others."""
-    from pipeline.privacy.anonymize import CONTAINERS
+    from pipeline.media.encode import CONTAINERS
 
     return path if path.suffix.lower() in CONTAINERS else path.with_suffix(".mkv")
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-from pipeline.config.detect import FeatureName
+from pipeline.config.detect import ActorBackboneName, FeatureName
 from pipeline.errors import ActaError
 from pipeline.models.architecture import BASES, OPERATORS
 
@@ -46,13 +46,12 @@ def add_classify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
     model = commands.add_parser("model", help="make model files of published checkpoints")
     convert = model.add_subparsers(required=True, metavar="ACTION").add_parser(
-        "convert", help="torchvision .pth, PySlowFast .pyth or .pkl to a model file"
+        "convert", help="published weights (.pth, .pyth, .pkl) to a model file"
     )
     convert.add_argument("checkpoint", type=Path)
-    convert.add_argument("--backbone", required=True, choices=sorted(BASES))
-    convert.add_argument(
-        "--classes", type=Path, required=True, help="text file, one class a line, in the outputs' order"
-    )
+    convert.add_argument("--backbone", required=True, choices=[*sorted(BASES), *get_args(ActorBackboneName)])
+    about = "text file, one class a line, in the outputs' order; or a label map (.pbtxt)"
+    convert.add_argument("--classes", type=Path, required=True, help=about)
     convert.add_argument("-o", "--output", type=Path, required=True, help="model file to write (.safetensors)")
     convert.set_defaults(run=_convert)
 

@@ -1,12 +1,34 @@
-"""The commands around action detection: ``acta evaluate-detections`` and ``acta convert-annotations``."""
+"""The commands around action detection: ``acta detect``, ``evaluate-detections`` and ``convert-annotations``."""
 
 import argparse
 import json
 from pathlib import Path
 
+from pipeline.config.whole import DEFAULT_CONFIG, load
+from pipeline.errors import ActaError
+
 
 def add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands to the parser."""
+    detect = commands.add_parser(
+        "detect",
+        help="who does what in a video: boxes, actions and scores",
+        description="Who does what in a video, once a second. Sizes, rates and thresholds come from the configuration "
+        "that the network was trained with; the detector and the backbone are those beside it, unless given.",
+        epilog="example: acta detect clip.mp4 -o clip.csv --video clip_actions.mp4 "
+        "--model results/demo/detect/networks/i3d/stage/seed_1/model.safetensors",
+    )
+    detect.add_argument("input", type=Path, metavar="VIDEO")
+    detect.add_argument("-o", "--output", type=Path, required=True, help="table to write (CSV)")
+    detect.add_argument("--video", type=Path, help="also write a copy with boxes and actions drawn in")
+    detect.add_argument("--model", type=Path, required=True, help="STAGE's model file")
+    detect.add_argument("--backbone", type=Path, help="model file (default: beside the networks)")
+    detect.add_argument("--detector", type=Path, help="model file (default: beside them, or registered)")
+    detect.add_argument("--features", help="name in the configuration (default: the folder's that holds the network)")
+    detect.add_argument("--score", type=float, default=0.5, help="lowest score of an action (default: %(default)s)")
+    detect.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="default: the shipped config.yaml")
+    detect.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+    detect.set_defaults(run=_detect)
     evaluate = commands.add_parser(
         "evaluate-detections",
         help="frame-mAP of a file of action detections",
@@ -50,9 +72,41 @@ def add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     convert.set_defaults(run=_convert)
 
 
+def _detect(options: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from pipeline.detect.video import Models, annotate_video, detect_video, write_table
+    from pipeline.models.weights import weights_path
+
+    if not 0 <= options.score <= 1:
+        raise ActaError(f"--score {options.score} is not in [0, 1]")
+    for path in (options.output, options.video):
+        if path is not None and path.exists() and not options.overwrite:
+            raise ActaError(f"{path} exists; --overwrite replaces it")
+    settings = load(options.config).detect
+    # …/detect/networks/<features>/<network>/seed_<n>/model.safetensors
+    parents = options.model.resolve().parents
+    features = options.features or (parents[2].name if len(parents) > 4 else "")
+    if features not in settings.features:
+        known = ", ".join(settings.features)
+        raise ActaError(f"{options.config} has no features {features!r}; known: {known} (--features names them)")
+    source = settings.features[features].backbone
+    given = Path(source.weights) if source and source.weights else None
+    backbone = options.backbone or given or parents[4] / f"backbones/{features}/model.safetensors"
+    trained = parents[4] / "detector/model.safetensors"
+    configured = settings.objects.weights if settings.objects else None
+    detector = options.detector or (trained if settings.detector else configured or weights_path("fasterrcnn"))
+    people = detect_video(options.input, Models(options.model, backbone, Path(detector)), settings, features)
+    write_table(options.output, people, options.score)
+    print(f"wrote {options.output}: {len(people)} people on {len({person.time for person in people})} keyframes")
+    if options.video is not None:
+        with tqdm(unit="frame", mininterval=1, dynamic_ncols=True) as bar:
+            annotate_video(options.input, options.video, people, settings.keyframes.step, options.score, bar.update)
+        print(f"wrote {options.video}")
+
+
 def _evaluate(options: argparse.Namespace) -> None:
     from pipeline.detect.evaluate_files import evaluate_files
-    from pipeline.errors import ActaError
 
     if not 0 < options.iou <= 1:
         raise ActaError(f"--iou {options.iou} is not in (0, 1]")

@@ -1,14 +1,22 @@
 """Settings of action detection (Ch. 3)."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.config.base import Name, Settings
 from pipeline.config.data import FrameSettings, SamplingSettings
 
 FeatureName = Literal["i3d", "r101_i3d_nl", "slowfast_nl"]
 DetectorName = Literal["resnet50_fpn_v2", "mobilenet_v2_fpn"]
+
+
+def _without_nulls(value: Any) -> Any:
+    """An overlay takes an entry of config.yaml away by null."""
+    return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
+
+
+Paths = Annotated[dict[Name, str], BeforeValidator(_without_nulls)]
 
 
 class NetworkSettings(Settings):
@@ -175,11 +183,9 @@ class DetectionDataSettings(Settings):
     root: str | None = Field(description="Folder that holds the videos, anywhere below. null: features are imported.")
     label_map: str = Field(min_length=1, description="Every action with its number (pbtxt).")
     evaluated: str | None = Field(description="The actions that count (pbtxt): 60 of AVA's 80. null: all.")
-    boxes: dict[Name, str] = Field(min_length=1, description="Annotated boxes (CSV) by split.")
-    excluded: dict[Name, str] = Field(description="Frames that do not count (CSV), by split.")
-    proposals: dict[Name, str] = Field(
-        description="Detected people (CSV or pickle), by split. {}: `objects` finds them."
-    )
+    boxes: Paths = Field(min_length=1, description="Annotated boxes (CSV) by split; null takes one away.")
+    excluded: Paths = Field(description="Frames that do not count (CSV), by split.")
+    proposals: Paths = Field(description="Detected people (CSV or pickle), by split. {}: `objects` finds them.")
     shards: int = Field(ge=1, le=100_000, description="As data.shards; AVA: 64.")
     max_bad_fraction: float = Field(ge=0, le=1, description="As data.max_bad_fraction.")
 
@@ -188,9 +194,9 @@ class ImportedFeaturesSettings(Settings):
     """Features that others published (`acta import-features`)."""
 
     layout: Literal["i3d", "slowfast"] = Field(description="i3d: a file for each keyframe. slowfast: one file.")
-    actors: dict[Name, str] = Field(min_length=1, description="Folder or file, by split.")
-    objects: dict[Name, str] = Field(description="File of objects, by split. {}: none.")
-    frame_lists: dict[Name, str] = Field(description="PySlowFast's frame lists, where videos are numbers. {}: names.")
+    actors: Paths = Field(min_length=1, description="Folder or file, by split.")
+    objects: Paths = Field(description="File of objects, by split. {}: none.")
+    frame_lists: Paths = Field(description="PySlowFast's frame lists, where videos are numbers. {}: names.")
     half: bool = Field(description="Store half precision.")
 
 
@@ -224,7 +230,9 @@ class FeatureSettings(Settings):
     test_score: float = Field(ge=0, le=1, description="Lowest score of a detected box in tests. I3D: 0.7; others: 0.8.")
     backbone: BackboneFeaturesSettings | None
     imported: ImportedFeaturesSettings | None
-    averaged: tuple[Name, Name] | None = Field(description="Two other features, averaged (Table 3.3).")
+    averaged: Annotated[tuple[Name, Name], Field(strict=False)] | None = Field(
+        description="Two other features, averaged (Table 3.3)."
+    )
 
     @model_validator(mode="after")
     def _has_one_source(self) -> "FeatureSettings":
@@ -249,7 +257,9 @@ class DetectionSettings(Settings):
     detector_boxes: str | None = Field(description="Boxes to train a detector on (CSV). null: `objects.weights`.")
     detector: DetectorTrainingSettings | None = Field(description="How. null: none is trained.")
     objects: ObjectSettings | None = Field(description="null: no objects, and people from `data.proposals`.")
-    features: dict[Name, FeatureSettings] = Field(min_length=1, description="By name; tables have rows for each.")
+    features: Annotated[dict[Name, FeatureSettings], BeforeValidator(_without_nulls)] = Field(
+        min_length=1, description="By name; tables have rows for each. null takes one away."
+    )
     training: StageTrainingSettings
     seeds: tuple[int, ...] = Field(min_length=1, description="Of STAGE's trainings; tables give mean and interval.")
     networks: dict[Name, NetworkSettings] = Field(description="By name; the tables know those of config.yaml.")

@@ -56,8 +56,7 @@ def list_annotated(settings: DetectionDataSettings) -> Iterator[Listed]:
     named: dict[str, dict[str, None]] = {}
     first: dict[str, str] = {}
     for split, path in settings.boxes.items():
-        for number, line in _lines(Path(path)):
-            video = line.partition(",")[0]
+        for number, video in _first_column(Path(path)):
             named.setdefault(video, {})[split] = None
             first.setdefault(video, f"{path}:{number}")
     for split, path in settings.proposals.items():
@@ -86,11 +85,23 @@ def list_annotated(settings: DetectionDataSettings) -> Iterator[Listed]:
 
 def _proposed(path: Path) -> Iterator[str]:
     if path.suffix == ".csv":
-        yield from (line.partition(",")[0] for _, line in _lines(path))
+        yield from (video for _, video in _first_column(path))
     else:
         from pipeline.data.proposals import read_proposals  # a pickle; its reader imports torch
 
         yield from (video for video, _ in read_proposals(path).frames)
+
+
+def _first_column(path: Path) -> Iterator[tuple[int, str]]:
+    """The first column of a CSV with the number of its line; names may be quoted."""
+    try:
+        with path.open(newline="") as file:
+            reader = csv.reader(file)
+            yield from ((reader.line_num, row[0]) for row in reader if row)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ActaError(f"cannot read {path}: {_why(error)}") from None
+    except csv.Error as error:
+        raise ActaError(f"cannot read {path}: {error}") from None
 
 
 def _demo() -> Iterator[Listed]:

@@ -43,12 +43,12 @@ class Annotation:
         numbers = np.array(self.numbers)
         self._column = np.searchsorted(numbers, rows.action).clip(max=len(numbers) - 1)
         unknown = numbers[self._column] != rows.action
-        x1, y1, x2, y2 = rows.box.T
+        x1, y1, x2, y2 = rows.box.clip(0, 1).T
         outside = (rows.box < -_SLACK) | (rows.box > 1 + _SLACK)
         for wrong, what in (
             (unknown, f"the action is not one of {label_map}"),
             (outside.any(1), "the box is not in [0, 1] of the picture"),
-            ((x2 <= x1) | (y2 <= y1), "the box has no area"),
+            ((x2 <= x1) | (y2 <= y1), "the box has no area in the picture"),
         ):
             if wrong.any():
                 row = int(np.flatnonzero(wrong)[0])

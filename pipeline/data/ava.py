@@ -79,6 +79,12 @@ def read_label_map(path: Path) -> LabelMap:
     return LabelMap(names, groups)
 
 
+def write_label_map(path: Path, names: Sequence[str]) -> None:
+    """Write a label map whose actions are numbered from 1 in this order."""
+    entries = [f'item {{\n  name: "{name}"\n  id: {number}\n}}\n' for number, name in enumerate(names, 1)]
+    path.write_text("".join(entries))
+
+
 def _group(action: int) -> str:
     return "pose" if action < 15 else "person-object" if action < 64 else "person-person"
 

@@ -57,8 +57,7 @@ def _read_mask(path: Path) -> Annotated:
     from scipy.io import loadmat  # slow to import
 
     try:
-        with path.open("rb") as file:
-            mask = np.asarray(loadmat(file, variable_names=["part_mask"])["part_mask"])
+        mask = np.asarray(loadmat(str(path), appendmat=False, variable_names=["part_mask"])["part_mask"])
     except FileNotFoundError:
         raise ActaError(f"{path} is missing: the video is in a split, but has no annotation") from None
     except KeyError:

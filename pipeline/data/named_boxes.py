@@ -29,14 +29,14 @@ def read_named_boxes(path: Path, classes: Sequence[str]) -> NamedBoxes:
                     video, time, *corners, name = row
                     x1, y1, x2, y2 = (float(corner) for corner in corners)
                     key = (video, round(float(time) * 1e6))
-                    if not (0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1):
+                    if not video or not (0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1):
                         raise ValueError
                     found.setdefault(key, []).append(([x1, y1, x2, y2], list(classes).index(name)))
-                except ValueError:
+                except (ValueError, OverflowError):
                     raise ActaError(
                         f"{path}:{reader.line_num}: {','.join(row)!r} is not video,timestamp,x1,y1,x2,y2,class with a "
                         f"box in [0, 1] and one of the classes {', '.join(classes)}"
                     ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ActaError(f"cannot read {path}: {error}") from None
     return {key: (np.array([b for b, _ in rows]), np.array([k for _, k in rows])) for key, rows in found.items()}

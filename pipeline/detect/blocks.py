@@ -107,7 +107,7 @@ class Graph:
     """One block as tensors, without padding.
 
     Args:
-        actors: (a, d) features.
+        actors: (a, d) features, of the shard's precision.
         objects: (o, d') features; None: a graph of actors only.
         boxes: (a + o, 4) height, width, x and y of the centre; actors first.
         times: (a + o,) steps from the block's first keyframe: neighbours are one apart.
@@ -134,8 +134,8 @@ def make_graph(keyframes: Keyframes, chosen: Chosen, *, with_objects: bool = Tru
     counts = np.bincount(keyframes.actor_keyframe, minlength=len(keyframes.times))
     rows = np.arange(len(kept)) - np.repeat(np.cumsum(counts) - counts, counts)
     return Graph(
-        actors=torch.from_numpy(keyframes.actors.feature[kept]).float(),
-        objects=torch.from_numpy(keyframes.objects.feature).float() if with_objects else None,
+        actors=torch.from_numpy(keyframes.actors.feature[kept]),
+        objects=torch.from_numpy(keyframes.objects.feature) if with_objects else None,
         boxes=torch.from_numpy(_sizes_and_centres(np.concatenate(boxes))),
         times=torch.from_numpy(np.concatenate(times)).float(),
         actions=torch.from_numpy(keyframes.actors.actions[kept]).float(),
@@ -181,8 +181,10 @@ def pad(graphs: Sequence[Graph]) -> tuple[Graphs, Tensor, Tensor]:
     most_objects = max(0 if graph.objects is None else len(graph.objects) for graph in graphs)
     first = graphs[0]
     shape = (len(graphs), most_actors + most_objects)
-    actors = torch.zeros(len(graphs), most_actors, first.actors.shape[1])
-    objects = None if first.objects is None else torch.zeros(len(graphs), most_objects, first.objects.shape[1])
+    actors = first.actors.new_zeros(len(graphs), most_actors, first.actors.shape[1])
+    objects = first.objects
+    if objects is not None:
+        objects = objects.new_zeros(len(graphs), most_objects, objects.shape[1])
     boxes, times, present = torch.zeros(*shape, 4), torch.zeros(shape), torch.zeros(shape, dtype=torch.bool)
     actions = torch.zeros(len(graphs), most_actors, first.actions.shape[1])
     for row, graph in enumerate(graphs):

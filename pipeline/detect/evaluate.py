@@ -56,7 +56,7 @@ def evaluate_detection(
     runs = find_runs(read, [settings.test], settings.step)
     if not runs:
         raise ActaError(f"no video of the features is in the split {settings.test!r}")
-    scorer, score = _scorer(model, read[0], settings)
+    scorer, score, clips = _scorer(model, read[0], settings)
     places, numbers = columns_of(read[0].actions, label_map, evaluated)
     annotated = settings.boxes == "annotated"
     chosen = Chosen(annotated=annotated, score=None if annotated else score)
@@ -65,14 +65,14 @@ def evaluate_detection(
     try:
         actors = 0
         with atomic(detections) as temporary, temporary.open("w", newline="", errors="surrogateescape") as file:
-            scored = score_runs(read, runs, settings.clips, chosen, scorer)
+            scored = score_runs(read, runs, clips, chosen, scorer)
             for each in tqdm(scored, unit="block", mininterval=1, dynamic_ncols=True):
                 actors += len(each.time)
                 _rows(each, places, numbers).to_csv(file, header=False, index=False, float_format="%.6g")
     finally:
         torch.set_num_threads(threads)
-    content: dict[str, Any] = {"mAP": 0.0} if truth else {}
-    if truth and actors:
+    content: dict[str, Any] = {}
+    if truth:
         content = evaluate_files(
             evaluated or label_map, truth, detections, excluded, iou=settings.iou, capacity=settings.capacity
         )
@@ -83,9 +83,9 @@ def evaluate_detection(
     write_json(output, content)
 
 
-def _scorer(model: Path | None, shard: FeatureShard, settings: EvaluateDetectionStage) -> tuple[Scorer, float]:
+def _scorer(model: Path | None, shard: FeatureShard, settings: EvaluateDetectionStage) -> tuple[Scorer, float, int]:
     if model is None:
-        return backbone_scorer, settings.score
+        return backbone_scorer, settings.score, settings.clips
     network, about = load_stage(model)
     if about.actions != shard.actions:
         raise ActaError(f"{model} was trained for other actions than those of {shard.path}")
@@ -96,7 +96,7 @@ def _scorer(model: Path | None, shard: FeatureShard, settings: EvaluateDetection
             f"{shard.actor_size} and {shard.object_size}"
         )
     network = network.to(settings.device).eval()
-    return network_scorer(network, about.loss, settings.device, about.step), about.score
+    return network_scorer(network, about.loss, settings.device, about.step), about.score, about.clips
 
 
 def _rows(scored: Scored, places: Sequence[int], numbers: Sequence[int]) -> pd.DataFrame:

@@ -185,13 +185,17 @@ def collate(graphs: list[Graph]) -> dict[str, Tensor]:
 
 
 def losses_of(loss: str) -> Any:
-    """Cross entropy over the actors of a batch: of each action by itself, or of one label an actor."""
+    """Cross entropy over the actors of a batch: of each action by itself, or of one label an actor.
+
+    With one label an actor there is none for "does nothing": detected boxes without a label do not count then.
+    """
 
     def losses(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         device, dtype = batch["actors"].device, next(model.parameters()).dtype
         names = ("actors", "objects", "boxes", "times", "present")
-        logits = model(Graphs(*(batch.get(name) for name in names)).to(device, dtype))[batch["there"]]  # type: ignore[arg-type]
-        wanted = batch["wanted"][batch["there"]].to(logits.dtype)
+        counts = batch["there"] if loss == "sigmoid" else batch["there"] & batch["wanted"].any(2)
+        logits = model(Graphs(*(batch.get(name) for name in names)).to(device, dtype))[counts]  # type: ignore[arg-type]
+        wanted = batch["wanted"][counts].to(logits.dtype)
         if loss == "sigmoid":
             each = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none").mean(1)
         else:

@@ -1,6 +1,8 @@
 """Stage `actor-features`: the features of people by a video backbone, with those of objects (Sec. 3.2.2)."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,25 @@ from pipeline.stages import code_digest
 from pipeline.store import FrameShard, Provenance, Quarantined
 from pipeline.wheels import file_sha256
 from pipeline.workers import split_results
+
+Key = tuple[str, float, np.ndarray]  # video, seconds, boxes (n, 4)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A video with everything but what the backbone says; ``people`` and ``objects`` have one entry per keyframe."""
+
+    id: str
+    label: str
+    split: str
+    times: np.ndarray
+    people: Sequence[Boxes]
+    objects: Sequence[Objects]
+
+    def keys(self) -> list[Key]:
+        """Its keyframes with people."""
+        places = zip(self.times.tolist(), self.people, strict=True)
+        return [(self.id, time, each.box) for time, each in places if len(each.box)]
 
 
 def actor_features(
@@ -64,45 +85,44 @@ def actor_features(
     if there is None and not proposals:
         raise ActaError("people come from proposals or from an object shard; neither is given")
     person = there.classes.index(PERSON) if there else -1
-    network, backbone, outputs = load_actor_backbone(model)
+    network, _, outputs = load_actor_backbone(model)
     network = network.to(settings.device).eval()
     threads = torch.get_num_threads()
     torch.set_num_threads(settings.threads)
-    rate = settings.rate or backbone.rate
+
+    def look_up(video: str, label: str, split: str) -> _Prepared | Quarantined:
+        try:
+            times = table.times(video, split, shard.times(video))
+            if there is not None and not np.array_equal(times, there.times(video)):
+                raise VideoError(f"its keyframes are not those of {there.path}: make that anew")
+        except (VideoError, KeyError) as error:
+            return Quarantined(video, "actor-features", str(error.args[0]))
+        found = [there.at(video, place) if there else None for place in range(len(times))]
+        on_them = []
+        for time, each in zip(times.tolist(), found, strict=True):
+            known = table.people(video, split, time, len(actions))
+            if table.has_proposals or each is None:
+                box, score = table.proposed(video, split, time)
+            else:
+                box, score = each.box[each.kind == person], each.score[each.kind == person]
+            on_them.append(boxes_of(known, box, score, settings.boxes))
+        return _Prepared(video, label, split, times, on_them, [_objects(each, person) for each in found])
 
     def featured() -> Iterator[FeaturedVideo | Quarantined]:
-        columns = list(zip(shard.ids, shard.labels, shard.splits, strict=True))
-        for video, label, split in tqdm(columns, unit="video", mininterval=1, dynamic_ncols=True):
-            try:
-                times = table.times(video, split, shard.times(video))
-                if there is not None and not np.array_equal(times, there.times(video)):
-                    raise VideoError(f"its keyframes are not those of {there.path}: make that anew")
-            except (VideoError, KeyError) as error:
-                yield Quarantined(video, "actor-features", str(error.args[0]))
+        columns = zip(shard.ids, shard.labels, shard.splits, strict=True)
+        prepared = [look_up(*column) for column in columns]
+        keys = [each.keys() for each in prepared if isinstance(each, _Prepared)]
+        results = _features(network, shard, keys, settings, workers)
+        for each in tqdm(prepared, unit="video", mininterval=1, dynamic_ncols=True):
+            if isinstance(each, Quarantined):
+                yield each
                 continue
-            found = [there.at(video, place) if there else None for place in range(len(times))]
-            on_them = []
-            for time, each in zip(times.tolist(), found, strict=True):
-                known = table.people(video, split, time, len(actions))
-                if table.has_proposals or each is None:
-                    box, score = table.proposed(video, split, time)
-                else:
-                    box, score = each.box[each.kind == person], each.score[each.kind == person]
-                on_them.append(boxes_of(known, box, score, settings.boxes))
-            keys = [(video, time, each.box) for time, each in zip(times.tolist(), on_them, strict=True)]
-            clips = KeyframeClips(shard, [key for key in keys if len(key[2])], backbone.span, rate)
-            features, scores = _features(network, clips, settings, workers)
+            features, scores = next(results)
             # A classifier for other classes, Kinetics' say, is no baseline.
             if outputs != actions:
                 scores = scores[:, :0]
-            yield FeaturedVideo(
-                video,
-                label,
-                split,
-                times,
-                _actors(on_them, features, scores),
-                [_objects(each, person) for each in found],
-            )
+            actors = _actors(each.people, features, scores)
+            yield FeaturedVideo(each.id, each.label, each.split, each.times, actors, each.objects)
 
     try:
         videos, bad = split_results(featured(), max_bad_fraction, len(shard.ids), "actor-features")
@@ -125,26 +145,44 @@ def actor_features(
 
 
 def _features(
-    network: ActorNetwork, clips: KeyframeClips, settings: ActorFeaturesStage, workers: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Features (a, d) and the classifier's scores (a, c) of the boxes of all clips, in their order."""
+    network: ActorNetwork,
+    shard: FrameShard,
+    videos: Sequence[Sequence[Key]],
+    settings: ActorFeaturesStage,
+    workers: int,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Of each video features (a, d) and the classifier's scores (a, c) of the boxes of its keyframes, in their order.
+
+    All videos have one loader, whose processes start once; a batch is of one video, as sizes may differ.
+    """
+    backbone = network.backbone
+    clips = KeyframeClips(
+        shard, [key for keys in videos for key in keys], backbone.span, settings.rate or backbone.rate
+    )
+    firsts = np.cumsum([0, *map(len, videos)]).tolist()
+    batches = [
+        [range(first, min(first + settings.batch, end)) for first in range(start, end, settings.batch)]
+        for start, end in pairwise(firsts)
+    ]
     loader = DataLoader(
         clips,
-        batch_size=settings.batch,
-        num_workers=workers,
-        multiprocessing_context="forkserver" if workers else None,
+        batch_sampler=[list(batch) for of_video in batches for batch in of_video],
+        num_workers=workers if len(clips) else 0,
+        multiprocessing_context="forkserver" if workers and len(clips) else None,
         collate_fn=_collate,
     )
-    backbone = network.backbone
+    loaded = iter(loader)
     kind = np.float16 if settings.half else np.float32
-    features, scores = [np.zeros((0, backbone.feature_size), kind)], [np.zeros((0, backbone.classes), np.float32)]
     precise = settings.precision != "bfloat16"
-    with torch.inference_mode(), torch.autocast(settings.device, torch.bfloat16, enabled=not precise):
-        for pictures, boxes in loader:
-            feature, logits = network(pictures.to(settings.device), [box.to(settings.device) for box in boxes])
+    for of_video in batches:
+        features, scores = [np.zeros((0, backbone.feature_size), kind)], [np.zeros((0, backbone.classes), np.float32)]
+        for _ in of_video:
+            pictures, boxes = next(loaded)
+            with torch.inference_mode(), torch.autocast(settings.device, torch.bfloat16, enabled=not precise):
+                feature, logits = network(pictures.to(settings.device), [box.to(settings.device) for box in boxes])
             features.append(feature.float().cpu().numpy().astype(kind))
             scores.append(logits.float().sigmoid().cpu().numpy())
-    return np.concatenate(features), np.concatenate(scores)
+        yield np.concatenate(features), np.concatenate(scores)
 
 
 def _collate(items: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, list[Tensor]]:

@@ -31,9 +31,8 @@ def average_features(one: Path, other: Path, output: Path) -> None:
     videos = []
     for video, label, split in zip(first.ids, first.labels, first.splits, strict=True):
         mine, theirs = first.keyframes(video), second.keyframes(video)
-        alike = np.array_equal(mine.times, theirs.times) and all(
-            np.array_equal(getattr(mine.actors, name), getattr(theirs.actors, name)) for name in _ALIKE
-        )
+        alike = all(np.array_equal(getattr(mine, name), getattr(theirs, name)) for name in ("times", "actor_keyframe"))
+        alike &= all(np.array_equal(getattr(mine.actors, name), getattr(theirs.actors, name)) for name in _ALIKE)
         if not alike:
             raise ActaError(f"{one} and {other} have different actors in {video}; make both with the same boxes")
         kind = mine.actors.feature.dtype

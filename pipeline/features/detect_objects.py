@@ -83,11 +83,14 @@ def detect_objects(
         videos, bad = split_results(searched(), max_bad_fraction, len(shard.ids), "detect-objects")
     finally:
         torch.set_num_threads(threads)
+    inputs = {"frames": shard.digest, "label_map": file_sha256(label_map)}
+    inputs |= {f"boxes/{split}": file_sha256(path) for split, path in boxes.items()}
+    inputs |= {f"proposals/{split}": file_sha256(path) for split, path in proposals.items()}
     provenance = Provenance(
         stage="detect-objects",
         settings=canonical(settings),
         code=code_digest("detect-objects"),
-        inputs={"frames": shard.digest, **{f"boxes/{split}": file_sha256(path) for split, path in boxes.items()}},
+        inputs=inputs,
         weights={"detector": file_sha256(detector)},
         packages=("torch", "torchvision"),
     )

@@ -5,10 +5,12 @@ first column is background. ``slowfast``: one file with a group ``<clip>_<timest
 ``labels``, where ``<clip>`` may be PySlowFast's number of the video. Objects of both: one file with
 ``<clip>_<timestamp>_features``, ``…_boxes`` and ``…_cls_prob``, whose first column is background. Boxes are in [0, 1].
 
-A shard's videos are read one by one, and only theirs of the published files.
+Time stamps may have leading zeros or none. A shard's videos are read one by one, and only theirs of the published
+files.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +29,11 @@ from pipeline.errors import ActaError, VideoError
 from pipeline.features.entities import Actors, FeaturedVideo, Objects, write_features
 from pipeline.stages import code_digest, sha256_text
 from pipeline.store import Provenance, Quarantined
+from pipeline.wheels import file_sha256
 from pipeline.workers import split_results
 
 _SAME = 0.99  # overlap of one box with itself, after it went through float16 or a text
+_OBJECTS = ("features", "boxes", "cls_prob")
 _SLACK = 0.02  # how far outside the picture a box may be, in its sides
 
 
@@ -77,14 +81,18 @@ def import_features(
     listed = read_list(videos)
     with ExitStack() as stack:
         sources = {split: _Source(files, label_map, settings.layout, stack) for split, files in published.items()}
+        size = max(source.object_size for source in sources.values())
+        for source in sources.values():
+            source.object_size = size  # of a keyframe without objects, be there none in its split
         read = split_results(
             (_one(video, sources, settings) for video in listed), max_bad_fraction, len(listed), "import-features"
         )
+    _check_sizes(read[0])
     inputs = {"list": sha256_text(videos.read_text()), "label_map": sha256_text(label_map.read_text())}
     for split, files in published.items():
         for name, path in vars(files).items():
             if path is not None:
-                inputs[f"{split}/{name}"] = _fingerprint(path)
+                inputs[f"{split}/{name}"] = _fingerprint(path) if name in ("actors", "objects") else file_sha256(path)
     provenance = Provenance("import-features", canonical(settings), code_digest("import-features"), inputs)
     actions = next(iter(sources.values())).actions
     write_features(output, read[0], actions, read[1], provenance)
@@ -102,6 +110,18 @@ def _one(video: Listed, sources: Mapping[str, "_Source"], settings: ImportFeatur
         return Quarantined(video.id, "import-features", str(error))
 
 
+def _check_sizes(videos: Sequence[FeaturedVideo]) -> None:
+    """All features of a shard are of one size; raises ActaError."""
+    for kind in ("actors", "objects"):
+        sizes: dict[int, str] = {}
+        for video in videos:
+            for time, entities in zip(video.times.tolist(), getattr(video, kind), strict=True):
+                sizes.setdefault(entities.feature.shape[1], f"{video.id} at {time:g} s")
+        if len(sizes) > 1:
+            shown = ", ".join(f"{size} numbers ({place})" for size, place in sizes.items())
+            raise ActaError(f"features of {kind} have different sizes: {shown}")
+
+
 class _Source:
     """The open files of one split."""
 
@@ -113,36 +133,45 @@ class _Source:
         self.actions = [names[number] for number in self._columns]
         self._proposals: Proposals | None = read_proposals(files.proposals) if files.proposals else None
         self._objects = stack.enter_context(_open(files.objects)) if files.objects else None
-        self._object_size = self._first_object_size()
+        self.object_size = self._first_object_size()
+        self._numbers = _video_numbers(files.frame_list) if files.frame_list else {}
+        self._names = {video: number for number, video in self._numbers.items()}
         if layout == "i3d":
             if not files.actors.is_dir():
                 raise ActaError(f"{files.actors} is not a folder; the layout i3d is <clip>/<timestamp>.h5")
             self._keyframes: Callable[[str], list[tuple[float, Any]]] = self._from_folder
         else:
             self._file = stack.enter_context(_open(files.actors))
-            numbers = _video_numbers(files.frame_list) if files.frame_list else {}
             self._groups: dict[str, list[tuple[float, str]]] = {}
             for key in self._file:
                 clip, _, time = key.rpartition("_")
                 if not clip or not _is_number(time):
                     raise ActaError(f"{files.actors}: the group {key!r} is not <clip>_<timestamp>")
-                self._groups.setdefault(numbers.get(clip, clip), []).append((float(time), key))
+                self._groups.setdefault(self._numbers.get(clip, clip), []).append((float(time), key))
             self._keyframes = self._from_groups
 
     def video(self, video: Listed, kind: type) -> FeaturedVideo:
         keyframes = sorted(self._keyframes(video.id), key=lambda found: found[0])
         if not keyframes:
             raise VideoError(f"no features of it are in {self._files.actors}")
+        times = np.array([time for time, _ in keyframes])
+        if (again := times[1:][times[1:] == times[:-1]]).size:
+            raise VideoError(f"{self._files.actors} has {video.id} at {again[0]:g} s twice")
+        if self._objects is not None and not any(self._object_key(video.id, time) for time in times.tolist()):
+            raise VideoError(f"no objects of it are in {self._files.objects}")
         actors, objects = [], []
         for time, source in keyframes:
             place = f"{video.id} at {time:g} s"
             if isinstance(source, Path):
-                with _open(source) as file:
+                try:
+                    opened = _open(source)
+                except ActaError as error:
+                    raise VideoError(str(error)) from None
+                with opened as file:
                     actors.append(self._actors(file, video.id, time, place, kind))
             else:
                 actors.append(self._actors(self._file[source], video.id, time, place, kind))
             objects.append(self._objects_of(video.id, time, place, kind))
-        times = np.array([time for time, _ in keyframes])
         return FeaturedVideo(video.id, video.label, video.split, times, actors, objects)
 
     def _from_folder(self, video: str) -> list[tuple[float, Any]]:
@@ -159,14 +188,16 @@ class _Source:
     def _actors(self, group: Any, video: str, time: float, place: str, kind: type) -> Actors:
         features, boxes, labels = (_read(group, name, place) for name in ("features", "boxes", "labels"))
         if features.ndim > 2:  # the last layer before the classifier, averaged in space and time (Sec. 3.2.2)
-            features = features.astype(np.float32).reshape(*features.shape[:2], -1).mean(2)
+            features = features.astype(np.float32).mean(tuple(range(2, features.ndim)))
         if labels.ndim != 2 or labels.shape[1] < max(self._columns):
             raise VideoError(f"{place}: labels of shape {labels.shape} have no column for action {max(self._columns)}")
         without_background = labels.shape[1] == max(self._columns)
         columns = [number - without_background for number in self._columns]
+        if features.ndim != 2:
+            raise VideoError(f"{place}: features of shape {features.shape}, not (n, c) or (n, c, t, h, w)")
+        boxes = _inside(boxes, place)
         if not len(features) == len(boxes) == len(labels):
             raise VideoError(f"{place}: {len(features)} features, {len(boxes)} boxes and {len(labels)} labels")
-        boxes = _inside(boxes, place)
         people = self.annotation.people(video, time) if self.annotation else People(np.zeros((0, 4)), labels[:0])
         annotated = np.asarray((overlaps(boxes, people.box) >= _SAME).any(1))
         return Actors(
@@ -190,21 +221,42 @@ class _Source:
         return np.where(overlap[np.arange(len(boxes)), best] >= _SAME, scores[best], 0.0)
 
     def _objects_of(self, video: str, time: float, place: str, kind: type) -> Objects:
-        key = f"{video}_{time:g}"
-        if self._objects is None or f"{key}_features" not in self._objects:
-            none: np.ndarray = np.zeros((0, self._object_size), kind)
-            return Objects(none, np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
-        names = (f"{key}_{name}" for name in ("features", "boxes", "cls_prob"))
+        key = self._object_key(video, time)
+        none = Objects(np.zeros((0, self.object_size), kind), np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+        if key is None:
+            return none
+        names = (f"{key}_{name}" for name in _OBJECTS)
         features, boxes, probabilities = (_read(self._objects, name, place) for name in names)
+        if not len(features) + len(boxes) + len(probabilities):
+            return none
+        if features.ndim != 2:
+            raise VideoError(f"{place}: features of objects of shape {features.shape}, not (n, c)")
+        boxes = _inside(boxes, place)
         if not len(features) == len(boxes) == len(probabilities):
-            raise VideoError(f"{place}: {len(features)} features, {len(boxes)} boxes of objects")
+            raise VideoError(
+                f"{place}: {len(features)} features, {len(boxes)} boxes and {len(probabilities)} scores of objects"
+            )
         score = probabilities[:, 1:].max(1, initial=0) if probabilities.ndim == 2 else probabilities
-        return Objects(features.astype(kind), _inside(boxes, place), score.astype(np.float32))
+        if score.ndim != 1:
+            raise VideoError(f"{place}: cls_prob of shape {probabilities.shape}, not (n, classes)")
+        return Objects(features.astype(kind), boxes, score.astype(np.float32))
+
+    def _object_key(self, video: str, time: float) -> str | None:
+        """What a keyframe's datasets are called, up to their last word; None: there are none."""
+        if self._objects is None:
+            return None
+        for name in (video, self._names.get(video)):
+            for stamp in (f"{time:.10g}", f"{time:04.0f}"):
+                key = f"{name}_{stamp}"
+                if name and float(stamp) == time and any(f"{key}_{what}" in self._objects for what in _OBJECTS):
+                    return key
+        return None
 
     def _first_object_size(self) -> int:
         for key in self._objects or ():
-            if key.endswith("_features"):
-                return int(self._objects[key].shape[1])  # type: ignore[index]
+            features = self._objects[key] if self._objects and key.endswith("_features") else None
+            if isinstance(features, h5py.Dataset) and features.ndim == 2:
+                return int(features.shape[1])
         return 0
 
 
@@ -216,29 +268,35 @@ def _open(path: Path) -> h5py.File:
 
 
 def _read(group: Any, name: str, place: str) -> np.ndarray:
-    if name not in group:
+    if not isinstance(group, h5py.Group) or not isinstance(group.get(name), h5py.Dataset):
         raise VideoError(f"{place}: there is no {name!r} in {group.file.filename}{group.name}")
     try:
-        found: np.ndarray = group[name][()]
-    except OSError as error:
+        found = np.asarray(group[name][()])
+    except (OSError, RuntimeError) as error:
         raise VideoError(f"{place}: {name!r} cannot be read: {error}") from None
+    if found.dtype.kind not in "fiub" or not found.ndim:
+        raise VideoError(f"{place}: {name!r} is no array of numbers")
     if not np.isfinite(found).all():
         raise VideoError(f"{place}: {name!r} holds a value that is not finite")
     return found
 
 
 def _inside(boxes: np.ndarray, place: str) -> np.ndarray:
-    if len(boxes) and (boxes.min() < -_SLACK or boxes.max() > 1 + _SLACK):
-        raise VideoError(f"{place}: a box has the coordinate {boxes.max():g}; boxes must be in [0, 1] of the picture")
-    return boxes.astype(np.float32).clip(0, 1).reshape(-1, 4)
+    if not boxes.size:
+        return np.zeros((0, 4), np.float32)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise VideoError(f"{place}: boxes of shape {boxes.shape}, not (n, 4)")
+    outside = boxes[(boxes < -_SLACK) | (boxes > 1 + _SLACK)]
+    if outside.size:
+        raise VideoError(f"{place}: a box has the coordinate {outside[0]:g}; boxes must be in [0, 1] of the picture")
+    return boxes.astype(np.float32).clip(0, 1)
 
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        return math.isfinite(float(text))
     except ValueError:
         return False
-    return True
 
 
 def _video_numbers(path: Path) -> dict[str, str]:

@@ -60,16 +60,17 @@ def train_backbone(
     training, chosen = settings.training, settings.backbone
     check_device(training.device, training.precision, alone=True)
     with listening(), scratch(), process_group(training.device) as group:
+        if not boxes:
+            raise ActaError("no annotated boxes are given; a backbone is trained on them")
         annotations = [Annotation(path, label_map) for path in boxes.values()]
         actions = annotations[0].actions
         backbone = ActorBackbone(chosen.name, len(actions), chosen.width, chosen.frames)
         clips = Clips([FrameShard(near(path)) for path in shards], annotations, backbone, settings)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
-            if training.initial is None:
-                model = build_actor_backbone(backbone, training.dropout)
-            else:
-                model, _ = load_published(Path(training.initial), backbone)
+            model = build_actor_backbone(backbone, training.dropout)
+            if training.initial is not None:
+                model.load_state_dict(load_published(Path(training.initial), backbone)[0].state_dict())
         if training.trainable == "mixed_5":
             freeze(model, backbone)
         model = model.to(group.device, DTYPES[training.precision])

@@ -25,6 +25,8 @@ from pipeline.training.steering import SgdSchedule
 from pipeline.training.stopping import listening
 from pipeline.wheels import file_sha256
 
+_SLACK = 0.5  # seconds that a picture may lie beyond the last frame
+
 
 def train_detector(
     shards: Sequence[Path],
@@ -98,6 +100,12 @@ class Pictures:
         places = {video: number for number, shard in enumerate(shards) for video in shard.ids}
         self._keys = [(places[video], video, time) for video, time in boxes if video in places]
         self._keys.sort()
+        for place, video, time in self._keys:
+            end = float(shards[place].times(video)[-1])
+            if time / 1e6 > end + _SLACK:
+                raise ActaError(
+                    f"{source} has boxes of {video!r} at {time / 1e6:g} s, but its last frame is at {end:g} s"
+                )
         if not self._keys:
             raise ActaError(f"none of the {len(boxes)} pictures of {source} is among the videos")
 

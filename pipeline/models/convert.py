@@ -5,11 +5,15 @@ under names of their own.
 """
 
 from pathlib import Path
+from typing import get_args
 
 from torch import Tensor
 
 from pipeline.config.classify import ViewSettings
+from pipeline.config.detect import ActorBackboneName
+from pipeline.data.ava import read_label_map
 from pipeline.errors import ActaError
+from pipeline.models.actor_backbones import ActorBackbone, load_published, save_actor_backbone
 from pipeline.models.architecture import Architecture
 from pipeline.models.backbones import build
 from pipeline.models.caffe2 import caffe2_name
@@ -25,16 +29,21 @@ def convert_checkpoint(source: Path, output: Path, backbone: str, classes: Path)
     Args:
         source: ``.pth`` (torchvision), ``.pyth`` (PySlowFast) or ``.pkl`` (PySlowFast, Caffe2).
         output: The model file (.safetensors); a .json comes beside it.
-        backbone: Which network it is.
-        classes: Text file with one class a line, in the order of the outputs.
+        backbone: Which network it is, one for clips or one for actors (`pipeline.models.actor_backbones`).
+        classes: Text file with one class a line, in the order of the outputs, or a label map (pbtxt).
 
     Raises:
         ActaError: the file cannot be read, or a weight is missing, unknown or of another shape.
     """
-    try:
-        labels = [line.strip() for line in classes.read_text().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ActaError(f"cannot read the classes {classes}: {error}") from None
+    labels = _labels(classes)
+    provenance = {"converted_from": source.name, "sha256": file_sha256(source)}
+    if backbone in get_args(ActorBackboneName):
+        actor = ActorBackbone(backbone, len(labels))  # type: ignore[arg-type]
+        network, known = load_published(source, actor)
+        if not known:
+            raise ActaError(f"{source} has no classifier for {len(labels)} classes; `acta train-backbone` makes one")
+        save_actor_backbone(output, network, actor, labels, provenance)
+        return
     architecture = Architecture(backbone, len(labels))
     model = build(architecture)
     load_state(model, read_checkpoint(source), str(source))
@@ -42,7 +51,6 @@ def convert_checkpoint(source: Path, output: Path, backbone: str, classes: Path)
         view = ViewSettings(size=None, short_side=(256, 320), crop=224)
     else:
         view = ViewSettings(size=(128, 171), short_side=None, crop=112)
-    provenance = {"converted_from": source.name, "sha256": file_sha256(source)}
     save_model(output, model, Description(architecture, labels, "none", None, view, provenance))
 
 
@@ -60,3 +68,13 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     except ActaError as error:
         raise ActaError(f"{path}: {error}") from None
     return {name: value.flatten(1) if name == "head.projection.weight" else value for name, value in state.items()}
+
+
+def _labels(path: Path) -> list[str]:
+    if path.suffix == ".pbtxt":
+        names = read_label_map(path).names
+        return [names[number] for number in sorted(names)]
+    try:
+        return [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ActaError(f"cannot read the classes {path}: {error}") from None

@@ -42,7 +42,7 @@ def plateau_rate(scores: Sequence[float], *, base: float, patience: int) -> floa
 
     Source: Sec. 3.2.2. PyTorch's own scheduler, told all that happened, so that there is no state to restore.
     """
-    scheduler = ReduceLROnPlateau(_nothing(base), mode="max", factor=0.1, patience=patience - 1, threshold=0.0)
+    scheduler = ReduceLROnPlateau(_nothing(base), mode="max", factor=0.1, patience=patience - 1, threshold=0.0, eps=0.0)
     for score in scores:
         scheduler.step(score)
     return float(scheduler.optimizer.param_groups[0]["lr"])

@@ -14,6 +14,7 @@ BELOW = {  # what an overlay is used on top of
     "ucf101": ("kinetics400",),
     "hmdb51": ("kinetics400",),
     "ucf101_scratch": ("kinetics400", "ucf101"),
+    "ava_2_2": ("ava",),
 }
 OVERLAYS = sorted((PROJECT / "config").glob("*.yaml"))
 

@@ -18,7 +18,11 @@ RULES = {
     for line in path.read_text().splitlines()
     for name in re.findall(r"^\s*(?:rule|use rule \w+ as) (\w+)", line)
 }
-TRAININGS = {"train", "train_alone", "train_transferred", "hypothesis", "start_hypothesis"}
+TRAININGS = {"train", "train_alone", "train_transferred", "hypothesis", "start_hypothesis"} | {
+    "train_detector",
+    "train_backbone",
+    "train_detection",
+}
 SHARDS = {"build_manifest", "extract_frames", "detect_people", "obfuscate", "audit"}
 
 

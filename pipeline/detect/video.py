@@ -1,0 +1,197 @@
+"""`acta detect`: who does what in one video, as a table and as an annotated copy.
+
+The video goes through the same stages as a dataset does: frames, detector, backbone, STAGE; their files are temporary.
+"""
+
+import csv
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from av.video.frame import VideoFrame
+
+from pipeline.config.detect import BackboneFeaturesSettings, DetectionSettings, KeyframeSettings
+from pipeline.config.stages import ActorFeaturesStage, DetectObjectsStage
+from pipeline.data.ava import write_label_map
+from pipeline.data.manifest import Video
+from pipeline.detect.blocks import Chosen, find_runs
+from pipeline.detect.saved import load_stage
+from pipeline.detect.scoring import network_scorer, score_runs
+from pipeline.errors import ActaError, VideoError
+from pipeline.features.actors import actor_features
+from pipeline.features.detect_objects import detect_objects
+from pipeline.features.entities import FeatureShard
+from pipeline.files import atomic
+from pipeline.media.decode import quarter_turns, scaled_size, to_rgb, turn
+from pipeline.media.encode import like, rewritten
+from pipeline.media.frames import extract_video
+from pipeline.media.probe import probe
+from pipeline.store import Provenance, write_frames
+
+_BOX, _TEXT, _SHADE = (255, 90, 60), (255, 255, 255), (30, 30, 30)  # RGB
+
+
+@dataclass(frozen=True)
+class Models:
+    """Model files: STAGE, the actor backbone, the detector."""
+
+    stage: Path
+    backbone: Path
+    detector: Path
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody on a keyframe.
+
+    Args:
+        time: Seconds of the keyframe.
+        box: x1, y1, x2, y2 in [0, 1] of the picture.
+        actions: Names and scores in [0, 1], the surest first.
+    """
+
+    time: float
+    box: tuple[float, float, float, float]
+    actions: list[tuple[str, float]]
+
+
+def detect_video(video: Path, models: Models, settings: DetectionSettings, features: str) -> list[Person]:
+    """Everybody whom the detector finds on the video's keyframes, with the score of every action.
+
+    Keyframes are one step (``keyframes.step``) apart, from one step on; a shorter video has one in its middle.
+
+    Args:
+        video: The file.
+        models: The networks; they must belong together.
+        settings: Sizes, rates and thresholds that the networks were trained with.
+        features: Which of ``settings.features`` they were trained with.
+
+    Raises:
+        VideoError: the video cannot be read.
+        ActaError: models that are missing or do not belong together.
+    """
+    source = settings.features[features].backbone
+    if source is None or settings.objects is None:
+        raise ActaError(f"features {features!r} come from no backbone and detector, so a video cannot be shown to them")
+    stage, about = load_stage(models.stage)
+    with tempfile.TemporaryDirectory(prefix="acta-detect-") as folder:
+        work = Path(folder)
+        info = probe(video)
+        entry = Video(video.name, video.name, "", "video", info)
+        stored = extract_video(entry, video, work / "frames", settings.sampling, settings.frames)
+        write_frames(work / "frames.h5", [stored], [], Provenance("detect", "{}", ""))
+        step, end = settings.keyframes.step, float(stored.times[-1])
+        first = float(stored.times[0]) + step if end - stored.times[0] >= step else float(stored.times.mean())
+        keyframes = settings.keyframes.model_copy(update={"first": round(first, 6), "last": None})
+        labels = work / "labels.pbtxt"
+        write_label_map(labels, about.actions)
+        detect_objects(
+            work / "frames.h5",
+            work / "objects.h5",
+            DetectObjectsStage(keyframes=keyframes, objects=settings.objects),
+            models.detector,
+            labels,
+            {},
+            {},
+        )
+        actor_features(
+            work / "frames.h5",
+            work / "features.h5",
+            _features_stage(source, keyframes),
+            models.backbone,
+            labels,
+            {},
+            {},
+            work / "objects.h5",
+        )
+        shard = FeatureShard(work / "features.h5")
+        if shard.quarantine:
+            raise VideoError(shard.quarantine[0].reason)
+        _check(shard, models, about.architecture.actors, about.architecture.objects)
+        scorer = network_scorer(stage.eval(), about.loss, "cpu", about.step)
+        chosen = Chosen(annotated=False, score=about.score)
+        people = []
+        for scored in score_runs([shard], find_runs([shard], ["video"], about.step), about.clips, chosen, scorer):
+            for time, box, scores in zip(scored.time.tolist(), scored.box.tolist(), scored.scores, strict=True):
+                order = np.argsort(-scores, kind="stable")
+                people.append(Person(time, tuple(box), [(about.actions[k], float(scores[k])) for k in order]))
+        return people
+
+
+def _features_stage(source: BackboneFeaturesSettings, keyframes: KeyframeSettings) -> ActorFeaturesStage:
+    return ActorFeaturesStage(
+        keyframes=keyframes,
+        boxes=source.boxes,
+        rate=source.rate,
+        half=source.half,
+        batch=source.batch,
+        precision=source.precision,
+        device=source.device,
+        threads=source.threads,
+    )
+
+
+def _check(shard: FeatureShard, models: Models, actors: int, objects: int | None) -> None:
+    if (shard.actor_size, objects if objects is None else shard.object_size) != (actors, objects):
+        raise ActaError(
+            f"{models.stage} takes features of {actors} and {objects} numbers (actors, objects), but {models.backbone} "
+            f"and {models.detector} give {shard.actor_size} and {shard.object_size}"
+        )
+
+
+def write_table(path: Path, people: Sequence[Person], score: float) -> None:
+    """CSV with a header: seconds, box in [0, 1], action, score; the actions with that score at least."""
+    with atomic(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["seconds", "x1", "y1", "x2", "y2", "action", "score"])
+        for person in people:
+            corners = [f"{value:.4f}" for value in person.box]
+            for name, sure in person.actions:
+                if sure >= score:
+                    writer.writerow([f"{person.time:g}", *corners, name, f"{sure:.4f}"])
+
+
+def annotate_video(
+    video: Path, output: Path, people: Sequence[Person], step: float, score: float, progress: Callable[[], object]
+) -> None:
+    """Write a copy with everybody's box and actions; a keyframe's hold for half a step before and after it.
+
+    Args:
+        video: The file that was searched.
+        output: The copy (`pipeline.media.encode.rewritten`).
+        people: Of `detect_video`.
+        step: Seconds between two keyframes.
+        score: Lowest score of an action that is shown.
+        progress: Called after each frame.
+    """
+    times = np.array(sorted({person.time for person in people}))
+    with rewritten(video, output) as (pictures, clock, writer):
+        for frame in pictures:
+            time = clock(frame)
+            near = times[np.abs(times - time).argmin()] if len(times) else np.inf
+            shown = [person for person in people if person.time == near] if abs(near - time) <= step / 2 else []
+            writer.write(_annotated(frame, shown, score) if shown else frame)
+            progress()
+
+
+def _annotated(frame: VideoFrame, people: Sequence[Person], score: float) -> VideoFrame:
+    height, width = scaled_size(frame, None)
+    picture = to_rgb(frame, height, width)
+    unit = max(1, round(min(height, width) / 360))
+    scale = min(height, width) / 720 + 0.15
+    for person in people:
+        x1, y1, x2, y2 = (round(v * side) for v, side in zip(person.box, (width, height, width, height), strict=True))
+        cv2.rectangle(picture, (x1, y1), (x2, y2), _BOX, 2 * unit)
+        lines = [f"{name} {100 * sure:.0f} %" for name, sure in person.actions if sure >= score]
+        sizes = [cv2.getTextSize(line, cv2.FONT_HERSHEY_SIMPLEX, scale, unit) for line in lines]
+        y = max(0, min(y2, height - sum(high + low for (_, high), low in sizes)))  # below the face, if there is room
+        for line, ((wide, high), low) in zip(lines, sizes, strict=True):
+            left = min(x1, max(0, width - wide))
+            cv2.rectangle(picture, (left, y), (left + wide, y + high + low), _SHADE, -1)
+            cv2.putText(picture, line, (left, y + high), cv2.FONT_HERSHEY_SIMPLEX, scale, _TEXT, unit, cv2.LINE_AA)
+            y += high + low
+    drawn = VideoFrame.from_ndarray(turn(picture, -quarter_turns(frame)), "rgb24")
+    return like(drawn.reformat(frame.width, frame.height, frame.format.name), frame)

@@ -1,0 +1,391 @@
+"""Published features in both layouts: every number where it belongs, and what does not fit is refused by name."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from pipeline.config.stages import ImportFeaturesStage
+from pipeline.errors import ActaError
+from pipeline.features.entities import FeatureShard
+from pipeline.features.importing import Published, import_features
+
+I3D, SLOWFAST = (ImportFeaturesStage(layout=layout, half=False) for layout in ("i3d", "slowfast"))
+LABELS = 'item { name: "stand" id: 1 }\nitem { name: "sit" id: 3 }\nitem { name: "talk" id: 80 }\n'
+BOXES = [[0.0, 0.0, 0.5, 1.0], [0.5, 0.25, 1.0, 0.75]]
+# Background is never an action, stand (1), sit (3), talk (80); the first box sits and talks, the second stands.
+WITH_BACKGROUND = np.zeros((2, 81), np.float32)
+WITH_BACKGROUND[0, [3, 80]] = WITH_BACKGROUND[1, [0, 1, 2]] = 1
+
+Content = dict[str, np.ndarray]
+
+
+def one_keyframe(offset: float = 0.0) -> Content:
+    """Two people with three numbers each, whose means over 2 x 2 x 2 places are 0, 1, 2 and 10, 11, 12."""
+    means = np.array([[0, 1, 2], [10, 11, 12]], np.float32) + offset
+    around = np.array([-3, -1, -1, 0, 0, 1, 1, 3], np.float32).reshape(2, 2, 2)
+    return {
+        "features": means[:, :, None, None, None] + around,
+        "boxes": np.array(BOXES, np.float32),
+        "labels": WITH_BACKGROUND,
+    }
+
+
+def objects_of(key: str, count: int = 2, size: int = 4) -> Content:
+    """Sure of class 1 by 0.6 and of class 2 by 0.3, of the background by 0.9."""
+    return {
+        f"{key}_features": np.arange(count * size, dtype=np.float32).reshape(count, size),
+        f"{key}_boxes": np.tile(np.array([0.1, 0.2, 0.3, 0.4], np.float32), (count, 1)),
+        f"{key}_cls_prob": np.array([[0.9, 0.6, 0.3], [0.1, 0.2, 0.7]][:count], np.float32),
+    }
+
+
+class Made:
+    """Files of one split in a folder, and their import."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        (folder / "labels.pbtxt").write_text(LABELS)
+
+    def i3d(self, keyframes: Mapping[str, Content]) -> Path:
+        """``keyframes``: by ``<clip>/<timestamp>``."""
+        for name, content in keyframes.items():
+            path = self.folder / "actors" / f"{name}.h5"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._write(path, content)
+        return self.folder / "actors"
+
+    def slowfast(self, keyframes: Mapping[str, Content]) -> Path:
+        """``keyframes``: by ``<clip>_<timestamp>``."""
+        contents = {f"{key}/{name}": value for key, content in keyframes.items() for name, value in content.items()}
+        return self._write(self.folder / "actors.h5", contents)
+
+    def objects(self, *contents: Content) -> Path:
+        return self._write(self.folder / "objects.h5", {name: value for c in contents for name, value in c.items()})
+
+    def text(self, name: str, content: str) -> Path:
+        (self.folder / name).write_text(content)
+        return self.folder / name
+
+    @staticmethod
+    def _write(path: Path, contents: Content) -> Path:
+        with h5py.File(path, "w") as file:
+            for name, value in contents.items():
+                file[name] = value
+        return path
+
+    def read(
+        self,
+        published: Published | dict[str, Published],
+        settings: ImportFeaturesStage = I3D,
+        videos: Mapping[str, str] = {"v": "train"},
+        **options: Any,
+    ) -> FeatureShard:
+        """Import the videos (split by id)."""
+        rows = [[video, video, "", split, 0, 0] for video, split in videos.items()]
+        names = self.text("list.json", json.dumps(rows))
+        splits = published if isinstance(published, dict) else {"train": published}
+        import_features(names, self.folder / "out.h5", settings, splits, self.folder / "labels.pbtxt", **options)
+        return FeatureShard(self.folder / "out.h5")
+
+
+@pytest.fixture
+def made(tmp_path) -> Made:
+    return Made(tmp_path)
+
+
+def reasons(shard: FeatureShard) -> dict[str, str]:
+    assert {entry.stage for entry in shard.quarantine} <= {"import-features"}
+    return {entry.id: entry.reason for entry in shard.quarantine}
+
+
+# ---- what comes out
+
+
+@pytest.mark.parametrize("layout", ["i3d", "slowfast"])
+@pytest.mark.parametrize("columns", [81, 80])
+def test_every_number_where_it_belongs(made, layout, columns):
+    first, second = one_keyframe(), one_keyframe(100)
+    if columns == 80:  # action n in column n - 1: no background
+        first["labels"] = second["labels"] = WITH_BACKGROUND[:, 1:]
+    if layout == "i3d":
+        actors = made.i3d({"v/0903": second, "v/0902": first})
+    else:
+        actors = made.slowfast({"v_0903": second, "v_0902": first})
+    objects = made.objects(objects_of("v_902"), objects_of("v_903", 1), objects_of("w_902"))
+    shard = made.read(Published(actors, objects), I3D if layout == "i3d" else SLOWFAST)
+    found = shard.keyframes("v")
+    assert found.times.tolist() == [902, 903]
+    assert shard.actions == ["stand", "sit", "talk"]
+    assert (shard.actor_size, shard.object_size) == (3, 4)
+    assert found.actor_keyframe.tolist() == [0, 0, 1, 1]
+    expected = [[0, 1, 2], [10, 11, 12], [100, 101, 102], [110, 111, 112]]
+    assert found.actors.feature.tolist() == expected
+    assert found.actors.box.tolist() == BOXES * 2
+    assert found.actors.actions.astype(int).tolist() == [[0, 1, 1], [1, 0, 0]] * 2
+    assert found.actors.score.tolist() == [1] * 4
+    assert not found.actors.annotated.any()
+    assert found.actors.baseline.shape == (4, 0)
+    assert found.object_keyframe.tolist() == [0, 0, 1]
+    assert found.objects.feature.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [0, 1, 2, 3]]
+    assert found.objects.score == pytest.approx([0.6, 0.7, 0.6])
+    assert found.objects.box[0] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert not shard.quarantine
+
+
+def test_features_that_are_averaged_already(made):
+    content = one_keyframe() | {"features": np.array([[1.0, 2], [3, 4]])}
+    shard = made.read(Published(made.i3d({"v/902": content})))
+    assert shard.keyframes("v").actors.feature.tolist() == [[1, 2], [3, 4]]
+    assert (shard.object_size, len(shard.keyframes("v").objects.box)) == (0, 0)
+
+
+def test_half_precision(made):
+    shard = made.read(Published(made.i3d({"v/902": one_keyframe(0.1)})), ImportFeaturesStage(layout="i3d", half=True))
+    feature = shard.keyframes("v").actors.feature
+    assert feature.dtype == np.float16
+    assert feature[1].astype(float) == pytest.approx([10.1, 11.1, 12.1], rel=1e-3)
+
+
+def test_annotated_boxes_are_those_of_the_csv(made):
+    csv = made.text("boxes.csv", "v,902,0.5,0.2502,1.0,0.7498,1\nv,903,0,0,0.49,1,3\nw,902,0,0,0.5,1,1\n")
+    actors = made.i3d({"v/902": one_keyframe(), "v/903": one_keyframe()})
+    found = made.read(Published(actors, annotation=csv)).keyframes("v").actors
+    assert found.annotated.tolist() == [False, True, False, False], "0.49 wide is another box than 0.5"
+
+
+def test_scores_are_those_of_the_proposals(made):
+    people = made.text("people.csv", "v,0902,0.0,0.0,0.5,1.0,,0.75\nv,902,0.6,0.25,1.0,0.75,,0.875\nv,903,0,0,1,1,,0.5")
+    csv = made.text("boxes.csv", "v,904,0.0,0.0,0.5,1.0,1\n")
+    actors = made.i3d({f"v/{time}": one_keyframe() for time in (902, 903, 904)})
+    found = made.read(Published(actors, annotation=csv, proposals=people)).keyframes("v").actors
+    assert found.score.tolist() == [0.75, 0, 0, 0, 1, 0], "no proposal: 0; an annotated box: 1"
+    assert found.annotated.tolist() == [False] * 4 + [True, False]
+
+
+def test_boxes_a_little_outside_end_at_the_edge(made):
+    content = one_keyframe() | {"boxes": np.array([[-0.015, 0, 0.5, 1.01], BOXES[1]])}
+    assert made.read(Published(made.i3d({"v/902": content}))).keyframes("v").actors.box.tolist() == BOXES
+
+
+def test_numbers_of_videos_through_a_frame_list(made):
+    frames = made.text(
+        "frames.csv",
+        "original_vido_id video_id frame_id path labels\n"
+        '-a_b 0 0 -a_b/1.jpg ""\n-a_b 0 1 -a_b/2.jpg ""\nw 11 0 w/1.jpg ""\n',
+    )
+    actors = made.slowfast({"0_902": one_keyframe(), "11_902": one_keyframe(50), "-a_b_903": one_keyframe(100)})
+    objects = made.objects(objects_of("0_902", 1), objects_of("-a_b_903"), objects_of("w_902"))
+    published = Published(actors, objects, frame_list=frames)
+    shard = made.read(published, SLOWFAST, {"-a_b": "train", "w": "train"})
+    assert shard.keyframes("-a_b").times.tolist() == [902, 903]
+    assert shard.keyframes("-a_b").actors.feature[:, 0].tolist() == [0, 10, 100, 110]
+    assert shard.keyframes("-a_b").object_keyframe.tolist() == [0, 1, 1]
+    assert shard.keyframes("w").actors.feature[:, 0].tolist() == [50, 60]
+    assert not shard.quarantine
+
+
+@pytest.mark.parametrize("key", ["v_2", "v_0002"])
+def test_objects_with_and_without_leading_zeros(made, key):
+    shard = made.read(Published(made.i3d({"v/0002": one_keyframe()}), made.objects(objects_of(key))))
+    assert len(shard.keyframes("v").objects.box) == 2
+
+
+def test_parts_of_a_second(made):
+    actors = made.i3d({"v/0902.5": one_keyframe(), "v/12345.125": one_keyframe()})
+    shard = made.read(Published(actors, made.objects(objects_of("v_902.5", 1), objects_of("v_12345.125"))))
+    assert shard.keyframes("v").times.tolist() == [902.5, 12345.125]
+    assert shard.keyframes("v").object_keyframe.tolist() == [0, 1, 1]
+
+
+def test_a_keyframe_without_people_or_objects(made):
+    empty = {name: value[:0] for name, value in one_keyframe().items()}
+    actors = made.i3d({"v/902": empty, "v/903": one_keyframe(), "v/904": one_keyframe()})
+    none = {name: value[:0] for name, value in objects_of("v_903").items()}
+    shard = made.read(Published(actors, made.objects(objects_of("v_902"), none)))
+    assert shard.keyframes("v").actor_keyframe.tolist() == [1, 1, 2, 2]
+    assert shard.keyframes("v").object_keyframe.tolist() == [0, 0]
+
+
+# ---- several shards and splits
+
+
+def test_shards_hold_their_own_videos_and_read_nothing_of_others(made):
+    actors = made.i3d({"v/902": one_keyframe(), "w/902": one_keyframe(50)})
+    objects = made.objects(*(objects_of(f"{name}_902") for name in ("v", "w", "broken")))
+    (actors / "broken").mkdir()
+    (actors / "broken" / "902.h5").write_bytes(b"no HDF5")
+    (actors / "odd").mkdir()
+    (actors / "odd" / "soon.h5").write_bytes(b"")
+    for name, offset in (("v", 0), ("w", 50)):
+        shard = made.read(Published(actors, objects), videos={name: "train"})
+        assert shard.ids == [name]
+        assert shard.keyframes(name).actors.feature[0, 0] == offset
+        assert not shard.quarantine
+    shard = made.read(Published(actors, objects), videos={"broken": "train", "v": "train", "odd": "train"})
+    assert shard.ids == ["v"]
+    assert "cannot read" in reasons(shard)["broken"]
+    assert "902.h5" in reasons(shard)["broken"]
+    assert "soon.h5 is not <timestamp>.h5" in reasons(shard)["odd"]
+
+
+def test_each_split_has_its_own_files(made, tmp_path):
+    made.slowfast({"v_902": one_keyframe(), "both_1": one_keyframe()})
+    (tmp_path / "val").mkdir()
+    other = Made(tmp_path / "val")
+    other.slowfast({"w_902": one_keyframe(50), "both_1": one_keyframe(99)})
+    published = {
+        "train": Published(tmp_path / "actors.h5", made.objects(objects_of("v_902"), objects_of("both_1"))),
+        "val": Published(tmp_path / "val" / "actors.h5"),
+    }
+    videos = {"v": "train", "w": "val", "both": "train val", "x": "test", "w2": "val"}
+    shard = made.read(published, SLOWFAST, videos)
+    assert shard.ids == ["v", "w", "both"]
+    assert shard.splits == ["train", "val", "train val"]
+    assert shard.keyframes("both").actors.feature[0, 0] == 0
+    assert shard.keyframes("w").objects.feature.shape == (0, 4), "no objects in val: none, of the size that others have"
+    assert reasons(shard)["x"] == "no published features are given for its split 'test'"
+    assert "no features of it are in" in reasons(shard)["w2"]
+    alone = made.read(published, SLOWFAST, {"w": "val"})
+    assert alone.object_size == 4, "of a shard that is of val alone, too"
+
+
+def test_the_same_files_give_the_same_bytes_and_other_annotation_another_digest(made, tmp_path):
+    csv = made.text("boxes.csv", "v,902,0,0,.5,1,1\n")
+    published = Published(made.i3d({"v/902": one_keyframe()}), annotation=csv)
+    shard = made.read(published)
+    digest, content = shard.digest, (tmp_path / "out.h5").read_bytes()
+    shard.close()
+    made.read(published).close()
+    assert (tmp_path / "out.h5").read_bytes() == content
+    csv.write_text("v,902,0,0,.5,1,3\n")
+    assert made.read(published).digest != digest
+
+
+# ---- what cannot be
+
+
+def changed(**columns: Any) -> Content:
+    return {name: value for name, value in (one_keyframe() | columns).items() if value is not None}
+
+
+NAN = one_keyframe()["features"].copy()
+NAN[1, 0, 0, 0, 0] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (changed(features=NAN), "v at 902 s: 'features' holds a value that is not finite"),
+        (changed(features=None), "v at 902 s: there is no 'features' in "),
+        (changed(boxes=None), "v at 902 s: there is no 'boxes' in "),
+        (changed(labels=None), "v at 902 s: there is no 'labels' in "),
+        (changed(features=np.zeros((3, 3))), "v at 902 s: 3 features, 2 boxes and 2 labels"),
+        (changed(features=np.zeros(2)), r"v at 902 s: features of shape \(2,\), not"),
+        (changed(features=np.float32(1)), "v at 902 s: 'features' is no array of numbers"),
+        (changed(features=np.array([b"a", b"b"])), "v at 902 s: 'features' is no array of numbers"),
+        (changed(labels=np.zeros((2, 60))), r"labels of shape \(2, 60\) have no column for action 80"),
+        (changed(labels=np.zeros(81)), r"labels of shape \(81,\) have no column"),
+        (changed(boxes=np.array(BOXES) * 320), "a box has the coordinate 160; boxes must be in"),
+        (changed(boxes=np.array(BOXES) - 0.1), "a box has the coordinate -0.1; boxes must be in"),
+        (changed(boxes=np.zeros((2, 5))), r"v at 902 s: boxes of shape \(2, 5\), not \(n, 4\)"),
+        (changed(boxes=np.array(BOXES).ravel()), r"v at 902 s: boxes of shape \(8,\), not \(n, 4\)"),
+    ],
+)
+@pytest.mark.parametrize("layout", ["i3d", "slowfast"])
+def test_a_bad_keyframe_condemns_its_video_alone(made, layout, content, reason):
+    if layout == "i3d":
+        actors = made.i3d({"v/901": one_keyframe(), "v/902": content, "w/902": one_keyframe()})
+    else:
+        actors = made.slowfast({"v_901": one_keyframe(), "v_902": content, "w_902": one_keyframe()})
+    settings = I3D if layout == "i3d" else SLOWFAST
+    shard = made.read(Published(actors), settings, {"v": "train", "w": "train"})
+    assert shard.ids == ["w"]
+    assert re.search(reason, reasons(shard)["v"])
+
+
+def object_change(name: str, value: np.ndarray | None) -> Content:
+    content = objects_of("v_902") | ({} if value is None else {f"v_902_{name}": value})
+    if value is None:
+        del content[f"v_902_{name}"]
+    return content
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (object_change("boxes", None), "there is no 'v_902_boxes' in "),
+        (object_change("features", None), "there is no 'v_902_features' in "),
+        (object_change("cls_prob", None), "there is no 'v_902_cls_prob' in "),
+        (object_change("boxes", np.zeros((3, 4))), "v at 902 s: 2 features, 3 boxes and 2 scores of objects"),
+        (object_change("cls_prob", np.zeros((1, 3))), "v at 902 s: 2 features, 2 boxes and 1 scores of objects"),
+        (object_change("cls_prob", np.zeros((2, 3, 1))), r"cls_prob of shape \(2, 3, 1\)"),
+        (object_change("boxes", np.full((2, 4), 20.0)), "v at 902 s: a box has the coordinate 20"),
+        (object_change("features", np.full((2, 4), np.inf)), "'v_902_features' holds a value that is not finite"),
+        (object_change("features", np.zeros((2, 4, 7, 7))), r"features of objects of shape \(2, 4, 7, 7\)"),
+        ({}, "no objects of it are in .*objects.h5"),
+    ],
+)
+def test_bad_objects_condemn_their_video_alone(made, content, reason):
+    actors = made.i3d({"v/902": one_keyframe(), "w/902": one_keyframe()})
+    objects = made.objects(content, objects_of("w_902"))
+    shard = made.read(Published(actors, objects), videos={"v": "train", "w": "train"})
+    assert shard.ids == ["w"]
+    assert re.search(reason, reasons(shard)["v"])
+
+
+def test_one_keyframe_twice(made):
+    shard = made.read(Published(made.i3d({"v/0902": one_keyframe(), "v/902": one_keyframe()})), videos={"v": "train"})
+    assert "has v at 902 s twice" in reasons(shard)["v"]
+
+
+def test_too_many_bad_videos(made):
+    actors = made.i3d({"v/902": one_keyframe()})
+    videos = {"v": "train", "lost1": "train", "lost2": "train"}
+    with pytest.raises(ActaError, match="import-features: 2 of the first 3 videos"):
+        made.read(Published(actors), videos=videos, max_bad_fraction=0.1)
+    assert not (made.folder / "out.h5").exists()
+
+
+def test_features_of_two_sizes(made):
+    wide = one_keyframe() | {"features": np.zeros((2, 5))}
+    actors = made.i3d({"v/902": one_keyframe(), "w/902": wide})
+    with pytest.raises(ActaError, match=r"features of actors have different sizes: 3 numbers \(v at 902 s\), 5 num"):
+        made.read(Published(actors), videos={"v": "train", "w": "train"})
+
+
+@pytest.mark.parametrize("what", ["actors", "objects", "annotation", "proposals", "frame_list"])
+def test_files_that_are_not_there(made, what):
+    files = {"actors": made.slowfast({"v_902": one_keyframe()}), what: made.folder / "none.h5"}
+    with pytest.raises(ActaError, match=r"cannot read .*none.h5"):
+        made.read(Published(**files), SLOWFAST)
+
+
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        ("i3d", r"actors.h5 is not a folder; the layout i3d is <clip>/<timestamp>.h5"),
+        ("slowfast", r"actors.h5: the group 'v_soon' is not <clip>_<timestamp>"),
+    ],
+)
+def test_another_layout(made, layout, message):
+    actors = made.slowfast({"v_902": one_keyframe(), "v_soon": one_keyframe()})
+    with pytest.raises(ActaError, match=message):
+        made.read(Published(actors), ImportFeaturesStage(layout=layout, half=False))
+
+
+def test_a_dataset_where_a_group_should_be(made):
+    shard = made.read(Published(made._write(made.folder / "a.h5", {"v_902": np.zeros(3)})), SLOWFAST)
+    assert "v at 902 s: there is no 'features' in" in reasons(shard)["v"]
+
+
+@pytest.mark.parametrize("line", ["v", "v one 0", "v -1 0"])
+def test_a_frame_list_that_is_none(made, line):
+    frames = made.text("frames.csv", f"original_vido_id video_id frame_id path labels\nv 0 0\n{line}\n")
+    with pytest.raises(ActaError, match=rf"frames.csv:3: '{line}' is not <video> <number>"):
+        made.read(Published(made.slowfast({"v_902": one_keyframe()}), frame_list=frames), SLOWFAST)
