@@ -23,6 +23,15 @@ def add_detection_stages(commands: "argparse._SubParsersAction[argparse.Argument
     _max_bad(objects)
     objects.set_defaults(run=_detect_objects)
 
+    external = stage_parser(
+        commands, "import-objects", "another detector's objects on a shard's keyframes", workers=False
+    )
+    external.add_argument("frames", type=Path, help="frame shard")
+    external.add_argument("--published", nargs="+", required=True, metavar="SPLIT=FILE", help="HDF5, by split")
+    _annotated(external, proposals=True)
+    _max_bad(external)
+    external.set_defaults(run=_import_objects)
+
     backbone = stage_parser(commands, "train-backbone", "fine-tune an actor backbone on annotated boxes")
     _shards(backbone, "frame shards that hold the videos")
     _annotated(backbone)
@@ -132,6 +141,21 @@ def _detect_objects(options: argparse.Namespace) -> None:
         options.output,
         settings_of(options),
         options.detector or weights_path("fasterrcnn"),
+        options.label_map,
+        by_split(options.boxes),
+        by_split(options.proposals),
+        max_bad_fraction=options.max_bad,
+    )
+
+
+def _import_objects(options: argparse.Namespace) -> None:
+    from pipeline.features.import_objects import import_objects
+
+    import_objects(
+        options.frames,
+        options.output,
+        settings_of(options),
+        by_split(options.published),
         options.label_map,
         by_split(options.boxes),
         by_split(options.proposals),

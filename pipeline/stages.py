@@ -22,6 +22,7 @@ from pipeline.config.stages import (
     HalveStage,
     HypothesisStage,
     ImportFeaturesStage,
+    ImportObjectsStage,
     NoSettings,
     ObfuscateStage,
     ReportShrinkingStage,
@@ -181,11 +182,24 @@ STAGES = {
             *_STORE,
         ),
     ),
+    "import-objects": Stage(
+        ImportObjectsStage,
+        (
+            "pipeline/features/import_objects.py",
+            "pipeline/features/entities.py",
+            "pipeline/features/objects.py",
+            "pipeline/features/published.py",
+            _PICKLES,
+            *_KEYFRAMES,
+            *_STORE,
+        ),
+    ),
     "import-features": Stage(
         ImportFeaturesStage,
         (
             "pipeline/features/importing.py",
             "pipeline/features/entities.py",
+            "pipeline/features/published.py",
             _PICKLES,
             *_PROPOSALS,
             *_STORE,

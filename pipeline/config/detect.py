@@ -125,6 +125,9 @@ class DetectorTrainingSettings(Settings):
 class ObjectSettings(Settings):
     """What finds objects, and people where no proposals are given."""
 
+    imported: Paths = Field(
+        description="Another detector's features (HDF5), by split; people then come from `data.proposals`. {}: none."
+    )
     weights: str | None = Field(
         description="A detector of `acta train-detector` (.safetensors) or torchvision's Faster R-CNN v2 (.pth). "
         "null: the registered one (COCO)."
@@ -277,6 +280,8 @@ class DetectionSettings(Settings):
                     raise ValueError(f"features {name!r} average {part!r}, which are no features of a backbone")
             if features.backbone and self.data.root is None:
                 raise ValueError(f"features {name!r} need videos, but `data.root` is null")
+        if self.objects and self.objects.imported and not self.data.proposals:
+            raise ValueError("`objects.imported` finds no people: `data.proposals` must name them")
         if (self.detector is None) != (self.detector_boxes is None):
             raise ValueError("`detector` and `detector_boxes` need each other")
         return self

@@ -183,6 +183,13 @@ class EvaluateDetectionStage(Settings):
     threads: int
 
 
+class ImportObjectsStage(Settings):
+    """What an import of published objects reads."""
+
+    keyframes: KeyframeSettings
+    score: float
+
+
 class ImportFeaturesStage(Settings):
     """What an import of published features reads."""
 
@@ -317,6 +324,8 @@ def stage_settings(
             return TrainDetectorStage(detector=config.detect.detector)
         case "detect-objects" if config.detect.objects:
             return DetectObjectsStage(keyframes=config.detect.keyframes, objects=config.detect.objects)
+        case "import-objects" if config.detect.objects:
+            return ImportObjectsStage(keyframes=config.detect.keyframes, score=config.detect.objects.score)
         case "train-backbone" | "actor-features" | "import-features" | "train-detection" | "evaluate-detection":
             return _detection(config.detect, stage, features, network, seed, boxes)
         case "report-detection":

@@ -82,9 +82,9 @@ def actor_features(
     actions = [names[number] for number in sorted(names)]
     shard = FrameShard(frames)
     there = ObjectShard(objects) if objects else None
-    if there is None and not proposals:
-        raise ActaError("people come from proposals or from an object shard; neither is given")
-    person = there.classes.index(PERSON) if there else -1
+    person = there.classes.index(PERSON) if there and PERSON in there.classes else -1
+    if person < 0 and not proposals:
+        raise ActaError("people come from proposals or from an object shard that knows them; neither is given")
     network, _, outputs = load_actor_backbone(model)
     network = network.to(settings.device).eval()
     threads = torch.get_num_threads()

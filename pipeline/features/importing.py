@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from pipeline.config.base import canonical
@@ -26,15 +25,14 @@ from pipeline.data.ava import read_label_map
 from pipeline.data.lists import Listed, read_list
 from pipeline.data.proposals import Proposals, read_proposals
 from pipeline.errors import ActaError, VideoError
-from pipeline.features.entities import Actors, FeaturedVideo, Objects, write_features
+from pipeline.features.entities import Actors, FeaturedVideo, write_features
+from pipeline.features.published import PublishedObjects, inside, no_objects, open_published, read_array
 from pipeline.stages import code_digest, sha256_text
 from pipeline.store import Provenance, Quarantined
 from pipeline.wheels import file_sha256
 from pipeline.workers import split_results
 
-_SAME = 0.99  # overlap of one box with itself, after it went through float16 or a text
-_OBJECTS = ("features", "boxes", "cls_prob")
-_SLACK = 0.02  # how far outside the picture a box may be, in its sides
+_SAME = 0.985  # overlap of one box with itself, after it went through float16 or a text
 
 
 @dataclass(frozen=True)
@@ -132,16 +130,16 @@ class _Source:
         self._columns = sorted(names)
         self.actions = [names[number] for number in self._columns]
         self._proposals: Proposals | None = read_proposals(files.proposals) if files.proposals else None
-        self._objects = stack.enter_context(_open(files.objects)) if files.objects else None
-        self.object_size = self._first_object_size()
         self._numbers = _video_numbers(files.frame_list) if files.frame_list else {}
-        self._names = {video: number for number, video in self._numbers.items()}
+        names_there = {video: number for number, video in self._numbers.items()}
+        self._objects = PublishedObjects(files.objects, stack, names_there) if files.objects else None
+        self.object_size = self._objects.size if self._objects else 0
         if layout == "i3d":
             if not files.actors.is_dir():
                 raise ActaError(f"{files.actors} is not a folder; the layout i3d is <clip>/<timestamp>.h5")
             self._keyframes: Callable[[str], list[tuple[float, Any]]] = self._from_folder
         else:
-            self._file = stack.enter_context(_open(files.actors))
+            self._file = stack.enter_context(open_published(files.actors))
             self._groups: dict[str, list[tuple[float, str]]] = {}
             for key in self._file:
                 clip, _, time = key.rpartition("_")
@@ -157,21 +155,22 @@ class _Source:
         times = np.array([time for time, _ in keyframes])
         if (again := times[1:][times[1:] == times[:-1]]).size:
             raise VideoError(f"{self._files.actors} has {video.id} at {again[0]:g} s twice")
-        if self._objects is not None and not any(self._object_key(video.id, time) for time in times.tolist()):
+        if self._objects is not None and not self._objects.has_any(video.id, times):
             raise VideoError(f"no objects of it are in {self._files.objects}")
         actors, objects = [], []
         for time, source in keyframes:
             place = f"{video.id} at {time:g} s"
             if isinstance(source, Path):
                 try:
-                    opened = _open(source)
+                    opened = open_published(source)
                 except ActaError as error:
                     raise VideoError(str(error)) from None
                 with opened as file:
                     actors.append(self._actors(file, video.id, time, place, kind))
             else:
                 actors.append(self._actors(self._file[source], video.id, time, place, kind))
-            objects.append(self._objects_of(video.id, time, place, kind))
+            found = self._objects.at(video.id, time, kind) if self._objects else None
+            objects.append(found or no_objects(self.object_size, kind))
         return FeaturedVideo(video.id, video.label, video.split, times, actors, objects)
 
     def _from_folder(self, video: str) -> list[tuple[float, Any]]:
@@ -186,7 +185,7 @@ class _Source:
         return list(self._groups.get(video, []))
 
     def _actors(self, group: Any, video: str, time: float, place: str, kind: type) -> Actors:
-        features, boxes, labels = (_read(group, name, place) for name in ("features", "boxes", "labels"))
+        features, boxes, labels = (read_array(group, name, place) for name in ("features", "boxes", "labels"))
         if features.ndim > 2:  # the last layer before the classifier, averaged in space and time (Sec. 3.2.2)
             features = features.astype(np.float32).mean(tuple(range(2, features.ndim)))
         if labels.ndim != 2 or labels.shape[1] < max(self._columns):
@@ -195,7 +194,7 @@ class _Source:
         columns = [number - without_background for number in self._columns]
         if features.ndim != 2:
             raise VideoError(f"{place}: features of shape {features.shape}, not (n, c) or (n, c, t, h, w)")
-        boxes = _inside(boxes, place)
+        boxes = inside(boxes, place)
         if not len(features) == len(boxes) == len(labels):
             raise VideoError(f"{place}: {len(features)} features, {len(boxes)} boxes and {len(labels)} labels")
         people = self.annotation.people(video, time) if self.annotation else People(np.zeros((0, 4)), labels[:0])
@@ -219,77 +218,6 @@ class _Source:
         overlap = overlaps(boxes, known)
         best = overlap.argmax(1)
         return np.where(overlap[np.arange(len(boxes)), best] >= _SAME, scores[best], 0.0)
-
-    def _objects_of(self, video: str, time: float, place: str, kind: type) -> Objects:
-        key = self._object_key(video, time)
-        none = Objects(np.zeros((0, self.object_size), kind), np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
-        if key is None:
-            return none
-        names = (f"{key}_{name}" for name in _OBJECTS)
-        features, boxes, probabilities = (_read(self._objects, name, place) for name in names)
-        if not len(features) + len(boxes) + len(probabilities):
-            return none
-        if features.ndim != 2:
-            raise VideoError(f"{place}: features of objects of shape {features.shape}, not (n, c)")
-        boxes = _inside(boxes, place)
-        if not len(features) == len(boxes) == len(probabilities):
-            raise VideoError(
-                f"{place}: {len(features)} features, {len(boxes)} boxes and {len(probabilities)} scores of objects"
-            )
-        score = probabilities[:, 1:].max(1, initial=0) if probabilities.ndim == 2 else probabilities
-        if score.ndim != 1:
-            raise VideoError(f"{place}: cls_prob of shape {probabilities.shape}, not (n, classes)")
-        return Objects(features.astype(kind), boxes, score.astype(np.float32))
-
-    def _object_key(self, video: str, time: float) -> str | None:
-        """What a keyframe's datasets are called, up to their last word; None: there are none."""
-        if self._objects is None:
-            return None
-        for name in (video, self._names.get(video)):
-            for stamp in (f"{time:.10g}", f"{time:04.0f}"):
-                key = f"{name}_{stamp}"
-                if name and float(stamp) == time and any(f"{key}_{what}" in self._objects for what in _OBJECTS):
-                    return key
-        return None
-
-    def _first_object_size(self) -> int:
-        for key in self._objects or ():
-            features = self._objects[key] if self._objects and key.endswith("_features") else None
-            if isinstance(features, h5py.Dataset) and features.ndim == 2:
-                return int(features.shape[1])
-        return 0
-
-
-def _open(path: Path) -> h5py.File:
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise ActaError(f"cannot read {path}: {error}") from None
-
-
-def _read(group: Any, name: str, place: str) -> np.ndarray:
-    if not isinstance(group, h5py.Group) or not isinstance(group.get(name), h5py.Dataset):
-        raise VideoError(f"{place}: there is no {name!r} in {group.file.filename}{group.name}")
-    try:
-        found = np.asarray(group[name][()])
-    except (OSError, RuntimeError) as error:
-        raise VideoError(f"{place}: {name!r} cannot be read: {error}") from None
-    if found.dtype.kind not in "fiub" or not found.ndim:
-        raise VideoError(f"{place}: {name!r} is no array of numbers")
-    if not np.isfinite(found).all():
-        raise VideoError(f"{place}: {name!r} holds a value that is not finite")
-    return found
-
-
-def _inside(boxes: np.ndarray, place: str) -> np.ndarray:
-    if not boxes.size:
-        return np.zeros((0, 4), np.float32)
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise VideoError(f"{place}: boxes of shape {boxes.shape}, not (n, 4)")
-    outside = boxes[(boxes < -_SLACK) | (boxes > 1 + _SLACK)]
-    if outside.size:
-        raise VideoError(f"{place}: a box has the coordinate {outside[0]:g}; boxes must be in [0, 1] of the picture")
-    return boxes.astype(np.float32).clip(0, 1)
 
 
 def _is_number(text: str) -> bool:

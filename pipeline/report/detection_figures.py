@@ -121,7 +121,12 @@ def _bars(axis: Axes, chosen: Sequence[_Gain]) -> None:
             error = [[top - each.after.low], [each.after.high - top]]
             axis.errorbar(place - 0.2, top, error, color="black", capsize=4, linewidth=1.2)
         axis.annotate(
-            f"{each.gain:+.1f}", (place, each.top), (0, 4), textcoords="offset points", ha="center", fontsize=11
+            f"{round(each.gain, 1) + 0.0:+.1f}",
+            (place, each.top),
+            (0, 4),
+            textcoords="offset points",
+            ha="center",
+            fontsize=11,
         )
     axis.set_xticks(places, [textwrap.fill(_plain(each.name), 14) for each in chosen], fontsize=11)
     axis.set_xlim(-0.6, max(len(chosen), 2) - 0.4)

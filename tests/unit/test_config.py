@@ -290,7 +290,7 @@ EVALUATE = {r: ("evaluate", f"{r} kd") for r in RECIPES}
 # tests/unit/shrink/test_settings.py has their table.
 CH_6 = ("hypothesis", "teacher-logits", "select", "halve", "export", "report-shrinking")
 # tests/unit/test_detection_settings.py has theirs.
-CH_3 = ("train-detector", "detect-objects", "train-backbone", "actor-features", "import-features")
+CH_3 = ("train-detector", "detect-objects", "train-backbone", "actor-features", "import-features", "import-objects")
 CH_3 += ("train-detection", "evaluate-detection", "report-detection")
 BY_NAME = {*TRAIN.values(), *EVALUATE.values()}
 READERS = [

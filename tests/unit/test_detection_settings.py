@@ -41,6 +41,7 @@ def texts(config: Config) -> dict[Any, str]:
             ("frames", "detection-frames"),
             ("detector", "train-detector"),
             ("objects", "detect-objects"),
+            ("imported objects", "import-objects"),
             ("backbone", "train-backbone"),
             ("features", "actor-features"),
             ("evaluate", "evaluate-detection"),
@@ -52,6 +53,7 @@ def texts(config: Config) -> dict[Any, str]:
     return {reader: canonical(settings) for reader, settings in found.items()}
 
 
+OBJECTS = {"objects", "imported objects"}
 BACKBONE = "features.i3d.backbone"
 READ_BY: list[tuple[str, Any, set[Any]]] = [
     ("data.adapter", "ava", set()),
@@ -66,9 +68,9 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
     ("sampling.rate", 5, {"frames"}),
     ("frames.size", 96, {"frames"}),
     ("frames.jpeg_quality", 75, {"frames"}),
-    ("keyframes.step", 0.5, {"objects", "features", "evaluate", *TRAIN}),
-    ("keyframes.first", 902, {"objects", "features"}),
-    ("keyframes.last", 1798, {"objects", "features"}),
+    ("keyframes.step", 0.5, {*OBJECTS, "features", "evaluate", *TRAIN}),
+    ("keyframes.first", 902, {*OBJECTS, "features"}),
+    ("keyframes.last", 1798, {*OBJECTS, "features"}),
     ("splits.train", ["train", "val"], TRAIN),
     ("splits.validation", "test", TRAIN),
     ("splits.test", "val", {"evaluate"}),
@@ -93,7 +95,7 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
         ]
     ),
     ("objects.weights", "mine.safetensors", {"objects"}),
-    ("objects.score", 0.9, {"objects"}),
+    ("objects.score", 0.9, OBJECTS),
     ("objects.person_score", 0.9, {"objects"}),
     ("objects.most", 3, {"objects"}),
     ("objects.device", "cuda", {"objects"}),
@@ -187,7 +189,7 @@ def leaves(node: dict[str, Any], path: str = "") -> list[str]:
 def test_every_key_is_tried_above() -> None:
     tried = {path for path, _, _ in READ_BY}
     tried |= {"data.boxes.train", "data.boxes.val", "features.i3d.imported", "features.i3d.averaged"}
-    tried.add(f"{BACKBONE}.weights")  # needs `training` to be null
+    tried |= {f"{BACKBONE}.weights", "objects.imported"}  # need other keys to change too
     keys = [key for key in leaves(SHIPPED["detect"]) if not key.startswith("networks.")]
     keys += [f"networks.stage.{key}" for key in SHIPPED["detect"]["networks"]["stage"]]
     assert sorted(set(keys) - tried) == []
@@ -198,6 +200,7 @@ def test_every_key_is_tried_above() -> None:
     [
         ("train-detector", {}),
         ("detect-objects", {}),
+        ("import-objects", {}),
         ("train-backbone", {"features": "i3d"}),
         ("actor-features", {"features": "i3d"}),
         ("train-detection", {"features": "i3d", "network": "stage", "seed": "1"}),
@@ -226,6 +229,7 @@ def test_imported_features_are_read_by_their_import() -> None:
         ("features.mean", FEATURES | {"backbone": None, "averaged": ["i3d", "r101"]}, "average 'r101'"),
         ("features.i3d.backbone.weights", "i3d.safetensors", "give one of `weights` and `training`"),
         ("data.root", None, "features 'i3d' need videos, but `data.root` is null"),
+        ("objects.imported", {"train": "objects.h5"}, "`objects.imported` finds no people"),
         ("detector", None, "`detector` and `detector_boxes` need each other"),
         ("networks.stage.receptive_field", 2, "`receptive_field` 2 is not odd"),
         ("training.patience", 3, "Known keys here: batch"),

@@ -226,6 +226,41 @@ rule detect_objects:
         "--settings {params.settings:q} --max-bad {BOXES.max_bad_fraction} -o {output} &> {log}"
 
 
+OBJECTS_ARE_IMPORTED = bool(DETECTION.objects and DETECTION.objects.imported)
+IMPORTED_OBJECTS = words(
+    published=DETECTION.objects.imported if DETECTION.objects else {}
+)
+
+
+rule import_objects:
+    input:
+        frames=rules.extract_detection_frames.output,
+        published=[*DETECTION.objects.imported.values()] if DETECTION.objects else [],
+        annotated=ANNOTATED,
+    output:
+        result("detect/published_objects/{shard}.h5"),
+    log:
+        log_of("detect/published_objects/{shard}.log"),
+    conda:
+        "../../envs/acta.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        settings=settings("import-objects"),
+        code=code_digest("import-objects"),
+    shell:
+        "python -m pipeline import-objects {input.frames} {IMPORTED_OBJECTS} {ANNOTATED_OPTIONS} "
+        "--settings {params.settings:q} --max-bad {BOXES.max_bad_fraction} -o {output} &> {log}"
+
+
+def objects_of(wildcards):
+    if DETECTION.objects is None:
+        return []
+    folder = "published_objects" if OBJECTS_ARE_IMPORTED else "objects"
+    return result(f"detect/{folder}/{{shard}}.h5", shard=wildcards.shard)
+
+
 def source_of(wildcards):
     return DETECTION.features[wildcards.features].backbone
 
@@ -279,7 +314,7 @@ rule actor_features:
     input:
         frames=rules.extract_detection_frames.output,
         model=backbone_of,
-        objects=rules.detect_objects.output if DETECTION.objects else [],
+        objects=objects_of,
         annotated=ANNOTATED,
     output:
         result("detect/features/{features}/{shard}.h5"),

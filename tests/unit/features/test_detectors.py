@@ -350,7 +350,8 @@ def search(tmp_path: Path, shard: Path, detector: Path, rows: str, **changes: An
     (tmp_path / "boxes.csv").write_text(rows)
     values: dict[str, Any] = {"weights": None, "score": 0, "person_score": 0, "most": 99, "device": "cpu", "threads": 1}
     stage = DetectObjectsStage(
-        keyframes=KeyframeSettings(step=1.0, first=None, last=None), objects=ObjectSettings(**values | changes)
+        keyframes=KeyframeSettings(step=1.0, first=None, last=None),
+        objects=ObjectSettings(imported={}, **values | changes),
     )
     files = {"train": tmp_path / "boxes.csv"}
     detect_objects(shard, tmp_path / "objects.h5", stage, detector, tmp_path / "labels.pbtxt", files, {})
@@ -404,7 +405,7 @@ def test_proposals_name_keyframes_and_are_an_input(tmp_path, shards, saved):
     people.write_text("v,0.3,0,0,1,1,,0.5\n")
     stage = DetectObjectsStage(
         keyframes=KeyframeSettings(step=1.0, first=None, last=None),
-        objects=ObjectSettings(weights=None, score=0, person_score=0, most=2, device="cpu", threads=1),
+        objects=ObjectSettings(imported={}, weights=None, score=0, person_score=0, most=2, device="cpu", threads=1),
     )
     labels, boxes = tmp_path / "labels.pbtxt", {"train": tmp_path / "boxes.csv"}
     detect_objects(shards[0], tmp_path / "p.h5", stage, saved, labels, boxes, {"train": people})
