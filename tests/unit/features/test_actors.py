@@ -237,7 +237,7 @@ def test_a_shard_of_objects_that_does_not_fit(made):
 
 def test_people_from_nowhere(made):
     with pytest.raises(
-        ActaError, match="people come from proposals or from an object shard that knows them; neither is given"
+        ActaError, match="an object shard that knows them; neither is given"
     ):
         made.read()
 

@@ -348,10 +348,11 @@ def test_an_object_shard_comes_back(tmp_path):
 def search(tmp_path: Path, shard: Path, detector: Path, rows: str, **changes: Any) -> ObjectShard:
     (tmp_path / "labels.pbtxt").write_text('item { name: "stand" id: 1 }')
     (tmp_path / "boxes.csv").write_text(rows)
-    values: dict[str, Any] = {"weights": None, "score": 0, "person_score": 0, "most": 99, "device": "cpu", "threads": 1}
+    values: dict[str, Any] = {"imported": {}, "weights": None, "score": 0, "person_score": 0, "most": 99}
+    values |= {"device": "cpu", "threads": 1}
     stage = DetectObjectsStage(
         keyframes=KeyframeSettings(step=1.0, first=None, last=None),
-        objects=ObjectSettings(imported={}, **values | changes),
+        objects=ObjectSettings(**values | changes),
     )
     files = {"train": tmp_path / "boxes.csv"}
     detect_objects(shard, tmp_path / "objects.h5", stage, detector, tmp_path / "labels.pbtxt", files, {})
