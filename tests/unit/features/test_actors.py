@@ -236,9 +236,7 @@ def test_a_shard_of_objects_that_does_not_fit(made):
 
 
 def test_people_from_nowhere(made):
-    with pytest.raises(
-        ActaError, match="an object shard that knows them; neither is given"
-    ):
+    with pytest.raises(ActaError, match="an object shard that knows them; neither is given"):
         made.read()
 
 
