@@ -51,4 +51,5 @@ def _report(options: argparse.Namespace) -> None:
         paths_of(options.frames, options.lists),
         paths_of(options.features, options.lists),
         options.output,
+        settings.start,
     )

@@ -139,6 +139,7 @@ STAGES = {
         TrainDetectorStage,
         (
             "pipeline/features/train_detector.py",
+            "pipeline/features/timed.py",
             "pipeline/data/named_boxes.py",
             _DETECTOR,
             _STATE,
@@ -150,6 +151,7 @@ STAGES = {
         DetectObjectsStage,
         (
             "pipeline/features/detect_objects.py",
+            "pipeline/features/timed.py",
             "pipeline/features/objects.py",
             _DETECTOR,
             _STATE,
@@ -162,6 +164,7 @@ STAGES = {
         TrainBackboneStage,
         (
             "pipeline/features/train_backbone.py",
+            "pipeline/features/timed.py",
             "pipeline/features/clips.py",
             *_ANNOTATION,
             *_ACTOR_BACKBONES,
@@ -173,6 +176,7 @@ STAGES = {
         ActorFeaturesStage,
         (
             "pipeline/features/actors.py",
+            "pipeline/features/timed.py",
             "pipeline/features/clips.py",
             "pipeline/features/entities.py",
             "pipeline/features/objects.py",
@@ -186,6 +190,7 @@ STAGES = {
         ImportObjectsStage,
         (
             "pipeline/features/import_objects.py",
+            "pipeline/features/timed.py",
             "pipeline/features/entities.py",
             "pipeline/features/objects.py",
             "pipeline/features/published.py",

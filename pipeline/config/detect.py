@@ -87,6 +87,9 @@ class KeyframeSettings(Settings):
     """When clips are. Frames that the annotation or the proposals name are keyframes in any case."""
 
     step: float = Field(gt=0, description="Seconds between two consecutive clips. AVA: 1.")
+    start: float = Field(
+        description="The annotation's time at a video's beginning. 0: whole videos; 900: AVA's cut to their 15 minutes."
+    )
     first: float | None = Field(description="Seconds: keyframes from here on, every `step`. null: only those named.")
     last: float | None = Field(description="Seconds: the last of those. null: the video's end.")
 

@@ -13,6 +13,7 @@ class ReportDetectionStage(Settings):
         min_length=1, description="Features by name, and beside which of the thesis's their numbers stand."
     )
     seeds: tuple[int, ...] = Field(min_length=1, description="Of the trainings.")
+    start: float = Field(description="The annotation's time at a video's beginning, in seconds.")
     without_backbone: tuple[str, ...] = Field(
         default=(), description="Features that come without the scores of their backbone's own classifier."
     )

@@ -201,6 +201,7 @@ class TrainDetectorStage(Settings):
     """What the training of a detector reads."""
 
     detector: DetectorTrainingSettings
+    start: float
 
 
 class DetectObjectsStage(Settings):
@@ -215,6 +216,7 @@ class TrainBackboneStage(Settings):
 
     backbone: ActorBackboneSettings
     rate: float | None
+    start: float
     training: BackboneTrainingSettings
 
 
@@ -321,7 +323,7 @@ def stage_settings(
         case "detection-frames":
             return FramesStage(sampling=config.detect.sampling, frames=config.detect.frames)
         case "train-detector" if config.detect.detector:
-            return TrainDetectorStage(detector=config.detect.detector)
+            return TrainDetectorStage(detector=config.detect.detector, start=config.detect.keyframes.start)
         case "detect-objects" if config.detect.objects:
             return DetectObjectsStage(keyframes=config.detect.keyframes, objects=config.detect.objects)
         case "import-objects" if config.detect.objects:
@@ -332,7 +334,11 @@ def stage_settings(
             likes = {name: chosen.like for name, chosen in config.detect.features.items()}
             mute = tuple(name for name, chosen in config.detect.features.items() if not chosen.has_baseline)
             return ReportDetectionStage(
-                dataset=config.dataset, features=likes, seeds=config.detect.seeds, without_backbone=mute
+                dataset=config.dataset,
+                features=likes,
+                seeds=config.detect.seeds,
+                without_backbone=mute,
+                start=config.detect.keyframes.start,
             )
         case _:
             return NoSettings()
@@ -344,7 +350,9 @@ def _detection(
     features = detect.features[name]
     source = features.backbone
     if stage == "train-backbone" and source and source.training:
-        return TrainBackboneStage(backbone=source.network, rate=source.rate, training=source.training)
+        return TrainBackboneStage(
+            backbone=source.network, rate=source.rate, start=detect.keyframes.start, training=source.training
+        )
     if stage == "actor-features" and source:
         return ActorFeaturesStage(
             keyframes=detect.keyframes,

@@ -85,7 +85,7 @@ def detect_video(video: Path, models: Models, settings: DetectionSettings, featu
         write_frames(work / "frames.h5", [stored], [], Provenance("detect", "{}", ""))
         step, end = settings.keyframes.step, float(stored.times[-1])
         first = float(stored.times[0]) + step if end - stored.times[0] >= step else float(stored.times.mean())
-        keyframes = settings.keyframes.model_copy(update={"first": round(first, 6), "last": None})
+        keyframes = settings.keyframes.model_copy(update={"start": 0.0, "first": round(first, 6), "last": None})
         labels = work / "labels.pbtxt"
         write_label_map(labels, about.actions)
         detect_objects(

@@ -20,10 +20,11 @@ from pipeline.features.clips import Boxes, KeyframeClips, boxes_of
 from pipeline.features.entities import Actors, FeaturedVideo, Objects, write_features
 from pipeline.features.keyframes import KeyframeTable
 from pipeline.features.objects import Detected, ObjectShard
+from pipeline.features.timed import TimedFrames
 from pipeline.models.actor_backbones import ActorNetwork, load_actor_backbone
 from pipeline.models.object_detector import PERSON
 from pipeline.stages import code_digest
-from pipeline.store import FrameShard, Provenance, Quarantined
+from pipeline.store import Provenance, Quarantined
 from pipeline.wheels import file_sha256
 from pipeline.workers import split_results
 
@@ -80,7 +81,7 @@ def actor_features(
     table = KeyframeTable(settings.keyframes, label_map, boxes, proposals)
     names = read_label_map(label_map).names
     actions = [names[number] for number in sorted(names)]
-    shard = FrameShard(frames)
+    shard = TimedFrames(frames, settings.keyframes.start)
     there = ObjectShard(objects) if objects else None
     person = there.classes.index(PERSON) if there and PERSON in there.classes else -1
     if person < 0 and not proposals:
@@ -146,7 +147,7 @@ def actor_features(
 
 def _features(
     network: ActorNetwork,
-    shard: FrameShard,
+    shard: TimedFrames,
     videos: Sequence[Sequence[Key]],
     settings: ActorFeaturesStage,
     workers: int,

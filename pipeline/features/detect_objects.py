@@ -12,9 +12,10 @@ from pipeline.device import check_device
 from pipeline.errors import VideoError
 from pipeline.features.keyframes import KeyframeTable
 from pipeline.features.objects import Detected, SearchedVideo, write_objects
+from pipeline.features.timed import TimedFrames
 from pipeline.models.object_detector import PERSON, find, load_detector
 from pipeline.stages import code_digest
-from pipeline.store import FrameShard, Provenance, Quarantined
+from pipeline.store import Provenance, Quarantined
 from pipeline.wheels import file_sha256
 from pipeline.workers import split_results
 
@@ -47,7 +48,7 @@ def detect_objects(
     """
     check_device(settings.objects.device)
     table = KeyframeTable(settings.keyframes, label_map, boxes, proposals)
-    shard = FrameShard(frames)
+    shard = TimedFrames(frames, settings.keyframes.start)
     model, about = load_detector(detector)
     model = model.to(settings.objects.device)
     threads = torch.get_num_threads()

@@ -16,8 +16,9 @@ from pipeline.errors import ActaError, VideoError
 from pipeline.features.keyframes import KeyframeTable
 from pipeline.features.objects import Detected, SearchedVideo, write_objects
 from pipeline.features.published import PublishedObjects, no_objects
+from pipeline.features.timed import TimedFrames
 from pipeline.stages import code_digest
-from pipeline.store import FrameShard, Provenance, Quarantined
+from pipeline.store import Provenance, Quarantined
 from pipeline.wheels import file_sha256
 from pipeline.workers import split_results
 
@@ -47,7 +48,7 @@ def import_objects(
         ActaError: a file cannot be read, files of different sizes, or too many videos are bad.
     """
     table = KeyframeTable(settings.keyframes, label_map, boxes, proposals)
-    shard = FrameShard(frames)
+    shard = TimedFrames(frames, settings.keyframes.start)
     with ExitStack() as stack:
         files = {split: PublishedObjects(path, stack) for split, path in published.items()}
         sizes = {split: file.size for split, file in files.items()}

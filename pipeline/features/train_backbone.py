@@ -15,6 +15,7 @@ from pipeline.data.annotation import Annotation
 from pipeline.device import check_device
 from pipeline.errors import ActaError
 from pipeline.features.clips import clip_at
+from pipeline.features.timed import TimedFrames
 from pipeline.files import write_json
 from pipeline.models.actor_backbones import (
     ActorBackbone,
@@ -65,7 +66,7 @@ def train_backbone(
         annotations = [Annotation(path, label_map) for path in boxes.values()]
         actions = annotations[0].actions
         backbone = ActorBackbone(chosen.name, len(actions), chosen.width, chosen.frames)
-        clips = Clips([FrameShard(near(path)) for path in shards], annotations, backbone, settings)
+        clips = Clips([TimedFrames(near(path), settings.start) for path in shards], annotations, backbone, settings)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
             model = build_actor_backbone(backbone, training.dropout)

@@ -13,6 +13,7 @@ from pipeline.config.stages import TrainDetectorStage
 from pipeline.data.named_boxes import NamedBoxes, read_named_boxes
 from pipeline.device import check_device
 from pipeline.errors import ActaError
+from pipeline.features.timed import TimedFrames
 from pipeline.files import write_json
 from pipeline.models.object_detector import ObjectDetector, build_detector, save_detector, start_from_imagenet
 from pipeline.models.weights import weights_path
@@ -53,7 +54,8 @@ def train_detector(
     training = settings.detector
     check_device(training.device, training.precision, alone=True)
     with listening(), scratch(), process_group(training.device) as group:
-        pictures = Pictures([FrameShard(path) for path in shards], read_named_boxes(boxes, training.classes), boxes)
+        named = read_named_boxes(boxes, training.classes)
+        pictures = Pictures([TimedFrames(path, settings.start) for path in shards], named, boxes)
         weights = Path(training.initial) if training.initial else weights_path("mobilenet_v2")
         detector = ObjectDetector("mobilenet_v2_fpn", training.classes, training.short_side, training.feature_size)
         with torch.random.fork_rng(devices=[]):

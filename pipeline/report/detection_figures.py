@@ -140,6 +140,7 @@ def draw_examples(
     frames: Sequence[Path],
     features: Sequence[Path],
     output: Path,
+    start: float = 0.0,
 ) -> None:
     """Draw the surest detections that are right (Figure 3.5) or wrong (Figure 3.6), one of an action, PNG.
 
@@ -153,6 +154,7 @@ def draw_examples(
         frames: Frame shards, original frames.
         features: Feature shards: their objects are shown, all where fewer than three are sure.
         output: The picture; its folder becomes private (mode 0700).
+        start: The annotation's time at a video's beginning, in seconds.
 
     Raises:
         ActaError: a file cannot be read, or no shard has a video that is to be shown.
@@ -179,7 +181,8 @@ def draw_examples(
     for axis, row in zip(axes.flat, chosen, strict=False):
         video, moment = found.frames[found.frame[row]]
         time = moment / 1e6
-        picture = _reader(pictures, video, FrameShard, "frame").clip_at(video, [time])[0].permute(1, 2, 0).numpy()
+        picture = _reader(pictures, video, FrameShard, "frame").clip_at(video, [time - start])[0]
+        picture = picture.permute(1, 2, 0).numpy()
         axis.imshow(picture, interpolation="nearest")
         size = np.array([picture.shape[1], picture.shape[0]] * 2)
         for box in _objects(_reader(entities, video, FeatureShard, "feature"), video, time):

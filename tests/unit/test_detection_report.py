@@ -44,7 +44,7 @@ BY_SEED = 4.302652729749462  # Student's t, two degrees of freedom, 97.5 %
 
 
 def settings(**changes: object) -> ReportDetectionStage:
-    content = {"dataset": "ava_2_1", "features": {"mine": "i3d"}, "seeds": SEEDS} | changes
+    content = {"dataset": "ava_2_1", "features": {"mine": "i3d"}, "seeds": SEEDS, "start": 0.0} | changes
     return parse(ReportDetectionStage, content)
 
 

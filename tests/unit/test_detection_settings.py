@@ -69,6 +69,7 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
     ("frames.size", 96, {"frames"}),
     ("frames.jpeg_quality", 75, {"frames"}),
     ("keyframes.step", 0.5, {*OBJECTS, "features", "evaluate", *TRAIN}),
+    ("keyframes.start", 900, {*OBJECTS, "detector", "backbone", "features", "report"}),
     ("keyframes.first", 902, {*OBJECTS, "features"}),
     ("keyframes.last", 1798, {*OBJECTS, "features"}),
     ("splits.train", ["train", "val"], TRAIN),

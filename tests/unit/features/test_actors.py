@@ -1,6 +1,7 @@
 """Features of people by a backbone: who is an actor with which labels, what the backbone sees, and its own training."""
 
 import json
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from pipeline.features.actors import actor_features
 from pipeline.features.clips import clip_at
 from pipeline.features.entities import FeatureShard
 from pipeline.features.objects import Detected, SearchedVideo, write_objects
+from pipeline.features.timed import TimedFrames
 from pipeline.features.train_backbone import Clips, collate, train_backbone
 from pipeline.models.actor_backbones import (
     ActorBackbone,
@@ -41,7 +43,7 @@ v,2.9,0,0,1,1,3
 w,1,0,0,1,1,1
 """
 STAGE = ActorFeaturesStage(
-    keyframes=KeyframeSettings(step=1.0, first=None, last=None),
+    keyframes=KeyframeSettings(step=1.0, start=0.0, first=None, last=None),
     boxes=BoxSettings(score=0.5, iou=0.5),
     rate=10.0,
     half=False,
@@ -272,7 +274,8 @@ def training(**changes: Any) -> TrainBackboneStage:
         "seed": 1,
     }
     network = ActorBackboneSettings(name="i3d", width=BACKBONE.width, frames=BACKBONE.frames)
-    return TrainBackboneStage(backbone=network, rate=10.0, training=BackboneTrainingSettings(**values | changes))
+    training = BackboneTrainingSettings(**values | changes)
+    return TrainBackboneStage(backbone=network, rate=10.0, start=0.0, training=training)
 
 
 def test_clips_with_annotated_people_mirrored_or_not(made):
@@ -336,3 +339,13 @@ def test_trainings_that_cannot_be(made, tmp_path, rows, message):
     (tmp_path / "train.csv").write_text(rows or "")
     with pytest.raises(ActaError, match=message):
         train_backbone([made.frames], tmp_path / "model.safetensors", training(), made.labels, boxes)
+
+
+def test_videos_that_were_cut_begin_later_in_the_annotations_time(tmp_path):
+    """AVA's second 902 is the cut video's second 2."""
+    shard = write_shard(tmp_path / "frames.h5", [stored(tmp_path / "jpegs", "v", numbered(30))])
+    cut = TimedFrames(shard, 900.0)
+    assert cut.times("v")[[0, -1]].tolist() == [900.0, pytest.approx(902.9)]
+    assert read_number(cut.clip_at("v", [902.0])[0].permute(1, 2, 0).numpy()) == 20
+    again = pickle.loads(pickle.dumps(cut))
+    assert again.times("v")[0] == 900.0

@@ -248,7 +248,7 @@ def settings(imagenet: Path, **changes: Any) -> TrainDetectorStage:
         "threads": 1,
         "seed": 1,
     }
-    return TrainDetectorStage(detector=DetectorTrainingSettings(**values | changes))
+    return TrainDetectorStage(detector=DetectorTrainingSettings(**values | changes), start=0.0)
 
 
 def test_the_backbone_starts_from_imagenet(imagenet):
@@ -351,7 +351,7 @@ def search(tmp_path: Path, shard: Path, detector: Path, rows: str, **changes: An
     values: dict[str, Any] = {"imported": {}, "weights": None, "score": 0, "person_score": 0, "most": 99}
     values |= {"device": "cpu", "threads": 1}
     stage = DetectObjectsStage(
-        keyframes=KeyframeSettings(step=1.0, first=None, last=None),
+        keyframes=KeyframeSettings(step=1.0, start=0.0, first=None, last=None),
         objects=ObjectSettings(**values | changes),
     )
     files = {"train": tmp_path / "boxes.csv"}
@@ -405,7 +405,7 @@ def test_proposals_name_keyframes_and_are_an_input(tmp_path, shards, saved):
     people = tmp_path / "people.csv"
     people.write_text("v,0.3,0,0,1,1,,0.5\n")
     stage = DetectObjectsStage(
-        keyframes=KeyframeSettings(step=1.0, first=None, last=None),
+        keyframes=KeyframeSettings(step=1.0, start=0.0, first=None, last=None),
         objects=ObjectSettings(imported={}, weights=None, score=0, person_score=0, most=2, device="cpu", threads=1),
     )
     labels, boxes = tmp_path / "labels.pbtxt", {"train": tmp_path / "boxes.csv"}

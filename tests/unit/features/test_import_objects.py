@@ -14,7 +14,7 @@ from pipeline.features.import_objects import import_objects
 from pipeline.features.objects import ObjectShard
 from tests.shards import numbered, stored, write_shard
 
-SETTINGS = ImportObjectsStage(keyframes=KeyframeSettings(step=1.0, first=None, last=None), score=0.5)
+SETTINGS = ImportObjectsStage(keyframes=KeyframeSettings(step=1.0, start=0.0, first=None, last=None), score=0.5)
 
 
 def publish(path: Path, keyframes: dict[str, int], size: int = 8) -> Path:

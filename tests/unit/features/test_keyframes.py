@@ -14,7 +14,7 @@ from pipeline.store import FrameShard
 from tests.clips import read_number
 from tests.shards import numbered, stored, write_shard
 
-NONE = KeyframeSettings(step=1.0, first=None, last=None)
+NONE = KeyframeSettings(step=1.0, start=0.0, first=None, last=None)
 FRAMES = np.arange(100) / 10  # ten seconds, the last frame at 9.9
 
 
@@ -64,7 +64,7 @@ def test_keyframes_are_those_that_the_files_of_its_splits_name(tmp_path, video, 
     ],
 )
 def test_regular_times_come_on_top_up_to_the_video_s_end(tmp_path, first, last, step, expected):
-    found = table(tmp_path, BOXES, settings=KeyframeSettings(step=step, first=first, last=last))
+    found = table(tmp_path, BOXES, settings=KeyframeSettings(step=step, start=0.0, first=first, last=last))
     assert found.times("v", "train", FRAMES).tolist() == expected
 
 
