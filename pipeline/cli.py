@@ -184,6 +184,7 @@ def _add_stages(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     quarantine.add_argument("--manifests", nargs="+", default=[])
     quarantine.add_argument("--frames", nargs="+", default=[])
     quarantine.add_argument("--detections", nargs="+", default=[])
+    quarantine.add_argument("--features", nargs="+", default=[])
     lists_option(quarantine)
     quarantine.add_argument("-o", "--output", type=Path, required=True)
     quarantine.set_defaults(run=_quarantine)
@@ -329,6 +330,7 @@ def _quarantine(options: argparse.Namespace) -> None:
         paths_of(options.frames, options.lists),
         paths_of(options.detections, options.lists),
         options.output,
+        paths_of(options.features, options.lists),
     )
 
 

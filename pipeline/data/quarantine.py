@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.data.manifest import read_manifest
+from pipeline.features.entities import FeatureShard
 from pipeline.files import atomic
 from pipeline.privacy.instances import DetectionShard
 from pipeline.store import FrameShard, Quarantined
@@ -13,7 +14,11 @@ COLUMNS = ("video", "stage", "reason")
 
 
 def collect_quarantine(
-    manifests: Sequence[Path], frames: Sequence[Path], detections: Sequence[Path], output: Path
+    manifests: Sequence[Path],
+    frames: Sequence[Path],
+    detections: Sequence[Path],
+    output: Path,
+    features: Sequence[Path] = (),
 ) -> None:
     """Write a table (TSV: video, stage, reason) of all that the given shards left out."""
     entries: set[Quarantined] = set()
@@ -23,6 +28,8 @@ def collect_quarantine(
         entries.update(FrameShard(path).quarantine)
     for path in detections:
         entries.update(DetectionShard(path).quarantine)
+    for path in features:
+        entries.update(FeatureShard(path).quarantine)
     with atomic(output) as temporary, temporary.open("w", newline="", errors="surrogateescape") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(COLUMNS)

@@ -117,10 +117,10 @@ def test_two_nodes_of_two_equal_one_that_accumulates_four(cluster, config, shard
     changed = train_settings(config, training__precision="float64", recipe__batch=16)
     job = train(settings=changed, step=TWO_BY_TWO)
     job.until("COMPLETED")
-    assert "a batch of 16 clips: 4 processes with 1 micro-batches of 4 each" in job.log()
+    assert "a batch of 16: 4 processes with 1 micro-batches of 4 each" in job.log()
     alone = tmp_path / "alone" / "model.safetensors"
     printed = finish(start(command(shards, alone, changed)))
-    assert "a batch of 16 clips: 1 process with 4 micro-batches of 4 each" in printed[0]
+    assert "a batch of 16: 1 process with 4 micro-batches of 4 each" in printed[0]
     one, four = load_file(alone), load_file(tmp_path / "model.safetensors")
     for name in one:
         if "running" not in name and "tracked" not in name:

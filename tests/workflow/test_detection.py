@@ -84,6 +84,7 @@ def test_from_videos_to_tables_and_pictures(finished):
     shards = [FeatureShard(path) for path in sorted((results / "detect/features/i3d").glob("*.h5"))]
     assert sorted(video for shard in shards for video in shard.ids) == ["test_00", "train_00", "train_01", "val_00"]
     assert all(shard.actor_size == 128 and shard.object_size == 256 for shard in shards)
+    assert (results / "detect/quarantine.tsv").read_text() == "video\tstage\treason\n"
     table = (results / "tables/table_3_2.tsv").read_text().splitlines()
     assert any(line.startswith("STAGE\ti3d") for line in table)
     evaluation = json.loads((results / "detect/evaluations/i3d/stage/seed_1/detected/evaluation.json").read_text())
@@ -115,7 +116,8 @@ def test_what_reruns(finished, changes, rules):
     with finished.restored() as project:
         project.configure(**changes)
         planned = project.planned_rules("detect")
-    heavy = {rule: count for rule, count in planned.items() if not rule.startswith(("draw", "detect", "table"))}
+    light = ("collect", "draw", "detect", "table")
+    heavy = {rule: count for rule, count in planned.items() if not rule.startswith(light)}
     assert heavy == rules
 
 
@@ -180,6 +182,7 @@ def test_published_features_need_no_video(tmp_path):
         "train_detection": 2,
         "evaluate_detection": 2,
         "draw_detection_table": 1,
+        "collect_detection_quarantine": 1,
         "detect": 1,
     }
     project.run("detect")

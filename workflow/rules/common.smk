@@ -102,10 +102,10 @@ def shards(path, **wildcards):
     return [result(path, shard=shard, **wildcards) for shard in SHARDS]
 
 
-def options(**paths):
+def options(lists="lists", **paths):
     """A rule's parameter: command-line options whose paths hold ``{shard}``; 1,024 paths each would not fit on a line."""
     text = " ".join(f"--{name} {' '.join(values)}" for name, values in paths.items())
-    return lambda wildcards: f"--lists {DATASET}/lists {text}"
+    return lambda wildcards: f"--lists {DATASET}/{lists} {text}"
 
 
 def log_of(path):

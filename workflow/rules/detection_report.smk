@@ -144,7 +144,44 @@ for name in CHAPTER_3_FIGURES:
         localrule: True
 
 
+# Every video that a stage left out, and why.
+rule collect_detection_quarantine:
+    input:
+        detection_shards("detect/manifest/{shard}.json") if BOXES.root else [],
+        [
+            path
+            for name in DETECTION.features
+            for path in detection_shards(
+                "detect/features/{features}/{shard}.h5", features=name
+            )
+        ],
+    output:
+        result("detect/quarantine.tsv"),
+    log:
+        log_of("detect/quarantine.log"),
+    localrule: True
+    conda:
+        "../../envs/acta.yaml"
+    params:
+        inputs=options(
+            "detect/lists",
+            **(
+                {"manifests": [result("detect/manifest/{shard}.json")]}
+                if BOXES.root
+                else {}
+            ),
+            features=[
+                result("detect/features/{features}/{shard}.h5", features=name)
+                for name in DETECTION.features
+            ],
+        ),
+        code=code_digest("quarantine"),
+    shell:
+        "python -m pipeline quarantine {params.inputs} -o {output} &> {log}"
+
+
 rule detect:
     input:
+        result("detect/quarantine.tsv"),
         [drawn(name) for name in DETECTION.tables],
     localrule: True
