@@ -9,6 +9,7 @@ from pipeline.config.classify import RecipeSettings, SplitSettings, StrategySett
 from pipeline.config.data import FrameSettings, SamplingSettings
 from pipeline.config.detect import (
     ActorBackboneSettings,
+    BackboneFeaturesSettings,
     BackboneTrainingSettings,
     BoxSettings,
     DetectionSettings,
@@ -344,6 +345,20 @@ def stage_settings(
             return NoSettings()
 
 
+def actor_features_stage(source: BackboneFeaturesSettings, keyframes: KeyframeSettings) -> ActorFeaturesStage:
+    """What the extraction of actors' features reads, on these keyframes."""
+    return ActorFeaturesStage(
+        keyframes=keyframes,
+        boxes=source.boxes,
+        rate=source.rate,
+        half=source.half,
+        batch=source.batch,
+        precision=source.precision,
+        device=source.device,
+        threads=source.threads,
+    )
+
+
 def _detection(
     detect: DetectionSettings, stage: str, name: str, network: str, seed: str, boxes: Literal["detected", "annotated"]
 ) -> Settings:
@@ -354,16 +369,7 @@ def _detection(
             backbone=source.network, rate=source.rate, start=detect.keyframes.start, training=source.training
         )
     if stage == "actor-features" and source:
-        return ActorFeaturesStage(
-            keyframes=detect.keyframes,
-            boxes=source.boxes,
-            rate=source.rate,
-            half=source.half,
-            batch=source.batch,
-            precision=source.precision,
-            device=source.device,
-            threads=source.threads,
-        )
+        return actor_features_stage(source, detect.keyframes)
     if stage == "import-features" and features.imported:
         return ImportFeaturesStage(layout=features.imported.layout, half=features.imported.half)
     if stage == "train-detection":

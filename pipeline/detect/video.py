@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 
-from pipeline.config.detect import BackboneFeaturesSettings, DetectionSettings, KeyframeSettings
-from pipeline.config.stages import ActorFeaturesStage, DetectObjectsStage
+from pipeline.config.detect import DetectionSettings
+from pipeline.config.stages import DetectObjectsStage, actor_features_stage
 from pipeline.data.ava import write_label_map
 from pipeline.data.manifest import Video
 from pipeline.detect.blocks import Chosen, find_runs
@@ -100,7 +100,7 @@ def detect_video(video: Path, models: Models, settings: DetectionSettings, featu
         actor_features(
             work / "frames.h5",
             work / "features.h5",
-            _features_stage(source, keyframes),
+            actor_features_stage(source, keyframes),
             models.backbone,
             labels,
             {},
@@ -119,19 +119,6 @@ def detect_video(video: Path, models: Models, settings: DetectionSettings, featu
                 order = np.argsort(-scores, kind="stable")
                 people.append(Person(time, tuple(box), [(about.actions[k], float(scores[k])) for k in order]))
         return people
-
-
-def _features_stage(source: BackboneFeaturesSettings, keyframes: KeyframeSettings) -> ActorFeaturesStage:
-    return ActorFeaturesStage(
-        keyframes=keyframes,
-        boxes=source.boxes,
-        rate=source.rate,
-        half=source.half,
-        batch=source.batch,
-        precision=source.precision,
-        device=source.device,
-        threads=source.threads,
-    )
 
 
 def _check(shard: FeatureShard, models: Models, actors: int, objects: int | None) -> None:

@@ -1,7 +1,6 @@
-"""Chapter 3 in the DAG: which jobs its tables need, what reruns what, and one run from videos to pictures."""
+"""Chapter 3 in the DAG: one run from videos to pictures, one from published features, and what reruns what."""
 
 import json
-from collections import Counter
 from pathlib import Path
 
 import h5py
@@ -12,31 +11,8 @@ from pipeline.data import demo, interactions
 from pipeline.data.interactions import make_interactions
 from pipeline.features.entities import FeatureShard
 from tests.workflow.project import Project
-from tests.workflow.test_shipped import plan
 
 FEW = {"train": 2, "val": 1, "test": 1}
-
-
-@pytest.fixture(scope="module")
-def shipped(tmp_path_factory, footage) -> Project:
-    project = Project(tmp_path_factory.mktemp("shipped"))
-    (project.folder / "resources").mkdir()
-    (project.folder / "resources" / "demo").symlink_to(footage)
-    return project
-
-
-def test_the_demo_trains_each_network_of_its_tables_three_times(shipped):
-    rules = Counter(rule for rule, _ in plan(shipped, "detect"))
-    assert rules["train_detection"] == 30, "STAGE and nine ablations, three seeds"
-    assert rules["evaluate_detection"] == 33, "STAGE on annotated boxes too"
-    assert rules["evaluate_backbone"] == rules["train_backbone"] == rules["train_detector"] == 1
-    assert rules["actor_features"] == rules["detect_objects"] == rules["extract_detection_frames"] == 2
-
-
-@pytest.mark.parametrize(("table", "networks"), [("table_3_5", 2), ("table_3_6", 9), ("table_3_2", 1)])
-def test_a_table_plans_only_its_own_networks(shipped, table, networks):
-    rules = Counter(rule for rule, _ in plan(shipped, table))
-    assert (rules["train_detection"], rules[table]) == (3 * networks, 1)
 
 
 @pytest.fixture(scope="module")

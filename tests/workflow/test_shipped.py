@@ -42,3 +42,17 @@ def test_every_table_of_the_demo_is_a_target(shipped):
     """But for 6.6, which is about other datasets, and Figure 6.4, which is of SlowFast."""
     rules = Counter(rule for rule, _ in plan(shipped, *TABLES))
     assert {target: rules[target] for target in TABLES} == dict.fromkeys(TABLES, 1)
+
+
+def test_the_demo_trains_each_network_of_its_tables_three_times(shipped):
+    rules = Counter(rule for rule, _ in plan(shipped, "detect"))
+    assert rules["train_detection"] == 30, "STAGE and nine ablations, three seeds"
+    assert rules["evaluate_detection"] == 33, "STAGE on annotated boxes too"
+    assert rules["evaluate_backbone"] == rules["train_backbone"] == rules["train_detector"] == 1
+    assert rules["actor_features"] == rules["detect_objects"] == rules["extract_detection_frames"] == 2
+
+
+@pytest.mark.parametrize(("table", "networks"), [("table_3_5", 2), ("table_3_6", 9), ("table_3_2", 1)])
+def test_a_table_plans_only_its_own_networks(shipped, table, networks):
+    rules = Counter(rule for rule, _ in plan(shipped, table))
+    assert (rules["train_detection"], rules[table]) == (3 * networks, 1)
