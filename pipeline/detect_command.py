@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from pipeline.config.whole import DEFAULT_CONFIG, load
+from pipeline.config.whole import load_over
 from pipeline.errors import ActaError
 
 
@@ -26,7 +26,9 @@ def add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     detect.add_argument("--detector", type=Path, help="model file (default: beside them, or registered)")
     detect.add_argument("--features", help="name in the configuration (default: the folder's that holds the network)")
     detect.add_argument("--score", type=float, default=0.5, help="lowest score of an action (default: %(default)s)")
-    detect.add_argument("--config", type=Path, default=DEFAULT_CONFIG, help="default: the shipped config.yaml")
+    about = "files over the shipped config.yaml, as Snakemake's --configfile"
+    detect.add_argument("--config", type=Path, nargs="+", default=[], help=about)
+    detect.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
     detect.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
     detect.set_defaults(run=_detect)
     evaluate = commands.add_parser(
@@ -83,20 +85,29 @@ def _detect(options: argparse.Namespace) -> None:
     for path in (options.output, options.video):
         if path is not None and path.exists() and not options.overwrite:
             raise ActaError(f"{path} exists; --overwrite replaces it")
-    settings = load(options.config).detect
+    settings = load_over(options.config).detect
     # …/detect/networks/<features>/<network>/seed_<n>/model.safetensors
-    parents = options.model.resolve().parents
-    features = options.features or (parents[2].name if len(parents) > 4 else "")
+    place = options.model.resolve()
+    is_placed = len(place.parts) > 6 and place.parts[-6:-4] == ("detect", "networks")
+    features = options.features or (place.parts[-4] if is_placed else "")
     if features not in settings.features:
         known = ", ".join(settings.features)
-        raise ActaError(f"{options.config} has no features {features!r}; known: {known} (--features names them)")
+        raise ActaError(f"the configuration has no features {features!r}; known: {known} (--features names them)")
+    beside = place.parents[4] if is_placed else None
     source = settings.features[features].backbone
-    given = Path(source.weights) if source and source.weights else None
-    backbone = options.backbone or given or parents[4] / f"backbones/{features}/model.safetensors"
-    trained = parents[4] / "detector/model.safetensors"
-    configured = settings.objects.weights if settings.objects else None
-    detector = options.detector or (trained if settings.detector else configured or weights_path("fasterrcnn"))
-    people = detect_video(options.input, Models(options.model, backbone, Path(detector)), settings, features)
+    backbone = options.backbone or (Path(source.weights) if source and source.weights else None)
+    if backbone is None and beside is not None:
+        backbone = beside / f"backbones/{features}/model.safetensors"
+    detector = options.detector
+    if detector is None and settings.detector and beside is not None:
+        detector = beside / "detector/model.safetensors"
+    if detector is None and not settings.detector:
+        given = settings.objects.weights if settings.objects else None
+        detector = Path(given) if given else weights_path("fasterrcnn")
+    if backbone is None or detector is None:
+        raise ActaError(f"{options.model} is not where the workflow puts it: give --backbone and --detector too")
+    models = Models(options.model, backbone, detector)
+    people = detect_video(options.input, models, settings, features, options.device)
     write_table(options.output, people, options.score)
     print(f"wrote {options.output}: {len(people)} people on {len({person.time for person in people})} keyframes")
     if options.video is not None:

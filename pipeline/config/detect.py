@@ -145,7 +145,7 @@ class ObjectSettings(Settings):
 class BoxSettings(Settings):
     """Which boxes of people become actors of a backbone (Sec. 3.2.2)."""
 
-    score: float = Field(ge=0, le=1, description="Lowest score of a detected box. I3D: 0; the others: 0.9.")
+    score: float = Field(ge=0, le=1, description="Lowest score of a detected box that trains. I3D: 0; the others: 0.9.")
     iou: float = Field(gt=0, le=1, description="Overlap from which it gets the labels of an annotated box: 0.5; 0.9.")
 
 
@@ -277,6 +277,8 @@ class DetectionSettings(Settings):
         for split in (*self.splits.train, self.splits.validation):
             if split not in self.data.boxes:
                 raise ValueError(f"split {split!r} has no `data.boxes`; known: {', '.join(self.data.boxes)}")
+        if self.splits.test not in (*self.data.boxes, *self.data.proposals):
+            raise ValueError(f"split {self.splits.test!r} is neither in `data.boxes` nor in `data.proposals`")
         for name, features in self.features.items():
             for part in features.averaged or ():
                 if part not in self.features or self.features[part].averaged:

@@ -12,6 +12,7 @@ class ReportDetectionStage(Settings):
     features: dict[str, str | None] = Field(
         min_length=1, description="Features by name, and beside which of the thesis's their numbers stand."
     )
+    heads: dict[str, int] = Field(description="STAGE's, by features.")
     seeds: tuple[int, ...] = Field(min_length=1, description="Of the trainings.")
     start: float = Field(description="The annotation's time at a video's beginning, in seconds.")
     without_backbone: tuple[str, ...] = Field(

@@ -9,11 +9,11 @@ from pipeline.config.classify import RecipeSettings, SplitSettings, StrategySett
 from pipeline.config.data import FrameSettings, SamplingSettings
 from pipeline.config.detect import (
     ActorBackboneSettings,
-    BackboneFeaturesSettings,
     BackboneTrainingSettings,
     BoxSettings,
     DetectionSettings,
     DetectorTrainingSettings,
+    FeatureSettings,
     KeyframeSettings,
     NetworkSettings,
     ObjectSettings,
@@ -149,6 +149,7 @@ class TrainDetectionStage(Settings):
     train: tuple[str, ...]
     validation: str
     step: float
+    train_score: float
     test_score: float
     heads: int
     learning_rate: float
@@ -222,8 +223,9 @@ class TrainBackboneStage(Settings):
 
 
 class ActorFeaturesStage(Settings):
-    """What the extraction of actors' features reads."""
+    """What the extraction of actors' features reads. ``boxes.score``: the lower one of training and tests."""
 
+    network: ActorBackboneSettings
     keyframes: KeyframeSettings
     boxes: BoxSettings
     rate: float | None
@@ -337,6 +339,7 @@ def stage_settings(
             return ReportDetectionStage(
                 dataset=config.dataset,
                 features=likes,
+                heads={name: chosen.heads for name, chosen in config.detect.features.items()},
                 seeds=config.detect.seeds,
                 without_backbone=mute,
                 start=config.detect.keyframes.start,
@@ -345,11 +348,15 @@ def stage_settings(
             return NoSettings()
 
 
-def actor_features_stage(source: BackboneFeaturesSettings, keyframes: KeyframeSettings) -> ActorFeaturesStage:
+def actor_features_stage(features: FeatureSettings, keyframes: KeyframeSettings) -> ActorFeaturesStage:
     """What the extraction of actors' features reads, on these keyframes."""
+    source = features.backbone
+    assert source is not None
+    lowest = min(source.boxes.score, features.test_score)
     return ActorFeaturesStage(
+        network=source.network,
         keyframes=keyframes,
-        boxes=source.boxes,
+        boxes=source.boxes.model_copy(update={"score": lowest}),
         rate=source.rate,
         half=source.half,
         batch=source.batch,
@@ -369,7 +376,7 @@ def _detection(
             backbone=source.network, rate=source.rate, start=detect.keyframes.start, training=source.training
         )
     if stage == "actor-features" and source:
-        return actor_features_stage(source, detect.keyframes)
+        return actor_features_stage(features, detect.keyframes)
     if stage == "import-features" and features.imported:
         return ImportFeaturesStage(layout=features.imported.layout, half=features.imported.half)
     if stage == "train-detection":
@@ -377,6 +384,7 @@ def _detection(
             train=detect.splits.train,
             validation=detect.splits.validation,
             step=detect.keyframes.step,
+            train_score=source.boxes.score if source else 0.0,
             test_score=features.test_score,
             heads=features.heads,
             learning_rate=features.learning_rate,

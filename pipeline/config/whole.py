@@ -1,7 +1,9 @@
 """The whole configuration, its file and its JSON schema."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import Field, model_validator
@@ -43,7 +45,10 @@ class Config(Settings):
 
 def load(path: Path | str = DEFAULT_CONFIG) -> Config:
     """Read and validate a whole configuration file (YAML)."""
-    path = Path(path)
+    return parse(Config, _read(Path(path)), str(path))
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         value = yaml.safe_load(path.read_text())
     except UnicodeDecodeError as error:
@@ -54,7 +59,24 @@ def load(path: Path | str = DEFAULT_CONFIG) -> Config:
         raise ActaError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(value, dict):
         raise ActaError(f"{path} must hold keys and values, but holds {type(value).__name__}")
-    return parse(Config, value, str(path))
+    return value
+
+
+def load_over(paths: Sequence[Path]) -> Config:
+    """The shipped configuration with these files over it, key by key, as Snakemake's ``--configfile`` has it."""
+    content: dict[str, Any] = _read(DEFAULT_CONFIG)
+    for path in paths:
+        _merge(content, _read(path))
+    return parse(Config, content, " and ".join(map(str, paths or [DEFAULT_CONFIG])))
+
+
+def _merge(content: dict[str, Any], top: dict[str, Any]) -> None:
+    for key, value in top.items():
+        if isinstance(value, dict) and isinstance(content.get(key), dict):
+            content[key] = dict(content[key])  # YAML's anchors share parts
+            _merge(content[key], value)
+        else:
+            content[key] = value
 
 
 def schema() -> str:

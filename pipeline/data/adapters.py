@@ -55,10 +55,16 @@ def list_annotated(settings: DetectionDataSettings) -> Iterator[Listed]:
         return
     named: dict[str, dict[str, None]] = {}
     first: dict[str, str] = {}
+    source: dict[str, str] = {}
     for split, path in settings.boxes.items():
         for number, video in _first_column(Path(path)):
             named.setdefault(video, {})[split] = None
             first.setdefault(video, f"{path}:{number}")
+            if source.setdefault(video, path) != path:
+                raise ActaError(
+                    f"{path}:{number} names {video!r}, which {first[video]} names too: a video is of one "
+                    "split, or what is tested would be trained on"
+                )
     for split, path in settings.proposals.items():
         if split not in settings.boxes:  # nobody has said what people do there, as on AVA's test split
             for video in _proposed(Path(path)):
@@ -74,7 +80,9 @@ def list_annotated(settings: DetectionDataSettings) -> Iterator[Listed]:
     places: dict[str, tuple[str, os.stat_result]] = {}
     for path, stat in _walk(root):
         if PurePosixPath(path).suffix.lower() in SUFFIXES:
-            places.setdefault(PurePosixPath(path).stem, (path, stat))
+            for name in {PurePosixPath(path).stem, str(PurePosixPath(path).with_suffix(""))}:
+                if name in named and places.setdefault(name, (path, stat))[0] != path:
+                    raise ActaError(f"{root} has two videos for {name!r}: {places[name][0]} and {path}")
     for video, splits in named.items():
         if video in places:
             path, stat = places[video]

@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.config.base import canonical
 from pipeline.config.stages import NoSettings
 from pipeline.data.lists import Listed, read_list
-from pipeline.errors import ActaError
+from pipeline.errors import ActaError, VideoError
 from pipeline.files import write_json
 from pipeline.media.probe import VideoInfo, probe
 from pipeline.stages import code_digest, sha256_text
@@ -87,7 +87,13 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _probe(listed: Listed, root: Path) -> Video:
-    return Video(listed.id, listed.path, listed.label, listed.split, probe(root / listed.path))
+    try:
+        info = probe(root / listed.path)
+    except VideoError as error:
+        if listed.size < 0:  # the list's path says who names it
+            raise VideoError(f"{error}: {listed.path}") from None
+        raise
+    return Video(listed.id, listed.path, listed.label, listed.split, info)
 
 
 def _to_row(video: Video) -> dict[str, object]:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pipeline.data.ava import write_label_map
 from pipeline.errors import ActaError
 from pipeline.files import atomic
 
@@ -86,8 +87,7 @@ def convert_annotations(
             "boxes": sum(len(tube.frame) for tube in tubes),
         }
     with atomic(output / "label_map.pbtxt") as temporary:
-        items = (f'item {{\n  name: "{label}"\n  id: {number}\n}}\n' for label, number in actions.items())
-        temporary.write_text("".join(items))
+        write_label_map(temporary, labels)
     return {"classes": len(labels), "parts": counts, "left_out": read.left_out}
 
 

@@ -52,12 +52,12 @@ def evaluate_detection(
     """
     check_device(settings.device)
     read = [FeatureShard(path) for path in shards]
-    check_alike(read)
+    first = check_alike(read)
     runs = find_runs(read, [settings.test], settings.step)
     if not runs:
         raise ActaError(f"no video of the features is in the split {settings.test!r}")
-    scorer, score, clips = _scorer(model, read[0], settings)
-    places, numbers = columns_of(read[0].actions, label_map, evaluated)
+    scorer, score, clips = _scorer(model, first, settings)
+    places, numbers = columns_of(first.actions, label_map, evaluated)
     annotated = settings.boxes == "annotated"
     chosen = Chosen(annotated=annotated, score=None if annotated else score)
     threads = torch.get_num_threads()

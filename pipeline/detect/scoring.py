@@ -83,10 +83,14 @@ def columns_of(actions: Sequence[str], label_map: Path, evaluated: Path | None) 
     missing = [name for name in actions if name not in numbers]
     if missing:
         raise ActaError(f"{label_map} does not have the action {missing[0]!r} of the features")
-    wanted = set(read_label_map(evaluated).names.values() if evaluated else actions)
+    counted = read_label_map(evaluated).names if evaluated else {numbers[name]: name for name in actions}
+    wanted = set(counted.values())
     unknown = sorted(wanted - set(actions))
     if unknown:
         raise ActaError(f"{evaluated} has the action {unknown[0]!r}, which the features do not know")
+    other = [name for number, name in counted.items() if numbers[name] != number]
+    if other:
+        raise ActaError(f"{evaluated} gives {other[0]!r} another number than {label_map} does")
     places = [place for place, name in enumerate(actions) if name in wanted]
     return places, [numbers[actions[place]] for place in places]
 

@@ -66,15 +66,15 @@ def train_detection(
     with listening(), scratch():
         group = Group(0, 1, torch.device(training.device))
         read = [FeatureShard(near(path)) for path in shards]
-        check_alike(read)
+        first = check_alike(read)
         blocks = Blocks(read, settings)
         validation = find_runs(read, [settings.validation], settings.step)
         if not validation:
             raise ActaError(f"no video of the features is in the split {settings.validation!r}, which is to validate")
-        actions = read[0].actions
+        actions = first.actions
         against = read_truth(evaluated or label_map, truth, excluded)
         places, numbers = columns_of(actions, label_map, evaluated)
-        architecture = make_architecture(settings, read[0])
+        architecture = make_architecture(settings, first)
         model = _random_network(architecture, settings).to(group.device, DTYPES[training.precision])
         inputs = {"features": sha256_text(json.dumps([FeatureShard(path).digest for path in shards]))}
         files = {"label_map": label_map, "truth": truth, "evaluated": evaluated, "excluded": excluded}
@@ -162,8 +162,8 @@ class Blocks:
         boxes = settings.training.boxes
         self.ring = Ring(runs, settings.training.clips, settings.seed)
         self._shards, self._settings = shards, settings
-        # Which detected boxes the features hold was decided when they were extracted.
-        self._chosen = Chosen(annotated=boxes != "detected", score=None if boxes == "annotated" else 0.0)
+        score = None if boxes == "annotated" else settings.train_score
+        self._chosen = Chosen(annotated=boxes != "detected", score=score)
 
     def __len__(self) -> int:
         return len(self.ring)

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -58,7 +59,9 @@ class Person:
     actions: list[tuple[str, float]]
 
 
-def detect_video(video: Path, models: Models, settings: DetectionSettings, features: str) -> list[Person]:
+def detect_video(
+    video: Path, models: Models, settings: DetectionSettings, features: str, device: Literal["cpu", "cuda"] = "cpu"
+) -> list[Person]:
     """Everybody whom the detector finds on the video's keyframes, with the score of every action.
 
     Keyframes are one step (``keyframes.step``) apart, from one step on; a shorter video has one in its middle.
@@ -68,6 +71,7 @@ def detect_video(video: Path, models: Models, settings: DetectionSettings, featu
         models: The networks; they must belong together.
         settings: Sizes, rates and thresholds that the networks were trained with.
         features: Which of ``settings.features`` they were trained with.
+        device: Where to compute.
 
     Raises:
         VideoError: the video cannot be read.
@@ -91,7 +95,7 @@ def detect_video(video: Path, models: Models, settings: DetectionSettings, featu
         detect_objects(
             work / "frames.h5",
             work / "objects.h5",
-            DetectObjectsStage(keyframes=keyframes, objects=settings.objects),
+            DetectObjectsStage(keyframes=keyframes, objects=settings.objects.model_copy(update={"device": device})),
             models.detector,
             labels,
             {},
@@ -100,7 +104,7 @@ def detect_video(video: Path, models: Models, settings: DetectionSettings, featu
         actor_features(
             work / "frames.h5",
             work / "features.h5",
-            actor_features_stage(source, keyframes),
+            actor_features_stage(settings.features[features], keyframes).model_copy(update={"device": device}),
             models.backbone,
             labels,
             {},
@@ -111,7 +115,7 @@ def detect_video(video: Path, models: Models, settings: DetectionSettings, featu
         if shard.quarantine:
             raise VideoError(shard.quarantine[0].reason)
         _check(shard, models, about.architecture.actors, about.architecture.objects)
-        scorer = network_scorer(stage.eval(), about.loss, "cpu", about.step)
+        scorer = network_scorer(stage.to(device).eval(), about.loss, device, about.step)
         chosen = Chosen(annotated=False, score=about.score)
         people = []
         for scored in score_runs([shard], find_runs([shard], ["video"], about.step), about.clips, chosen, scorer):

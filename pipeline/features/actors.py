@@ -86,7 +86,13 @@ def actor_features(
     person = there.classes.index(PERSON) if there and PERSON in there.classes else -1
     if person < 0 and not proposals:
         raise ActaError("people come from proposals or from an object shard that knows them; neither is given")
-    network, _, outputs = load_actor_backbone(model)
+    network, backbone, outputs = load_actor_backbone(model)
+    wanted = settings.network
+    if (backbone.name, backbone.width) != (wanted.name, wanted.width) or wanted.frames not in (None, backbone.span):
+        raise ActaError(
+            f"{model} holds {backbone.name} of width {backbone.width:g} on {backbone.span} frames, but the settings' "
+            f"`network` is {wanted.name} of width {wanted.width:g} on {wanted.frames or 'the published'} frames"
+        )
     network = network.to(settings.device).eval()
     threads = torch.get_num_threads()
     torch.set_num_threads(settings.threads)
@@ -94,6 +100,8 @@ def actor_features(
     def look_up(video: str, label: str, split: str) -> _Prepared | Quarantined:
         try:
             times = table.times(video, split, shard.times(video))
+            if person < 0 and not table.has_proposals(split):
+                raise ActaError(f"no proposals are given for {video} of split {split!r}, nor a detector")
             if there is not None and not np.array_equal(times, there.times(video)):
                 raise VideoError(f"its keyframes are not those of {there.path}: make that anew")
         except (VideoError, KeyError) as error:
@@ -102,7 +110,7 @@ def actor_features(
         on_them = []
         for time, each in zip(times.tolist(), found, strict=True):
             known = table.people(video, split, time, len(actions))
-            if table.has_proposals or each is None:
+            if table.has_proposals(split) or each is None:
                 box, score = table.proposed(video, split, time)
             else:
                 box, score = each.box[each.kind == person], each.score[each.kind == person]
@@ -170,6 +178,7 @@ def _features(
         batch_sampler=[list(batch) for of_video in batches for batch in of_video],
         num_workers=workers if len(clips) else 0,
         multiprocessing_context="forkserver" if workers and len(clips) else None,
+        prefetch_factor=1 if workers and len(clips) else None,  # a batch of long clips is tens of megabytes a keyframe
         collate_fn=_collate,
     )
     loaded = iter(loader)

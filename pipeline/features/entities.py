@@ -203,16 +203,25 @@ class FeatureShard(Shard):
         return {name: self.file[f"{name}/first"][:] for name in _COLUMNS}
 
 
-def check_alike(shards: Iterable[FeatureShard]) -> None:
-    """Shards of one dataset have the same actions and sizes of features.
+def check_alike(shards: Iterable[FeatureShard]) -> FeatureShard:
+    """Shards of one dataset have the same actions and sizes of features; returns one that speaks for all.
+
+    Shards without a keyframe, all of whose videos were left out, have no sizes and are passed over.
 
     Raises:
-        ActaError: they differ; the message names the shard and what differs.
+        ActaError: they differ, or none has a keyframe; the message names the shard and what differs.
     """
     first: FeatureShard | None = None
+    paths = []
     for shard in shards:
+        paths.append(shard.path)
+        if not len(shard._dataset("frames/time")):
+            continue
         first = first or shard
         for what in ("actions", "actor_size", "object_size"):
             mine, theirs = getattr(first, what), getattr(shard, what)
             if mine != theirs:
                 raise ActaError(f"{shard.path} has other {what} than {first.path}: {theirs} and {mine}")
+    if first is None:
+        raise ActaError(f"no feature shard holds a keyframe: {', '.join(map(str, paths))}")
+    return first

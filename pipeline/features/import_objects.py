@@ -76,6 +76,8 @@ def import_objects(
         code=code_digest("import-objects"),
         inputs={
             "frames": shard.digest,
+            "label_map": file_sha256(label_map),
+            **{f"proposals/{split}": file_sha256(path) for split, path in proposals.items()},
             **{f"boxes/{split}": file_sha256(path) for split, path in boxes.items()},
             **{f"objects/{split}": f"{path.name} {path.stat().st_size}" for split, path in published.items()},
         },

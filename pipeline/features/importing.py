@@ -10,17 +10,18 @@ files.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from pipeline.config.base import canonical
 from pipeline.config.stages import ImportFeaturesStage
-from pipeline.data.annotation import Annotation, People, overlaps
+from pipeline.data.annotation import Annotation, People
 from pipeline.data.ava import read_label_map
 from pipeline.data.lists import Listed, read_list
 from pipeline.data.proposals import Proposals, read_proposals
@@ -32,7 +33,7 @@ from pipeline.store import Provenance, Quarantined
 from pipeline.wheels import file_sha256
 from pipeline.workers import split_results
 
-_SAME = 0.985  # overlap of one box with itself, after it went through float16 or a text
+_SAME = 0.001  # farthest that a corner of one box is from itself, after it went through float16 or a text
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class _Source:
         else:
             self._file = stack.enter_context(open_published(files.actors))
             self._groups: dict[str, list[tuple[float, str]]] = {}
-            for key in self._file:
+            for key in _groups(self._file):
                 clip, _, time = key.rpartition("_")
                 if not clip or not _is_number(time):
                     raise ActaError(f"{files.actors}: the group {key!r} is not <clip>_<timestamp>")
@@ -198,7 +199,7 @@ class _Source:
         if not len(features) == len(boxes) == len(labels):
             raise VideoError(f"{place}: {len(features)} features, {len(boxes)} boxes and {len(labels)} labels")
         people = self.annotation.people(video, time) if self.annotation else People(np.zeros((0, 4)), labels[:0])
-        annotated = np.asarray((overlaps(boxes, people.box) >= _SAME).any(1))
+        annotated = np.asarray((_apart(boxes, people.box) <= _SAME).any(1))
         return Actors(
             feature=features.astype(kind),
             box=boxes,
@@ -215,9 +216,27 @@ class _Source:
         known, scores = self._proposals.of(video, round(time * 1e6))
         if not len(known) or not len(boxes):
             return np.zeros(len(boxes))
-        overlap = overlaps(boxes, known)
-        best = overlap.argmax(1)
-        return np.where(overlap[np.arange(len(boxes)), best] >= _SAME, scores[best], 0.0)
+        apart = _apart(boxes, known)
+        nearest = apart.argmin(1)
+        return np.where(apart[np.arange(len(boxes)), nearest] <= _SAME, scores[nearest], 0.0)
+
+
+def _groups(file: h5py.Group, above: str = "") -> Iterator[str]:
+    """Names of the groups of keyframes; a video's name may have slashes, which make groups in groups."""
+    for key in file:
+        name = f"{above}{key}"
+        # Opening each of 200,000 groups would take a minute.
+        if not _is_number(key.rpartition("_")[2]) and isinstance(file[key], h5py.Group):
+            inner = list(_groups(file[key], f"{name}/"))
+            yield from inner if any(_is_number(each.rpartition("_")[2]) for each in inner) else [name]
+        else:
+            yield name
+
+
+def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(n, m) the greatest distance of two corners' coordinates of boxes (n, 4) and (m, 4)."""
+    found: np.ndarray = np.abs(one[:, None] - other[None]).max(2, initial=0)
+    return found
 
 
 def _is_number(text: str) -> bool:

@@ -11,6 +11,7 @@ from pipeline.data.annotation import Annotation, People
 from pipeline.data.proposals import read_proposals
 from pipeline.errors import VideoError
 
+_UNCUT = 120.0  # seconds after the last keyframe of a video that is said to be cut
 _SLACK = 0.5  # seconds that a keyframe may lie beyond the last frame
 
 
@@ -38,9 +39,9 @@ class KeyframeTable:
             for video, time in known.frames:
                 self._proposed[split].setdefault(video, []).append(time)
 
-    @property
-    def has_proposals(self) -> bool:
-        return bool(self._proposals)
+    def has_proposals(self, split: str) -> bool:
+        """Whether people on videos of these splits are given."""
+        return any(part in self._proposals for part in split.split())
 
     def times(self, video: str, split: str, frames: np.ndarray) -> np.ndarray:
         """(n,) seconds of a video's keyframes, ascending.
@@ -58,6 +59,13 @@ class KeyframeTable:
         if first is not None and len(frames):
             end = frames[-1] if last is None else min(last, frames[-1])
             named.append(np.arange(first, end + 1e-6, self._settings.step))
+        if self._settings.start and len(frames) and any(map(len, named)):
+            latest = max(float(each.max()) for each in named if len(each))
+            if frames[-1] > latest + _UNCUT:
+                raise VideoError(
+                    f"it ends {frames[-1] - latest:.0f} s after its last keyframe at {latest:g} s; if it was not cut, "
+                    "set `keyframes.start` to 0"
+                )
         times = np.unique(np.round(np.concatenate([np.zeros(0), *named]), 6))
         outside = (times < frames[:1] - _SLACK) | (times > frames[-1:] + _SLACK) if len(frames) else times >= 0
         for time in times[outside].tolist():

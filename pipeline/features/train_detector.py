@@ -55,7 +55,7 @@ def train_detector(
     check_device(training.device, training.precision, alone=True)
     with listening(), scratch(), process_group(training.device) as group:
         named = read_named_boxes(boxes, training.classes)
-        pictures = Pictures([TimedFrames(path, settings.start) for path in shards], named, boxes)
+        pictures = Pictures([TimedFrames(path, settings.start) for path in shards], named, boxes, training.seed)
         weights = Path(training.initial) if training.initial else weights_path("mobilenet_v2")
         detector = ObjectDetector("mobilenet_v2_fpn", training.classes, training.short_side, training.feature_size)
         with torch.random.fork_rng(devices=[]):
@@ -97,8 +97,8 @@ def train_detector(
 class Pictures:
     """The training set for the loop: annotated keyframes, half of them mirrored."""
 
-    def __init__(self, shards: Sequence[FrameShard], boxes: NamedBoxes, source: Path):
-        self._shards, self._boxes = shards, boxes
+    def __init__(self, shards: Sequence[FrameShard], boxes: NamedBoxes, source: Path, seed: int):
+        self._shards, self._boxes, self._seed = shards, boxes, seed
         places = {video: number for number, shard in enumerate(shards) for video in shard.ids}
         self._keys = [(places[video], video, time) for video, time in boxes if video in places]
         self._keys.sort()
@@ -121,7 +121,7 @@ class Pictures:
         corners, kinds = self._boxes[video, time]
         height, width = picture.shape[1:]
         box = torch.from_numpy(corners * np.array([width, height, width, height])).float()
-        if np.random.default_rng([epoch, number]).random() < 0.5:
+        if np.random.default_rng([self._seed, epoch, number]).random() < 0.5:
             picture = picture.flip(2)
             box = torch.stack([width - box[:, 2], box[:, 1], width - box[:, 0], box[:, 3]], 1)
         return {"picture": picture, "box": box, "kind": torch.from_numpy(kinds)}

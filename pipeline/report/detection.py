@@ -30,7 +30,6 @@ from pipeline.report.thesis_detection import (
     PUBLISHED,
     R101,
     REFERENCES,
-    SLOWFAST,
     SLOWFAST_16X8,
     STAGE,
     TEST_SERVER,
@@ -336,8 +335,7 @@ def _table_3_10(of: Measured) -> Iterator[Row]:
             **_complexity(printed[STAGE]),
             "differs": "gflops_linear counts as the thesis does; gflops has all multiply-adds",
         }
-    of_kind = published | {SLOWFAST: published[SLOWFAST_16X8]}
-    for features, like in of.settings.features.items():
+    for features in of.settings.features:
         shards = of.shards(features)
         if not shards:
             raise ActaError(f"there are no feature shards in {of.results / 'features' / features}")
@@ -345,7 +343,7 @@ def _table_3_10(of: Measured) -> Iterator[Row]:
         shard = FeatureShard(shards[0])
         size, classes = (shard.actor_size, shard.object_size or None), len(shard.actions)
         shard.close()
-        heads = of_kind.get(kind_of(like), published[I3D])[2]
+        heads = of.settings.heads[features]
         cost = stage_complexity(StageArchitecture(*size, classes, heads=heads), max(1, round(people)), round(things))
         yield {
             "what": "+ STAGE",

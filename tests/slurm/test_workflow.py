@@ -154,7 +154,8 @@ def submissions(project: Project) -> dict[str, str]:
 
 def test_shards_are_grouped_into_one_submission_a_stage(on_cluster):
     rules = sorted(submissions(on_cluster).values())
-    for group in ("manifest_build_manifest", "frames_extract_frames", "detect_detect", "obfuscate_obfuscate"):
+    groups = ("manifest_build_manifest", "frames_extract_frames", "detect_people_detect_people")
+    for group in (*groups, "obfuscate_obfuscate"):
         assert rules.count(f"group_{group}") == 1, rules
 
 

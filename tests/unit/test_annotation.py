@@ -171,7 +171,7 @@ def test_named_boxes_that_cannot_be_read(tmp_path):
 
 def videos_of(tmp_path: Path, root: Path | None, proposals: dict[str, str]) -> DetectionDataSettings:
     (tmp_path / "train.csv").write_text('one,902,0,0,1,1,1\none,903,0,0,1,1,1\n\n"a,b",902\n')
-    (tmp_path / "val.csv").write_text("two,902,0,0,1,1,1\none,950,0,0,1,1,1\n")
+    (tmp_path / "val.csv").write_text("two,902,0,0,1,1,1\n")
     for split, text in proposals.items():
         (tmp_path / f"{split}_people.csv").write_text(text)
     return DetectionDataSettings(
@@ -192,7 +192,7 @@ def test_videos_that_the_files_name_with_the_splits_that_do(tmp_path):
     proposals = {"val": "unknown,902,0,0,1,1,,0.9\n", "test": "three,902,0,0,1,1,,0.9\ntwo,1,0,0,1,1,,0.9\n"}
     found = list(list_annotated(videos_of(tmp_path, None, proposals)))
     assert [(v.id, v.split, v.size) for v in found] == [
-        ("one", "train val", 0),
+        ("one", "train", 0),
         ("a,b", "train", 0),
         ("two", "val test", 0),
         ("three", "test", 0),
@@ -206,7 +206,7 @@ def test_videos_are_found_by_their_stem_and_missing_ones_say_who_names_them(tmp_
     (root / "one.txt").write_bytes(b"no video")
     (root / "a,b.mp4").write_bytes(b"abcd")
     one, two, other = sorted(list_annotated(videos_of(tmp_path, root, {})), key=lambda v: (v.id == "a,b", v.id))
-    assert (one.path, one.size, one.split) == ("deep/one.mkv", 3, "train val")
+    assert (one.path, one.size, one.split) == ("deep/one.mkv", 3, "train")
     assert (two.path, two.size) == (f"two (named by {tmp_path}/val.csv:1)", -1)
     assert (other.path, other.size) == ("a,b.mp4", 4)
 
@@ -217,4 +217,30 @@ def test_videos_of_what_is_not_there(tmp_path):
     settings = videos_of(tmp_path, None, {})
     (tmp_path / "val.csv").unlink()
     with pytest.raises(ActaError, match=r"cannot read .*val.csv: No such file"):
+        list(list_annotated(settings))
+
+
+def test_a_video_of_two_splits_is_refused(tmp_path):
+    """Its tested keyframes would be trained on. One file for two splits is meant: both steer and report, say."""
+    settings = videos_of(tmp_path, None, {})
+    (tmp_path / "val.csv").write_text("two,902\none,950,0,0,1,1,1\n")
+    with pytest.raises(ActaError, match=r"val.csv:2 names 'one', which .*train.csv:1 names too"):
+        list(list_annotated(settings))
+    boxes = {"train": settings.boxes["train"], "val": settings.boxes["train"]}
+    same = settings.model_copy(update={"boxes": boxes})
+    assert [video.split for video in list_annotated(same)] == ["train val", "train val"]
+
+
+def test_videos_in_folders_of_their_class(tmp_path):
+    """J-HMDB-21's and UCF101-24's names have a slash; a name that two files could be is refused."""
+    settings = videos_of(tmp_path, tmp_path / "videos", {})
+    (tmp_path / "train.csv").write_text("run/one,0.0,0,0,1,1,1\n")
+    (tmp_path / "val.csv").write_text("two,0.0,0,0,1,1,1\n")
+    for name in ("run/one.avi", "walk/one.avi", "walk/two.avi"):
+        (tmp_path / "videos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "videos" / name).write_bytes(b"abc")
+    found = {video.id: video.path for video in list_annotated(settings)}
+    assert found == {"run/one": "run/one.avi", "two": "walk/two.avi"}
+    (tmp_path / "videos" / "run" / "two.avi").write_bytes(b"abc")
+    with pytest.raises(ActaError, match=r"has two videos for 'two'"):
         list(list_annotated(settings))

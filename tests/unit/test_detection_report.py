@@ -44,7 +44,8 @@ BY_SEED = 4.302652729749462  # Student's t, two degrees of freedom, 97.5 %
 
 
 def settings(**changes: object) -> ReportDetectionStage:
-    content = {"dataset": "ava_2_1", "features": {"mine": "i3d"}, "seeds": SEEDS, "start": 0.0} | changes
+    content = {"dataset": "ava_2_1", "features": {"mine": "i3d"}, "heads": {"mine": 4}, "seeds": SEEDS, "start": 0.0}
+    content |= changes
     return parse(ReportDetectionStage, content)
 
 

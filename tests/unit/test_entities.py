@@ -135,3 +135,13 @@ def test_shards_of_two_datasets(tmp_path, shard):
     check_alike([shard, FeatureShard(tmp_path / "less.h5")])
     with pytest.raises(ActaError, match=r"wide.h5 has other actor_size than .*0-of-1.h5: 7 and 6"):
         check_alike([shard, FeatureShard(tmp_path / "wide.h5")])
+
+
+def test_a_shard_without_a_keyframe_speaks_for_nobody(tmp_path):
+    """All of its videos were left out: it has no sizes, and the others go on."""
+    write_features(tmp_path / "none.h5", [], ACTIONS, [Quarantined("gone", "manifest", "missing")], PROVENANCE)
+    write_features(tmp_path / "some.h5", VIDEOS, ACTIONS, [], PROVENANCE)
+    shards = [FeatureShard(tmp_path / f"{name}.h5") for name in ("none", "some")]
+    assert check_alike(shards) is shards[1]
+    with pytest.raises(ActaError, match=r"no feature shard holds a keyframe: .*none.h5"):
+        check_alike(shards[:1])

@@ -4,6 +4,7 @@ import os
 import sys
 from functools import cache
 from pathlib import Path
+from shlex import quote
 
 # A plan only builds; collecting garbage that is not there costs it a tenth of its time.
 gc.disable()
@@ -20,7 +21,7 @@ from pipeline.data.demo import FOOTAGE, action_names, interaction_files
 from pipeline.data.lists import shard_names, write_lists
 from pipeline.digest import digest_code
 from pipeline.errors import ActaError
-from pipeline.models.weights import detector_digests
+from pipeline.models.weights import WEIGHTS, detector_digests
 from pipeline.report.thesis import FIGURES, TABLES, Evaluation, evaluation_path, rows
 from pipeline.report.thesis_detection import FIGURES as CHAPTER_3_FIGURES
 from pipeline.report.thesis_detection import TABLES as CHAPTER_3_TABLES

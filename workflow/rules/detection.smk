@@ -33,14 +33,26 @@ def detection_shards(path, **wildcards):
 
 
 def words(**options):
-    """Options of a command; those without a value are left out. Paths among them never become a rule's parameters."""
+    """Options of a command, quoted; those without a value are left out."""
     found = []
     for name, value in options.items():
+        values = [value]
         if isinstance(value, dict):
-            value = " ".join(f"{split}={path}" for split, path in value.items())
+            values = [f"{split}={path}" for split, path in value.items()]
         if value:
-            found.append(f"--{name.replace('_', '-')} {value}")
+            found.append(
+                " ".join(
+                    [f"--{name.replace('_', '-')}", *(quote(str(v)) for v in values)]
+                )
+            )
     return " ".join(found)
+
+
+def roles(*files):
+    """A rule's parameter: which file stands for which split, as exchanging two leaves the set of inputs as it is."""
+    return [
+        f"{split}={Path(path).name}" for part in files for split, path in part.items()
+    ]
 
 
 # What names keyframes and says who does what there; what a split is evaluated against (nobody knows AVA's test split).
@@ -50,6 +62,7 @@ ANNOTATED_OPTIONS = words(
 )
 TRAINED_ON = {split: BOXES.boxes[split] for split in DETECTION.splits.train}
 TRAINED_ON_OPTIONS = words(label_map=LABEL_MAP, boxes=TRAINED_ON)
+ROLES = roles(BOXES.boxes, BOXES.proposals)
 
 
 def truth_files(split):
@@ -146,6 +159,13 @@ rule extract_detection_frames:
         "--timing {LOGS}/benchmarks/detect/frames/none/{wildcards.shard}.tsv -o {output} &> {log}"
 
 
+def weights_digest(path, registered):
+    """The hash of weights that are no output of a rule; a plan can be made before they are there."""
+    if path is None:
+        return WEIGHTS[registered].source.sha256 if registered else ""
+    return "" if path.startswith(f"{DATASET}/") else sha256_of(path)
+
+
 def on_gpu(settings):
     return int(settings is not None and settings.device == "cuda")
 
@@ -182,11 +202,14 @@ rule train_detector:
         launcher="",
     params:
         settings=settings("train-detector"),
+        initial=weights_digest(
+            DETECTION.detector.initial if DETECTION.detector else None, "mobilenet_v2"
+        ),
         compute=compute_threads(DETECTION.detector),
         code=code_digest("train-detector"),
     shell:
         "SRUN_CPUS_PER_TASK={threads} {resources.launcher} python -m pipeline train-detector "
-        "--lists {DATASET}/detect/lists {DATASET}/detect/frames/none/{{shard}}.h5 --boxes {input.boxes} "
+        "--lists {DATASET}/detect/lists {DATASET}/detect/frames/none/{{shard}}.h5 --boxes {input.boxes:q} "
         "--settings {params.settings:q} --workers $(({threads} > {params.compute} ? {threads} - {params.compute} : 0)) "
         "-o {output.model} &> {log}"
 
@@ -220,6 +243,8 @@ rule detect_objects:
         runtime=480,
     params:
         settings=settings("detect-objects"),
+        roles=ROLES,
+        weights=weights_digest(DETECTOR, "fasterrcnn"),
         code=code_digest("detect-objects"),
     shell:
         "python -m pipeline detect-objects {input.frames} {DETECTOR_OPTIONS} {ANNOTATED_OPTIONS} "
@@ -248,6 +273,7 @@ rule import_objects:
         runtime=240,
     params:
         settings=settings("import-objects"),
+        roles=ROLES + roles(DETECTION.objects.imported if DETECTION.objects else {}),
         code=code_digest("import-objects"),
     shell:
         "python -m pipeline import-objects {input.frames} {IMPORTED_OBJECTS} {ANNOTATED_OPTIONS} "
@@ -287,6 +313,9 @@ rule train_backbone:
         launcher="",
     params:
         settings=settings("train-backbone"),
+        initial=lambda wildcards: weights_digest(
+            source_of(wildcards).training.initial, None
+        ),
         compute=lambda wildcards: compute_threads(source_of(wildcards).training),
         code=code_digest("train-backbone"),
     shell:
@@ -329,10 +358,11 @@ rule actor_features:
     threads: lambda wildcards: threads_of(source_of(wildcards))
     resources:
         gpu=lambda wildcards: on_gpu(source_of(wildcards)),
-        mem_mb=16000,
+        mem_mb=32000,
         runtime=480,
     params:
         settings=settings("actor-features"),
+        roles=ROLES,
         compute=lambda wildcards: compute_threads(source_of(wildcards)),
         objects=lambda wildcards, input: words(objects=input.objects),
         code=code_digest("actor-features"),
@@ -379,6 +409,7 @@ rule import_features:
         runtime=240,
     params:
         settings=settings("import-features"),
+        roles=ROLES,
         published=import_options,
         code=code_digest("import-features"),
     shell:
@@ -466,7 +497,7 @@ rule evaluate_detection:
         log_of("detect/evaluations/{features}/{network}/seed_{seed}/{boxes}.log"),
     conda:
         "../../envs/acta.yaml"
-    threads: threads_of(DETECTION.training)
+    threads: compute_threads(DETECTION.training)
     resources:
         gpu=on_gpu(DETECTION.training),
         mem_mb=16000,

@@ -72,7 +72,7 @@ rule draw_detection_table:
         settings=settings("report-detection"),
         code=code_digest("report-detection"),
     shell:
-        "python -m pipeline report-detection {wildcards.name} --results {DATASET}/detect --label-map {COUNTED} "
+        "python -m pipeline report-detection {wildcards.name} --results {DATASET}/detect --label-map {COUNTED:q} "
         "--settings {params.settings:q} -o {output} &> {log}"
 
 
@@ -107,8 +107,8 @@ rule draw_examples:
         features=next(iter(DETECTION.features)),
         code=code_digest("report-detection"),
     shell:
-        "python -m pipeline report-detection {wildcards.name} --results {DATASET}/detect --label-map {COUNTED} "
-        "--truth {SHOWN} --lists {DATASET}/detect/lists --frames {DATASET}/detect/frames/none/{{shard}}.h5 "
+        "python -m pipeline report-detection {wildcards.name} --results {DATASET}/detect --label-map {COUNTED:q} "
+        "--truth {SHOWN:q} --lists {DATASET}/detect/lists --frames {DATASET}/detect/frames/none/{{shard}}.h5 "
         "--features {DATASET}/detect/features/{params.features}/{{shard}}.h5 --settings {params.settings:q} "
         "-o {output} &> {log}"
 

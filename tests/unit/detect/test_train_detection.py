@@ -158,6 +158,7 @@ def settings(**changes: Any) -> TrainDetectionStage:
         "train": ("train",),
         "validation": "val",
         "step": 1.0,
+        "train_score": 0.0,
         "test_score": 0.7,
         "heads": 2,
         "learning_rate": 0.01,
@@ -376,6 +377,8 @@ def test_files_that_do_not_fit(data, tmp_path):
         data.train(output, few, label_map=data.map("less.pbtxt", {"stand": 1, "sit": 3}))
     with pytest.raises(ActaError, match=r"more.pbtxt has the action 'run', which the features do not know"):
         data.train(output, few, evaluated=data.map("more.pbtxt", {"stand": 1, "run": 2}))
+    with pytest.raises(ActaError, match=r"anew.pbtxt gives 'talk' another number than .*labels.pbtxt does"):
+        data.train(output, few, evaluated=data.map("anew.pbtxt", {"talk": 1}))
     other = written(tmp_path / "other.h5", [a_video("x", 1, "train")], ("stand", "sit", "run"))
     with pytest.raises(ActaError, match=r"other.h5 has other actions than .*0.h5"):
         data.train(output, few, shards=[*data.shards, other])

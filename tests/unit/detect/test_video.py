@@ -45,6 +45,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped one, where whatever the untrained detector finds is a person."""
     content = json.loads(load(DEFAULT_CONFIG).model_dump_json())
+    content["detect"]["features"]["i3d"]["backbone"]["network"] |= {"width": 0.0625}
     content["detect"]["objects"] |= {"score": 0.0, "person_score": 0.0, "most": 6}
     path = tmp_path_factory.mktemp("config") / "mine.yaml"
     path.write_text(json.dumps(content))
@@ -119,7 +120,10 @@ def test_networks_that_do_not_belong_together(results: Path, config: Path, clip:
     path = tmp_path / "other.safetensors"
     save_actor_backbone(path, build_actor_backbone(backbone), backbone, ACTIONS, {})
     assert detect(results, config, clip, tmp_path / "out.csv", "--backbone", str(path)) == 1
-    assert "takes features of 64 and 16 numbers (actors, objects)" in capsys.readouterr().err
+    assert (
+        "holds i3d of width 0.125 on 5 frames, but the settings' `network` is i3d of width 0.0625"
+        in capsys.readouterr().err
+    )
 
 
 def test_features_that_the_configuration_does_not_have(

@@ -43,6 +43,7 @@ v,2.9,0,0,1,1,3
 w,1,0,0,1,1,1
 """
 STAGE = ActorFeaturesStage(
+    network=ActorBackboneSettings(name="i3d", width=0.0625, frames=5),
     keyframes=KeyframeSettings(step=1.0, start=0.0, first=None, last=None),
     boxes=BoxSettings(score=0.5, iou=0.5),
     rate=10.0,
@@ -110,7 +111,7 @@ class Made:
     def read(self, objects: Path | None = None, proposals: str = "", name: str = "out.h5", **options: Any):
         stage = STAGE.model_copy(update=options.pop("stage", {}))
         (self.folder / "people.csv").write_text(proposals)
-        people = {"train": self.folder / "people.csv"} if proposals else {}
+        people = dict.fromkeys(("train", "val"), self.folder / "people.csv") if proposals else {}
         model, boxes = options.pop("model", self.model), options.pop("boxes", {"train": self.folder / "train.csv"})
         output = self.folder / name
         actor_features(self.frames, output, stage, model, self.labels, boxes, people, objects, **options)

@@ -184,7 +184,7 @@ def names(tmp_path: Path, extra: str = "") -> Path:
 
 def pictures_of(tmp_path: Path, shards: list[Path], extra: str = "") -> Pictures:
     path = names(tmp_path, extra)
-    return Pictures([FrameShard(shard) for shard in shards], read_named_boxes(path, CLASSES), path)
+    return Pictures([FrameShard(shard) for shard in shards], read_named_boxes(path, CLASSES), path, 1)
 
 
 def test_pictures_come_with_their_boxes_mirrored_or_not(tmp_path, shards):

@@ -145,6 +145,13 @@ def test_features_that_are_averaged_already(made):
     assert (shard.object_size, len(shard.keyframes("v").objects.box)) == (0, 0)
 
 
+def test_names_with_slashes_are_groups_in_groups(made):
+    """J-HMDB-21's and UCF101-24's videos are called <class>/<name>."""
+    actors = made.slowfast({"run/v_0": one_keyframe(), "run/v_0.04": one_keyframe(), "w_1": one_keyframe()})
+    shard = made.read(Published(actors), ImportFeaturesStage(layout="slowfast", half=False), {"run/v": "train"})
+    assert shard.keyframes("run/v").times.tolist() == [0, 0.04]
+
+
 def test_half_precision(made):
     shard = made.read(Published(made.i3d({"v/902": one_keyframe(0.1)})), ImportFeaturesStage(layout="i3d", half=True))
     feature = shard.keyframes("v").actors.feature

@@ -106,8 +106,8 @@ def test_people_and_proposals_of_the_first_split_that_has_some(tmp_path):
     box, score = found.proposed("v", "val train", 4.0)
     assert (box.tolist(), score.tolist()) == ([[0, 0, 1, 1], [0.5, 0, 1, 1]], [0.8, 0.7])
     assert found.proposed("v", "val", 4.0)[0].shape == (0, 4)
-    assert found.has_proposals
-    assert not table(tmp_path, BOXES).has_proposals
+    assert found.has_proposals("train")
+    assert not table(tmp_path, BOXES).has_proposals("train")
 
 
 def test_files_that_cannot_be(tmp_path):
@@ -168,3 +168,12 @@ def test_a_clip_has_its_keyframe_in_the_middle_and_repeats_the_ends(shard, time,
     assert len(clips) == 2
     assert clips[1][0].equal(clip)
     assert clips[1][1].tolist() == box.tolist()
+
+
+def test_a_whole_film_where_cut_videos_are_expected(tmp_path):
+    """AVA's second 902 would be read at the film's second 2; a cut video ends soon after its last keyframe."""
+    settings = KeyframeSettings(step=1.0, start=900.0, first=None, last=None)
+    found = table(tmp_path, {"train": "v,902,0,0,1,1,1\nv,1798,0,0,1,1,1\n"}, settings=settings)
+    assert found.times("v", "train", 900 + np.arange(0.0, 901)).tolist() == [902, 1798]
+    with pytest.raises(VideoError, match=r"it ends 6302 s after its last keyframe at 1798 s; .*`keyframes.start` to 0"):
+        found.times("v", "train", 900 + np.arange(0.0, 7201))
