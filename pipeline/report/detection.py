@@ -202,8 +202,19 @@ def _differs(of: Measured, table: str, features: str) -> str | None:
         if shard.provenance.get("stage") == "actor-features":
             weights = shard.provenance.get("weights", {}).get("backbone", "")
             notes.append("features extracted here" + (f" (weights {weights[:8]})" if weights else ""))
+        if notes[0] is None and shard.object_size not in (0, 2048):
+            notes.append(f"objects of {shard.object_size} numbers; thesis: 2048, Visual Genome")
         shard.close()
+    if left_out := _left_out(of, table, features):
+        notes.append(f"{left_out} videos left out (quarantine.tsv)")
     return "; ".join(note for note in notes if note) or None
+
+
+def _left_out(of: Measured, table: str, features: str) -> int:
+    """Videos of the dataset that no stage could use, as an evaluation counts them."""
+    paths = (path for network in networks_of(table) for path in of.paths(features, network) if path.exists())
+    found = next(paths, None)
+    return int(read_json(found).get("coverage", {}).get("quarantined_videos", 0)) if found else 0
 
 
 def _table_3_2(of: Measured) -> Iterator[Row]:

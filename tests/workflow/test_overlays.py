@@ -15,6 +15,7 @@ BELOW = {  # what an overlay is used on top of
     "hmdb51": ("kinetics400",),
     "ucf101_scratch": ("kinetics400", "ucf101"),
     "ava_2_2": ("ava",),
+    "ucf101_24": ("jhmdb21",),
 }
 OVERLAYS = sorted((PROJECT / "config").glob("*.yaml"))
 

@@ -529,3 +529,6 @@ use rule evaluate_detection as evaluate_backbone with:
         ),
     log:
         log_of("detect/evaluations/{features}/backbone/{boxes}.log"),
+    resources:
+        mem_mb=16000,
+        runtime=240,
