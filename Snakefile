@@ -14,6 +14,7 @@ include: "workflow/rules/classify.smk"
 include: "workflow/rules/shrink.smk"
 include: "workflow/rules/shrink_studies.smk"
 include: "workflow/rules/detection.smk"
+include: "workflow/rules/detection_networks.smk"
 include: "workflow/rules/detection_report.smk"
 
 

@@ -1,0 +1,91 @@
+# Action detection (Ch. 3), from features to figures of merit: STAGE, its ablations, the backbone alone.
+
+
+rule train_detection:
+    input:
+        features=lambda wildcards: detection_shards(
+            "detect/features/{features}/{shard}.h5", features=wildcards.features
+        ),
+        truth=[LABEL_MAP, *truth_files(DETECTION.splits.validation)],
+    output:
+        model=result(
+            "detect/networks/{features}/{network}/seed_{seed}/model.safetensors"
+        ),
+        about=result("detect/networks/{features}/{network}/seed_{seed}/model.json"),
+        metrics=result("detect/networks/{features}/{network}/seed_{seed}/metrics.json"),
+    log:
+        log_of("detect/networks/{features}/{network}/seed_{seed}.log"),
+    benchmark:
+        benchmark_of("detect/networks/{features}/{network}/seed_{seed}.tsv")
+    conda:
+        "../../envs/acta.yaml"
+    threads: threads_of(DETECTION.training)
+    resources:
+        gpu=on_gpu(DETECTION.training),
+        mem_mb=16000,
+        runtime=1440,
+        launcher="",
+    params:
+        settings=settings("train-detection"),
+        compute=compute_threads(DETECTION.training),
+        code=code_digest("train-detection"),
+    shell:
+        "SRUN_CPUS_PER_TASK={threads} {resources.launcher} python -m pipeline train-detection "
+        "--lists {DATASET}/detect/lists {DATASET}/detect/features/{wildcards.features}/{{shard}}.h5 {VALIDATION_OPTIONS} "
+        "--settings {params.settings:q} --workers $(({threads} > {params.compute} ? {threads} - {params.compute} : 0)) "
+        "-o {output.model} &> {log}"
+
+
+rule evaluate_detection:
+    input:
+        features=lambda wildcards: detection_shards(
+            "detect/features/{features}/{shard}.h5", features=wildcards.features
+        ),
+        model=rules.train_detection.output.model,
+        truth=[LABEL_MAP, *truth_files(DETECTION.splits.test)],
+    output:
+        evaluation=result(
+            "detect/evaluations/{features}/{network}/seed_{seed}/{boxes}/evaluation.json"
+        ),
+        detections=result(
+            "detect/evaluations/{features}/{network}/seed_{seed}/{boxes}/detections.csv"
+        ),
+    log:
+        log_of("detect/evaluations/{features}/{network}/seed_{seed}/{boxes}.log"),
+    conda:
+        "../../envs/acta.yaml"
+    threads: compute_threads(DETECTION.training)
+    resources:
+        gpu=on_gpu(DETECTION.training),
+        mem_mb=16000,
+        runtime=240,
+    params:
+        settings=settings("evaluate-detection"),
+        model=lambda wildcards, input: words(model=input.model),
+        code=code_digest("evaluate-detection"),
+    shell:
+        "python -m pipeline evaluate-detection --lists {DATASET}/detect/lists "
+        "{DATASET}/detect/features/{wildcards.features}/{{shard}}.h5 {params.model} {TEST_OPTIONS} "
+        "--settings {params.settings:q} --detections {output.detections} -o {output.evaluation} &> {log}"
+
+
+# The backbone's own classifier, as the features came with its scores.
+use rule evaluate_detection as evaluate_backbone with:
+    input:
+        features=lambda wildcards: detection_shards(
+            "detect/features/{features}/{shard}.h5", features=wildcards.features
+        ),
+        model=[],
+        truth=[LABEL_MAP, *truth_files(DETECTION.splits.test)],
+    output:
+        evaluation=result(
+            "detect/evaluations/{features}/backbone/{boxes}/evaluation.json"
+        ),
+        detections=result(
+            "detect/evaluations/{features}/backbone/{boxes}/detections.csv"
+        ),
+    log:
+        log_of("detect/evaluations/{features}/backbone/{boxes}.log"),
+    resources:
+        mem_mb=16000,
+        runtime=240,
