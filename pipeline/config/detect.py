@@ -285,6 +285,9 @@ class DetectionSettings(Settings):
                     raise ValueError(f"features {name!r} average {part!r}, which are no features of a backbone")
             if features.backbone and self.data.root is None:
                 raise ValueError(f"features {name!r} need videos, but `data.root` is null")
+        shown = [name for name in self.tables if name in ("figure_3_5", "figure_3_6")]
+        if shown and self.data.root is None:
+            raise ValueError(f"`tables` has {shown[0]}, which shows frames of the videos, but `data.root` is null")
         if self.objects and self.objects.imported and not self.data.proposals:
             raise ValueError("`objects.imported` finds no people: `data.proposals` must name them")
         if (self.detector is None) != (self.detector_boxes is None):

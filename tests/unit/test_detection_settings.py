@@ -222,6 +222,16 @@ def test_imported_features_are_read_by_their_import() -> None:
     assert report["without_backbone"] == ["i3d"]
 
 
+def test_pictures_need_videos() -> None:
+    content = copy.deepcopy(SHIPPED)
+    content["detect"]["features"] = {"i3d": FEATURES | {"backbone": None, "imported": IMPORTED}}
+    content["detect"]["data"]["root"] = None
+    with pytest.raises(ActaError, match=r"`tables` has figure_3_5, which shows frames .* `data.root` is null"):
+        parse(Config, content, "config.yaml")
+    content["detect"]["tables"] = ["table_3_2", "figure_3_4"]
+    assert parse(Config, content, "config.yaml").detect.data.root is None
+
+
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
