@@ -1,0 +1,59 @@
+"""What happens in a game and when: the classes, annotated events and predicted spots."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Version = Literal[1, 2]
+
+# The order of the development kit (`soccernet` on PyPI).
+CLASSES: dict[int, tuple[str, ...]] = {
+    1: ("card", "subs", "soccer"),
+    2: (
+        "Penalty",
+        "Kick-off",
+        "Goal",
+        "Substitution",
+        "Offside",
+        "Shots on target",
+        "Shots off target",
+        "Clearance",
+        "Ball out of play",
+        "Throw-in",
+        "Foul",
+        "Indirect free-kick",
+        "Direct free-kick",
+        "Corner",
+        "Yellow card",
+        "Red card",
+        "Yellow->red card",
+    ),
+}
+SUBSTITUTIONS = {1: "subs", 2: "Substitution"}
+HALVES = (1, 2)
+
+
+@dataclass(frozen=True)
+class Event:
+    """An annotated event.
+
+    Args:
+        half: 1 or 2.
+        time: Seconds from the beginning of the half.
+        label: Its class, one of `CLASSES`.
+        visible: Whether the broadcast shows it (SoccerNet-v2; always True in version 1).
+    """
+
+    half: int
+    time: float
+    label: str
+    visible: bool = True
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A predicted event: as `Event`, with the network's probability in [0, 1]."""
+
+    half: int
+    time: float
+    label: str
+    confidence: float
