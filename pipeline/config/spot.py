@@ -62,7 +62,8 @@ class FrameFeatureSettings(Settings):
         ge=16, description="Pixels: side of the square in the middle that the backbone sees. null: all."
     )
     pca: int | None = Field(
-        ge=1, description="Numbers to which the backbone's are reduced, fitted on the training split. null: as they are."
+        ge=1,
+        description="Numbers to which the backbone's are reduced, fitted on the training split. null: as they are.",
     )
     batch: int = Field(ge=1, description="Frames computed at once.")
     precision: Literal["float32", "bfloat16"] = Field(description="bfloat16: mixed precision, on a GPU.")
@@ -126,8 +127,9 @@ class SpotTrainingSettings(Settings):
     micro_batch: int = Field(ge=1, description="Clips that a process computes at once.")
     epochs: int = Field(ge=1, le=10_000, description="At most.")
     patience: int | None = Field(
-        ge=1, description="Epochs without a better Average-mAP on the validation split that end it. null: never, and "
-        "nothing is validated."
+        ge=1,
+        description="Epochs without a better Average-mAP on the validation split that end it. null: never, and "
+        "nothing is validated.",
     )
     learning_rate: float = Field(gt=0, description="Of SGD, at the end of the warm-up; half a cosine down to 0.")
     warmup_epochs: float = Field(ge=0, description="Linear warm-up.")
@@ -159,7 +161,8 @@ class SpotInferenceSettings(Settings):
 
     stride: int | None = Field(ge=1, description="Frames from one window to the next. null: the clip's, no overlap.")
     nms: float | None = Field(
-        gt=0, description="Seconds: of spots of a class within half of it to each side the surest stays. null: all stay."
+        gt=0,
+        description="Seconds: of spots of a class within half of it to each side the surest stays. null: all stay.",
     )
 
 
@@ -181,7 +184,9 @@ class SpotNetworkSettings(Settings):
     offsets: Literal["uniform", "centre"] = Field(
         description="Where events lie in training clips: anywhere, or in the middle only (Table 4.3)."
     )
-    regression: bool = Field(description="Whether the offset is predicted; false: an event is taken to be in the middle.")
+    regression: bool = Field(
+        description="Whether the offset is predicted; false: an event is taken to be in the middle."
+    )
     regression_weight: float = Field(ge=0, description="λ of Eq. 4.3.")
     masking: MaskingSettings | None = Field(description="null: none.")
     sampling: ClipSamplingSettings
