@@ -63,7 +63,7 @@ class FrameFeatureSettings(Settings):
     )
     pca: int | None = Field(
         ge=1,
-        description="Numbers to which the backbone's are reduced, fitted on the training split. null: as they are.",
+        description="Numbers to which the backbone's are reduced, fitted on the training split. null: all.",
     )
     batch: int = Field(ge=1, description="Frames computed at once.")
     precision: Literal["float32", "bfloat16"] = Field(description="bfloat16: mixed precision, on a GPU.")
@@ -100,7 +100,7 @@ class MaskingSettings(Settings):
         ge=0, le=1, description="q: greatest relative offset of an event whose clip may be masked. The thesis: 0.5."
     )
     side: Literal["before", "after"] = Field(
-        description="Which frames are replaced. after (Table 4.5): if the event has at least 1 - q of the clip before it."
+        description="Frames that are replaced. after (Table 4.5): if at least 1 - q of the clip lies before the event."
     )
 
 
@@ -162,7 +162,7 @@ class SpotInferenceSettings(Settings):
     stride: int | None = Field(ge=1, description="Frames from one window to the next. null: the clip's, no overlap.")
     nms: float | None = Field(
         gt=0,
-        description="Seconds: of spots of a class within half of it to each side the surest stays. null: all stay.",
+        description="Seconds: of a class's spots within half of it to each side the surest stays. null: all stay.",
     )
 
 
@@ -185,7 +185,7 @@ class SpotNetworkSettings(Settings):
         description="Where events lie in training clips: anywhere, or in the middle only (Table 4.3)."
     )
     regression: bool = Field(
-        description="Whether the offset is predicted; false: an event is taken to be in the middle."
+        description="Whether the offset is predicted; false: events are in the middle."
     )
     regression_weight: float = Field(ge=0, description="λ of Eq. 4.3.")
     masking: MaskingSettings | None = Field(description="null: none.")
