@@ -175,7 +175,7 @@ class SpotNetworkSettings(Settings):
         ge=1, description="Outputs of FC1. null: the convolutions work straight on the features (the challenge)."
     )
     convolutions: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = Field(
-        description="Output channels of the two convolutions over time."
+        strict=False, description="Output channels of the two convolutions over time."
     )
     kernel: int = Field(ge=1, le=101, description="Their width in frames; odd.")
     dropout: float = Field(ge=0, lt=1, description="After the convolutions.")
@@ -184,15 +184,15 @@ class SpotNetworkSettings(Settings):
     offsets: Literal["uniform", "centre"] = Field(
         description="Where events lie in training clips: anywhere, or in the middle only (Table 4.3)."
     )
-    regression: bool = Field(
-        description="Whether the offset is predicted; false: events are in the middle."
-    )
+    regression: bool = Field(description="Whether the offset is predicted; false: events are in the middle.")
     regression_weight: float = Field(ge=0, description="λ of Eq. 4.3.")
     masking: MaskingSettings | None = Field(description="null: none.")
     sampling: ClipSamplingSettings
     training: SpotTrainingSettings
     inference: SpotInferenceSettings
-    seeds: tuple[int, ...] | None = Field(min_length=1, description="Of its trainings. null: `spot.seeds`.")
+    seeds: Annotated[tuple[int, ...], Field(strict=False, min_length=1)] | None = Field(
+        description="Of its trainings. null: `spot.seeds`."
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> "SpotNetworkSettings":

@@ -5,10 +5,12 @@ from typing import Literal
 from pipeline.config.base import Settings
 from pipeline.config.spot import (
     FrameBackboneSettings,
+    FrameFeatureSettings,
     HighlightSettings,
     SpotFrameSettings,
     SpotInferenceSettings,
     SpotNetworkSettings,
+    SpotSettings,
 )
 from pipeline.spot.events import Version
 
@@ -49,10 +51,11 @@ class FitPcaStage(Settings):
 
 
 class TrainSpottingStage(Settings):
-    """What one training of RMS-Net reads."""
+    """What one training of RMS-Net reads. ``frames``: of a network that sees pictures."""
 
     version: Version
     rate: float
+    frames: SpotFrameSettings | None
     train: tuple[str, ...]
     validation: str
     max_bad_fraction: float
@@ -88,11 +91,13 @@ class EvaluateSpotsStage(Settings):
 
     version: Version
     split: str
+    max_bad_fraction: float
 
 
 class HighlightsStage(Settings):
     """What cutting a game's highlights reads."""
 
+    version: Version
     highlights: HighlightSettings
 
 
@@ -118,3 +123,93 @@ class ReportSpottingStage(Settings):
     test: str
     validation: str
     networks: dict[str, ReportedNetwork]
+
+
+def spot_stage(
+    spot: SpotSettings, dataset: str, stage: str, features: str, network: str, seed: str, split: str
+) -> Settings | None:
+    """The part of the configuration that a stage of this chapter reads; None: it is no stage of it."""
+    data, splits = spot.data, spot.splits
+    match stage:
+        case "spot-game":
+            return SpotGameStage(
+                version=data.version,
+                ini=data.ini,
+                rate=spot.frames.rate,
+                videos=data.videos,
+                imported=imported_features(spot),
+                annotated=(*splits.train, splits.validation, splits.test),
+            )
+        case "spot-frames":
+            return SpotFramesStage(frames=spot.frames)
+        case "frame-features":
+            return frame_features_stage(spot.features[features])
+        case "fit-pca":
+            return FitPcaStage(components=spot.features[features].pca or 0, train=splits.train)
+        case "train-spotting":
+            trained = spot.networks[network].model_copy(update={"seeds": None})
+            return TrainSpottingStage(
+                version=data.version,
+                rate=spot.frames.rate,
+                frames=spot.frames if trained.backbone else None,
+                train=splits.train,
+                validation=splits.validation,
+                max_bad_fraction=data.max_bad_fraction,
+                network=trained,
+                seed=int(seed),
+            )
+        case "predict-spots":
+            chosen = spot.networks[network]
+            return PredictSpotsStage(
+                split=split,
+                max_bad_fraction=data.max_bad_fraction,
+                inference=chosen.inference,
+                batch=chosen.training.micro_batch,
+                device=chosen.training.device,
+                threads=chosen.training.threads,
+            )
+        case "evaluate-spots":
+            return EvaluateSpotsStage(version=data.version, split=split, max_bad_fraction=data.max_bad_fraction)
+        case "cut-highlights":
+            return HighlightsStage(version=data.version, highlights=spot.highlights)
+        case "report-spotting":
+            return ReportSpottingStage(
+                dataset=dataset,
+                version=data.version,
+                rate=spot.frames.rate,
+                test=splits.test,
+                validation=splits.validation,
+                networks={name: _reported(chosen, spot.seeds) for name, chosen in spot.networks.items()},
+            )
+    return None
+
+
+def imported_features(spot: SpotSettings) -> tuple[str, ...]:
+    """What the files of imported features are called after the number of the half."""
+    return tuple(sorted({chosen.imported for chosen in spot.features.values() if chosen.imported}))
+
+
+def frame_features_stage(features: FrameFeatureSettings) -> FrameFeaturesStage:
+    """What the extraction of these features reads."""
+    assert features.backbone is not None
+    return FrameFeaturesStage(
+        backbone=features.backbone,
+        crop=features.crop,
+        batch=features.batch,
+        precision=features.precision,
+        device=features.device,
+        threads=features.threads,
+    )
+
+
+def _reported(network: SpotNetworkSettings, seeds: tuple[int, ...]) -> ReportedNetwork:
+    return ReportedNetwork(
+        input=network.input,
+        like=None,
+        backbone=network.backbone.name if network.backbone else None,
+        clip=network.clip,
+        probability=network.masking.probability if network.masking else None,
+        latest=network.masking.latest if network.masking else None,
+        regression_weight=network.regression_weight,
+        seeds=network.seeds or seeds,
+    )

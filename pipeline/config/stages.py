@@ -29,6 +29,7 @@ from pipeline.config.privacy import (
 )
 from pipeline.config.report import ReportDetectionStage
 from pipeline.config.shrink import Operator, PlanSettings
+from pipeline.config.spot_stages import spot_stage
 from pipeline.config.whole import Config
 
 
@@ -345,7 +346,8 @@ def stage_settings(
                 start=config.detect.keyframes.start,
             )
         case _:
-            return NoSettings()
+            found = spot_stage(config.spot, config.dataset, stage, features, network, seed, split)
+            return found or NoSettings()
 
 
 def actor_features_stage(features: FeatureSettings, keyframes: KeyframeSettings) -> ActorFeaturesStage:

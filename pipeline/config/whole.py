@@ -14,6 +14,7 @@ from pipeline.config.data import DataSettings, FrameSettings, SamplingSettings
 from pipeline.config.detect import DetectionSettings
 from pipeline.config.privacy import ContactSheetSettings, PrivacySettings
 from pipeline.config.shrink import ShrinkSettings
+from pipeline.config.spot import SpotSettings
 from pipeline.errors import ActaError
 
 DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "config.yaml"
@@ -31,6 +32,7 @@ class Config(Settings):
     classify: ClassifySettings
     shrink: ShrinkSettings
     detect: DetectionSettings
+    spot: SpotSettings
 
     @model_validator(mode="after")
     def _shrinks_what_there_is(self) -> "Config":

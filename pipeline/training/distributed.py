@@ -4,10 +4,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,14 @@ class Group:
         if self.world > 1:
             dist.all_reduce(values)
         return values
+
+    def gather(self, mine: list[T]) -> list[T]:
+        """The lists of all processes one after another, in every process."""
+        if self.world == 1:
+            return mine
+        parts: list[list[T]] = [[] for _ in range(self.world)]
+        dist.all_gather_object(parts, mine)
+        return [item for part in parts for item in part]
 
     def wait(self) -> None:
         """Until all processes are here."""

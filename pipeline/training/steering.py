@@ -83,11 +83,34 @@ class SgdSchedule:
             step_epochs=self._recipe.step_epochs,
         )
 
-    def validate(self, model: nn.Module) -> None:
+    def validate(self, model: nn.Module) -> float | None:
         return None
 
     def enough(self, history: History) -> bool:
         return False
+
+
+class SgdValidated(SgdSchedule):
+    """SGD as above; the training ends where validation no longer improves (Sec. 4.2.2).
+
+    Args:
+        recipe, training: As of `SgdSchedule`.
+        patience: Epochs without a better score after which the training ends.
+        validate: The score of a network.
+    """
+
+    copies = 7
+
+    def __init__(self, recipe: Schedule, training: Sgd, patience: int, validate: Callable[[nn.Module], float]):
+        super().__init__(recipe, training)
+        self._patience, self._validate = patience, validate
+
+    def validate(self, model: nn.Module) -> float | None:
+        return self._validate(model)
+
+    def enough(self, history: History) -> bool:
+        scores = [epoch[SCORE] for epoch in history]
+        return bool(scores) and len(scores) - 1 - scores.index(max(scores)) >= self._patience
 
 
 class AdamPlateau:
