@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -77,3 +79,14 @@ def _check_gpu(number: int, alone: bool) -> str:
             raise ActaError(f"{problem}, ask for GPUs that are not shared")
         return problem
     return f"{name}: {total / 2**30:.1f} GiB, torch {torch.__version__} for CUDA {torch.version.cuda}"
+
+
+@contextmanager
+def pinned_threads(threads: int) -> Iterator[None]:
+    """Compute with so many threads, on which the last bits of a result depend, and then as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -72,3 +72,12 @@ def _known_keys(model: type[BaseModel], path: list[str]) -> list[str]:
             return []
         model = annotation
     return sorted(model.model_fields)
+
+
+def merged(content: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping with another one over it, key by key; what is no mapping is replaced."""
+    found = dict(content)
+    for key, value in top.items():
+        below = found.get(key)
+        found[key] = merged(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
+    return found

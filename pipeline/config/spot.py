@@ -1,11 +1,13 @@
 """Settings of soccer event spotting and highlights (Ch. 4)."""
 
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.config.base import Name, Settings
+from pipeline.config.base import Name, Settings, merged, parse
 from pipeline.config.data import FrameSettings
+from pipeline.errors import ActaError
 
 Paths = dict[Name, str]
 FrameBackboneName = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenet_v2"]
@@ -190,9 +192,7 @@ class SpotNetworkSettings(Settings):
     sampling: ClipSamplingSettings
     training: SpotTrainingSettings
     inference: SpotInferenceSettings
-    seeds: Annotated[tuple[int, ...], Field(strict=False, min_length=1)] | None = Field(
-        description="Of its trainings. null: `spot.seeds`."
-    )
+    seeds: tuple[int, ...] | None = Field(min_length=1, description="Of its trainings. null: `spot.seeds`.")
 
     @model_validator(mode="after")
     def _fits(self) -> "SpotNetworkSettings":
@@ -244,19 +244,41 @@ class SpotSettings(Settings):
         description="By name; networks are trained on one of them. null takes one away."
     )
     seeds: tuple[int, ...] = Field(min_length=1, description="Of the trainings; tables give mean and interval.")
-    networks: Annotated[dict[Name, SpotNetworkSettings], BeforeValidator(_without_nulls)] = Field(
-        min_length=1, description="By name; the tables know those of config.yaml. null takes one away."
+    network: SpotNetworkSettings
+    networks: dict[Name, dict[str, Any] | None] = Field(
+        min_length=1,
+        description="By name what differs from `network`, key by key; the tables know those of config.yaml. null takes "
+        "one away.",
+    )
+    chosen: str = Field(
+        description="The network whose spots are handed in, drawn in Figure 4.7 and cut into highlights."
     )
     highlights: HighlightSettings
     tables: tuple[str, ...] = Field(description="What `snakemake spot` makes.")
 
+    @cached_property
+    def spotters(self) -> dict[str, SpotNetworkSettings]:
+        """Every network with all of its settings."""
+        whole = self.network.model_dump(mode="json")
+        return {
+            name: parse(SpotNetworkSettings, merged(whole, changes), f"spot.networks.{name}")
+            for name, changes in self.networks.items()
+            if changes is not None
+        }
+
     @model_validator(mode="after")
     def _names_are_known(self) -> "SpotSettings":
-        for name, network in self.networks.items():
+        try:
+            self.spotters  # noqa: B018  # a mistake in one is an error now
+        except ActaError as error:
+            raise ValueError(str(error)) from None
+        for name, network in self.spotters.items():
             if network.input != "frames" and network.input not in self.features:
                 raise ValueError(f"network {name!r} has the input {network.input!r}, which is not among `features`")
             if network.input == "frames" and self.data.videos is None:
                 raise ValueError(f"network {name!r} needs videos, but `data.videos` is null")
+        if self.chosen not in self.spotters:
+            raise ValueError(f"`chosen` {self.chosen!r} is not among `networks`: {', '.join(self.spotters)}")
         for name, features in self.features.items():
             if features.backbone and self.data.videos is None:
                 raise ValueError(f"features {name!r} need videos, but `data.videos` is null")

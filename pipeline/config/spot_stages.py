@@ -105,7 +105,6 @@ class ReportedNetwork(Settings):
     """What a table says of a network beside its figures."""
 
     input: str
-    like: str | None
     backbone: str | None
     clip: int
     probability: float | None
@@ -115,13 +114,16 @@ class ReportedNetwork(Settings):
 
 
 class ReportSpottingStage(Settings):
-    """What the tables and figures of Ch. 4 read. ``networks``: in the order of the configuration."""
+    """What the tables and figures of Ch. 4 read. ``networks``: in the order of the configuration.
+
+    ``test``, ``validation``: None where that split's games train.
+    """
 
     dataset: str
     version: Version
     rate: float
-    test: str
-    validation: str
+    test: str | None
+    validation: str | None
     networks: dict[str, ReportedNetwork]
 
 
@@ -147,7 +149,7 @@ def spot_stage(
         case "fit-pca":
             return FitPcaStage(components=spot.features[features].pca or 0, train=splits.train)
         case "train-spotting":
-            trained = spot.networks[network].model_copy(update={"seeds": None})
+            trained = spot.spotters[network].model_copy(update={"seeds": None})
             return TrainSpottingStage(
                 version=data.version,
                 rate=spot.frames.rate,
@@ -159,7 +161,7 @@ def spot_stage(
                 seed=int(seed),
             )
         case "predict-spots":
-            chosen = spot.networks[network]
+            chosen = spot.spotters[network]
             return PredictSpotsStage(
                 split=split,
                 max_bad_fraction=data.max_bad_fraction,
@@ -177,9 +179,9 @@ def spot_stage(
                 dataset=dataset,
                 version=data.version,
                 rate=spot.frames.rate,
-                test=splits.test,
-                validation=splits.validation,
-                networks={name: _reported(chosen, spot.seeds) for name, chosen in spot.networks.items()},
+                test=None if splits.test in splits.train else splits.test,
+                validation=None if splits.validation in splits.train else splits.validation,
+                networks={name: _reported(chosen, spot.seeds) for name, chosen in spot.spotters.items()},
             )
     return None
 
@@ -205,7 +207,6 @@ def frame_features_stage(features: FrameFeatureSettings) -> FrameFeaturesStage:
 def _reported(network: SpotNetworkSettings, seeds: tuple[int, ...]) -> ReportedNetwork:
     return ReportedNetwork(
         input=network.input,
-        like=None,
         backbone=network.backbone.name if network.backbone else None,
         clip=network.clip,
         probability=network.masking.probability if network.masking else None,

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import Field, model_validator
 
-from pipeline.config.base import Settings, parse
+from pipeline.config.base import Settings, merged, parse
 from pipeline.config.classify import ClassifySettings
 from pipeline.config.data import DataSettings, FrameSettings, SamplingSettings
 from pipeline.config.detect import DetectionSettings
@@ -68,17 +68,8 @@ def load_over(paths: Sequence[Path]) -> Config:
     """The shipped configuration with these files over it, key by key, as Snakemake's ``--configfile`` has it."""
     content: dict[str, Any] = _read(DEFAULT_CONFIG)
     for path in paths:
-        _merge(content, _read(path))
+        content = merged(content, _read(path))
     return parse(Config, content, " and ".join(map(str, paths or [DEFAULT_CONFIG])))
-
-
-def _merge(content: dict[str, Any], top: dict[str, Any]) -> None:
-    for key, value in top.items():
-        if isinstance(value, dict) and isinstance(content.get(key), dict):
-            content[key] = dict(content[key])  # YAML's anchors share parts
-            _merge(content[key], value)
-        else:
-            content[key] = value
 
 
 def schema() -> str:

@@ -42,6 +42,15 @@ class Weights:
 _MEDIAPIPE = "mediapipe==0.10.21"
 _MEDIAPIPE_TAGS = ("--python-version=3.11", "--platform=manylinux_2_28_x86_64")
 
+# torchvision's first ImageNet weights, as the thesis's networks had.
+_RESNETS = {
+    "resnet18": "f37072fd",
+    "resnet34": "b627a593",
+    "resnet50": "0676ba61",
+    "resnet101": "63fe2227",
+    "resnet152": "394f9c45",
+}
+
 WEIGHTS = {
     "retinaface": Weights(
         "retinaface_mobilenet025.onnx",
@@ -94,8 +103,17 @@ WEIGHTS = {
             "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
         ),
         "BSD-3-Clause",
-        "an image backbone that `acta train-detector` starts from; torchvision MobileNetV2, ImageNet",
+        "an image backbone, for `acta train-detector` and spotting; torchvision MobileNetV2, ImageNet",
     ),
+    **{
+        name: Weights(
+            f"{name}-{digits}.pth",
+            Url(f"https://download.pytorch.org/models/{name}-{digits}.pth", digits),
+            "BSD-3-Clause",
+            f"an image backbone for spotting; torchvision ResNet-{name.removeprefix('resnet')}, ImageNet",
+        )
+        for name, digits in _RESNETS.items()
+    },
     "fasterrcnn": Weights(
         "fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth",
         Url("https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth", "dd69338a"),

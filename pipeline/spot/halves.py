@@ -43,3 +43,6 @@ class Source(Protocol):
 
     @property
     def halves(self) -> Sequence[Half]: ...
+
+    @property
+    def channels(self) -> int: ...

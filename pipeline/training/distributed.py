@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 T = TypeVar("T")
 
@@ -84,8 +85,12 @@ def _join_step() -> None:
 
 
 def average_buffers(model: nn.Module, group: Group) -> None:
-    """Give all processes the mean of their running statistics, so that each step ends with one state."""
-    buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+    """Give all processes the mean of their running statistics, so that each step ends with one state.
+
+    Frozen ones are left alone: the sum of equal numbers over their count is not always that number again.
+    """
+    norms = [module for module in model.modules() if isinstance(module, _NormBase) and module.training]
+    buffers = [buffer for norm in norms for buffer in norm.buffers() if buffer.is_floating_point()]
     if group.world == 1 or not buffers:
         return
     flat = group.total(torch.cat([buffer.flatten() for buffer in buffers])) / group.world

@@ -16,6 +16,7 @@ BELOW = {  # what an overlay is used on top of
     "ucf101_scratch": ("kinetics400", "ucf101"),
     "ava_2_2": ("ava",),
     "ucf101_24": ("jhmdb21",),
+    "soccernet_finetuned": ("soccernet",),
 }
 OVERLAYS = sorted((PROJECT / "config").glob("*.yaml"))
 

@@ -22,8 +22,9 @@ TRAININGS = {"train", "train_alone", "train_transferred", "hypothesis", "start_h
     "train_detector",
     "train_backbone",
     "train_detection",
+    "train_spotting",
 }
-SHARDS = {"build_manifest", "extract_frames", "detect_people", "obfuscate", "audit"}
+SHARDS = {"build_manifest", "extract_frames", "detect_people", "obfuscate", "audit", "build_game", "project_features"}
 
 
 def read(name: str) -> dict:

@@ -1,0 +1,213 @@
+"""Tables 4.2 to 4.6: the thesis's numbers beside those that were measured here."""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from pipeline.config.spot_stages import ReportedNetwork, ReportSpottingStage
+from pipeline.errors import ActaError
+from pipeline.files import atomic
+from pipeline.report.detection import MISSING, Row, mean_of, read_json
+from pipeline.report.thesis_spotting import (
+    CHALLENGE,
+    COMPETITORS,
+    GAMES,
+    NETWORKS,
+    ON_CHALLENGE_SET,
+    RATE,
+    RMS_NET,
+    ROWS,
+    TABLES,
+    Printed,
+    networks_of,
+    other_data,
+)
+
+T = TypeVar("T")
+
+
+class Evaluations:
+    """The evaluations of a dataset.
+
+    Args:
+        results: ``results/<dataset>/spot``.
+        settings: Which networks, seeds and splits there are.
+    """
+
+    def __init__(self, results: Path, settings: ReportSpottingStage):
+        self.results, self.settings = results, settings
+
+    def pick(self, network: str, split: str | None, pick: Callable[[Row], T]) -> dict[int, T]:
+        """What ``pick`` takes out of each evaluation, by seed; empty if there is no such network or no such split.
+
+        Raises:
+            ActaError: an evaluation is missing or damaged, or has nothing of the kind.
+        """
+        known = self.settings.networks.get(network)
+        found = {}
+        for seed in known.seeds if known and split else ():
+            path = self.results / "evaluations" / network / f"seed_{seed}" / str(split) / "evaluation.json"
+            try:
+                found[seed] = pick(read_json(path))
+            except KeyError as error:
+                raise ActaError(f"{path} does not hold {error}") from None
+            except (TypeError, ValueError) as error:
+                raise ActaError(f"{path} is damaged: {error}") from None
+        return found
+
+    def average(self, network: str, split: str | None, tolerances: str = "loose") -> dict[int, float]:
+        """Average-mAP in per cent, by seed.
+
+        Args:
+            network, split: Which evaluations.
+            tolerances: ``loose`` (5 to 60 s) or ``tight`` (1 to 5 s).
+
+        Raises:
+            ActaError: as `pick`.
+        """
+        return self.pick(network, split, lambda evaluation: 100 * float(evaluation[tolerances]["a_mAP"]))
+
+
+def paired(values: dict[int, float], reference: dict[int, float]) -> list[float]:
+    """What each seed gains over the same seed of the reference; of the seeds that both have."""
+    return [value - reference[seed] for seed, value in values.items() if seed in reference]
+
+
+def write_spotting_table(name: str, results: Path, settings: ReportSpottingStage, output: Path) -> None:
+    """Write one table (TSV).
+
+    Columns that begin with ``thesis`` are the thesis's; ``differs`` says what is not as there.
+
+    Args:
+        name: One of `pipeline.report.thesis_spotting.TABLES`.
+        results: ``results/<dataset>/spot``.
+        settings: The dataset, its splits, networks and seeds.
+        output: The table. Average-mAP in per cent: the mean over the seeds and its 95 % interval. Gains are over
+            ``rms_net`` on the test split, paired by seed, and have their own; ``pairs`` is the number of seeds that
+            both have. Networks that the configuration does not have are shown with what the thesis prints.
+
+    Raises:
+        ActaError: there is no such table, or an evaluation is missing or damaged.
+    """
+    if name not in TABLES:
+        raise ActaError(f"there is no table {name!r} of Ch. 4; there are {', '.join(TABLES)}")
+    of = Evaluations(results, settings)
+    rows = [_row(of, name, network) for network in _shown(name, settings)]
+    columns = list(rows[0])
+    if name == "table_4_2":
+        rows = [*_competitors(), *rows]
+    with atomic(output) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, MISSING, delimiter="\t", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: MISSING if cell in (None, "") else cell for key, cell in row.items()} for row in rows)
+
+
+def _shown(table: str, settings: ReportSpottingStage) -> Iterator[str]:
+    """The networks of its rows: those of the thesis that have a number there or here, then the configuration's own."""
+    yield from (name for name in ROWS[table] if name in settings.networks or NETWORKS[name].test is not None)
+    backbones = {name: network.backbone for name, network in settings.networks.items()}
+    yield from (name for name in networks_of(table, backbones) if name not in NETWORKS)
+
+
+def _competitors() -> Iterator[Row]:
+    for name, seconds, features, test in COMPETITORS:
+        row: Row = {"what": name, "clip_s": seconds, "input": features, "thesis_test": test}
+        yield row | {"differs": "number of its authors; SoccerNet"}
+
+
+def _row(of: Evaluations, table: str, name: str) -> Row:
+    settings, network = of.settings, of.settings.networks.get(name)
+    printed = NETWORKS.get(name)
+    row: Row = {"what": _what(name, network), "network": name, **_settings(table, name, settings)}
+    row["input"] = (network.backbone or network.input) if network else None
+    row |= _thesis(table, printed)
+    loose, tight = (of.average(name, settings.test, tolerances) for tolerances in ("loose", "tight"))
+    row |= _mean("val", of.average(name, settings.validation).values())
+    row |= _mean("test", loose.values()) | _mean("test_tight", tight.values()) | {"seeds": len(loose) or None}
+    row |= _gains(of, name, loose, tight)
+    games = {short: _games(of, name, split) for short, split in (("val", settings.validation), ("test", settings.test))}
+    for short, (evaluated, left_out) in games.items():
+        row |= {f"{short}_games": evaluated, f"{short}_left_out": left_out}
+    return row | {"differs": _differs(name, settings, printed, {evaluated for evaluated, _ in games.values()})}
+
+
+def _what(name: str, network: ReportedNetwork | None) -> str:
+    return NETWORKS[name].what if name in NETWORKS or not network else f"{network.backbone} + Our"
+
+
+def _settings(table: str, name: str, settings: ReportSpottingStage) -> Row:
+    """What the rows of a table differ in: the configuration's where it has the network, else the thesis's."""
+    network = settings.networks.get(name) or NETWORKS[name]
+    if table == "table_4_2":
+        rate = settings.rate if name in settings.networks else RATE
+        return {"clip_s": f"{(network.clip - 1) / rate:g}"}  # 41 frames span 20 s
+    if table in ("table_4_4", "table_4_5"):
+        return {"p": _number(network.probability), "q": _number(network.latest)}
+    return {}
+
+
+def _thesis(table: str, printed: Printed | None) -> Row:
+    validation, test = (printed.validation, printed.test) if printed else (None, None)
+    row: Row = {"thesis_val": validation, "thesis_test": test}
+    reference = NETWORKS[RMS_NET]
+    if table == "table_4_2":
+        row["thesis_challenge_set"] = ON_CHALLENGE_SET if printed is NETWORKS[CHALLENGE] else None
+    else:
+        gain = test - reference.test if test and reference.test and printed is not reference else None
+        row["thesis_gain"] = None if gain is None else f"{gain:+.1f}"
+    return row
+
+
+def _mean(name: str, values: Iterable[float], form: str = "{:.2f}") -> Row:
+    cells = [None if value is None else form.format(value) for value in mean_of(list(values))]
+    return dict(zip((name, f"{name}_low", f"{name}_high"), cells, strict=True))
+
+
+def _gains(of: Evaluations, name: str, loose: dict[int, float], tight: dict[int, float]) -> Row:
+    """Over RMS-Net. The challenge's recipe, for which other splits train, has none."""
+    over = "" if name in (RMS_NET, CHALLENGE) else RMS_NET
+    found = paired(loose, of.average(over, of.settings.test))
+    found_tight = paired(tight, of.average(over, of.settings.test, "tight"))
+    row = _mean("gain", found, "{:+.2f}") | _mean("gain_tight", found_tight, "{:+.2f}")
+    return row | {"gain_over": over if found else None, "pairs": len(found) or None}
+
+
+def _games(of: Evaluations, name: str, split: str | None) -> tuple[str, str]:
+    """How many games were evaluated and left out; the seeds' numbers, where they are not the same."""
+
+    def numbers(evaluation: Row) -> tuple[int, int]:
+        return int(evaluation["games"]), len(evaluation["left_out"])
+
+    found = of.pick(name, split, numbers).values()
+    evaluated, left_out = (", ".join(dict.fromkeys(str(pair[place]) for pair in found)) for place in (0, 1))
+    return evaluated, left_out
+
+
+def _differs(name: str, settings: ReportSpottingStage, printed: Printed | None, games: set[str]) -> str | None:
+    """What is not as in the thesis."""
+    network = settings.networks.get(name)
+    if not network:
+        return "not in the configuration"
+    data = other_data(name, settings.dataset, settings.version)
+    notes = [data]
+    if not data and games != {str(GAMES)}:
+        notes.append(f"thesis: {GAMES} games a split")
+    if settings.rate != RATE:
+        notes.append(f"{settings.rate:g} frames per second; thesis: {RATE:g}")
+    if printed is None:
+        notes.append("the thesis has no such network")
+        return "; ".join(note for note in notes if note)
+    compared = [("clip", network.clip, printed.clip), ("p", network.probability, printed.probability)]
+    if network.probability is not None and printed.probability is not None:
+        compared.append(("q", network.latest, printed.latest))
+    if printed.regression_weight is not None:
+        compared.append(("λ", network.regression_weight, printed.regression_weight))
+    pairs = [(what, _number(mine), _number(theirs)) for what, mine, theirs in compared]
+    pairs.append(("backbone", network.backbone or "none", printed.backbone or "none"))
+    notes += [f"{what}: {mine}; thesis: {theirs}" for what, mine, theirs in pairs if mine != theirs]
+    return "; ".join(note for note in notes if note) or None
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{round(value, 3):g}"

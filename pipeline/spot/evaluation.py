@@ -1,0 +1,196 @@
+"""Average-mAP of spots in games, from memory or from SoccerNet's own files (Sec. 4.2.1, Figures 4.4 and 4.5)."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pipeline.data.soccernet import read_split
+from pipeline.errors import ActaError
+from pipeline.metrics.average_map import (
+    Annotated,
+    Detected,
+    average_map,
+    average_precisions,
+    frames_of,
+    milliseconds_of,
+)
+from pipeline.spot.events import CLASSES, HALVES, Event, Spot, Version
+from pipeline.spot.soccernet_files import (
+    LABELS,
+    PREDICTIONS,
+    GameFiles,
+    parse_labels,
+    parse_predictions,
+)
+
+Metric = Literal["loose", "tight", "at1", "at2", "at3", "at4", "at5"]
+METRICS: dict[Metric, tuple[int, ...]] = {  # tolerances in seconds
+    "loose": tuple(range(5, 65, 5)),
+    "tight": (1, 2, 3, 4, 5),
+    "at1": (1,),
+    "at2": (2,),
+    "at3": (3,),
+    "at4": (4,),
+    "at5": (5,),
+}
+
+
+def evaluate_games(
+    truth: Mapping[str, Sequence[Event]], found: Mapping[str, Sequence[Spot]], version: Version, metric: Metric
+) -> dict[str, Any]:
+    """Evaluate spots as the official evaluator would after `write_predictions`.
+
+    Args:
+        truth: Annotated events of each game.
+        found: Spots of at least these games; others are not looked at.
+        version: Decides the classes.
+        metric: ``loose`` (δ from 5 to 60 s), ``tight`` (1 to 5 s) or one tolerance.
+
+    Returns:
+        JSON-ready, in [0, 1] (but ``a_mAP_unshown``, which has a factor of 17/13, unless of one tolerance): the
+        official results, classes by name, visible and unshown None in version 1; and ``games``, how many there are.
+
+    Raises:
+        ActaError: there are no games, a game has no spots (an empty list is fine), or there is a label or time that
+            cannot be.
+    """
+    return _evaluate(_arrays(truth, found, version, by_time=True), version, metric) | {"games": len(truth)}
+
+
+def tolerance_curve(
+    truth: Mapping[str, Sequence[Event]],
+    found: Mapping[str, Sequence[Spot]],
+    version: Version,
+    tolerances: Sequence[float],
+) -> dict[str, Any]:
+    """Precisions over the tolerance; arguments and errors as of `evaluate_games`.
+
+    Returns:
+        JSON-ready: ``seconds``, the tolerances; ``mAP`` at each (Figure 4.5); ``AP`` by class, at each (Figure 4.4).
+    """
+    arrays = _arrays(truth, found, version, by_time=True)
+    precisions = average_precisions(*arrays, len(CLASSES[version]), tolerances).every
+    return {
+        "seconds": list(tolerances),
+        "mAP": precisions.mean(axis=1).tolist(),
+        "AP": dict(zip(CLASSES[version], precisions.T.tolist(), strict=True)),
+    }
+
+
+def evaluate_folders(
+    labels: Path, predictions: Path, version: Version, metric: Metric, games: Path | None = None
+) -> dict[str, Any]:
+    """Evaluate files of predictions against files of labels, as the official evaluator does.
+
+    Minutes of a ``gameTime`` from 100 on count in full; the official evaluator reads only their last two digits.
+
+    Args:
+        labels: Folder or zip archive with ``<league>/<season>/<game>/Labels-v2.json`` (version 1: ``Labels.json``).
+        predictions: Folder or zip archive with ``<league>/<season>/<game>/results_spotting.json``.
+        version: Decides the classes.
+        metric: As of `evaluate_games`.
+        games: File of the games (`read_games_file`); None: all that have labels.
+
+    Returns:
+        As `evaluate_games`, and ``skipped``: how many annotations and predictions were left out, by label.
+
+    Raises:
+        ActaError: a file is malformed, or a game has no labels or no predictions.
+    """
+    truth: dict[str, list[Event]] = {}
+    found: dict[str, list[Spot]] = {}
+    skipped: dict[str, Counter[str]] = {"labels": Counter(), "predictions": Counter()}
+    with GameFiles(labels) as annotated, GameFiles(predictions) as predicted:
+        with_labels, with_predictions = annotated.games(LABELS[version]), predicted.games(PREDICTIONS)
+        wanted = read_games_file(games) if games else with_labels
+        if not wanted:
+            raise ActaError(f"{labels} holds no <league>/<season>/<game>/{LABELS[version]}")
+        for those, name, path in ((with_labels, LABELS[version], labels), (with_predictions, PREDICTIONS, predictions)):
+            missing = [game for game in wanted if game not in set(those)]
+            if missing:
+                more = f" (nor have {len(missing) - 1} others)" if len(missing) > 1 else ""
+                raise ActaError(f"{missing[0]} has no {name} in {path}{more}; --games says which games to evaluate")
+        for game in wanted:
+            its_labels = parse_labels(*annotated.read(game, LABELS[version]), version)
+            its_predictions = parse_predictions(*predicted.read(game, PREDICTIONS), version)
+            truth[game], found[game] = its_labels.events, its_predictions.spots
+            skipped["labels"].update(its_labels.unknown)
+            skipped["predictions"].update(its_predictions.unknown)
+    for what, counts in skipped.items():
+        for label, count in sorted(counts.items()):
+            print(f"left out of the {what}: {label!r}, {count} times", file=sys.stderr)
+    return {
+        **_evaluate(_arrays(truth, found, version, by_time=False), version, metric),
+        "games": len(truth),
+        "skipped": {what: dict(sorted(counts.items())) for what, counts in skipped.items()},
+    }
+
+
+def read_games_file(path: Path) -> list[str]:
+    """`read_split` of a file that must name a game.
+
+    Raises:
+        ActaError: it names none, or the file cannot be read or has another form.
+    """
+    games = read_split(path)
+    if not games:
+        raise ActaError(f"{path} names no game")
+    return games
+
+
+def _evaluate(arrays: tuple[Annotated, Detected], version: Version, metric: Metric) -> dict[str, Any]:
+    classes = CLASSES[version]
+    values = average_map(average_precisions(*arrays, len(classes), METRICS[metric]))
+
+    def by_class(of: np.ndarray) -> dict[str, float]:
+        return dict(zip(classes, of.tolist(), strict=True))
+
+    has_visibility = version == 2
+    return {
+        "a_mAP": values.every,
+        "a_mAP_per_class": by_class(values.per_class),
+        "a_mAP_visible": values.visible if has_visibility else None,
+        "a_mAP_per_class_visible": by_class(values.per_class_visible) if has_visibility else None,
+        "a_mAP_unshown": values.unshown if has_visibility else None,
+        "a_mAP_per_class_unshown": by_class(values.per_class_unshown) if has_visibility else None,
+    }
+
+
+def _arrays(
+    truth: Mapping[str, Sequence[Event]], found: Mapping[str, Sequence[Spot]], version: Version, *, by_time: bool
+) -> tuple[Annotated, Detected]:
+    """The games' events and spots; of two spots of a class in a frame the last counts.
+
+    ``by_time``: the last as they would be written; otherwise as they are given.
+    """
+    if not truth:
+        raise ActaError("there are no games to evaluate")
+    half, time, label = _columns(truth, truth, version)
+    visible = np.array([event.visible for game in truth for event in truth[game]], bool)
+    annotated = Annotated(half, frames_of(time), label, visible)
+    half, time, label = _columns(truth, found, version)
+    score = np.array([spot.confidence for game in truth for spot in found[game]], np.float64)
+    order = np.argsort(milliseconds_of(time), kind="stable") if by_time else slice(None)
+    return annotated, Detected(half[order], frames_of(time)[order], label[order], score[order])
+
+
+def _columns(
+    games: Iterable[str], items: Mapping[str, Sequence[Event | Spot]], version: Version
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Half, counted over all games, time and class of each item."""
+    numbers = {label: number for number, label in enumerate(CLASSES[version])}
+    halves, times, labels = [], [], []
+    for position, game in enumerate(games):
+        if game not in items:
+            raise ActaError(f"there are no predictions for {game}")
+        for item in items[game]:
+            if item.label not in numbers or item.half not in HALVES or not 0 <= item.time < np.inf:
+                raise ActaError(f"{game}: version {version} has no such label, half or time: {item}")
+            halves.append(2 * position + item.half - 1)
+            times.append(item.time)
+            labels.append(numbers[item.label])
+    return np.array(halves, np.int64), np.array(times, np.float64), np.array(labels, np.int64)

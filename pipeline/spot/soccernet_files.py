@@ -1,0 +1,323 @@
+"""SoccerNet's own files: annotated events, predictions, and the folders or zip archives that hold them.
+
+A game is called ``<league>/<season>/<game>``, and its files lie in a folder of that name.
+"""
+
+import json
+import lzma
+import math
+import re
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from pipeline.errors import ActaError
+from pipeline.files import write_json
+from pipeline.spot.events import CLASSES, HALVES, Event, Spot, Version
+
+LABELS = {1: "Labels.json", 2: "Labels-v2.json"}
+PREDICTIONS = "results_spotting.json"
+LARGEST = 64 << 20  # bytes of one file; a prediction of every class at every half-second of a game has 40 MB
+_GAME_TIME = re.compile(r"([0-9]) - ([0-9]{1,3}):([0-5][0-9])")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A game's annotated events, in the order of their file.
+
+    ``unknown``: how many were left out, by label, or ``half <n>`` for those of halves other than 1 and 2.
+    """
+
+    events: list[Event]
+    unknown: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A game's predicted events, in the order of their file; ``unknown`` as of `Labels`."""
+
+    spots: list[Spot]
+    unknown: dict[str, int]
+
+
+def read_labels(path: Path, version: Version) -> Labels:
+    """Read a game's ``Labels.json`` (version 1) or ``Labels-v2.json``.
+
+    Labels of version 1 belong to the first class whose name they contain. An event's time is its ``position``
+    (milliseconds) where it has one, else its ``gameTime`` (``<half> - <minutes>:<seconds>``).
+
+    Raises:
+        ActaError: the file cannot be read, or an annotation lacks something or has a malformed or negative time.
+    """
+    return parse_labels(_content(path), str(path), version)
+
+
+def read_predictions(path: Path, version: Version) -> Predictions:
+    """Read a game's ``results_spotting.json``; numbers may be texts.
+
+    Raises:
+        ActaError: the file cannot be read, or a prediction lacks something, has a malformed or negative position or a
+            confidence that is no finite number, or (version 1) a label outside the classes.
+    """
+    return parse_predictions(_content(path), str(path), version)
+
+
+def parse_labels(content: bytes, where: str, version: Version) -> Labels:
+    """`read_labels` of a file's bytes; ``where`` names the file in errors."""
+    events: list[Event] = []
+    unknown: Counter[str] = Counter()
+    for index, entry in enumerate(entries(content, where, "annotations")):
+        try:
+            half, time = game_time(need(entry, "gameTime"))
+            if "position" in entry:
+                time = position_of(entry) / 1000
+            label = _class_of(label_of(entry), version)
+        except ValueError as error:
+            raise ActaError(f"{where}: annotations[{index}]: {error}") from None
+        if label not in CLASSES[version]:
+            unknown[label] += 1
+        elif half not in HALVES:
+            unknown[f"half {half}"] += 1
+        else:
+            events.append(Event(half, time, label, version == 1 or entry.get("visibility") != "not shown"))
+    return Labels(events, dict(unknown))
+
+
+def parse_predictions(content: bytes, where: str, version: Version) -> Predictions:
+    """`read_predictions` of a file's bytes; ``where`` names the file in errors."""
+    spots: list[Spot] = []
+    unknown: Counter[str] = Counter()
+    for index, entry in enumerate(entries(content, where, "predictions")):
+        try:
+            label = label_of(entry)
+            spot = Spot(half_of(entry), position_of(entry) / 1000, label, confidence_of(entry))
+            if version == 1 and label not in CLASSES[1]:
+                raise ValueError(f"{label!r} is not one of {', '.join(CLASSES[1])}")
+        except ValueError as error:
+            raise ActaError(f"{where}: predictions[{index}]: {error}") from None
+        if label not in CLASSES[version]:
+            unknown[label] += 1
+        elif spot.half not in HALVES:
+            unknown[f"half {spot.half}"] += 1
+        else:
+            spots.append(spot)
+    return Predictions(spots, dict(unknown))
+
+
+def write_predictions(folder: Path, game: str, spots: Sequence[Spot]) -> Path:
+    """Write ``<folder>/<game>/results_spotting.json`` as the development kit describes it; returns its path.
+
+    Spots are sorted by half, time in whole milliseconds and label.
+
+    Raises:
+        ActaError: the game's name would lead elsewhere, or a spot has no half, time or confidence that it can have.
+    """
+    if not is_game(game):
+        raise ActaError(f"{game!r} is not like <league>/<season>/<game>")
+    path = folder / game / PREDICTIONS
+    write_prediction_file(path, game, spots)
+    return path
+
+
+def write_prediction_file(path: Path, game: str, spots: Sequence[Spot]) -> None:
+    """Write a game's predictions to any file; ``game`` is what it says it is of. Otherwise as `write_predictions`."""
+    for spot in spots:
+        if not (spot.half in HALVES and 0 <= spot.time < math.inf and 0 <= spot.confidence <= 1):
+            raise ActaError(f"{game}: half must be 1 or 2, time not below 0 and confidence in [0, 1], not as in {spot}")
+    rows = []
+    placed = [(spot.half, round(spot.time * 1000), spot.label, spot) for spot in spots]
+    for _, position, _, spot in sorted(placed, key=lambda each: each[:3]):
+        minutes, seconds = divmod(position // 1000, 60)
+        row = {
+            "gameTime": f"{spot.half} - {minutes:02d}:{seconds:02d}",
+            "label": spot.label,
+            "position": str(position),
+            "half": str(spot.half),
+            "confidence": str(float(spot.confidence)),
+        }
+        rows.append(row)
+    write_json(path, {"UrlLocal": game, "predictions": rows})
+
+
+class GameFiles:
+    """The files of games in a folder or a zip archive; a context manager.
+
+    Raises:
+        ActaError: there is no folder and no readable archive at ``path``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._archive: zipfile.ZipFile | None = None
+        if not path.is_dir():
+            try:
+                self._archive = zipfile.ZipFile(path)
+            except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
+                raise ActaError(f"{path} is neither a folder nor a zip archive: {error}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._archive is not None:
+            self._archive.close()
+
+    def games(self, name: str) -> list[str]:
+        """The games that have a file ``name``, sorted."""
+        if self._archive is None:
+            return sorted(path.parent.relative_to(self.path).as_posix() for path in self.path.glob(f"*/*/*/{name}"))
+        found = (member.rpartition("/") for member in self._archive.namelist())
+        return sorted({game for game, _, its in found if its == name and is_game(game)})
+
+    def read(self, game: str, name: str) -> tuple[bytes, str]:
+        """A game's file ``name``, and what to call it in errors.
+
+        Raises:
+            ActaError: it is not there or cannot be read.
+        """
+        if self._archive is None:
+            path = self.path / game / name
+            return _content(path), str(path)
+        member = f"{game}/{name}"
+        try:
+            return read_member(self._archive, self._archive.getinfo(member)), f"{self.path}: {member}"
+        except KeyError:
+            raise ActaError(f"{self.path} holds no {member}") from None
+
+
+def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """What a file in an archive holds, its checksum tested.
+
+    Raises:
+        ActaError: it is damaged, encrypted, or larger than `LARGEST`.
+    """
+    if member.file_size > LARGEST:
+        raise ActaError(
+            f"{archive.filename}: {member.filename} has {member.file_size} bytes; at most {LARGEST} are read"
+        )
+    try:
+        return archive.read(member)
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
+        raise ActaError(f"{archive.filename}: cannot read {member.filename}: {error}") from None
+
+
+def is_game(name: str) -> bool:
+    """Whether it is like ``<league>/<season>/<game>`` and leads nowhere else."""
+    parts = name.split("/")
+    return len(parts) == 3 and name.isprintable() and "\\" not in name and not {"", ".", ".."} & set(parts)
+
+
+def entries(content: bytes, where: str, key: str) -> list[Any]:
+    """The list ``key`` of a JSON file.
+
+    Raises:
+        ActaError: it is not JSON, or has no such list.
+    """
+    listed = parse_object(content, where).get(key)
+    if not isinstance(listed, list):
+        raise ActaError(f"{where} has no list `{key}`")
+    return listed
+
+
+def parse_object(content: bytes, where: str) -> dict[str, Any]:
+    """A JSON file that holds an object.
+
+    Raises:
+        ActaError: it does not.
+    """
+    try:
+        parsed = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ActaError(f"{where} is not JSON: {error}") from None
+    if not isinstance(parsed, dict):
+        raise ActaError(f"{where} holds no JSON object")
+    return parsed
+
+
+# What follows reads one value of an entry; a ValueError says what is wrong with it.
+
+
+def need(entry: Any, key: str) -> Any:
+    """The value of a key that must be there."""
+    if not isinstance(entry, dict):
+        raise ValueError(f"{entry!r:.80} is no object")
+    if key not in entry:
+        raise ValueError(f"there is no `{key}`")
+    return entry[key]
+
+
+def game_time(text: Any) -> tuple[int, float]:
+    """Half and seconds of ``<half> - <minutes>:<seconds>``."""
+    found = _GAME_TIME.fullmatch(text) if isinstance(text, str) else None
+    if not found:
+        raise ValueError(f"gameTime {text!r} is not like '1 - 05:30'")
+    return int(found[1]), float(60 * int(found[2]) + int(found[3]))
+
+
+def label_of(entry: Any) -> str:
+    """Its label, of whatever class."""
+    label = need(entry, "label")
+    if not isinstance(label, str):
+        raise ValueError(f"label {label!r} is no text")
+    return label
+
+
+def half_of(entry: Any) -> int:
+    """Its half, whatever its number."""
+    given = need(entry, "half")
+    half = _whole(given)
+    if half is None:
+        raise ValueError(f"half {given!r} is not 1 or 2")
+    return half
+
+
+def position_of(entry: Any) -> int:
+    """Its position in milliseconds."""
+    given = need(entry, "position")
+    position = _whole(given)
+    if position is None or not 0 <= position < 1 << 53:
+        raise ValueError(f"position {given!r} is not a whole number of milliseconds from 0 on")
+    return position
+
+
+def confidence_of(entry: Any) -> float:
+    """Its confidence, a finite number."""
+    given = need(entry, "confidence")
+    if type(given) in (str, int, float):  # and not bool
+        try:
+            confidence = float(given)
+        except (ValueError, OverflowError):
+            confidence = math.nan
+        if math.isfinite(confidence):
+            return confidence
+    raise ValueError(f"confidence {given!r} is not a finite number")
+
+
+def _whole(value: Any) -> int | None:
+    """A text or number as the evaluator reads it, a number's fraction dropped."""
+    if type(value) not in (str, int, float):
+        return None
+    try:
+        return int(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _class_of(label: str, version: Version) -> str:
+    """The class of an annotation's label, or the label itself where it has none."""
+    if version == 1:
+        return next((name for name in CLASSES[1] if name in label), label)
+    return label
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ActaError(f"{path} has {path.stat().st_size} bytes; at most {LARGEST} are read")
+        return path.read_bytes()
+    except OSError as error:
+        raise ActaError(f"cannot read {path}: {error.strerror}") from None

@@ -1,0 +1,384 @@
+"""Where clips are read from: SoccerNet's .npy files, shards of features or of frames, or arrays in memory.
+
+A source is pickled to the processes that load clips. Each opens files when it reads them, and keeps the last few open.
+"""
+
+import sys
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.errors import ActaError
+from pipeline.features.frame_features import FrameFeatureShard
+from pipeline.scratch import near
+from pipeline.spot.events import CLASSES, SUBSTITUTIONS, Event, Version
+from pipeline.spot.games import Game
+from pipeline.spot.halves import Anchor, Half
+from pipeline.store import FRAMES_FORMAT, FrameShard, Quarantined, Shard
+
+OPEN_FILES = 384  # of a source in a process; the usual limit of a process is 1,024, and a training has two sources
+_HALF_TIME = 1.0  # seconds: substitutions before it in the second half were made between the halves
+
+
+class _File(Protocol):
+    """A file that is opened when it is read."""
+
+    def close(self) -> None: ...
+
+
+class _Features(_File, Protocol):
+    def features(self, video: str, start: int, stop: int) -> np.ndarray: ...
+
+
+FileT = TypeVar("FileT", bound=_File)
+ShardT = TypeVar("ShardT", bound=Shard)
+ValueT = TypeVar("ValueT")
+
+
+class _Files(Generic[FileT]):
+    """The file of each half, of which those that were read last stay open."""
+
+    def __init__(self, files: Sequence[FileT]):
+        self._files = list(files)
+        self._open: OrderedDict[int, FileT] = OrderedDict()
+
+    def __getitem__(self, half: int) -> FileT:
+        file = self._files[half]
+        self._open[id(file)] = file
+        self._open.move_to_end(id(file))
+        if len(self._open) > OPEN_FILES:
+            self._open.popitem(last=False)[1].close()
+        return file
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_files": self._files, "_open": OrderedDict()}
+
+
+class FeatureSource:
+    """Features of halves, float32 (t, channels); a `pipeline.spot.halves.Source`."""
+
+    def __init__(self, halves: Sequence[Half], files: Sequence[_Features], channels: int):
+        self.halves, self.channels = tuple(halves), channels
+        self._files = _Files(files)
+
+    def read(self, half: int, start: int, stop: int) -> Tensor:
+        """Frames ``start:stop`` of the half at this position in `halves`; an IndexError where it lacks them."""
+        return torch.from_numpy(self._files[half].features(video_id(self.halves[half]), start, stop))
+
+
+class FrameSource:
+    """Pictures of halves, uint8 (t, 3, height, width); a `pipeline.spot.halves.Source`. ``size``: height and width."""
+
+    channels = 3
+
+    def __init__(self, halves: Sequence[Half], shards: Sequence[FrameShard], size: tuple[int, int]):
+        self.halves, self.size = tuple(halves), size
+        self._files = _Files(shards)
+
+    def read(self, half: int, start: int, stop: int) -> Tensor:
+        """Frames ``start:stop`` of the half at this position in `halves`; an IndexError where it lacks them."""
+        return self._files[half].clip(video_id(self.halves[half]), start, stop)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where a network's input is: in shards, or in SoccerNet's own files.
+
+    Args:
+        shards: Feature shards or frame shards, in any order; a game's halves are in one of them.
+        imported: Or the kind of features of which the manifests name the files …
+        root: … and the folder with the leagues.
+    """
+
+    shards: tuple[Path, ...] = ()
+    imported: str | None = None
+    root: Path | None = None
+
+    @cached_property
+    def pictures(self) -> bool:
+        """Whether the shards hold pictures; the first one tells."""
+        if not self.shards:
+            return False
+        try:
+            with h5py.File(self.shards[0], "r") as file:
+                return bool(file.attrs.get("format") == FRAMES_FORMAT)
+        except OSError as error:
+            raise ActaError(f"cannot read {self.shards[0]}: {error}") from None
+
+    @cached_property
+    def _by_game(self) -> dict[str, tuple[Path, str] | Quarantined]:
+        """The shard, and its digest, of each game that is in one; and why the others are in quarantine."""
+        found: dict[str, tuple[Path, str] | Quarantined] = {}
+        for path in self.shards:
+            shard = FrameShard(path) if self.pictures else FrameFeatureShard(path)
+            found |= {video.rpartition("/")[0]: (path, shard.digest) for video in shard.ids}
+            found |= {entry.id: entry for entry in shard.quarantine}
+            shard.close()
+        return found
+
+    def shard_of(self, game: str) -> tuple[Path, str] | Quarantined:
+        """A game's shard and its digest, or why the game is in quarantine.
+
+        Raises:
+            ActaError: no shard knows the game.
+        """
+        if game not in self._by_game:
+            some = f", such as {self.shards[0]}" if self.shards else ""
+            raise ActaError(f"{game!r} is in none of the {len(self.shards)} shards{some}")
+        return self._by_game[game]
+
+    def digests(self, games: Sequence[Game]) -> list[str]:
+        """What stands in the provenance for the input of these games; a manifest's digest covers its own features."""
+        if self.imported is not None:
+            return [self.imported]
+        return [place[1] for game in games if not isinstance(place := self.shard_of(game.name), Quarantined)]
+
+
+def games_there(games: Sequence[Game], inputs: Inputs) -> tuple[list[Game], list[Quarantined]]:
+    """The games whose input can be read, and why the others' cannot.
+
+    Raises:
+        ActaError: no shard knows a game.
+    """
+    if inputs.imported is not None:
+        return list(games), []
+    places = [inputs.shard_of(game.name) for game in games]
+    bad = [place for place in places if isinstance(place, Quarantined)]
+    return [game for game, place in zip(games, places, strict=True) if not isinstance(place, Quarantined)], bad
+
+
+def open_source(
+    games: Sequence[Game],
+    inputs: Inputs,
+    version: Version,
+    rate: float,
+    *,
+    halftime_substitutions: bool = True,
+    copied: bool = False,
+) -> tuple[FeatureSource | FrameSource, list[Game]]:
+    """What a network is shown of games; those whose input is in quarantine are left out, with a line on stderr.
+
+    Args:
+        games: Good games (`pipeline.spot.games.read_games`).
+        inputs: Where their frames or features are.
+        version: Of the labels.
+        rate: Frames per second.
+        halftime_substitutions: Whether those of `halves_of` are among the events.
+        copied: Read copies on the node's own disk, within `pipeline.scratch.scratch`.
+
+    Returns:
+        The source, and the games whose halves it has.
+
+    Raises:
+        ActaError: no game is left, no shard knows a game, or halves do not fit together; the message names one.
+    """
+    kept, bad = games_there(games, inputs)
+    for entry in bad:
+        print(f"left out: {entry.id}: {entry.reason}", file=sys.stderr)
+    if bad:
+        print(f"{len(bad)} of {len(games)} games are left out, {len(kept)} are there", file=sys.stderr)
+    if not kept:
+        raise ActaError(f"none of the {len(games)} games is there" + (f": {bad[0].reason}" if bad else ""))
+    halves = halves_of(kept, version, rate, halftime_substitutions=halftime_substitutions)
+    if inputs.imported is not None:
+        if inputs.root is None:
+            raise ActaError(f"where are the files of {inputs.imported}? Their `root` is not given")
+        return imported_source(kept, halves, inputs.imported, inputs.root, copied=copied), kept
+    places = {game.name: inputs.shard_of(game.name) for game in kept}
+    shards = {name: place[0] for name, place in places.items() if not isinstance(place, Quarantined)}
+    return (picture_source if inputs.pictures else shard_source)(halves, shards, copied=copied), kept
+
+
+def halves_of(
+    games: Sequence[Game], version: Version, rate: float, *, halftime_substitutions: bool = True
+) -> list[Half]:
+    """The halves of games with their events, game by game.
+
+    Args:
+        games: The games.
+        version: Of their labels, which decides the numbers of the classes.
+        rate: Frames per second; an event at t seconds lies at frame t · rate.
+        halftime_substitutions: Whether to keep the substitutions before second 1 of the second half: they were made at
+            half time, and nothing shows them (Sec. 4.2.2).
+    """
+    numbers = {label: number for number, label in enumerate(CLASSES[version])}
+
+    def is_kept(event: Event) -> bool:
+        at_half_time = event.half == 2 and event.time < _HALF_TIME and event.label == SUBSTITUTIONS[version]
+        return halftime_substitutions or not at_half_time
+
+    return [
+        Half(
+            game.name,
+            half.number,
+            half.frames,
+            tuple(
+                Anchor(event.time * rate, numbers[event.label])
+                for event in game.events
+                if event.half == half.number and is_kept(event)
+            ),
+        )
+        for game in games
+        for half in game.halves
+    ]
+
+
+def imported_source(
+    games: Sequence[Game], halves: Sequence[Half], name: str, root: Path, *, copied: bool = False
+) -> FeatureSource:
+    """SoccerNet's own files, which are mapped into memory, not read; a half has as many frames as its file has rows.
+
+    Args:
+        games, halves: The games and their halves.
+        name: The kind of features.
+        root: Folder with the leagues.
+        copied: As of `open_source`.
+
+    Raises:
+        ActaError: a game has no such features, or two files have different numbers of columns.
+    """
+    kinds = {(game.name, half.number): half.features for game in games for half in game.halves}
+    files, counted = [], []
+    for half in halves:
+        found = kinds[half.game, half.number].get(name)
+        if found is None:
+            raise ActaError(f"half {half.number} of {half.game} has no features {name!r} in its manifest")
+        path = root / found.path
+        files.append(_Npy(near(path) if copied else path, found.rows, found.columns))
+        counted.append(replace(half, frames=found.rows))
+    return FeatureSource(counted, files, _common([(file.path, file.columns) for file in files], "columns"))
+
+
+def shard_source(halves: Sequence[Half], shards: Mapping[str, Path], *, copied: bool = False) -> FeatureSource:
+    """Feature shards; a half has as many frames as it has there.
+
+    Args:
+        halves: The halves.
+        shards: The shard of each game.
+        copied: As of `open_source`.
+
+    Raises:
+        ActaError: a game has no shard, its shard lacks a half, or two shards have different numbers of channels.
+    """
+    counted, files = _in_shards(FrameFeatureShard, halves, shards, copied)
+    widths = []
+    for file in dict.fromkeys(files):
+        widths.append((file.path, file.channels))
+        file.close()
+    return FeatureSource(counted, files, _common(widths, "channels"))
+
+
+def picture_source(halves: Sequence[Half], shards: Mapping[str, Path], *, copied: bool = False) -> FrameSource:
+    """Frame shards, all of pictures of one size; else as `shard_source`."""
+    counted, files = _in_shards(FrameShard, halves, shards, copied)
+    sizes = []
+    for half, file in zip(halves, files, strict=True):
+        sizes.append((file.path, file.size(video_id(half))))
+        file.close()
+    return FrameSource(counted, files, _common(sizes, "pixels"))
+
+
+def array_source(halves: Sequence[Half], arrays: Sequence[np.ndarray]) -> FeatureSource:
+    """Features in memory, (frames, channels) of each half.
+
+    Raises:
+        ActaError: their rows are not the halves' frames, or their columns differ.
+    """
+    for half, array in zip(halves, arrays, strict=True):
+        if len(array) != half.frames:
+            raise ActaError(f"half {half.number} of {half.game} has {half.frames} frames, but {len(array)} features")
+    columns = _common([(video_id(half), array.shape[1]) for half, array in zip(halves, arrays, strict=True)], "columns")
+    return FeatureSource(halves, [_Array(array) for array in arrays], columns)
+
+
+def video_id(half: Half) -> str:
+    """What a half is called in a shard."""
+    return f"{half.game}/{half.number}"
+
+
+class _Array:
+    """Features in memory."""
+
+    def __init__(self, array: np.ndarray):
+        self._array = array
+
+    def features(self, video: str, start: int, stop: int) -> np.ndarray:
+        """A copy as float32."""
+        if not 0 <= start <= stop <= len(self._array):
+            raise IndexError(f"frames {start}:{stop} of {video!r}, which has {len(self._array)}")
+        return np.array(self._array[start:stop], np.float32)
+
+    def close(self) -> None:
+        pass
+
+
+class _Npy:
+    """A half's .npy file, mapped when it is first read."""
+
+    def __init__(self, path: Path, rows: int, columns: int):
+        self.path, self.rows, self.columns = path, rows, columns
+        self._mapped: _Array | None = None
+
+    def features(self, video: str, start: int, stop: int) -> np.ndarray:
+        if self._mapped is None:
+            self._mapped = _Array(self.map())
+        return self._mapped.features(video, start, stop)
+
+    def map(self) -> np.memmap:
+        """The file as an array that reads from the disk what is looked at."""
+        try:
+            array = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise ActaError(f"cannot read the features {self.path}: {error}") from None
+        if array.shape != (self.rows, self.columns):
+            raise ActaError(
+                f"{self.path} holds {array.shape}, but its game's manifest says {(self.rows, self.columns)}: the file "
+                "has changed since"
+            )
+        return array
+
+    def close(self) -> None:
+        self._mapped = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_mapped": None}
+
+
+def _in_shards(
+    kind: type[ShardT], halves: Sequence[Half], shards: Mapping[str, Path], copied: bool
+) -> tuple[list[Half], list[ShardT]]:
+    """Halves with the frames that they have in their shards, and the shard of each, closed."""
+    opened: dict[str, ShardT] = {}
+    counted = []
+    for half in halves:
+        if half.game not in shards:
+            raise ActaError(f"there is no shard of {half.game}")
+        if half.game not in opened:
+            opened[half.game] = kind(near(shards[half.game]) if copied else shards[half.game])
+        shard = opened[half.game]
+        try:
+            first, last = shard.span(video_id(half))
+        except KeyError as error:
+            raise ActaError(error.args[0]) from None
+        counted.append(replace(half, frames=last - first))
+        shard.close()
+    return counted, [opened[half.game] for half in halves]
+
+
+def _common(sizes: Sequence[tuple[object, ValueT]], what: str) -> ValueT:
+    """The one size that all have."""
+    if not sizes:
+        raise ActaError("there are no halves to read")
+    first, size = sizes[0]
+    for other, its in sizes:
+        if its != size:
+            raise ActaError(f"{first} has {size} {what}, but {other} has {its}; a network needs one number")
+    return size
