@@ -16,6 +16,8 @@ include: "workflow/rules/shrink_studies.smk"
 include: "workflow/rules/detection.smk"
 include: "workflow/rules/detection_networks.smk"
 include: "workflow/rules/detection_report.smk"
+include: "workflow/rules/spotting.smk"
+include: "workflow/rules/spotting_report.smk"
 
 
 # A driver that was killed leaves its jobs behind on a cluster; they end before the new one starts its own.

@@ -13,7 +13,9 @@ from pipeline.errors import ActaError
 from pipeline.options import lists_option, paths_of, settings_of, stage_parser
 from pipeline.report.thesis import FIGURES, TABLES, evaluation_path, rows
 from pipeline.report_detection_command import add_report_detection
+from pipeline.report_spotting_command import add_report_spotting
 from pipeline.shrink_command import add_shrink
+from pipeline.spotting_stages import add_spotting_stages
 
 # Modules are imported where they are used: `acta config` must not wait for torch.
 
@@ -64,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     add_shrink(commands)
     add_detection_stages(commands)
     add_report_detection(commands)
+    add_spotting_stages(commands)
+    add_report_spotting(commands)
     return parser
 
 
@@ -71,11 +75,17 @@ def _add_tools(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     from pipeline.anonymize_command import add_anonymize
     from pipeline.classify_command import add_classify
     from pipeline.detect_command import add_detect
+    from pipeline.evaluate_spotting_command import add_evaluate_spotting
+    from pipeline.highlights_command import add_highlights
+    from pipeline.spot_command import add_spot
     from pipeline.submit_command import add_submit
 
     add_anonymize(commands)
     add_classify(commands)
     add_detect(commands)
+    add_spot(commands)
+    add_highlights(commands)
+    add_evaluate_spotting(commands)
     add_submit(commands)
     weights = commands.add_parser("weights", help="fetch or list pretrained models")
     actions = weights.add_subparsers(required=True, metavar="ACTION")

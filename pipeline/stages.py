@@ -9,6 +9,17 @@ from dataclasses import dataclass
 
 from pipeline.config.base import Settings
 from pipeline.config.report import ReportDetectionStage
+from pipeline.config.spot_stages import (
+    EvaluateSpotsStage,
+    FitPcaStage,
+    FrameFeaturesStage,
+    HighlightsStage,
+    PredictSpotsStage,
+    ReportSpottingStage,
+    SpotFramesStage,
+    SpotGameStage,
+    TrainSpottingStage,
+)
 from pipeline.config.stages import (
     ActorFeaturesStage,
     AuditStage,
@@ -97,6 +108,20 @@ _STAGE = (
     _STATE,
     *_STORE,
 )
+_EVENTS = "pipeline/spot/events.py"
+_GAMES = ("pipeline/spot/games.py", _EVENTS)
+_SOCCERNET = ("pipeline/spot/soccernet_files.py", _EVENTS)
+_FRAME_FEATURES = (
+    "pipeline/features/frame_features.py",
+    "pipeline/models/frame_backbones.py",
+    _PICKLES,
+    _STATE,
+    *_STORE,
+)
+_SOURCES = ("pipeline/spot/sources.py", "pipeline/spot/halves.py", *_GAMES, *_FRAME_FEATURES)
+_SPOTTER = ("pipeline/spot/inference.py", "pipeline/spot/saved.py", "pipeline/models/rms_net.py", *_SOURCES)
+_PREDICT = ("pipeline/spot/predict.py", "pipeline/spot/soccernet_files.py", *_SPOTTER)
+_EVALUATE_SPOTS = ("pipeline/spot/evaluation.py", "pipeline/metrics/average_map.py", "pipeline/data/soccernet.py")
 _CLIPS = ("pipeline/classify/clips.py", *_NETWORKS, *_STORE)
 
 
@@ -227,6 +252,70 @@ STAGES = {
         ),
     ),
     "quarantine": Stage(NoSettings, ("pipeline/data/quarantine.py", *_STORE)),
+    "spot-game": Stage(
+        SpotGameStage,
+        (
+            "pipeline/spot/build_game.py",
+            "pipeline/spot/frames.py",
+            "pipeline/spot/games.py",
+            "pipeline/data/soccernet.py",
+            "pipeline/media/probe.py",
+            *_SOCCERNET,
+            *_DECODE,
+            *_STORE,
+        ),
+    ),
+    "spot-frames": Stage(SpotFramesStage, ("pipeline/spot/frames.py", *_GAMES, *_DECODE, *_STORE)),
+    "frame-features": Stage(FrameFeaturesStage, _FRAME_FEATURES),
+    "fit-pca": Stage(FitPcaStage, ("pipeline/features/pca.py", *_FRAME_FEATURES)),
+    "project-features": Stage(NoSettings, ("pipeline/features/pca.py", *_FRAME_FEATURES)),
+    "train-spotting": Stage(
+        TrainSpottingStage,
+        (
+            "pipeline/spot/train.py",
+            "pipeline/spot/clips.py",
+            "pipeline/spot/losses.py",
+            *_EVALUATE_SPOTS,
+            *_PREDICT,
+            *_SHARED_LOOP,
+        ),
+    ),
+    "predict-spots": Stage(PredictSpotsStage, _PREDICT),
+    "evaluate-spots": Stage(
+        EvaluateSpotsStage,
+        ("pipeline/spot/evaluate_spots.py", "pipeline/spot/games.py", *_EVALUATE_SPOTS, *_SOCCERNET, *_STORE),
+    ),
+    "spot-votes": Stage(PredictSpotsStage, ("pipeline/spot/votes.py", *_SPOTTER)),
+    "submit-spots": Stage(NoSettings, ("pipeline/spot/submission.py", "pipeline/metrics/average_map.py", *_SOCCERNET)),
+    "cut-highlights": Stage(
+        HighlightsStage,
+        (
+            "pipeline/spot/game_highlights.py",
+            "pipeline/spot/games.py",
+            "pipeline/spot/highlights.py",
+            "pipeline/spot/highlights_video.py",
+            "pipeline/media/cut.py",
+            "pipeline/media/encode.py",
+            *_SOCCERNET,
+            *_DECODE,
+            *_STORE,
+        ),
+    ),
+    "report-spotting": Stage(
+        ReportSpottingStage,
+        (
+            "pipeline/report/spotting_figures.py",
+            "pipeline/report/spotting.py",
+            "pipeline/report/thesis_spotting.py",
+            "pipeline/report/detection.py",
+            "pipeline/report/thesis_detection.py",
+            "pipeline/features/entities.py",
+            "pipeline/models/stage.py",
+            _EVENTS,
+            *_STORE,
+        ),
+    ),
+    "spot-quarantine": Stage(NoSettings, ("pipeline/spot/left_out.py", *_SOURCES)),
 }
 
 

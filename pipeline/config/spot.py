@@ -10,6 +10,7 @@ from pipeline.config.data import FrameSettings
 from pipeline.errors import ActaError
 
 Paths = dict[Name, str]
+Version = Literal[1, 2]  # of SoccerNet
 FrameBackboneName = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenet_v2"]
 
 
@@ -23,7 +24,7 @@ class SpotDataSettings(Settings):
 
     adapter: Literal["demo", "soccernet"] = Field(description="`demo` (made games) or `soccernet`.")
     root: str = Field(min_length=1, description="Folder that holds the leagues.")
-    version: Literal[1, 2] = Field(description="1: Labels.json, 3 classes. 2: Labels-v2.json, 17 classes.")
+    version: Version = Field(description="1: Labels.json, 3 classes. 2: Labels-v2.json, 17 classes.")
     splits: Annotated[Paths, BeforeValidator(_without_nulls)] = Field(
         min_length=1, description="The development kit's files of games (JSON), by split; null takes one away."
     )

@@ -11,8 +11,8 @@ from pipeline.config.spot import (
     SpotInferenceSettings,
     SpotNetworkSettings,
     SpotSettings,
+    Version,
 )
-from pipeline.spot.events import Version
 
 
 class SpotGameStage(Settings):

@@ -7,8 +7,8 @@ path (relative to the dataset's root), label, split, size in bytes (-1: missing)
 
 import hashlib
 import json
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from pipeline.errors import ActaError
@@ -54,7 +54,7 @@ def write_lists(videos: Iterable[Listed], folder: Path, shards: int) -> list[str
     for index in sorted(parts):
         name = shard_name(index, shards)
         names.append(name)
-        _write_if_changed(folder / f"{name}.json", json.dumps([row for _, row in sorted(parts[index].items())]) + "\n")
+        write_if_changed(folder / f"{name}.json", json.dumps([row for _, row in sorted(parts[index].items())]) + "\n")
     for stale in folder.glob("*.json"):
         if stale.stem not in names:
             stale.unlink()
@@ -80,7 +80,38 @@ def read_list(path: Path) -> list[Listed]:
         raise ActaError(f"{path} is not a list of videos: {error}") from None
 
 
-def _write_if_changed(path: Path, content: str) -> None:
+def write_game_lists(games: Mapping[str, Sequence[Listed]], folder: Path) -> list[str]:
+    """Bring the list files in ``folder``, one a game, up to date and return their keys.
+
+    A list is rewritten only when its content changes; those of other games are removed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for key, rows in games.items():
+        content = {"game": str(PurePosixPath(rows[0].path).parent), "files": rows}
+        write_if_changed(folder / f"{key}.json", json.dumps(content) + "\n")
+    for stale in folder.glob("*.json"):
+        if stale.stem not in games:
+            stale.unlink()
+    return list(games)
+
+
+def read_game_list(path: Path) -> tuple[str, list[Listed]]:
+    """Read a list file: the game's name and its files.
+
+    Raises:
+        ActaError: the file is missing or damaged.
+    """
+    try:
+        content = json.loads(path.read_text())
+        return str(content["game"]), [Listed(*row) for row in content["files"]]
+    except OSError as error:
+        raise ActaError(f"cannot read the list {path}: {error.strerror}") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise ActaError(f"{path} is not a list of a game's files: {error!r}") from None
+
+
+def write_if_changed(path: Path, content: str) -> None:
+    """Write a text file, unless that is what it holds: its time stays, and nothing reruns."""
     try:
         if path.read_text() == content:
             return

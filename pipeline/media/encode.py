@@ -66,7 +66,7 @@ def rewritten(
         with (
             open_video(source, threads=0) as (container, stream),
             atomic(output) as temporary,
-            _WholeFile(temporary) as file,
+            WholeFile(temporary) as file,
             av.open(file, "w") as out,
         ):
             writer = VideoWriter(container, stream, out, output.suffix, encoding)
@@ -78,7 +78,7 @@ def rewritten(
         raise ActaError(f"{source} -> {output}: {describe(error)}") from None
 
 
-class _WholeFile(io.FileIO):
+class WholeFile(io.FileIO):
     """A file that remembers a failed write: the muxer would pass over it and end with a file that is not whole."""
 
     def __init__(self, path: Path):

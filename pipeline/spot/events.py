@@ -1,9 +1,8 @@
 """What happens in a game and when: the classes, annotated events and predicted spots."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-Version = Literal[1, 2]
+from pipeline.config.spot import Version as Version
 
 # The order of the development kit (`soccernet` on PyPI).
 CLASSES: dict[int, tuple[str, ...]] = {

@@ -124,6 +124,11 @@ class Inputs:
             shard.close()
         return found
 
+    @property
+    def quarantine(self) -> list[Quarantined]:
+        """The games that the shards have left out."""
+        return [entry for entry in self._by_game.values() if isinstance(entry, Quarantined)]
+
     def shard_of(self, game: str) -> tuple[Path, str] | Quarantined:
         """A game's shard and its digest, or why the game is in quarantine.
 

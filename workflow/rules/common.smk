@@ -14,11 +14,14 @@ sys.path.insert(0, str(PROJECT))
 
 from pipeline.config.base import canonical
 from pipeline.config.base import parse as parse_config  # Snakemake has its own parse
+from pipeline.config.spot_stages import imported_features
 from pipeline.config.stages import stage_settings
 from pipeline.config.whole import Config
 from pipeline.data.adapters import list_annotated, list_videos
 from pipeline.data.demo import FOOTAGE, action_names, interaction_files
-from pipeline.data.lists import shard_names, write_lists
+from pipeline.data.games import list_games
+from pipeline.data.lists import shard_names, write_game_lists, write_lists
+from pipeline.data.matches import match_files
 from pipeline.digest import digest_code
 from pipeline.errors import ActaError
 from pipeline.models.weights import WEIGHTS, detector_digests
@@ -27,6 +30,9 @@ from pipeline.report.thesis_detection import FIGURES as CHAPTER_3_FIGURES
 from pipeline.report.thesis_detection import TABLES as CHAPTER_3_TABLES
 from pipeline.report.thesis_detection import networks_of as networks_for
 from pipeline.report.thesis_shrinkage import BEYOND, networks_of
+from pipeline.report.thesis_spotting import FIGURES as CHAPTER_4_FIGURES
+from pipeline.report.thesis_spotting import TABLES as CHAPTER_4_TABLES
+from pipeline.report.thesis_spotting import networks_of as spotters_for
 from pipeline.slurm import stop_orphans
 from pipeline.stages import code_digest
 from pipeline.wheels import file_sha256
@@ -83,12 +89,16 @@ wildcard_constraints:
     what="faces|bodies",
     variant="none|faces|bodies",
     tested="none|faces|bodies",
-    split="|".join(CONFIG.classify.splits),
+    split="|".join([*CONFIG.classify.splits, *CONFIG.spot.data.splits]),
     recipe="|".join(CONFIG.classify.recipes),
     strategy="|".join(CONFIG.classify.strategies),
     plan="|".join(CONFIG.shrink.plans),
     iteration=r"\d+",
     operators="[stfcl]{1,4}",
+    features="|".join([*CONFIG.detect.features, *CONFIG.spot.features]),
+    network="|".join([*CONFIG.detect.networks, *CONFIG.spot.spotters]),
+    seed=r"\d+",
+    game=r"[a-z0-9_-]+",
 
 
 def result(path, **wildcards):

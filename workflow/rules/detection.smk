@@ -22,10 +22,7 @@ else:
 
 
 wildcard_constraints:
-    features="|".join(DETECTION.features),
-    network="|".join(DETECTION.networks),
     boxes="detected|annotated",
-    seed=r"\d+",
 
 
 def detection_shards(path, **wildcards):

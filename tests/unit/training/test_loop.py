@@ -249,6 +249,13 @@ def test_running_statistics_are_averaged_over_the_processes() -> None:
     assert model.num_batches_tracked == 0
 
 
+def test_frozen_statistics_are_left_alone() -> None:
+    """Sums over three processes and divided again, a third of all numbers would change in their last bit."""
+    model = nn.Sequential(nn.BatchNorm1d(2).eval(), nn.Linear(2, 2))
+    average_buffers(model, Pair([9.0]))  # type: ignore[arg-type]
+    assert model[0].running_mean.tolist() == [0.0, 0.0]  # type: ignore[union-attr]
+
+
 # ---- whole trainings, killed
 
 

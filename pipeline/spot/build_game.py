@@ -1,0 +1,151 @@
+"""Stage `spot-game`: look at a game's files and write down what all later stages need to know of them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.config.base import canonical
+from pipeline.config.spot_stages import SpotGameStage
+from pipeline.data.lists import read_game_list
+from pipeline.data.soccernet import INI, read_ini
+from pipeline.errors import ActaError, VideoError
+from pipeline.files import write_json
+from pipeline.media.decode import decode, open_video
+from pipeline.media.probe import probe
+from pipeline.spot.events import HALVES
+from pipeline.spot.frames import container_start
+from pipeline.spot.games import GameFeatures, GameHalf, ticks_in
+from pipeline.spot.soccernet_files import Labels, read_labels
+from pipeline.stages import code_digest, sha256_text
+from pipeline.store import Provenance, Quarantined
+from pipeline.workers import map_videos
+
+STAGE = "spot-game"
+# The released features differ from the videos by a few frames; those of another game or half by far more.
+_SLACK = 5.0  # seconds
+_MISSING = 1.0  # seconds of its end that a video may lack: what video.ini and headers say is rounded
+
+
+@dataclass(frozen=True)
+class _Video:
+    id: str
+    path: Path
+
+
+def build_game(list_path: Path, root: Path, output: Path, settings: SpotGameStage, *, workers: int = 1) -> None:
+    """Write a game's manifest. Whatever is wrong with the game becomes its quarantine entry, never an error.
+
+    Args:
+        list_path: The game's list (`pipeline.data.soccernet`).
+        root: Folder that the listed paths are relative to.
+        output: The manifest to write (JSON).
+        settings: Version of the labels, rate, and what a game must have.
+        workers: Processes that look at its videos; the result does not depend on it.
+
+    Raises:
+        ActaError: the list cannot be read.
+    """
+    name, rows = read_game_list(list_path)
+    splits = rows[0].split.split()
+    paths = {row.id: row.path for row in rows}
+    about: dict[str, Any] = {"halves": [], "events": [], "annotated": False, "unknown": {}, "beyond": 0}
+    bad = []
+    try:
+        labels = _labels(root / paths["labels"], settings, splits)
+        halves = _halves(paths, root, settings, workers)
+        about["halves"] = [asdict(half) for half in halves]
+        if labels is not None:
+            ends = {half.number: half.duration for half in halves}
+            about["events"] = [asdict(event) for event in labels.events]
+            about["annotated"], about["unknown"] = True, dict(labels.unknown)
+            about["beyond"] = sum(event.time > ends[event.half] for event in labels.events)
+    except ActaError as error:
+        # Equal games give equal manifests, wherever they lie.
+        bad = [Quarantined(name, STAGE, str(error).replace(f"{root / name}/", ""))]
+    provenance = Provenance(
+        stage=STAGE,
+        settings=canonical(settings),
+        code=code_digest(STAGE),
+        inputs={"list": sha256_text(list_path.read_text())},
+        packages=("av", "numpy"),
+    )
+    made = {"provenance": json.loads(provenance.to_json()), "name": name, "splits": splits}
+    write_json(output, made | about | {"quarantine": [asdict(entry) for entry in bad]})
+
+
+def _halves(paths: dict[str, str], root: Path, settings: SpotGameStage, workers: int) -> list[GameHalf]:
+    features = {
+        number: {kind: _features(paths[f"features/{kind}/{number}"], root) for kind in settings.imported}
+        for number in HALVES
+    }
+    if settings.videos is None:
+        # The kinds of features must agree with the first.
+        seconds = {number: features[number][settings.imported[0]].rows / settings.rate for number in HALVES}
+        return [_half(number, None, (0.0, seconds[number]), features[number], settings.rate) for number in HALVES]
+    videos = {number: paths[f"video/{number}"] for number in HALVES}
+    spans = read_ini(root / paths["ini"]) if settings.ini else {}
+    for number, end in zip(HALVES, _ends([root / path for path in videos.values()], workers), strict=True):
+        start, duration = spans.setdefault(number, (0.0, end))
+        if end < start + duration - _MISSING:
+            name = Path(videos[number]).name
+            raise VideoError(f"{name}: truncated: it ends at {end:.2f} s, the half at {start + duration:.2f} s ({INI})")
+    return [_half(number, videos[number], spans[number], features[number], settings.rate) for number in HALVES]
+
+
+def _half(
+    number: int, video: str | None, span: tuple[float, float], features: dict[str, GameFeatures], rate: float
+) -> GameHalf:
+    start, duration = span
+    for kind, found in features.items():
+        seconds = found.rows / rate
+        if abs(seconds - duration) > _SLACK:
+            raise VideoError(f"{number}_{kind}: {found.rows} rows, {seconds:.1f} s, but the half has {duration:.1f} s")
+    return GameHalf(number, video, start, duration, ticks_in(duration, rate), features)
+
+
+def _ends(paths: Sequence[Path], workers: int) -> list[float]:
+    """Of each video the second, from its container's start, at which it ends."""
+    jobs = [_Video(path.name, path) for path in paths]
+    ends = []
+    for result in list(map_videos(_end, jobs, workers=workers, stage=STAGE)):
+        if isinstance(result, Quarantined):
+            raise VideoError(f"{result.id}: {result.reason}")
+        ends.append(result)
+    return ends
+
+
+def _end(video: _Video) -> float:
+    duration = probe(video.path).duration
+    with open_video(video.path) as (container, stream):
+        first, _ = next(decode(container, stream))
+        return round(first - container_start(container) + duration, 6)
+
+
+def _features(path: str, root: Path) -> GameFeatures:
+    name = Path(path).name
+    try:
+        found = np.lib.format.open_memmap(root / path, mode="r")
+    except FileNotFoundError:
+        raise VideoError(f"{name}: missing") from None
+    except (OSError, ValueError, OverflowError) as error:
+        raise VideoError(f"{name}: not readable as .npy: {getattr(error, 'strerror', None) or error}") from None
+    if found.ndim != 2 or found.dtype.kind != "f":
+        raise VideoError(f"{name}: {found.dtype} of shape {found.shape}, but floats (frames, channels) are needed")
+    return GameFeatures(path, *found.shape)
+
+
+def _labels(path: Path, settings: SpotGameStage, splits: Sequence[str]) -> Labels | None:
+    if not path.exists():
+        demanding = [split for split in splits if split in settings.annotated]
+        if demanding:
+            raise VideoError(f"{path.name}: missing, but the split {demanding[0]} needs labels")
+        return None
+    labels = read_labels(path, settings.version)
+    if settings.version == 2 and labels.unknown:
+        names = ", ".join(repr(name) for name in sorted(labels.unknown))
+        raise VideoError(f"{path.name}: events of none of the 17 classes, or of no half: {names}")
+    return labels

@@ -1,0 +1,54 @@
+"""Stage `evaluate-spots`: Average-mAP of the predictions for a split, and its curve over the tolerance."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.config.base import canonical
+from pipeline.config.spot_stages import EvaluateSpotsStage
+from pipeline.files import write_json
+from pipeline.spot.evaluation import evaluate_games, tolerance_curve
+from pipeline.spot.games import read_games
+from pipeline.spot.soccernet_files import PREDICTIONS, read_predictions
+from pipeline.stages import code_digest
+from pipeline.store import Provenance
+
+TOLERANCES = (1, 2, 3, 4, *range(5, 65, 5))  # seconds: of the tight and the loose metric
+
+
+def evaluate_spots(
+    manifests: Sequence[Path], predictions: Path, about: Path, output: Path, settings: EvaluateSpotsStage
+) -> None:
+    """Write the evaluation of a split as JSON: ``loose``, ``tight`` (`evaluate_games`) and ``curve``.
+
+    Args:
+        manifests: Every game's manifest, which holds its annotated events.
+        predictions: Folder of SoccerNet's prediction files.
+        about: What `predict-spots` wrote beside it.
+        output: The JSON.
+        settings: Version and split.
+
+    Raises:
+        ActaError: a game without predictions that is not among those left out, or a malformed file.
+    """
+    written = json.loads(about.read_text())
+    left_out = {entry["game"] for entry in written["left_out"]}
+    games = [
+        game for game in read_games(manifests, [settings.split], settings.max_bad_fraction) if game.name not in left_out
+    ]
+    truth = {game.name: game.events for game in games}
+    found = {name: read_predictions(predictions / name / PREDICTIONS, settings.version).spots for name in truth}
+    provenance = Provenance("evaluate-spots", canonical(settings), code_digest("evaluate-spots"))
+    write_json(
+        output,
+        {
+            "games": len(truth),
+            "left_out": written["left_out"],
+            "events": sum(map(len, truth.values())),
+            "predictions": sum(map(len, found.values())),
+            "loose": evaluate_games(truth, found, settings.version, "loose"),
+            "tight": evaluate_games(truth, found, settings.version, "tight"),
+            "curve": tolerance_curve(truth, found, settings.version, TOLERANCES),
+            "provenance": json.loads(provenance.to_json()),
+        },
+    )

@@ -1,0 +1,119 @@
+"""Stage `predict-spots`: a network's spots in the games of a split, as SoccerNet's own files."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from pipeline.config.base import canonical
+from pipeline.config.spot_stages import PredictSpotsStage
+from pipeline.device import check_device, pinned_threads
+from pipeline.files import spool, write_json
+from pipeline.models.rms_net import RmsNet
+from pipeline.spot.events import CLASSES, Spot
+from pipeline.spot.games import read_game, read_games
+from pipeline.spot.halves import Source
+from pipeline.spot.inference import predict_windows, spots_of, suppress
+from pipeline.spot.saved import load_spotter
+from pipeline.spot.soccernet_files import write_predictions
+from pipeline.spot.sources import Inputs, games_there, open_source
+from pipeline.stages import code_digest
+from pipeline.store import Provenance
+from pipeline.wheels import file_sha256
+
+
+def predict_spots(
+    manifests: Sequence[Path], inputs: Inputs, model: Path, output: Path, about: Path, settings: PredictSpotsStage
+) -> None:
+    """Write ``<output>/<league>/<season>/<game>/results_spotting.json`` for the games of a split.
+
+    Args:
+        manifests: Every game's manifest.
+        inputs: Where their frames or features are.
+        model: The model file.
+        output: The folder to write; it has its name when all files are there.
+        about: A JSON to write beside it: ``games``, ``left_out`` with reasons, provenance.
+        settings: Split, stride, suppression.
+
+    Raises:
+        ActaError: the split has no games, too many are bad, or the model was trained on other inputs.
+    """
+    check_device(settings.device, "float32")
+    network, description = load_spotter(model)
+    games = read_games(manifests, [settings.split], settings.max_bad_fraction)
+    source, there = open_source(games, inputs, description.version, description.rate)
+    description.check_input(source, str(model))
+    network = network.to(settings.device)
+    found: dict[str, list[Spot]] = {game.name: [] for game in there}
+    with pinned_threads(settings.threads):
+        spotted = spot_halves(
+            network,
+            source,
+            tqdm(range(len(source.halves)), unit="half", mininterval=1, dynamic_ncols=True),
+            CLASSES[description.version],
+            description.rate,
+            settings.inference.stride,
+            settings.inference.nms,
+            batch=settings.batch,
+            device=torch.device(settings.device),
+        )
+    for game, spots in spotted:
+        found[game] += spots
+    with spool(output) as folder:
+        for game, spots in found.items():
+            write_predictions(folder, game, spots)
+        folder.chmod(0o755)
+        folder.rename(output)
+    reasons = {entry.id: entry.reason for path in manifests for entry in read_game(path).quarantine}
+    reasons |= {entry.id: entry.reason for entry in games_there(games, inputs)[1]}
+    left_out = [{"game": name, "reason": reason} for name, reason in sorted(reasons.items())]
+    provenance = Provenance(
+        "predict-spots", canonical(settings), code_digest("predict-spots"), {"model": file_sha256(model)}
+    )
+    write_json(about, {"games": sorted(found), "left_out": left_out, "provenance": json.loads(provenance.to_json())})
+
+
+def spot_halves(
+    network: RmsNet,
+    source: Source,
+    halves: Iterable[int],
+    classes: Sequence[str],
+    rate: float,
+    stride: int | None,
+    nms: float | None,
+    *,
+    batch: int,
+    device: torch.device,
+) -> list[tuple[str, list[Spot]]]:
+    """A network's spots in halves of games, as (game, spots) for each half (Secs. 4.2.2 and 4.3).
+
+    Args:
+        network: On the device, in eval mode.
+        source: What the halves hold.
+        halves: Their positions in it.
+        classes: Labels by number, without background.
+        rate: Frames per second.
+        stride: Frames from one window to the next; None: the clip's.
+        nms: Seconds within which one spot of a class stays; None: all stay.
+        batch: Windows computed at once.
+        device: Where.
+    """
+    clip, found = network.architecture.clip, []
+    for position in halves:
+        half = source.halves[position]
+        windows = predict_windows(network, source, position, clip, stride or clip, batch=batch, device=device)
+        spots = spots_of(windows, clip, rate, classes, half.number, half.frames)
+        found.append((half.game, suppress(spots, nms) if nms else _one_in_a_frame(spots)))
+    return found
+
+
+def _one_in_a_frame(spots: Sequence[Spot]) -> list[Spot]:
+    """Of the spots of a class in the same half-second the surest: the evaluator knows one only (the last it reads)."""
+    best: dict[tuple[str, int], Spot] = {}
+    for spot in spots:
+        key = (spot.label, int(2 * (round(1000 * spot.time) / 1000)))
+        if key not in best or spot.confidence > best[key].confidence:
+            best[key] = spot
+    return sorted(best.values(), key=lambda spot: (spot.time, spot.label))

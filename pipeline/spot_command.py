@@ -1,0 +1,77 @@
+"""The command ``acta spot``: the events of one match."""
+
+import argparse
+from pathlib import Path
+
+from pipeline.config.whole import load_over
+from pipeline.errors import ActaError
+
+
+def add_spot(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the parser."""
+    spot = commands.add_parser(
+        "spot",
+        help="what happens when in a soccer match",
+        description="The events of a match as SoccerNet's JSON: class, half, position in milliseconds, confidence. "
+        "Rates and sizes come from the configuration that the network was trained with; its backbone and projection "
+        "are those beside it, unless given.",
+        epilog="example: acta spot 1_HQ.mkv 2_HQ.mkv --ini video.ini -o events.json "
+        "--model results/demo/spot/networks/rms_net/seed_1/model.safetensors",
+    )
+    spot.add_argument("halves", type=Path, nargs="+", metavar="HALF", help="videos, or features (.npy), in their order")
+    spot.add_argument("-o", "--output", type=Path, required=True, help="JSON to write")
+    spot.add_argument("--model", type=Path, required=True, help="the network's model file")
+    spot.add_argument("--ini", type=Path, help="SoccerNet's video.ini: where the halves lie in the videos")
+    spot.add_argument("--stride", type=int, help="frames from one window to the next (default: the network's)")
+    spot.add_argument("--nms", type=float, help="seconds within which one spot of a class stays (the network's)")
+    spot.add_argument("--backbone", type=Path, help="weights (.pth) that make the features (default: the registered)")
+    spot.add_argument("--projection", type=Path, help="of the features (default: beside the networks)")
+    about = "files over the shipped config.yaml, as Snakemake's --configfile"
+    spot.add_argument("--config", type=Path, nargs="+", default=[], help=about)
+    spot.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
+    spot.add_argument("--overwrite", action="store_true", help="replace an output that exists")
+    spot.set_defaults(run=_spot)
+
+
+def _spot(options: argparse.Namespace) -> None:
+    from pipeline.data.soccernet import read_ini
+    from pipeline.media.cut import Part, part_of
+    from pipeline.models.weights import weights_path
+    from pipeline.spot.events import HALVES
+    from pipeline.spot.saved import load_spotter
+    from pipeline.spot.soccernet_files import write_prediction_file
+    from pipeline.spot.video import Models, spot_match
+
+    if options.output.exists() and not options.overwrite:
+        raise ActaError(f"{options.output} exists; --overwrite replaces it")
+    if len(options.halves) > len(HALVES):
+        raise ActaError(f"{len(options.halves)} files are given; a match has two halves at most")
+    for name in ("stride", "nms"):
+        value = getattr(options, name)
+        if value is not None and value <= 0:
+            raise ActaError(f"--{name} {value} is not above 0")
+    settings = load_over(options.config).spot
+    spans = read_ini(options.ini) if options.ini else {}
+    halves: dict[int, Part | Path] = {}
+    for number, path in zip(HALVES, options.halves, strict=False):
+        halves[number] = path if path.suffix == ".npy" else part_of(path, *spans.get(number, ()))
+    _, about = load_spotter(options.model)
+    # …/spot/networks/<network>/seed_<n>/model.safetensors
+    place = options.model.resolve()
+    beside = place.parents[3] if len(place.parts) > 5 and place.parts[-5:-3] == ("spot", "networks") else None
+    features = settings.features.get(about.input)
+    backbone, projection = options.backbone, options.projection
+    if features is not None and features.backbone is not None and any(isinstance(h, Part) for h in halves.values()):
+        backbone = backbone or Path(features.backbone.weights or weights_path(features.backbone.name))
+        if features.pca is not None and projection is None and beside is not None:
+            projection = beside / f"features/{about.input}/pca.safetensors"
+    spots = spot_match(
+        halves,
+        Models(options.model, backbone, projection),
+        settings,
+        stride=options.stride,
+        nms=options.nms,
+        device=options.device,
+    )
+    write_prediction_file(options.output, options.halves[0].parent.name, spots)
+    print(f"wrote {options.output}: {len(spots)} events")
