@@ -294,6 +294,7 @@ STAGES = {
             "pipeline/spot/games.py",
             "pipeline/spot/highlights.py",
             "pipeline/spot/highlights_video.py",
+            "pipeline/media/canvas.py",
             "pipeline/media/cut.py",
             "pipeline/media/encode.py",
             *_SOCCERNET,

@@ -15,19 +15,17 @@ from typing import Any, Literal
 
 import av
 import av.error
-import matplotlib
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.codec.context import Flags
 from av.container import InputContainer, OutputContainer
 from av.video.frame import PictureType, VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
-from matplotlib.ft2font import FT2Font
 
 from pipeline.errors import ActaError, VideoError
 from pipeline.files import atomic
-from pipeline.media.decode import decode, describe, open_video, quarter_turns, scaled_size, turn
+from pipeline.media.canvas import Canvas
+from pipeline.media.decode import decode, describe, open_video, scaled_size
 from pipeline.media.encode import Encoding, WholeFile
 from pipeline.spot.highlights import Clip, named
 
@@ -35,8 +33,6 @@ TICKS = 240_000  # a second; whole for 24, 25, 30, 50 and 60 pictures a second, 
 _RATE = 48_000  # samples a second
 _JITTER = 960  # samples; time stamps may be off by so much, as some containers round them, before sound is moved
 _BACK = (1.0, 10.0, 60.0, math.inf)  # seconds before a clip at which a keyframe is looked for
-_SHADE = 0.6  # how much the ground of a caption is darkened
-_LEAST_TEXT = 11  # pixels
 _NEAR = 2.0  # seconds around an event in which its caption shows, even if another event is nearer
 
 
@@ -160,7 +156,7 @@ class _Writer:
             _, frame = next(decode(container, stream), (0.0, None))
             if frame is None:
                 raise VideoError("no frame can be decoded")
-            self._canvas = _Canvas(*scaled_size(frame, None, stream.sample_aspect_ratio))
+            self._canvas = Canvas(*scaled_size(frame, None, stream.sample_aspect_ratio))
             picture = self._canvas.paint(frame, stream.sample_aspect_ratio, ())
             rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         self._out = out
@@ -349,93 +345,3 @@ def _reporting(part: Part) -> Iterator[None]:
         raise VideoError(f"{part.path}: {error}") from None
     except (av.error.FFmpegError, OSError) as error:
         raise VideoError(f"{part.path}: damaged: {describe(error)}") from None
-
-
-class _Canvas:
-    """Makes pictures of one even size, upright, 4:2:0 in limited range, with captions below."""
-
-    def __init__(self, height: int, width: int):
-        self.height, self.width = (max(2, side - side % 2) for side in (height, width))
-        self._scaler = VideoReformatter()
-        self._lines: tuple[str, ...] = ()
-        self._stamp: np.ndarray | None = None
-
-    def paint(self, frame: VideoFrame, aspect: Fraction | None, lines: tuple[str, ...]) -> VideoFrame:
-        """Scale a frame into the canvas, with black bars where its shape is another, and write lines onto it."""
-        whole = scaled_size(frame, None, aspect)
-        factor = min(self.height / whole[0], self.width / whole[1])
-        height, width = (
-            min(limit, max(2, 2 * round(side * factor / 2)))
-            for side, limit in zip(whole, (self.height, self.width), strict=True)
-        )
-        quarters = quarter_turns(frame)
-        stored = (height, width) if quarters % 2 else (width, height)
-        matrix = Colorspace.ITU709 if frame.format.is_rgb else None
-        scaled = self._scaler.reformat(frame, *stored, "yuv420p", dst_colorspace=matrix, dst_color_range="MPEG")
-        picture = np.empty(self.height * self.width * 3 // 2, np.uint8)
-        top, left = (self.height - height) // 4 * 2, (self.width - width) // 4 * 2
-        sources, targets = (
-            _planes(scaled.to_ndarray().ravel(), *stored[::-1]),
-            _planes(picture, self.height, self.width),
-        )
-        for source, target, black, step in zip(sources, targets, (16, 128, 128), (1, 2, 2), strict=True):
-            target[:] = black
-            target[top // step : (top + height) // step, left // step : (left + width) // step] = turn(source, quarters)
-        self._write(targets, lines)
-        painted = VideoFrame.from_ndarray(picture.reshape(-1, self.width), "yuv420p")
-        painted.color_primaries, painted.color_trc = frame.color_primaries, frame.color_trc
-        painted.colorspace = Colorspace.ITU709 if frame.format.is_rgb else frame.colorspace
-        painted.color_range = ColorRange.MPEG
-        return painted
-
-    def _write(self, planes: Sequence[np.ndarray], lines: tuple[str, ...]) -> None:
-        """White text on a darkened ground at the lower left."""
-        if lines != self._lines:
-            self._lines = lines
-            self._stamp = _text(lines, min(self.height, self.width)) if lines else None
-        if self._stamp is None:
-            return
-        text = self._stamp[: self.height, : self.width]
-        height, width = text.shape
-        margin = min(self.height - height, min(self.height, self.width) // 40 * 2)
-        top, left = self.height - height - margin, min(self.width - width, margin)
-        keep = (1 - _SHADE) * (1 - text)
-        add = 16 * _SHADE * (1 - text) + 235 * text
-        _blend(planes[0][top : top + height, left : left + width], keep, add)
-        keep = keep.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
-        for plane in planes[1:]:
-            place = plane[top // 2 : (top + height) // 2, left // 2 : (left + width) // 2]
-            _blend(place, keep, 128 * (1 - keep))
-
-
-def _blend(place: np.ndarray, keep: np.ndarray, add: np.ndarray) -> None:
-    place[:] = np.rint(place * keep + add)
-
-
-def _text(lines: Sequence[str], side: int) -> np.ndarray:
-    """How much of each pixel is text, in [0, 1]: float32 with even sides, for a picture of that shorter side."""
-    size = max(_LEAST_TEXT, side / 20)
-    font = FT2Font(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans-Bold.ttf")
-    font.set_size(size, 72)
-    step, edge = round(1.4 * size), round(0.5 * size)
-    images = []
-    for number, line in enumerate(lines, 1):
-        font.set_text(line)
-        font.draw_glyphs_to_bitmap(antialiased=True)
-        image = np.asarray(font.get_image())
-        below = number * step - edge // 6 + round(font.get_descent() / 64)
-        images.append((below - image.shape[0], image))
-    text = np.zeros((step * len(lines) + edge, max(image.shape[1] for _, image in images) + 2 * edge), np.float32)
-    for top, image in images:
-        text[top : top + image.shape[0], edge : edge + image.shape[1]] = image / 255
-    return np.pad(text, [(0, side % 2) for side in text.shape])
-
-
-def _planes(picture: np.ndarray, height: int, width: int) -> list[np.ndarray]:
-    """Views of the planes Y, U and V of a flat 4:2:0 picture."""
-    luma, chroma = height * width, height * width // 4
-    return [
-        picture[:luma].reshape(height, width),
-        picture[luma : luma + chroma].reshape(height // 2, width // 2),
-        picture[luma + chroma :].reshape(height // 2, width // 2),
-    ]
