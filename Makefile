@@ -24,10 +24,10 @@ install: .venv/installed
 # The lock is held by flock, so a killed run leaves none behind; Snakemake's own would have to be removed by hand.
 demo: install
 	$(BIN)/acta weights fetch
-	PATH="$(CURDIR)/$(BIN):$$PATH" flock --nonblock .venv/demo.lock $(BIN)/snakemake --cores $(CORES) --nolock --quiet rules -- all classify shrink detect
+	PATH="$(CURDIR)/$(BIN):$$PATH" flock --nonblock .venv/demo.lock $(BIN)/snakemake --cores $(CORES) --nolock --quiet rules -- all classify shrink detect spot
 	@for table in results/demo/audit/*/audit.tsv; do echo; echo $$table; grep -e ^video -e '(all)' $$table | column -t -s "$$(printf '\t')"; done
 	@for table in results/demo/tables/*.tsv; do echo; echo $$table; column -t -s "$$(printf '\t')" $$table; done
-	@echo "Look at results/demo/private/contact_sheet.png, figure_3_5.png and figure_3_6.png beside it, results/demo/statistics/figure_5_3.png and results/demo/figures/"
+	@echo "Look at results/demo/private/contact_sheet.png, figure_3_5.png, figure_3_6.png and highlights/ beside it, results/demo/statistics/figure_5_3.png and results/demo/figures/"
 
 test: install
 	$(BIN)/acta weights fetch
@@ -66,3 +66,4 @@ benchmark: .venv-peer/installed
 	$(BIN)/python -m benchmarks.stage
 	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.frame_map
+	$(BIN)/python -m benchmarks.average_map

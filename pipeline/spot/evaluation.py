@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,7 +58,7 @@ def evaluate_games(
         ActaError: there are no games, a game has no spots (an empty list is fine), or there is a label or time that
             cannot be.
     """
-    return _evaluate(_arrays(truth, found, version, by_time=True), version, metric) | {"games": len(truth)}
+    return _evaluate(_arrays(_pairs(truth, found), version, by_time=True), version, metric) | {"games": len(truth)}
 
 
 def tolerance_curve(
@@ -72,7 +72,7 @@ def tolerance_curve(
     Returns:
         JSON-ready: ``seconds``, the tolerances; ``mAP`` at each (Figure 4.5); ``AP`` by class, at each (Figure 4.4).
     """
-    arrays = _arrays(truth, found, version, by_time=True)
+    arrays = _arrays(_pairs(truth, found), version, by_time=True)
     precisions = average_precisions(*arrays, len(CLASSES[version]), tolerances).every
     return {
         "seconds": list(tolerances),
@@ -101,8 +101,6 @@ def evaluate_folders(
     Raises:
         ActaError: a file is malformed, or a game has no labels or no predictions.
     """
-    truth: dict[str, list[Event]] = {}
-    found: dict[str, list[Spot]] = {}
     skipped: dict[str, Counter[str]] = {"labels": Counter(), "predictions": Counter()}
     with GameFiles(labels) as annotated, GameFiles(predictions) as predicted:
         with_labels, with_predictions = annotated.games(LABELS[version]), predicted.games(PREDICTIONS)
@@ -114,18 +112,22 @@ def evaluate_folders(
             if missing:
                 more = f" (nor have {len(missing) - 1} others)" if len(missing) > 1 else ""
                 raise ActaError(f"{missing[0]} has no {name} in {path}{more}; --games says which games to evaluate")
-        for game in wanted:
-            its_labels = parse_labels(*annotated.read(game, LABELS[version]), version)
-            its_predictions = parse_predictions(*predicted.read(game, PREDICTIONS), version)
-            truth[game], found[game] = its_labels.events, its_predictions.spots
-            skipped["labels"].update(its_labels.unknown)
-            skipped["predictions"].update(its_predictions.unknown)
+
+        def read() -> Iterator[tuple[str, Sequence[Event], Sequence[Spot]]]:
+            for game in wanted:
+                its_labels = parse_labels(*annotated.read(game, LABELS[version]), version)
+                its_predictions = parse_predictions(*predicted.read(game, PREDICTIONS), version)
+                skipped["labels"].update(its_labels.unknown)
+                skipped["predictions"].update(its_predictions.unknown)
+                yield game, its_labels.events, its_predictions.spots
+
+        found = _evaluate(_arrays(read(), version, by_time=False), version, metric)
     for what, counts in skipped.items():
         for label, count in sorted(counts.items()):
             print(f"left out of the {what}: {label!r}, {count} times", file=sys.stderr)
     return {
-        **_evaluate(_arrays(truth, found, version, by_time=False), version, metric),
-        "games": len(truth),
+        **found,
+        "games": len(wanted),
         "skipped": {what: dict(sorted(counts.items())) for what, counts in skipped.items()},
     }
 
@@ -160,37 +162,47 @@ def _evaluate(arrays: tuple[Annotated, Detected], version: Version, metric: Metr
     }
 
 
+def _pairs(
+    truth: Mapping[str, Sequence[Event]], found: Mapping[str, Sequence[Spot]]
+) -> Iterator[tuple[str, Sequence[Event], Sequence[Spot]]]:
+    for game, events in truth.items():
+        if game not in found:
+            raise ActaError(f"there are no predictions for {game}")
+        yield game, events, found[game]
+
+
 def _arrays(
-    truth: Mapping[str, Sequence[Event]], found: Mapping[str, Sequence[Spot]], version: Version, *, by_time: bool
+    games: Iterable[tuple[str, Sequence[Event], Sequence[Spot]]], version: Version, *, by_time: bool
 ) -> tuple[Annotated, Detected]:
-    """The games' events and spots; of two spots of a class in a frame the last counts.
+    """The events and spots of games, one after the other; of two spots of a class in a frame the last counts.
 
     ``by_time``: the last as they would be written; otherwise as they are given.
     """
-    if not truth:
+    annotated, detected = [], []
+    for position, (game, events, spots) in enumerate(games):
+        half, time, label = _columns(game, events, version)
+        visible = np.array([event.visible for event in events], bool)
+        annotated.append((2 * position + half, frames_of(time), label, visible))
+        half, time, label = _columns(game, spots, version)
+        score = np.array([spot.confidence for spot in spots], np.float64)
+        order = np.argsort(milliseconds_of(time), kind="stable") if by_time else slice(None)
+        detected.append((2 * position + half[order], frames_of(time)[order], label[order], score[order]))
+    if not annotated:
         raise ActaError("there are no games to evaluate")
-    half, time, label = _columns(truth, truth, version)
-    visible = np.array([event.visible for game in truth for event in truth[game]], bool)
-    annotated = Annotated(half, frames_of(time), label, visible)
-    half, time, label = _columns(truth, found, version)
-    score = np.array([spot.confidence for game in truth for spot in found[game]], np.float64)
-    order = np.argsort(milliseconds_of(time), kind="stable") if by_time else slice(None)
-    return annotated, Detected(half[order], frames_of(time)[order], label[order], score[order])
+    return (
+        Annotated(*(np.concatenate(column) for column in zip(*annotated, strict=True))),
+        Detected(*(np.concatenate(column) for column in zip(*detected, strict=True))),
+    )
 
 
-def _columns(
-    games: Iterable[str], items: Mapping[str, Sequence[Event | Spot]], version: Version
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Half, counted over all games, time and class of each item."""
+def _columns(game: str, items: Sequence[Event | Spot], version: Version) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Half (0 or 1), time and class of each event or spot of a game."""
     numbers = {label: number for number, label in enumerate(CLASSES[version])}
-    halves, times, labels = [], [], []
-    for position, game in enumerate(games):
-        if game not in items:
-            raise ActaError(f"there are no predictions for {game}")
-        for item in items[game]:
-            if item.label not in numbers or item.half not in HALVES or not 0 <= item.time < np.inf:
-                raise ActaError(f"{game}: version {version} has no such label, half or time: {item}")
-            halves.append(2 * position + item.half - 1)
-            times.append(item.time)
-            labels.append(numbers[item.label])
-    return np.array(halves, np.int64), np.array(times, np.float64), np.array(labels, np.int64)
+    for item in items:
+        if item.label not in numbers or item.half not in HALVES or not 0 <= item.time < np.inf:
+            raise ActaError(f"{game}: version {version} has no such label, half or time: {item}")
+    return (
+        np.array([item.half - 1 for item in items], np.int64),
+        np.array([item.time for item in items], np.float64),
+        np.array([numbers[item.label] for item in items], np.int64),
+    )
