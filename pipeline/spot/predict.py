@@ -34,7 +34,7 @@ def predict_spots(
         inputs: Where their frames or features are.
         model: The model file.
         output: The folder to write; it has its name when all files are there.
-        about: A JSON to write beside it: ``games``, ``left_out`` with reasons, provenance.
+        about: A JSON to write beside it: ``games``, ``left_out`` with reasons (the split's), provenance.
         settings: Split, stride, suppression.
 
     Raises:
@@ -43,7 +43,9 @@ def predict_spots(
     check_device(settings.device, "float32")
     network, description = load_spotter(model)
     games = read_games(manifests, [settings.split], settings.max_bad_fraction)
-    source, there = open_source(games, inputs, description.version, description.rate)
+    source, there = open_source(
+        games, inputs, description.version, description.rate, max_bad_fraction=settings.max_bad_fraction
+    )
     description.check_input(source, str(model))
     network = network.to(settings.device)
     found: dict[str, list[Spot]] = {game.name: [] for game in there}
@@ -66,7 +68,8 @@ def predict_spots(
             write_predictions(folder, game, spots)
         folder.chmod(0o755)
         folder.rename(output)
-    reasons = {entry.id: entry.reason for path in manifests for entry in read_game(path).quarantine}
+    of_split = [game for game in map(read_game, manifests) if settings.split in game.splits]
+    reasons = {entry.id: entry.reason for game in of_split for entry in game.quarantine}
     reasons |= {entry.id: entry.reason for entry in games_there(games, inputs)[1]}
     left_out = [{"game": name, "reason": reason} for name, reason in sorted(reasons.items())]
     provenance = Provenance(
@@ -96,7 +99,7 @@ def spot_halves(
         classes: Labels by number, without background.
         rate: Frames per second.
         stride: Frames from one window to the next; None: the clip's.
-        nms: Seconds within which one spot of a class stays; None: all stay.
+        nms: Seconds within which one spot of a class stays; None: all stay, but of a half-second's only the surest.
         batch: Windows computed at once.
         device: Where.
     """
@@ -105,7 +108,7 @@ def spot_halves(
         half = source.halves[position]
         windows = predict_windows(network, source, position, clip, stride or clip, batch=batch, device=device)
         spots = spots_of(windows, clip, rate, classes, half.number, half.frames)
-        found.append((half.game, suppress(spots, nms) if nms else _one_in_a_frame(spots)))
+        found.append((half.game, _one_in_a_frame(suppress(spots, nms) if nms else spots)))
     return found
 
 

@@ -3,6 +3,7 @@
 A source is pickled to the processes that load clips. Each opens files when it reads them, and keeps the last few open.
 """
 
+import math
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -166,6 +167,7 @@ def open_source(
     version: Version,
     rate: float,
     *,
+    max_bad_fraction: float = 1.0,
     halftime_substitutions: bool = True,
     copied: bool = False,
 ) -> tuple[FeatureSource | FrameSource, list[Game]]:
@@ -176,6 +178,7 @@ def open_source(
         inputs: Where their frames or features are.
         version: Of the labels.
         rate: Frames per second.
+        max_bad_fraction: Of the games that may be left out; one always may.
         halftime_substitutions: Whether those of `halves_of` are among the events.
         copied: Read copies on the node's own disk, within `pipeline.scratch.scratch`.
 
@@ -183,13 +186,18 @@ def open_source(
         The source, and the games whose halves it has.
 
     Raises:
-        ActaError: no game is left, no shard knows a game, or halves do not fit together; the message names one.
+        ActaError: too few games are left, no shard knows a game, or halves do not fit together; the message names one.
     """
     kept, bad = games_there(games, inputs)
     for entry in bad:
         print(f"left out: {entry.id}: {entry.reason}", file=sys.stderr)
     if bad:
         print(f"{len(bad)} of {len(games)} games are left out, {len(kept)} are there", file=sys.stderr)
+    if len(bad) > max(1, math.floor(max_bad_fraction * len(games) + 1e-9)):
+        raise ActaError(
+            f"{len(bad)} of {len(games)} games are left out, more than spot.data.max_bad_fraction = {max_bad_fraction} "
+            f"allows: {bad[0].id}: {bad[0].reason}"
+        )
     if not kept:
         raise ActaError(f"none of the {len(games)} games is there" + (f": {bad[0].reason}" if bad else ""))
     halves = halves_of(kept, version, rate, halftime_substitutions=halftime_substitutions)

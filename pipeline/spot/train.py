@@ -69,6 +69,7 @@ def train_spotting(
             inputs,
             settings.version,
             settings.rate,
+            max_bad_fraction=settings.max_bad_fraction,
             halftime_substitutions=network.sampling.halftime_substitutions,
             copied=True,
         )
@@ -80,7 +81,9 @@ def train_spotting(
         steering, others = SgdSchedule(training, training), []
         if training.patience is not None:
             others = read_games(manifests, [settings.validation], settings.max_bad_fraction)
-            shown, others = open_source(others, inputs, settings.version, settings.rate)
+            shown, others = open_source(
+                others, inputs, settings.version, settings.rate, max_bad_fraction=settings.max_bad_fraction
+            )
             validate = Validation(shown, others, settings, group)
             steering = SgdValidated(training, training, training.patience, validate)
         provenance = _provenance(settings, [*games, *others], inputs, weights)

@@ -43,7 +43,7 @@ def count_votes(
     network, about = load_spotter(model)
     network = network.to(settings.device)
     games = read_games(manifests, [settings.split], settings.max_bad_fraction)
-    source, _ = open_source(games, inputs, about.version, about.rate)
+    source, _ = open_source(games, inputs, about.version, about.rate, max_bad_fraction=settings.max_bad_fraction)
     about.check_input(source, str(model))
     clip, classes = about.architecture.clip, CLASSES[about.version]
     examples: list[dict[str, Any]] = []

@@ -293,6 +293,20 @@ def test_games_in_quarantine_are_left_out_and_said(tmp_path, capsys):
         open_source(games, Inputs(shards[1:]), 1, 2.0)
 
 
+def test_too_many_games_in_quarantine_are_an_error(tmp_path):
+    """As many may be missing as the configuration says, and one always."""
+    names = [f"league/2016-2017/game {number}" for number in range(4)]
+    games = [game(name) for name in names]
+    bad = [save_shard(tmp_path / f"{n}.h5", games[n], reason="truncated") for n in range(2)]
+    inputs = Inputs((*bad, *(save_shard(tmp_path / f"{n}.h5", games[n]) for n in (2, 3))))
+    _, there = open_source(games, inputs, 1, 2.0, max_bad_fraction=0.5)
+    assert there == games[2:]
+    with pytest.raises(ActaError, match=r"2 of 4 games are left out, more than spot.data.max_bad_fraction = 0.25"):
+        open_source(games, inputs, 1, 2.0, max_bad_fraction=0.25)
+    _, there = open_source(games[1:], inputs, 1, 2.0, max_bad_fraction=0.0)
+    assert there == games[2:]
+
+
 def test_inputs_know_what_they_hold(tmp_path):
     frames, features = save_frames(tmp_path / "i.h5", game()), save_shard(tmp_path / "f.h5", game())
     assert [Inputs((path,)).pictures for path in (frames, features)] == [True, False]
