@@ -140,6 +140,7 @@ class Wide:
         self._spot = self.ball(np.array([at]))[0]
 
     def __call__(self, time: float) -> Image:
+        """The picture at a time in seconds."""
         ball = self.ball(np.array([time]))[0]
         ahead = self.ball(time + np.linspace(-0.8, 0.8, 5)).mean(0)
         zoom = self._zoom
@@ -207,13 +208,8 @@ def _figure(canvas: Image, feet: tuple[float, float], scale: float, who: Look, s
     x, y = feet
     disc(canvas, (x + 0.3 * scale, y), (0.6 * scale, 0.18 * scale), (44, 100, 44))
     for side in (-1, 1):
-        line(
-            canvas,
-            (x + 0.1 * side * scale, y - 0.8 * scale),
-            (x + 0.35 * side * stride * scale, y),
-            who.skin,
-            0.2 * scale,
-        )
+        hip, foot = (x + 0.1 * side * scale, y - 0.8 * scale), (x + 0.35 * side * stride * scale, y)
+        line(canvas, hip, foot, who.skin, 0.2 * scale)
     high, low, half = y - 1.55 * scale, y - 0.7 * scale, 0.3 * scale
     fill(canvas, [(x - half, high), (x + half, high), (x + half, low), (x - half, low)], who.shirt)
     line(canvas, (x - 0.6 * half, low), (x + 0.6 * half, low), who.shorts, 0.3 * scale)
@@ -234,11 +230,11 @@ def _path(random: Random, kind: str, side: int, start: float, at: float) -> tupl
     spot = [float(random.uniform(-32, 32)), float(random.uniform(-18, 18)), 0.0]
     match kind:
         case "goal" | "miss":
-            wide = float(
-                random.uniform(-2.5, 2.5) if kind == "goal" else random.choice([-1, 1]) * random.uniform(4.6, 8)
-            )
+            wide, deep = float(random.uniform(-2.5, 2.5)), 1.2
+            if kind == "miss":
+                wide, deep = float(random.choice([-1, 1]) * random.uniform(4.6, 8)), 4.0
             high = float(random.uniform(0, 1.5))
-            final = [side * (_LONG + (1.2 if kind == "goal" else 4)), wide, high]
+            final = [side * (_LONG + deep), wide, high]
             shot = [side * float(random.uniform(36, 42)), float(random.uniform(-14, 14)), 0.0]
             run = [side * float(random.uniform(22, 32)), float(random.uniform(-20, 20)), 0.0]
             places = [run, run, shot, final, [final[0], final[1], 0.0]]
@@ -254,9 +250,6 @@ def _path(random: Random, kind: str, side: int, start: float, at: float) -> tupl
     places = [spot]
     for _ in range(14):
         times.append(times[-1] + float(random.uniform(0.9, 1.8)))
-        x, y, _ = places[-1]
-        goal = [x + float(random.normal(0, 11)), y + float(random.normal(0, 10)), 0.0]
-        places.append(
-            [float(np.clip(goal[0], -40, 40)), float(np.clip(goal[1], -28, 28)), float(max(random.normal(-1, 2), 0))]
-        )
+        x, y, high = random.normal((*places[-1][:2], -1), (11, 10, 2))
+        places.append([float(np.clip(x, -40, 40)), float(np.clip(y, -28, 28)), float(max(high, 0))])
     return np.array(times), np.array(places)

@@ -16,7 +16,7 @@ from pipeline.errors import ActaError
 from pipeline.files import atomic, write_json
 from pipeline.spot.events import HALVES, Event
 
-GAMES = {"train": 14, "valid": 5, "test": 7}
+GAMES = {"train": 9, "valid": 5, "test": 7}
 LENGTH = (225.0, 265.0)  # seconds: shortest and longest half
 VIDEO = "HQ.mkv"  # a half's video after its number, as in 1_HQ.mkv
 LEAGUE, SEASON = "demo_league", "2026-2027"

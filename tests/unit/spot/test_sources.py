@@ -31,7 +31,7 @@ from tests.clips import read_number
 from tests.shards import numbered, stored
 
 KIND = "ResNET.npy"
-NAMES = ("league/2016-2017/One 1 - 0 Other", "league/2016-2017/Other 2 - 2 One")
+NAMES = ("league/2016-2017/One 1 - 0 Other", "league/2016-2017/Other 2 - 2 One", "league/s/Third", "league/s/Fourth")
 EVENTS = (
     Event(1, 0.5, "soccer"),
     Event(2, 0.0, "subs"),
@@ -295,8 +295,7 @@ def test_games_in_quarantine_are_left_out_and_said(tmp_path, capsys):
 
 def test_too_many_games_in_quarantine_are_an_error(tmp_path):
     """As many may be missing as the configuration says, and one always."""
-    names = [f"league/2016-2017/game {number}" for number in range(4)]
-    games = [game(name) for name in names]
+    games = [game(name) for name in NAMES]
     bad = [save_shard(tmp_path / f"{n}.h5", games[n], reason="truncated") for n in range(2)]
     inputs = Inputs((*bad, *(save_shard(tmp_path / f"{n}.h5", games[n]) for n in (2, 3))))
     _, there = open_source(games, inputs, 1, 2.0, max_bad_fraction=0.5)
