@@ -35,10 +35,7 @@ def add_spot(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def _spot(options: argparse.Namespace) -> None:
     from pipeline.data.soccernet import read_ini
-    from pipeline.media.cut import Part, part_of
-    from pipeline.models.weights import weights_path
     from pipeline.spot.events import HALVES
-    from pipeline.spot.saved import load_spotter
     from pipeline.spot.soccernet_files import write_prediction_file
     from pipeline.spot.video import Models, spot_match
 
@@ -48,30 +45,16 @@ def _spot(options: argparse.Namespace) -> None:
         raise ActaError(f"{len(options.halves)} files are given; a match has two halves at most")
     for name in ("stride", "nms"):
         value = getattr(options, name)
-        if value is not None and value <= 0:
+        if value is not None and not value > 0:
             raise ActaError(f"--{name} {value} is not above 0")
-    settings = load_over(options.config).spot
-    spans = read_ini(options.ini) if options.ini else {}
-    halves: dict[int, Part | Path] = {}
-    for number, path in zip(HALVES, options.halves, strict=False):
-        halves[number] = path if path.suffix == ".npy" else part_of(path, *spans.get(number, ()))
-    _, about = load_spotter(options.model)
-    # …/spot/networks/<network>/seed_<n>/model.safetensors
-    place = options.model.resolve()
-    beside = place.parents[3] if len(place.parts) > 5 and place.parts[-5:-3] == ("spot", "networks") else None
-    features = settings.features.get(about.input)
-    backbone, projection = options.backbone, options.projection
-    if features is not None and features.backbone is not None and any(isinstance(h, Part) for h in halves.values()):
-        backbone = backbone or Path(features.backbone.weights or weights_path(features.backbone.name))
-        if features.pca is not None and projection is None and beside is not None:
-            projection = beside / f"features/{about.input}/pca.safetensors"
     spots = spot_match(
-        halves,
-        Models(options.model, backbone, projection),
-        settings,
+        dict(zip(HALVES, options.halves, strict=False)),
+        Models(options.model, options.backbone, options.projection),
+        load_over(options.config).spot,
+        spans=read_ini(options.ini) if options.ini else {},
         stride=options.stride,
         nms=options.nms,
         device=options.device,
     )
-    write_prediction_file(options.output, options.halves[0].parent.name, spots)
+    write_prediction_file(options.output, options.halves[0].resolve().parent.name, spots)
     print(f"wrote {options.output}: {len(spots)} events")

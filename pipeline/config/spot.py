@@ -272,7 +272,7 @@ class SpotSettings(Settings):
         try:
             self.spotters  # noqa: B018  # a mistake in one is an error now
         except ActaError as error:
-            raise ValueError(str(error)) from None
+            raise ValueError(str(error).removesuffix(".")) from None
         for name, network in self.spotters.items():
             if network.input != "frames" and network.input not in self.features:
                 raise ValueError(f"network {name!r} has the input {network.input!r}, which is not among `features`")

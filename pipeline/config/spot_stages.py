@@ -140,7 +140,7 @@ def spot_stage(
                 rate=spot.frames.rate,
                 videos=data.videos,
                 imported=imported_features(spot),
-                annotated=(*splits.train, splits.validation, splits.test),
+                annotated=tuple(sorted({*splits.train, splits.validation, splits.test})),
             )
         case "spot-frames":
             return SpotFramesStage(frames=spot.frames)

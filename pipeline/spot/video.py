@@ -1,10 +1,11 @@
 """A match's events from its videos or features alone: what `acta spot` does (Sec. 4.2.2)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -12,42 +13,56 @@ from torch import Tensor
 from tqdm import tqdm
 
 from pipeline.config.base import parse
-from pipeline.config.spot import SpotFrameSettings, SpotSettings
+from pipeline.config.spot import FrameFeatureSettings, SpotFrameSettings, SpotSettings
 from pipeline.device import check_device
 from pipeline.errors import ActaError, VideoError
 from pipeline.features.frame_features import extract
 from pipeline.features.pca import Projection
-from pipeline.media.cut import Part
-from pipeline.media.decode import open_video, scaled_size, to_jpeg
+from pipeline.media.decode import decode, open_video, scaled_size, to_jpeg
+from pipeline.media.probe import probe
 from pipeline.models.frame_backbones import build_frame_backbone, load_frame_weights
+from pipeline.models.weights import weights_path
 from pipeline.spot.events import CLASSES, Spot
-from pipeline.spot.frames import frames_at
+from pipeline.spot.frames import container_start, frames_at
 from pipeline.spot.games import ticks_in
 from pipeline.spot.halves import Half, Source
 from pipeline.spot.predict import spot_halves
 from pipeline.spot.saved import SpotterDescription, load_spotter
 from pipeline.spot.sources import FeatureSource, array_source
 from pipeline.store import decode_jpegs
+from pipeline.wheels import file_sha256
+
+if TYPE_CHECKING:
+    from pipeline.media.cut import Part
 
 Device = Literal["cpu", "cuda"]
 _GAME = "match"
-_WINDOWS = 64  # computed at once
+_WINDOWS = 64  # of features, computed at once
+_PICTURES = 64  # that go through a backbone together, or a clip's
+_MISSING = 1.0  # seconds of its end that a video may lack, as in stage `spot-game`
 
 
 @dataclass(frozen=True)
 class Models:
-    """Files of the network, of what makes its features, and of their projection; None where it has none."""
+    """The files of a network and of what makes its features of pictures.
+
+    Args:
+        network: The network's model file.
+        backbone: Weights (.pth). None: those of the configuration.
+        projection: None: the one beside the network, where the workflow puts it.
+    """
 
     network: Path
-    backbone: Path | None
-    projection: Path | None
+    backbone: Path | None = None
+    projection: Path | None = None
 
 
 def spot_match(
-    halves: Mapping[int, Part | Path],
+    halves: Mapping[int, Path],
     models: Models,
     settings: SpotSettings,
     *,
+    spans: Mapping[int, tuple[float, float]] | None = None,
     stride: int | None = None,
     nms: float | None = None,
     device: Device = "cpu",
@@ -55,9 +70,10 @@ def spot_match(
     """The events of a match; memory does not grow with its length but for its features.
 
     Args:
-        halves: By number where the half is in a video, or its file of features (.npy, (frames, channels)).
+        halves: By number the half's video, or its file of features (.npy, (frames, channels)).
         models: The network and what it needs.
         settings: How features are made that the network was trained on.
+        spans: Start and duration, in seconds, of the halves in their videos. None: the videos are the halves.
         stride, nms: In place of those that the network was trained with.
         device: Where to compute.
 
@@ -67,17 +83,19 @@ def spot_match(
     """
     check_device(device)
     network, about = load_spotter(models.network)
-    network = network.to(device)
+    network, clip = network.to(device), network.architecture.clip
+    stride = stride or about.stride or clip
+    videos = {number: path for number, path in halves.items() if path.suffix != ".npy"}
+    parts = {number: half_in(path, (spans or {}).get(number)) for number, path in videos.items()}
     spotted: list[Spot] = []
-    for number, half in halves.items():
+    for number, path in halves.items():
         source: Source
-        if isinstance(half, Path):
-            source = _given(half, number)
+        if number not in parts:
+            source = _given(path, number)
         elif about.frames is not None:
-            stored = parse(SpotFrameSettings, about.frames, f"{models.network}'s description")
-            source = _Streamed(Half(_GAME, number, ticks_in(half.duration, stored.rate)), half, stored)
+            source = _Streamed(parts[number], number, parse(SpotFrameSettings, about.frames, str(models.network)))
         else:
-            source = _featured(half, number, about, models, settings, device)
+            source = _featured(parts[number], number, about, models, settings, device)
         about.check_input(source, str(models.network))
         found = spot_halves(
             network,
@@ -85,13 +103,38 @@ def spot_match(
             [0],
             CLASSES[about.version],
             about.rate,
-            stride or about.stride,
+            stride,
             nms or about.nms,
-            batch=_WINDOWS if about.frames is None else 1,
+            batch=_WINDOWS if about.frames is None else max(1, _PICTURES // stride),
             device=torch.device(device),
         )
         spotted += [spot for _, spots in found for spot in spots]
     return spotted
+
+
+def half_in(path: Path, span: tuple[float, float] | None = None) -> "Part":
+    """Where a half lies in its video, as stage `spot-game` sees it.
+
+    Args:
+        path: The video.
+        span: Start and duration in seconds. None: the video is the half.
+
+    Raises:
+        VideoError: the video is damaged, or ends more than a second before the half does.
+    """
+    from pipeline.media.cut import Part  # features need not wait for what it imports
+
+    try:
+        duration = probe(path).duration
+        with open_video(path) as (container, stream):
+            first, _ = next(decode(container, stream))
+            end = round(first - container_start(container) + duration, 6)
+    except VideoError as error:
+        raise VideoError(f"{path}: {error}") from None
+    start, duration = span or (0.0, end)
+    if end < start + duration - _MISSING:
+        raise VideoError(f"{path}: truncated: it ends at {end:.2f} s, the half at {start + duration:.2f} s")
+    return Part(path, start, duration)
 
 
 def _given(path: Path, number: int) -> FeatureSource:
@@ -99,13 +142,14 @@ def _given(path: Path, number: int) -> FeatureSource:
         features = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise ActaError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
-    if features.ndim != 2 or not len(features):
-        raise ActaError(f"{path} has the shape {features.shape}, but (frames, channels) is needed")
+    if features.ndim != 2 or not len(features) or features.dtype.kind != "f":
+        found = f"{features.dtype} of shape {features.shape}"
+        raise ActaError(f"{path} holds {found}, but floats (frames, channels) are needed")
     return array_source([Half(_GAME, number, len(features))], [features])
 
 
 def _featured(
-    part: Part, number: int, about: SpotterDescription, models: Models, settings: SpotSettings, device: Device
+    part: "Part", number: int, about: SpotterDescription, models: Models, settings: SpotSettings, device: Device
 ) -> FeatureSource:
     features = settings.features.get(about.input)
     if features is None or features.backbone is None:
@@ -113,38 +157,68 @@ def _featured(
             f"{models.network} was trained on features {about.input!r}, which the configuration does not make of "
             "videos; give their .npy files, or a configuration that has them (--config)"
         )
-    if models.backbone is None or (features.pca is None) != (models.projection is None):
-        raise ActaError(f"{models.network} needs its backbone's weights{' and the projection' if features.pca else ''}")
+    weights = models.backbone or Path(features.backbone.weights or weights_path(features.backbone.name))
+    projection = _projection(features, weights, about.input, models)
     backbone = build_frame_backbone(features.backbone.name)
-    load_frame_weights(backbone, models.backbone)
-    projection = Projection(models.projection) if models.projection else None
+    load_frame_weights(backbone, weights)
     count = ticks_in(part.duration, about.rate)
-    frames = settings.frames.model_copy(update={"rate": about.rate})
-    blocks = extract(
-        backbone,
-        tqdm(_pictures(part, count, frames), total=count, unit="frame", mininterval=1, dynamic_ncols=True),
-        crop=features.crop,
-        batch=features.batch,
-        device=device,
-        precision=features.precision,
-    )
-    rows = [(projection.apply(block) if projection else block).numpy() for block in blocks]
-    return array_source([Half(_GAME, number, count)], [np.concatenate(rows)])
+    made = settings.frames.model_copy(update={"rate": about.rate})
+    with closing(_pictures(part, count, made)) as pictures:
+        blocks = extract(
+            backbone,
+            pictures,
+            crop=features.crop,
+            batch=features.batch,
+            device=device,
+            precision=features.precision if device == "cuda" else "float32",
+        )
+        rows = torch.cat(list(blocks))
+    return array_source([Half(_GAME, number, count)], [(projection.apply(rows) if projection else rows).numpy()])
 
 
-def _pictures(part: Part, count: int, settings: SpotFrameSettings) -> Iterator[np.ndarray]:
+def _projection(features: FrameFeatureSettings, weights: Path, name: str, models: Models) -> Projection | None:
+    path = models.projection
+    if features.pca is None:
+        if path is not None:
+            raise ActaError(f"{path} is given, but features {name!r} have no projection in the configuration (`pca`)")
+        return None
+    if path is None:
+        # <dataset>/spot/networks/<network>/seed_<n>/model.safetensors
+        place = models.network.resolve()
+        if place.parts[-5:-3] != ("spot", "networks"):
+            raise ActaError(
+                f"features {name!r} need their projection, and {models.network} is not where the workflow puts it; "
+                "give the projection (--projection)"
+            )
+        path = place.parents[3] / "features" / name / "pca.safetensors"
+    projection = Projection(path)
+    if projection.features["weights"] != {"backbone": file_sha256(weights)}:
+        raise ActaError(f"{path} was fitted on features of another backbone than {weights} (--backbone)")
+    return projection
+
+
+def _pictures(part: "Part", count: int, settings: SpotFrameSettings) -> Generator[np.ndarray, None, None]:
     """Frames as the store would give them back, uint8 (height, width, 3)."""
-    with open_video(part.path) as (_, stream):
-        aspect = stream.sample_aspect_ratio
-    previous, picture = None, np.empty(0)
-    for frame in frames_at(
-        part.path, start=part.start, count=count, rate=settings.rate, convert=settings.convert, threads=0
-    ):
-        if frame is not previous:
-            jpeg = to_jpeg(frame, *scaled_size(frame, settings.stored.size, aspect), settings.stored.jpeg_quality)
-            picture = decode_jpegs([np.frombuffer(jpeg, np.uint8)])[0].permute(1, 2, 0).numpy()
-            previous = frame
-        yield picture
+    previous, picture, shape = None, np.empty(0), None
+    try:
+        with open_video(part.path) as (_, stream):
+            aspect = stream.sample_aspect_ratio
+        frames = frames_at(
+            part.path, start=part.start, count=count, rate=settings.rate, convert=settings.convert, threads=0
+        )
+        with tqdm(total=count, unit="frame", mininterval=1, dynamic_ncols=True) as bar:
+            for frame in frames:
+                if frame is not previous:
+                    size = scaled_size(frame, settings.stored.size, aspect)
+                    if shape is not None and size != shape:
+                        raise VideoError(f"changes its size from {shape[::-1]} to {size[::-1]}")
+                    jpeg = to_jpeg(frame, *size, settings.stored.jpeg_quality)
+                    picture = decode_jpegs([np.frombuffer(jpeg, np.uint8)])[0].permute(1, 2, 0).numpy()
+                    previous, shape = frame, size
+                bar.update()
+                yield picture
+    except VideoError as error:
+        raise VideoError(f"{part.path}: {error}") from None
 
 
 class _Streamed:
@@ -152,13 +226,15 @@ class _Streamed:
 
     channels = 3
 
-    def __init__(self, half: Half, part: Part, settings: SpotFrameSettings):
-        self.halves: Sequence[Half] = (half,)
-        self._pictures, self._next = _pictures(part, half.frames, settings), 0
+    def __init__(self, part: "Part", number: int, settings: SpotFrameSettings):
+        frames = ticks_in(part.duration, settings.rate)
+        self.halves: Sequence[Half] = (Half(_GAME, number, frames),)
+        self._pictures, self._next = _pictures(part, frames, settings), 0
 
     def read(self, half: int, start: int, stop: int) -> Tensor:
         """Uint8 (t, 3, height, width)."""
-        if start != self._next:
-            raise VideoError(f"frame {start} is asked for after {self._next}")
+        if start < self._next:
+            raise IndexError(f"frame {start} is asked for, but {self._next} comes next")
+        asked = islice(self._pictures, start - self._next, stop - self._next)
         self._next = stop
-        return torch.from_numpy(np.stack(list(islice(self._pictures, stop - start)))).permute(0, 3, 1, 2)
+        return torch.from_numpy(np.stack(list(asked))).permute(0, 3, 1, 2)

@@ -12,10 +12,10 @@ MATCHES = (
 if workflow.is_main_process:
     LISTED = check(list_games, SPOT.data, imported_features(SPOT))
     for split in SPOT.data.splits:
-        rows = {
-            game: files for game, files in LISTED.items() if files[0].split == split
-        }
-        write_game_lists(rows, Path(DATASET, "spot/lists", split))
+        write_game_lists(
+            {game: files for game, files in LISTED.items() if files[0].split == split},
+            Path(DATASET, "spot/lists", split),
+        )
 GAMES = {
     split: shard_names(Path(DATASET, "spot/lists", split)) for split in SPOT.data.splits
 }
@@ -72,13 +72,23 @@ def shown_options(network):
     if path:
         return f"--shards {quote(result(path, game='{shard}'))}"
     imported = SPOT.features[SPOT.spotters[network].input].imported
-    return f"--imported {quote(imported)} --root {quote(GAMES_ROOT)}"
+    return f"--imported {quote(imported)}"
+
+
+def matches_of_demo(wildcards):
+    if not IS_DEMO:
+        raise WorkflowError(
+            "spot.data still names the demo's games: name your own (README, Soccer event spotting)"
+        )
+    return []
 
 
 if SPOT.data.adapter == "demo":
 
     # Matches with cues that come after their events.
     rule make_matches:
+        input:
+            matches_of_demo,
         output:
             MATCHES,
         log:
@@ -266,7 +276,8 @@ rule train_spotting:
         code=code_digest("train-spotting"),
     shell:
         "SRUN_CPUS_PER_TASK={threads} {resources.launcher} python -m pipeline train-spotting --lists {params.lists} "
-        "--games {DATASET}/spot/games/{{shard}}.json {params.shown} {params.given} --settings {params.settings:q} "
+        "--games {DATASET}/spot/games/{{shard}}.json {params.shown} --root {GAMES_ROOT:q} {params.given} "
+        "--settings {params.settings:q} "
         "--workers $(({threads} > {params.compute} ? {threads} - {params.compute} : 0)) -o {output.model} &> {log}"
 
 
@@ -294,7 +305,7 @@ rule predict_spots:
         code=code_digest("predict-spots"),
     shell:
         "python -m pipeline predict-spots --lists {params.lists} --games {DATASET}/spot/games/{{shard}}.json "
-        "{params.shown} --model {input.model} --about {output.about} --settings {params.settings:q} "
+        "{params.shown} --root {GAMES_ROOT:q} --model {input.model} --about {output.about} --settings {params.settings:q} "
         "-o {output.folder} &> {log}"
 
 

@@ -7,8 +7,14 @@ REPORTED = [
 ]
 
 
+def reported_by(name):
+    """The networks of a table or figure that the configuration has."""
+    backbones = {network: chosen.backbone for network, chosen in SPOT.spotters.items()}
+    return [n for n in check(spotters_for, name, backbones) if n in SPOT.spotters]
+
+
 def spot_evaluations(name):
-    """Evaluations that a table or figure is made of: of its networks that the configuration has."""
+    """Evaluations that a table or figure is made of."""
     splits = REPORTED if name in CHAPTER_4_TABLES else REPORTED[-1:]
     return [
         result(
@@ -17,10 +23,7 @@ def spot_evaluations(name):
             seed=str(seed),
             split=split,
         )
-        for network in spotters_for(
-            name, {n: c.backbone for n, c in SPOT.spotters.items()}
-        )
-        if network in SPOT.spotters
+        for network in reported_by(name)
         for seed in seeds_of(network)
         for split in splits
     ]
@@ -56,7 +59,7 @@ rule count_votes:
         code=code_digest("spot-votes"),
     shell:
         "python -m pipeline spot-votes --lists {params.lists} --games {DATASET}/spot/games/{{shard}}.json "
-        "{params.shown} --model {input.model} --settings {params.settings:q} -o {output} &> {log}"
+        "{params.shown} --root {GAMES_ROOT:q} --model {input.model} --settings {params.settings:q} -o {output} &> {log}"
 
 
 rule draw_spotting_table:
@@ -155,10 +158,22 @@ for name in CHAPTER_4_FIGURES:
         localrule: True
 
 
+USED = list(dict.fromkeys([*STEERED, SPOT.splits.test, SPOT.splits.submitted]))
+
+
+def sees_frames():
+    """Whether a network that is asked for sees pictures, or features of them; else the manifests say it all."""
+    networks = {SPOT.chosen, *(n for name in SPOT.tables for n in reported_by(name))}
+    return any(map(frames_path, networks))
+
+
 # Every game that was left out, and why.
 rule collect_spotting_quarantine:
     input:
-        games_of(SPOT.data.splits, "spot/games/{game}.json"),
+        games=games_of(USED, "spot/games/{game}.json"),
+        frames=lambda wildcards: (
+            games_of(USED, "spot/frames/{game}.h5") if sees_frames() else []
+        ),
     output:
         result("spot/quarantine.tsv"),
     log:
@@ -167,11 +182,14 @@ rule collect_spotting_quarantine:
     conda:
         "../../envs/acta.yaml"
     params:
-        lists=lists_of(SPOT.data.splits),
+        lists=lists_of(USED),
+        shown=lambda wildcards: (
+            f"--shards {DATASET}/spot/frames/{{shard}}.h5" if sees_frames() else ""
+        ),
         code=code_digest("spot-quarantine"),
     shell:
         "python -m pipeline spot-quarantine --lists {params.lists} --games {DATASET}/spot/games/{{shard}}.json "
-        "-o {output} &> {log}"
+        "{params.shown} -o {output} &> {log}"
 
 
 rule spot:

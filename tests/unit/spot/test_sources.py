@@ -192,7 +192,7 @@ def test_shards_that_do_not_fit(tmp_path):
         shard_source(halves, {NAMES[0]: one, NAMES[1]: wide})
     pictures = [save_frames(tmp_path / f"{n}.h5", each, (32, 64 + 16 * n)) for n, each in enumerate(games)]
     with pytest.raises(ActaError, match=r"0.h5 has \(32, 64\) pixels, but .*1.h5 has \(32, 80\)"):
-        picture_source(halves, dict(zip(NAMES, pictures, strict=True)))
+        picture_source(halves, dict(zip(NAMES[:2], pictures, strict=True)))
 
 
 def test_pictures_of_shards(tmp_path):
