@@ -45,6 +45,7 @@ def frame_features(frames: Path, output: Path, settings: FrameFeaturesStage, wei
     shard = FrameShard(frames)
     backbone = build_frame_backbone(settings.backbone.name)
     load_frame_weights(backbone, weights)
+    backbone.fuse()
 
     def featured(video: str) -> Iterator[np.ndarray]:
         try:

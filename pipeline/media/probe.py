@@ -45,14 +45,16 @@ def probe(path: Path | str) -> VideoInfo:
         rotation = quarter_turns(first) * 90
         codec = stream.codec_context.name
         pixel_format = first.format.name
-        declared = _declared_seconds(container, stream)
+        declared = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+        whole = _declared_seconds(container)
     with open_video(path) as (container, stream):
-        frames, duration, span = _count_packets(container, stream)
+        frames, duration, end = _count_packets(container, stream)
         expected = stream.frames
     if expected and frames < expected:
         raise VideoError(f"truncated: {frames} of {expected} frames are there")
-    if declared and span < declared - max(_MISSING_SECONDS, _MISSING_FRACTION * declared):
-        raise VideoError(f"truncated: {span:.2f} of {declared:.2f} seconds are there")
+    for there, promised in ((duration, declared), (end, 0.0 if declared else whole)):
+        if promised and there < promised - max(_MISSING_SECONDS, _MISSING_FRACTION * promised):
+            raise VideoError(f"truncated: {there:.2f} of {promised:.2f} seconds are there")
     return VideoInfo(
         duration=round(duration, 6),
         frame_rate=round(frames / duration, 6) if duration > 0 else 0.0,
@@ -65,15 +67,9 @@ def probe(path: Path | str) -> VideoInfo:
     )
 
 
-def _declared_seconds(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> float:
-    """Duration that the header promises, from a format whose header is written for the whole file; else 0."""
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    if (
-        container.format.name.startswith(("matroska", "flv", "asf"))
-        and container.duration
-        and not container.streams.audio
-    ):
+def _declared_seconds(container: av.container.InputContainer) -> float:
+    """Time at which the last of the file's streams ends, by a header that is written for the whole file; else 0."""
+    if container.format.name.startswith(("matroska", "flv", "asf")) and container.duration:
         return container.duration / av.time_base
     return 0.0
 
@@ -81,16 +77,20 @@ def _declared_seconds(container: av.container.InputContainer, stream: av.video.s
 def _count_packets(
     container: av.container.InputContainer, stream: av.video.stream.VideoStream
 ) -> tuple[int, float, float]:
-    """Number of pictures, their duration, and the time of the last one's end since the stream's start (seconds)."""
-    count, first, last, longest = 0, None, None, 0
+    """Number of pictures, their duration, and the time at which the last of all streams ends (seconds)."""
+    count, first, last, longest, end = 0, None, None, 0, 0.0
     try:
-        for packet in container.demux(stream):
+        for packet in container.demux():
             if packet.size == 0:
+                continue
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if stamp is not None and packet.time_base is not None:
+                end = max(end, float((stamp + (packet.duration or 0)) * packet.time_base))
+            if packet.stream_index != stream.index:
                 continue
             if packet.is_corrupt:
                 raise VideoError(f"truncated or damaged: packet {count} is incomplete")
             count += 1
-            stamp = packet.pts if packet.pts is not None else packet.dts
             if stamp is not None:
                 first = stamp if first is None else min(first, stamp)
                 last = stamp if last is None else max(last, stamp)
@@ -99,8 +99,7 @@ def _count_packets(
         raise VideoError(f"truncated or damaged after {count} packets: {describe(error)}") from None
     if first is None or last is None or stream.time_base is None:
         rate = stream.average_rate or Fraction(25)
-        return count, float(count / rate), float(count / rate)
+        return count, float(count / rate), end
     if not longest and stream.average_rate:
         longest = round(1 / stream.average_rate / stream.time_base)
-    seconds = float((last - first + longest) * stream.time_base)
-    return count, seconds, seconds
+    return count, float((last - first + longest) * stream.time_base), end

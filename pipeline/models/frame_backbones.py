@@ -5,8 +5,6 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import get_model
-from torchvision.transforms.functional import normalize
 
 from pipeline.config.spot import FrameBackboneName
 from pipeline.errors import ActaError
@@ -31,6 +29,7 @@ class FrameBackbone(nn.Module):
 
     def __init__(self, network: nn.Sequential, blocks: int, size: int):
         super().__init__()
+        self._fused: nn.Module | None = None
         self.network, self.size, self._blocks = network, size, blocks
         frozen, _ = self.split()
         norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
@@ -64,13 +63,26 @@ class FrameBackbone(nn.Module):
         Returns:
             (n, size), in the parameters' type (bfloat16 under autocast).
         """
+        if self._fused is not None:
+            with torch.no_grad():
+                fused: Tensor = self._fused(self._normalised(pictures)).mean((2, 3))
+            return fused
         frozen, trained = self.split()
         with torch.no_grad():
             maps = torch.cat([frozen(self._normalised(part)) for part in pictures.split(at_once or len(pictures))])
         averaged: Tensor = trained(maps).mean((2, 3))
         return averaged
 
+    def fuse(self) -> "FrameBackbone":
+        """For inference from now on: batch norm becomes a part of the convolutions, in a quarter less time."""
+        from torch.fx.experimental.optimization import fuse
+
+        self._fused = fuse(self.network.eval())
+        return self
+
     def _normalised(self, pictures: Tensor) -> Tensor:
+        from torchvision.transforms.functional import normalize  # seconds, which jobs on features need not wait for
+
         dtype = next(self.parameters()).dtype
         return normalize(pictures.to(dtype, memory_format=torch.channels_last) / 255, _MEAN, _STD, inplace=True)
 
@@ -83,6 +95,8 @@ def build_frame_backbone(name: FrameBackboneName, trainable: Trainable = "none")
         trainable: What trains: nothing, the last residual block (Table 4.6), the last stage, or the last two (the
             challenge, Sec. 4.3). In MobileNetV2 that is features 17, 14 or 7 and all after it.
     """
+    from torchvision.models import get_model
+
     model = get_model(name, weights=None)
     if name == "mobilenet_v2":
         network, size = model.features, model.last_channel

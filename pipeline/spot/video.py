@@ -161,6 +161,7 @@ def _featured(
     projection = _projection(features, weights, about.input, models)
     backbone = build_frame_backbone(features.backbone.name)
     load_frame_weights(backbone, weights)
+    backbone.fuse()
     count = ticks_in(part.duration, about.rate)
     made = settings.frames.model_copy(update={"rate": about.rate})
     with closing(_pictures(part, count, made)) as pictures:

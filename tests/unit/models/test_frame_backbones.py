@@ -57,6 +57,9 @@ def test_vectors_are_those_of_torchvisions_network_before_its_classifier(tmp_pat
     assert wanted.std() > 1e-3
     torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(backbone(shown.double()), found, rtol=0, atol=0)  # the same scale
+    fused = backbone.fuse()
+    torch.testing.assert_close(fused(shown), wanted, rtol=1e-9, atol=1e-9)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in fused._fused.modules())  # type: ignore[union-attr]
     torch.testing.assert_close(backbone(shown, at_once=2), found)
 
 
