@@ -96,6 +96,7 @@ def _lists(parser: argparse.ArgumentParser) -> None:
 def _games(parser: argparse.ArgumentParser, *, shown: bool = False) -> None:
     _lists(parser)
     parser.add_argument("--games", required=True, help="the games' manifests, with {shard}")
+    parser.add_argument("--max-bad", type=float, default=1.0, help="fraction of bad games at which to fail")
     if shown:
         parser.add_argument("--shards", help="their frames or features, with {shard}")
         parser.add_argument("--imported", help="or what SoccerNet's feature files are called after the half's number …")
@@ -172,6 +173,7 @@ def _train(options: argparse.Namespace) -> None:
         options.output,
         settings,
         weights=weights,
+        max_bad_fraction=options.max_bad,
         workers=options.workers,
         save_every=options.save_every,
     )
@@ -181,21 +183,43 @@ def _predict(options: argparse.Namespace) -> None:
     from pipeline.spot.predict import predict_spots
 
     games = _paths(options.games, options.lists)
-    predict_spots(games, _inputs(options), options.model, options.output, options.about, settings_of(options))
+    predict_spots(
+        games,
+        _inputs(options),
+        options.model,
+        options.output,
+        options.about,
+        settings_of(options),
+        max_bad_fraction=options.max_bad,
+    )
 
 
 def _evaluate(options: argparse.Namespace) -> None:
     from pipeline.spot.evaluate_spots import evaluate_spots
 
     games = _paths(options.games, options.lists)
-    evaluate_spots(games, options.predictions, options.about, options.output, settings_of(options))
+    evaluate_spots(
+        games,
+        options.predictions,
+        options.about,
+        options.output,
+        settings_of(options),
+        max_bad_fraction=options.max_bad,
+    )
 
 
 def _votes(options: argparse.Namespace) -> None:
     from pipeline.spot.votes import count_votes
 
     games = _paths(options.games, options.lists)
-    count_votes(games, _inputs(options), options.model, options.output, settings_of(options))
+    count_votes(
+        games,
+        _inputs(options),
+        options.model,
+        options.output,
+        settings_of(options),
+        max_bad_fraction=options.max_bad,
+    )
 
 
 def _submit(options: argparse.Namespace) -> None:

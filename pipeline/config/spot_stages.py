@@ -58,7 +58,6 @@ class TrainSpottingStage(Settings):
     frames: SpotFrameSettings | None
     train: tuple[str, ...]
     validation: str
-    max_bad_fraction: float
     network: SpotNetworkSettings
     seed: int
 
@@ -79,7 +78,6 @@ class PredictSpotsStage(Settings):
     """What spotting the games of a split reads."""
 
     split: str
-    max_bad_fraction: float
     inference: SpotInferenceSettings
     batch: int
     device: Literal["cpu", "cuda"]
@@ -91,7 +89,6 @@ class EvaluateSpotsStage(Settings):
 
     version: Version
     split: str
-    max_bad_fraction: float
 
 
 class HighlightsStage(Settings):
@@ -156,7 +153,6 @@ def spot_stage(
                 frames=spot.frames if trained.backbone else None,
                 train=splits.train,
                 validation=splits.validation,
-                max_bad_fraction=data.max_bad_fraction,
                 network=trained,
                 seed=int(seed),
             )
@@ -164,14 +160,13 @@ def spot_stage(
             chosen = spot.spotters[network]
             return PredictSpotsStage(
                 split=split,
-                max_bad_fraction=data.max_bad_fraction,
                 inference=chosen.inference,
                 batch=chosen.training.micro_batch,
                 device=chosen.training.device,
                 threads=chosen.training.threads,
             )
         case "evaluate-spots":
-            return EvaluateSpotsStage(version=data.version, split=split, max_bad_fraction=data.max_bad_fraction)
+            return EvaluateSpotsStage(version=data.version, split=split)
         case "cut-highlights":
             return HighlightsStage(version=data.version, highlights=spot.highlights)
         case "report-spotting":

@@ -17,7 +17,13 @@ TOLERANCES = (1, 2, 3, 4, *range(5, 65, 5))  # seconds: of the tight and the loo
 
 
 def evaluate_spots(
-    manifests: Sequence[Path], predictions: Path, about: Path, output: Path, settings: EvaluateSpotsStage
+    manifests: Sequence[Path],
+    predictions: Path,
+    about: Path,
+    output: Path,
+    settings: EvaluateSpotsStage,
+    *,
+    max_bad_fraction: float = 1.0,
 ) -> None:
     """Write the evaluation of a split as JSON: ``loose``, ``tight`` (`evaluate_games`) and ``curve``.
 
@@ -27,15 +33,14 @@ def evaluate_spots(
         about: What `predict-spots` wrote beside it.
         output: The JSON.
         settings: Version and split.
+        max_bad_fraction: More bad games than this fraction of the split, and more than one, are an error.
 
     Raises:
         ActaError: a game without predictions that is not among those left out, or a malformed file.
     """
     written = json.loads(about.read_text())
     left_out = {entry["game"] for entry in written["left_out"]}
-    games = [
-        game for game in read_games(manifests, [settings.split], settings.max_bad_fraction) if game.name not in left_out
-    ]
+    games = [game for game in read_games(manifests, [settings.split], max_bad_fraction) if game.name not in left_out]
     truth = {game.name: game.events for game in games}
     found = {name: read_predictions(predictions / name / PREDICTIONS, settings.version).spots for name in truth}
     provenance = Provenance("evaluate-spots", canonical(settings), code_digest("evaluate-spots"))

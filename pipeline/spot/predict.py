@@ -25,7 +25,14 @@ from pipeline.wheels import file_sha256
 
 
 def predict_spots(
-    manifests: Sequence[Path], inputs: Inputs, model: Path, output: Path, about: Path, settings: PredictSpotsStage
+    manifests: Sequence[Path],
+    inputs: Inputs,
+    model: Path,
+    output: Path,
+    about: Path,
+    settings: PredictSpotsStage,
+    *,
+    max_bad_fraction: float = 1.0,
 ) -> None:
     """Write ``<output>/<league>/<season>/<game>/results_spotting.json`` for the games of a split.
 
@@ -36,16 +43,15 @@ def predict_spots(
         output: The folder to write; it has its name when all files are there.
         about: A JSON to write beside it: ``games``, ``left_out`` with reasons (the split's), provenance.
         settings: Split, stride, suppression.
+        max_bad_fraction: More bad games than this fraction of the split, and more than one, are an error.
 
     Raises:
         ActaError: the split has no games, too many are bad, or the model was trained on other inputs.
     """
     check_device(settings.device, "float32")
     network, description = load_spotter(model)
-    games = read_games(manifests, [settings.split], settings.max_bad_fraction)
-    source, there = open_source(
-        games, inputs, description.version, description.rate, max_bad_fraction=settings.max_bad_fraction
-    )
+    games = read_games(manifests, [settings.split], max_bad_fraction)
+    source, there = open_source(games, inputs, description.version, description.rate, max_bad_fraction=max_bad_fraction)
     description.check_input(source, str(model))
     network = network.to(settings.device)
     found: dict[str, list[Spot]] = {game.name: [] for game in there}

@@ -40,6 +40,7 @@ def train_spotting(
     settings: TrainSpottingStage,
     *,
     weights: Path | None = None,
+    max_bad_fraction: float = 1.0,
     workers: int = 0,
     save_every: float = 300.0,
 ) -> None:
@@ -54,6 +55,7 @@ def train_spotting(
         output: The model file.
         settings: Splits, network, training.
         weights: Those that the network's backbone starts from, where it has one.
+        max_bad_fraction: More bad games than this fraction of a split, and more than one, are an error.
         workers: Processes that read clips; the result does not depend on it.
         save_every: Seconds between checkpoints.
 
@@ -63,13 +65,13 @@ def train_spotting(
     network, training = settings.network, settings.network.training
     check_device(training.device, training.precision, alone=True)
     with listening(), scratch(), process_group(training.device) as group:
-        games = read_games(manifests, settings.train, settings.max_bad_fraction)
+        games = read_games(manifests, settings.train, max_bad_fraction)
         source, games = open_source(
             games,
             inputs,
             settings.version,
             settings.rate,
-            max_bad_fraction=settings.max_bad_fraction,
+            max_bad_fraction=max_bad_fraction,
             halftime_substitutions=network.sampling.halftime_substitutions,
             copied=True,
         )
@@ -80,9 +82,9 @@ def train_spotting(
         model = model.to(group.device, DTYPES[training.precision])
         steering, others = SgdSchedule(training, training), []
         if training.patience is not None:
-            others = read_games(manifests, [settings.validation], settings.max_bad_fraction)
+            others = read_games(manifests, [settings.validation], max_bad_fraction)
             shown, others = open_source(
-                others, inputs, settings.version, settings.rate, max_bad_fraction=settings.max_bad_fraction
+                others, inputs, settings.version, settings.rate, max_bad_fraction=max_bad_fraction
             )
             validate = Validation(shown, others, settings, group)
             steering = SgdValidated(training, training, training.patience, validate)

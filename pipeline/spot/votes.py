@@ -21,7 +21,13 @@ _CLASSES = 3  # as the figure shows
 
 
 def count_votes(
-    manifests: Sequence[Path], inputs: Inputs, model: Path, output: Path, settings: PredictSpotsStage
+    manifests: Sequence[Path],
+    inputs: Inputs,
+    model: Path,
+    output: Path,
+    settings: PredictSpotsStage,
+    *,
+    max_bad_fraction: float = 1.0,
 ) -> None:
     """Write the votes around one event of each of the three commonest classes, with windows at every frame.
 
@@ -35,6 +41,7 @@ def count_votes(
         output: A JSON: ``rate``, ``clip`` and ``examples``, each with ``game``, ``half``, ``label``, ``event``
             (seconds), and ``votes`` of the frames from ``start`` on.
         settings: Split, how to compute.
+        max_bad_fraction: As of `pipeline.spot.predict.predict_spots`.
 
     Raises:
         ActaError: the split has no games, too many are bad, or the model was trained on other inputs.
@@ -42,8 +49,8 @@ def count_votes(
     check_device(settings.device, "float32")
     network, about = load_spotter(model)
     network = network.to(settings.device)
-    games = read_games(manifests, [settings.split], settings.max_bad_fraction)
-    source, _ = open_source(games, inputs, about.version, about.rate, max_bad_fraction=settings.max_bad_fraction)
+    games = read_games(manifests, [settings.split], max_bad_fraction)
+    source, _ = open_source(games, inputs, about.version, about.rate, max_bad_fraction=max_bad_fraction)
     about.check_input(source, str(model))
     clip, classes = about.architecture.clip, CLASSES[about.version]
     examples: list[dict[str, Any]] = []

@@ -90,7 +90,7 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
     ("data.version", 2, {"game", "evaluate", "highlights", "report", *TRAIN}),
     ("data.videos", "224p.mkv", {"game"}),
     ("data.ini", False, {"game"}),
-    ("data.max_bad_fraction", 0.5, {"evaluate", *TRAIN, *PREDICT}),
+    ("data.max_bad_fraction", 0.5, set()),
     ("frames.convert", None, {"frames", *PICTURES}),
     ("frames.rate", 4.0, {"game", "frames", "report", *TRAIN}),
     ("frames.stored.size", 96, {"frames", *PICTURES}),

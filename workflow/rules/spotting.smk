@@ -2,6 +2,7 @@
 # The chapter has games of its own; all of it lies below results/<dataset>/spot.
 SPOT = CONFIG.spot
 GAMES_ROOT = SPOT.data.root
+BAD_GAMES = SPOT.data.max_bad_fraction
 MATCHES = (
     [f"{GAMES_ROOT}/{name}" for name in match_files()]
     if SPOT.data.adapter == "demo"
@@ -275,8 +276,8 @@ rule train_spotting:
         ),
         code=code_digest("train-spotting"),
     shell:
-        "SRUN_CPUS_PER_TASK={threads} {resources.launcher} python -m pipeline train-spotting --lists {params.lists} "
-        "--games {DATASET}/spot/games/{{shard}}.json {params.shown} --root {GAMES_ROOT:q} {params.given} "
+        "SRUN_CPUS_PER_TASK={threads} {resources.launcher} python -m pipeline train-spotting --max-bad {BAD_GAMES} "
+        "--lists {params.lists} --games {DATASET}/spot/games/{{shard}}.json {params.shown} --root {GAMES_ROOT:q} {params.given} "
         "--settings {params.settings:q} "
         "--workers $(({threads} > {params.compute} ? {threads} - {params.compute} : 0)) -o {output.model} &> {log}"
 
@@ -304,7 +305,8 @@ rule predict_spots:
         shown=lambda wildcards: shown_options(wildcards.network),
         code=code_digest("predict-spots"),
     shell:
-        "python -m pipeline predict-spots --lists {params.lists} --games {DATASET}/spot/games/{{shard}}.json "
+        "python -m pipeline predict-spots --max-bad {BAD_GAMES} --lists {params.lists} "
+        "--games {DATASET}/spot/games/{{shard}}.json "
         "{params.shown} --root {GAMES_ROOT:q} --model {input.model} --about {output.about} --settings {params.settings:q} "
         "-o {output.folder} &> {log}"
 
@@ -328,7 +330,8 @@ rule evaluate_spots:
         lists=lambda wildcards: lists_of([wildcards.split]),
         code=code_digest("evaluate-spots"),
     shell:
-        "python -m pipeline evaluate-spots --lists {params.lists} --games {DATASET}/spot/games/{{shard}}.json "
+        "python -m pipeline evaluate-spots --max-bad {BAD_GAMES} --lists {params.lists} "
+        "--games {DATASET}/spot/games/{{shard}}.json "
         "--predictions {input.folder} --about {input.about} --settings {params.settings:q} -o {output} &> {log}"
 
 

@@ -58,7 +58,8 @@ rule count_votes:
         shown=lambda wildcards: shown_options(SPOT.chosen),
         code=code_digest("spot-votes"),
     shell:
-        "python -m pipeline spot-votes --lists {params.lists} --games {DATASET}/spot/games/{{shard}}.json "
+        "python -m pipeline spot-votes --max-bad {BAD_GAMES} --lists {params.lists} "
+        "--games {DATASET}/spot/games/{{shard}}.json "
         "{params.shown} --root {GAMES_ROOT:q} --model {input.model} --settings {params.settings:q} -o {output} &> {log}"
 
 

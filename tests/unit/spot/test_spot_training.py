@@ -158,7 +158,7 @@ class Data:
 
     def evaluate(self, folder: Path, split: str = "test") -> dict[str, Any]:
         output = folder.with_name("evaluation.json")
-        settings = EvaluateSpotsStage(version=1, split=split, max_bad_fraction=0.1)
+        settings = EvaluateSpotsStage(version=1, split=split)
         evaluate_spots(self.manifests, folder, folder.with_suffix(".json"), output, settings)
         content: dict[str, Any] = json.loads(output.read_text())
         return content
@@ -180,7 +180,6 @@ def settings(**changes: Any) -> TrainSpottingStage:
         "frames": None,
         "train": ["train"],
         "validation": "valid",
-        "max_bad_fraction": 0.1,
         "seed": 1,
         "network": {
             "input": "resnet",
@@ -232,7 +231,6 @@ def settings(**changes: Any) -> TrainSpottingStage:
 
 PREDICT = PredictSpotsStage(
     split="test",
-    max_bad_fraction=0.1,
     inference={"stride": None, "nms": None},  # type: ignore[arg-type]
     batch=16,
     device="cpu",
@@ -507,7 +505,8 @@ def test_a_bad_game_does_not_train(data, tmp_path, capsys):
     assert metrics["games"] == 2
     assert f"left out: {NAMES['Train 1']}: Labels.json: missing" in capsys.readouterr().err
     with pytest.raises(ActaError, match=r"2 of the 3 games of train are bad, more than .*max_bad_fraction = 0.1"):
-        data.train(tmp_path / "m.safetensors", settings(), manifests=with_bad(data, tmp_path, "Train 1", "Train 2"))
+        manifests = with_bad(data, tmp_path, "Train 1", "Train 2")
+        data.train(tmp_path / "m.safetensors", settings(), manifests=manifests, max_bad_fraction=0.1)
     with pytest.raises(ActaError, match="the split 'valid' has no game that is not bad"):
         data.train(tmp_path / "m.safetensors", settings(), manifests=with_bad(data, tmp_path, "Valid"))
     assert not (tmp_path / "m.safetensors").exists()
@@ -730,7 +729,7 @@ def test_the_commands(few, data, tmp_path, capsys):
     assert json.loads((tmp_path / "votes.json").read_text())["clip"] == CLIP
 
     lists = ["--lists", str(data.lists), "--games", f"{data.folder}/manifests/{{shard}}.json"]
-    evaluated = EvaluateSpotsStage(version=1, split="test", max_bad_fraction=0.1).model_dump_json()
+    evaluated = EvaluateSpotsStage(version=1, split="test").model_dump_json()
     output = tmp_path / "evaluation.json"
     read_from = ["--predictions", str(spots), "--about", str(about), "--settings", evaluated]
     assert cli.main(["evaluate-spots", *lists, *read_from, "-o", str(output)]) == 0
