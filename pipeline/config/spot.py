@@ -114,6 +114,9 @@ class ClipSamplingSettings(Settings):
     background: int | None = Field(
         ge=1, description="Clips without. null: as many as of a class (or of the mean class, by events)."
     )
+    margin: int | None = Field(
+        ge=0, description="Frames that background keeps away from events. null: no window with an event touches it."
+    )
     most: int = Field(ge=1, description="By events: a class with more than this …")
     divisor: int = Field(ge=1, description="… has its number divided by this.")
     fewest: int = Field(ge=0, description="By events: a class with fewer than this …")

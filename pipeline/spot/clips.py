@@ -34,17 +34,18 @@ def starts_of(frame: float, frames: int, clip: int) -> range:
     return range(max(0, last - clip + 1), min(last, frames - clip) + 1)
 
 
-def background_starts(half: Half, clip: int) -> list[int]:
+def background_starts(half: Half, clip: int, margin: int | None = None) -> list[int]:
     """First frames of the background chunks of a half.
 
-    What lies within clip - 1 frames of an event may be in a window that holds it. The rest is cut from its beginning,
-    gap by gap, into chunks of ``clip`` frames that do not overlap.
+    What lies within ``margin`` frames of an event does not count; None: within clip - 1, which may be in a window that
+    holds it. The rest is cut from its beginning, gap by gap, into chunks of ``clip`` frames that do not overlap.
     """
+    margin = clip - 1 if margin is None else margin
     starts: list[int] = []
     begin = 0
-    for last in [*sorted(floor(anchor.frame) for anchor in half.anchors), half.frames + clip - 1]:
-        starts += range(begin, min(last - clip + 1, half.frames) - clip + 1, clip)
-        begin = max(begin, last + clip)
+    for last in [*sorted(floor(anchor.frame) for anchor in half.anchors), half.frames + margin]:
+        starts += range(begin, min(last - margin, half.frames) - clip + 1, clip)
+        begin = max(begin, last + margin + 1)
     return starts
 
 
@@ -130,15 +131,17 @@ class TrainingClips:
         ]
         self._pools = [_Windows(event[1:] for event in events if event[0] == label) for label in range(classes)]
         chunks = (
-            (place, range(s, s + 1), None) for place, half in enumerate(halves) for s in background_starts(half, clip)
+            (place, range(s, s + 1), None)
+            for place, half in enumerate(halves)
+            for s in background_starts(half, clip, network.sampling.margin)
         )
         self._pools.append(_Windows(chunks))
         if not any(self._pools[:-1]):
             raise ActaError(f"the training games have no event that {clip} frames (`clip`) can be cut around")
         if not self._pools[-1]:
             raise ActaError(
-                f"the training games have no background: no {clip} frames (`clip`) in a row that lie {clip} or more "
-                "from every event"
+                f"the training games have no background: no {clip} frames (`clip`) in a row that keep away "
+                "from every event (`sampling.margin`)"
             )
         numbers = numbers_of_clips([pool.rows for pool in self._pools[:-1]], network.sampling)
         kinds = np.repeat(np.arange(classes + 1), numbers)

@@ -128,6 +128,7 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
     ("network.sampling.fewest", 2, TRAIN),
     ("network.sampling.factor", 2, TRAIN),
     ("network.sampling.halftime_substitutions", True, TRAIN),
+    ("network.sampling.margin", None, TRAIN),
     ("network.training.batch", 128, TRAIN - PICTURES),
     ("network.training.micro_batch", 32, NOT_FINETUNED),
     ("network.training.epochs", 5, TRAIN - PICTURES),

@@ -24,6 +24,7 @@ SAMPLING = {
     "divisor": 5,
     "fewest": 0,
     "factor": 10,
+    "margin": None,
     "halftime_substitutions": True,
 }
 
@@ -140,6 +141,11 @@ def test_background_is_what_no_window_with_an_event_touches(of: Half, wanted: li
     starts = background_starts(of, T)
     assert starts == wanted
     assert all(touched(of).isdisjoint(range(s, s + T)) and s + T <= of.frames for s in starts)
+
+
+@pytest.mark.parametrize(("margin", "wanted"), [(0, [0, 10, 15]), (2, [0, 12]), (4, [0, 14]), (8, [])])
+def test_background_keeps_a_margin(margin: int, wanted: list[int]) -> None:
+    assert background_starts(half(20, (9.5, 0)), T, margin) == wanted
 
 
 def test_background_is_as_dense_as_it_can_be() -> None:

@@ -201,6 +201,7 @@ def settings(**changes: Any) -> TrainSpottingStage:
                 "divisor": 5,
                 "fewest": 0,
                 "factor": 10,
+                "margin": None,
                 "halftime_substitutions": False,
             },
             "training": {
@@ -504,8 +505,8 @@ def test_a_bad_game_does_not_train(data, tmp_path, capsys):
     metrics = data.train(tmp_path / "model.safetensors", settings(**FEW), manifests=manifests)
     assert metrics["games"] == 2
     assert f"left out: {NAMES['Train 1']}: Labels.json: missing" in capsys.readouterr().err
+    manifests = with_bad(data, tmp_path, "Train 1", "Train 2")
     with pytest.raises(ActaError, match=r"2 of the 3 games of train are bad, more than .*max_bad_fraction = 0.1"):
-        manifests = with_bad(data, tmp_path, "Train 1", "Train 2")
         data.train(tmp_path / "m.safetensors", settings(), manifests=manifests, max_bad_fraction=0.1)
     with pytest.raises(ActaError, match="the split 'valid' has no game that is not bad"):
         data.train(tmp_path / "m.safetensors", settings(), manifests=with_bad(data, tmp_path, "Valid"))
