@@ -103,7 +103,7 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
     ("features.mobilenet.backbone.weights", "mine.pth", {"features"}),
     ("features.mobilenet.crop", 96, {"features"}),
     ("features.mobilenet.pca", 32, {"pca"}),
-    ("features.mobilenet.batch", 8, {"features"}),
+    ("features.mobilenet.batch", 4, {"features"}),
     ("features.mobilenet.precision", "bfloat16", {"features"}),
     ("features.mobilenet.device", "cuda", {"features"}),
     ("features.mobilenet.threads", 2, {"features"}),
