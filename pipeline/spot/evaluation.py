@@ -23,8 +23,10 @@ from pipeline.spot.soccernet_files import (
     LABELS,
     PREDICTIONS,
     GameFiles,
+    entries,
     parse_labels,
     parse_predictions,
+    usual_columns,
 )
 
 Metric = Literal["loose", "tight", "at1", "at2", "at3", "at4", "at5"]
@@ -58,7 +60,7 @@ def evaluate_games(
         ActaError: there are no games, a game has no spots (an empty list is fine), or there is a label or time that
             cannot be.
     """
-    return _evaluate(_arrays(_pairs(truth, found), version, by_time=True), version, metric) | {"games": len(truth)}
+    return _evaluate(_arrays(_pairs(truth, found, version), by_time=True), version, metric) | {"games": len(truth)}
 
 
 def tolerance_curve(
@@ -72,7 +74,7 @@ def tolerance_curve(
     Returns:
         JSON-ready: ``seconds``, the tolerances; ``mAP`` at each (Figure 4.5); ``AP`` by class, at each (Figure 4.4).
     """
-    arrays = _arrays(_pairs(truth, found), version, by_time=True)
+    arrays = _arrays(_pairs(truth, found, version), by_time=True)
     precisions = average_precisions(*arrays, len(CLASSES[version]), tolerances).every
     return {
         "seconds": list(tolerances),
@@ -113,15 +115,21 @@ def evaluate_folders(
                 more = f" (nor have {len(missing) - 1} others)" if len(missing) > 1 else ""
                 raise ActaError(f"{missing[0]} has no {name} in {path}{more}; --games says which games to evaluate")
 
-        def read() -> Iterator[tuple[str, Sequence[Event], Sequence[Spot]]]:
+        def read() -> Iterator[tuple[_Columns, _Columns]]:
             for game in wanted:
                 its_labels = parse_labels(*annotated.read(game, LABELS[version]), version)
-                its_predictions = parse_predictions(*predicted.read(game, PREDICTIONS), version)
                 skipped["labels"].update(its_labels.unknown)
+                events = _of_events(game, its_labels.events, version)
+                content, where = predicted.read(game, PREDICTIONS)
+                usual = usual_columns(entries(content, where, "predictions"), version)
+                if usual is not None:
+                    yield events, _columns(*usual, version)
+                    continue
+                its_predictions = parse_predictions(content, where, version)
                 skipped["predictions"].update(its_predictions.unknown)
-                yield game, its_labels.events, its_predictions.spots
+                yield events, _of_spots(game, its_predictions.spots, version)
 
-        found = _evaluate(_arrays(read(), version, by_time=False), version, metric)
+        found = _evaluate(_arrays(read(), by_time=False), version, metric)
     for what, counts in skipped.items():
         for label, count in sorted(counts.items()):
             print(f"left out of the {what}: {label!r}, {count} times", file=sys.stderr)
@@ -162,29 +170,29 @@ def _evaluate(arrays: tuple[Annotated, Detected], version: Version, metric: Metr
     }
 
 
+_Columns = tuple[
+    np.ndarray, np.ndarray, np.ndarray, np.ndarray
+]  # half (0 or 1), seconds, class, and what is known of it
+
+
 def _pairs(
-    truth: Mapping[str, Sequence[Event]], found: Mapping[str, Sequence[Spot]]
-) -> Iterator[tuple[str, Sequence[Event], Sequence[Spot]]]:
+    truth: Mapping[str, Sequence[Event]], found: Mapping[str, Sequence[Spot]], version: Version
+) -> Iterator[tuple[_Columns, _Columns]]:
     for game, events in truth.items():
         if game not in found:
             raise ActaError(f"there are no predictions for {game}")
-        yield game, events, found[game]
+        yield _of_events(game, events, version), _of_spots(game, found[game], version)
 
 
-def _arrays(
-    games: Iterable[tuple[str, Sequence[Event], Sequence[Spot]]], version: Version, *, by_time: bool
-) -> tuple[Annotated, Detected]:
+def _arrays(games: Iterable[tuple[_Columns, _Columns]], *, by_time: bool) -> tuple[Annotated, Detected]:
     """The events and spots of games, one after the other; of two spots of a class in a frame the last counts.
 
     ``by_time``: the last as they would be written; otherwise as they are given.
     """
     annotated, detected = [], []
-    for position, (game, events, spots) in enumerate(games):
-        half, time, label = _columns(game, events, version)
-        visible = np.array([event.visible for event in events], bool)
+    for position, ((half, time, label, visible), spots) in enumerate(games):
         annotated.append((2 * position + half, frames_of(time), label, visible))
-        half, time, label = _columns(game, spots, version)
-        score = np.array([spot.confidence for spot in spots], np.float64)
+        half, time, label, score = spots
         order = np.argsort(milliseconds_of(time), kind="stable") if by_time else slice(None)
         detected.append((2 * position + half[order], frames_of(time)[order], label[order], score[order]))
     if not annotated:
@@ -195,14 +203,30 @@ def _arrays(
     )
 
 
-def _columns(game: str, items: Sequence[Event | Spot], version: Version) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Half (0 or 1), time and class of each event or spot of a game."""
-    numbers = {label: number for number, label in enumerate(CLASSES[version])}
+def _of_events(game: str, events: Sequence[Event], version: Version) -> _Columns:
+    _check(game, events, version)
+    return _columns(*_listed(events), [event.visible for event in events], version)
+
+
+def _of_spots(game: str, spots: Sequence[Spot], version: Version) -> _Columns:
+    _check(game, spots, version)
+    return _columns(*_listed(spots), [spot.confidence for spot in spots], version)
+
+
+def _listed(items: Sequence[Event | Spot]) -> tuple[list[int], list[float], list[str]]:
+    return [item.half for item in items], [item.time for item in items], [item.label for item in items]
+
+
+def _check(game: str, items: Sequence[Event | Spot], version: Version) -> None:
     for item in items:
-        if item.label not in numbers or item.half not in HALVES or not 0 <= item.time < np.inf:
+        if item.label not in CLASSES[version] or item.half not in HALVES or not 0 <= item.time < np.inf:
             raise ActaError(f"{game}: version {version} has no such label, half or time: {item}")
-    return (
-        np.array([item.half - 1 for item in items], np.int64),
-        np.array([item.time for item in items], np.float64),
-        np.array([numbers[item.label] for item in items], np.int64),
-    )
+
+
+def _columns(
+    halves: list[int], times: list[float], labels: list[str], known: Sequence[bool | float], version: Version
+) -> _Columns:
+    numbers = {label: number for number, label in enumerate(CLASSES[version])}
+    half = np.array(halves, np.int64) - 1
+    label = np.array([numbers[label] for label in labels], np.int64)
+    return half, np.array(times, np.float64), label, np.array(known)
