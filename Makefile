@@ -67,3 +67,4 @@ benchmark: .venv-peer/installed
 	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.frame_map
 	$(BIN)/python -m benchmarks.average_map
+	$(BIN)/python -m benchmarks.spotting

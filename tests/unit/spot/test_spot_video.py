@@ -165,6 +165,9 @@ class Fields(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         return fields(pictures)
 
+    def fuse(self) -> "Fields":
+        return self
+
 
 def shown(folder: Path, cut: str = "ini") -> list[str]:
     """A match's videos and where its halves are, as options of the command."""
