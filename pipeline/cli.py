@@ -325,7 +325,8 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _report_classification(options: argparse.Namespace) -> None:
-    from pipeline.report.classification import draw_drops, write_table
+    from pipeline.report.classification import write_table
+    from pipeline.report.classification_figures import draw_drops
 
     wanted = rows(options.name, options.recipe, options.compare, options.variants)
     files = [[options.evaluations / evaluation_path(split, row) for split in options.splits] for row in wanted]

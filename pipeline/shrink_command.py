@@ -97,7 +97,8 @@ def _halve(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from pipeline.report.shrinking import TABLES, Shrinkage, draw_shrinkage, write_shrink_table
+    from pipeline.report.shrinking import TABLES, Shrinkage, write_shrink_table
+    from pipeline.report.shrinking_figures import draw_shrinkage
 
     settings = settings_of(options)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ActaError
-from pipeline.report.shrinking import TABLES, Shrinkage, draw_shrinkage, write_shrink_table
+from pipeline.report.shrinking import TABLES, Shrinkage, write_shrink_table
+from pipeline.report.shrinking_figures import draw_shrinkage
 from pipeline.report.thesis_shrinkage import ABLATION, ALONE, BEYOND, FEATURES, MODES, REDUCED, SMALL, networks_of
 
 OPERATORS = dict.fromkeys(("pas", "teacher_eval", *BEYOND), ("s", "t", "f", "c", "l")) | {
