@@ -158,11 +158,11 @@ STAGES = {
     "halve": Stage(HalveStage, ("pipeline/shrink/halving.py", "pipeline/shrink/select.py", _COMPLEXITY, *_NETWORKS)),
     "report-classification": Stage(
         NoSettings,
-        ("pipeline/report/classification.py", "pipeline/report/classification_figures.py", "pipeline/report/thesis.py"),
+        ("pipeline/report/classification_figures.py", "pipeline/report/classification.py", "pipeline/report/thesis.py"),
     ),
     "report-shrinking": Stage(
         ReportShrinkingStage,
-        ("pipeline/report/shrinking.py", "pipeline/report/shrinking_figures.py", "pipeline/report/thesis_shrinkage.py"),
+        ("pipeline/report/shrinking_figures.py", "pipeline/report/shrinking.py", "pipeline/report/thesis_shrinkage.py"),
     ),
     "train-detector": Stage(
         TrainDetectorStage,
