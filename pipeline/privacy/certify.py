@@ -1,6 +1,5 @@
-"""Stage `certify`: one certificate (JSON) and one table (TSV) for a dataset's anonymised variant."""
+"""Stage `certify`: one certificate (JSON and HTML) and one table for a dataset's anonymised variant."""
 
-import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,15 +7,27 @@ from typing import Any
 
 from pipeline.errors import ActaError
 from pipeline.files import atomic, write_json
+from pipeline.privacy.certificate_page import certificate_page
+from pipeline.report.tables import write_table
 from pipeline.stages import code_digest
 
+_READING = """\
+`before` and `after` are the detections of an auditor on the original and on the anonymised frames, `residual_rate` is
+after over before and missing where there were none before. The rows `(all)` add up all videos. An auditor also finds
+what is none, so a residual detection may be a false alarm; look at the frames.
+"""
 COLUMNS = ("video", "label", "auditor", "frames", "before", "after", "residual_rate", "frames_with_residual")
 
 
 def certify(audits: Sequence[Path], certificate: Path, table: Path) -> None:
     """Add up the audits of all shards.
 
-    ``residual_rate`` is detections after over detections before; it is empty where there were none before.
+    ``residual_rate`` is detections after over detections before; it is missing where there were none before.
+
+    Args:
+        audits: Of all shards (JSON).
+        certificate: JSON to write; a page for people is written beside it (``.html``).
+        table: Table to write, a row for each video and auditor (``.csv``; ``.md`` and ``.html`` beside it).
 
     Raises:
         ActaError: no audits, or audits of different settings, code or weights, which no single certificate can cover.
@@ -33,6 +44,7 @@ def certify(audits: Sequence[Path], certificate: Path, table: Path) -> None:
     auditors = list(shards[0]["provenance"]["settings"]["auditors"])
     overall = [_overall(videos, auditor) for auditor in auditors]
     content = {
+        "what": made[0]["detect"]["settings"]["what"],
         "certifies": "what independent detectors still find on the anonymised frames",
         "videos": len(videos),
         "frames": sum(row["frames"] for row in videos),
@@ -40,12 +52,13 @@ def certify(audits: Sequence[Path], certificate: Path, table: Path) -> None:
         "overall": {row["auditor"]: {k: row[k] for k in COLUMNS[4:]} for row in overall},
         "made_by": made[0] | {"certify": {"code": code_digest("certify")}},
     }
-    write_json(certificate, content)
     rows = [_row(video, auditor) for auditor in auditors for video in videos]
-    with atomic(table) as temporary, temporary.open("w", newline="", errors="surrogateescape") as file:
-        writer = csv.DictWriter(file, COLUMNS, delimiter="\t", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows([*rows, *overall])
+    texts = [row | {"residual_rate": _text(row["residual_rate"])} for row in (*rows, *overall)]
+    title = f"Audit: what is still found of {content['what']} after anonymisation"
+    write_table(texts, table, title=title, reading=_READING, columns=COLUMNS)
+    with atomic(certificate.with_suffix(".html")) as temporary:
+        temporary.write_text(certificate_page(content, rows), encoding="utf-8", errors="backslashreplace")
+    write_json(certificate, content)
 
 
 def _what_decides(shard: dict[str, Any]) -> dict[str, Any]:
@@ -75,3 +88,7 @@ def _overall(videos: Sequence[dict[str, Any]], auditor: str) -> dict[str, Any]:
 
 def _rate(counts: dict[str, int]) -> float | None:
     return round(counts["after"] / counts["before"], 6) if counts["before"] else None
+
+
+def _text(rate: float | None) -> str | None:
+    return None if rate is None else f"{rate:.4f}"

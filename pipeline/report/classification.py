@@ -1,6 +1,5 @@
 """Tables 5.1 to 5.3: the thesis's numbers beside those that were measured here."""
 
-import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,56 +7,88 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.config.report import ReportClassificationStage
 from pipeline.errors import ActaError
-from pipeline.files import atomic
-from pipeline.report.thesis import THESIS, Evaluation
-
-COLUMNS = ("recipe", "trained_on", "tested_on", "strategy", "thesis_top1", "thesis_top5") + (
-    "top1",
-    "top1_low",
-    "top1_high",
-    "top5",
-    "change_percent",
-    "splits",
-    "evaluated",
-    "expected",
-)
-_MISSING = "–"
+from pipeline.report.catalogue import entry, note, other_data
+from pipeline.report.differs import joined, recipe_differences, strategy_differences
+from pipeline.report.tables import Row, write_table
+from pipeline.report.thesis import TABLES, THESIS, Evaluation, evaluation_path, rows
 
 
-def write_table(rows: Sequence[Evaluation], files: Sequence[Sequence[Path]], output: Path) -> None:
-    """Write one table (TSV).
+def rows_of(name: str, settings: ReportClassificationStage) -> list[Evaluation]:
+    """The evaluations of a table or figure."""
+    return rows(name, settings.recipe, settings.compare, settings.variants)
+
+
+def files_of(row: Evaluation, evaluations: Path, settings: ReportClassificationStage) -> list[Path]:
+    """Where they lie, one a split."""
+    return [evaluations / evaluation_path(split, row) for split in settings.splits]
+
+
+def write_classification_table(name: str, evaluations: Path, settings: ReportClassificationStage, output: Path) -> None:
+    """Write one table (CSV, and Markdown and HTML beside it).
+
+    Columns that begin with ``thesis`` are the thesis's; ``differs`` says what is not as there. A change is relative to
+    the first row of the same recipe, as in Table 5.1.
 
     Args:
-        rows: Its rows; a change is relative to the first row of the same recipe, as in Table 5.1.
-        files: For each row its evaluations (`pipeline.classify.evaluate`), one a split.
+        name: One of `pipeline.report.thesis.TABLES`.
+        evaluations: Folder of all of them (`pipeline.classify.evaluate`).
+        settings: The dataset and what was trained on it.
         output: The table. Accuracies in per cent, the mean over the splits; ``low`` and ``high`` are the 95 % bootstrap
             interval, given where there is one split.
+
+    Raises:
+        ActaError: there is no such table, or an evaluation is missing or damaged.
     """
+    if name not in TABLES:
+        raise ActaError(f"there is no table {name!r} of Ch. 5; there are {', '.join(TABLES)}")
     first: dict[str, float] = {}
-    with atomic(output) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for row, paths in zip(rows, files, strict=True):
-            found = [read_evaluation(path) for path in paths]
-            top1 = float(np.mean([one["top1"] for one in found]))
-            reference = first.setdefault(row.recipe, top1)
-            low, high = found[0]["top1_interval"] if len(found) == 1 else (None, None)
-            writer.writerow(
-                [
-                    row.recipe,
-                    row.variant,
-                    row.tested,
-                    row.strategy,
-                    *THESIS.get(row, (_MISSING, _MISSING)),
-                    *(_MISSING if value is None else f"{value:.1f}" for value in (top1, low, high)),
-                    f"{np.mean([one['top5'] for one in found]):.1f}",
-                    f"{100 * (top1 - reference) / reference:+.1f}" if reference else _MISSING,
-                    len(found),
-                    sum(one["coverage"]["evaluated"] for one in found),
-                    sum(one["coverage"]["expected"] for one in found),
-                ]
-            )
+    written = []
+    for row in rows_of(name, settings):
+        found = [read_evaluation(path) for path in files_of(row, evaluations, settings)]
+        top1 = float(np.mean([one["top1"] for one in found]))
+        written.append(_row(name, row, found, first.setdefault(row.recipe, top1), settings))
+    about = entry(name)
+    write_table(
+        written,
+        output,
+        title=about.title,
+        reading=about.reading,
+        note=note(other_data(name, settings.dataset)),
+    )
+
+
+def _row(
+    table: str, row: Evaluation, found: Sequence[dict[str, Any]], reference: float, settings: ReportClassificationStage
+) -> Row:
+    top1 = float(np.mean([one["top1"] for one in found]))
+    low, high = found[0]["top1_interval"] if len(found) == 1 else (None, None)
+    printed = THESIS.get(row, (None, None))
+    return {
+        "recipe": row.recipe,
+        "trained_on": row.variant,
+        "tested_on": row.tested,
+        "strategy": row.strategy,
+        "thesis_top1": printed[0],
+        "thesis_top5": printed[1],
+        "top1": top1,
+        "top1_low": low,
+        "top1_high": high,
+        "top5": float(np.mean([one["top5"] for one in found])),
+        "change_percent": f"{100 * (top1 - reference) / reference:+.1f}" if reference else None,
+        "splits": len(found),
+        "evaluated": sum(one["coverage"]["evaluated"] for one in found),
+        "expected": sum(one["coverage"]["expected"] for one in found),
+        "differs": joined(
+            [
+                other_data(table, settings.dataset),
+                None if row in THESIS else "the thesis has no such row",
+                *recipe_differences(settings.recipes[row.recipe], settings.epochs, settings.test_clips),
+                *strategy_differences(row.strategy, settings.strategies[row.strategy]),
+            ]
+        ),
+    }
 
 
 def read_evaluation(path: Path) -> dict[str, Any]:
@@ -67,6 +98,7 @@ def read_evaluation(path: Path) -> dict[str, Any]:
         ActaError: it is missing or damaged.
     """
     try:
-        return json.loads(path.read_text())
+        content: dict[str, Any] = json.loads(path.read_text())
+        return content
     except (OSError, ValueError) as error:
         raise ActaError(f"cannot read the evaluation {path}: {error}") from None

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from scipy.stats import binomtest
 
-from pipeline.files import atomic
+from pipeline.report import style
 from pipeline.report.classification import read_evaluation
 from pipeline.report.thesis import THESIS, Evaluation
 
@@ -17,44 +16,71 @@ _WORST = 10
 _NAMES = {"none": "original", "faces": "faces hidden", "bodies": "bodies hidden"}
 
 
+class _Class(NamedTuple):
+    """Top-1 accuracy in per cent, and its 95 % interval."""
+
+    top1: float
+    low: float
+    high: float
+
+
 def draw_drops(rows: Sequence[Evaluation], files: Sequence[Sequence[Path]], output: Path) -> None:
     """Draw the ten classes with the largest drop in top-1 accuracy (Figures 5.6 and 5.7), PNG.
 
     Args:
         rows: The reference, then each evaluation to compare with it: one plot each.
-        files: For each its evaluations, one a split; the mean over the splits is drawn.
+        files: For each its evaluations, one a split; the mean over the splits is drawn, with Wilson's 95 % interval of
+            the videos of all splits together.
         output: The picture.
     """
     before = _per_class(files[0])
-    figure, axes = plt.subplots(
-        1, len(rows) - 1, figsize=(5.2 * (len(rows) - 1), 4.4), squeeze=False, layout="constrained"
-    )
-    for axis, row, paths in zip(axes[0], rows[1:], files[1:], strict=True):
-        after = _per_class(paths)
-        worst = sorted(before, key=lambda label: (after[label] - before[label], label))[:_WORST]
-        places = np.arange(len(worst))
-        axis.barh(places - 0.2, [before[c] for c in worst], 0.4, label=_NAMES[rows[0].tested], color="tab:blue")
-        axis.barh(places + 0.2, [after[c] for c in worst], 0.4, label=_NAMES[row.tested], color="tab:orange")
-        axis.set_yticks(places, worst)
-        axis.invert_yaxis()
-        axis.set(xlim=(0, 100), xlabel="Top-1 accuracy in %")
-        measured = [np.mean([read_evaluation(path)["top1"] for path in paths]) for paths in (files[0], paths)]
-        title = f"{_NAMES[row.tested]}: {measured[0]:.1f} → {measured[1]:.1f}"
-        if rows[0] in THESIS and row in THESIS:
-            title += f"\n(thesis, Kinetics-400: {THESIS[rows[0]][0]} → {THESIS[row][0]})"
-        axis.set_title(title, fontsize=10)
-        axis.grid(axis="x", alpha=0.3)
-        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
-    with atomic(output) as temporary:
-        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
-    plt.close(figure)
+    shown = min(_WORST, len(before))
+    with style.figure(output, 9, (0.72 * shown + 1.1) * (len(rows) - 1) + 1.8) as figure:
+        axes = figure.subplots(len(rows) - 1, squeeze=False)[:, 0]
+        for axis, row, paths in zip(axes, rows[1:], files[1:], strict=True):
+            _bars(axis, before, _per_class(paths), _NAMES[rows[0].tested], row.tested)
+            top1 = [np.mean([read_evaluation(path)["top1"] for path in some]) for some in (files[0], paths)]
+            axis.set_title(f"{_NAMES[row.tested]}; all classes: {top1[0]:.1f} → {top1[1]:.1f} %")
+        axes[-1].set_xlabel("Top-1 accuracy in %")
+        style.legend(figure)
+        printed = [
+            f"{_NAMES[row.tested]} {THESIS[rows[0]][0]} → {THESIS[row][0]} %"
+            for row in rows[1:]
+            if rows[0] in THESIS and row in THESIS
+        ]
+        style.note(
+            figure,
+            "Bars in black: 95 % interval (Wilson) of a class's test videos.",
+            f"Thesis, all classes: {'; '.join(printed)}. {style.KINETICS}" if printed else None,
+        )
 
 
-def _per_class(paths: Sequence[Path]) -> dict[str, float]:
+def _bars(axis: Axes, before: dict[str, _Class], after: dict[str, _Class], reference: str, tested: str) -> None:
+    worst = sorted(before, key=lambda label: (after[label].top1 - before[label].top1, label))[:_WORST]
+    looks = style.LOOKS[0], style.LOOKS[2 if tested == "bodies" else 1]  # a variant looks the same in each figure
+    for offset, values, name, look in ((-0.2, before, reference, looks[0]), (0.2, after, _NAMES[tested], looks[1])):
+        places = np.arange(len(worst)) + offset
+        axis.barh(places, [values[label].top1 for label in worst], 0.38, label=name, **look.filled)
+        for place, label in zip(places.tolist(), worst, strict=True):
+            style.interval(axis, place, values[label].low, values[label].high, across=True)
+    axis.set_yticks(np.arange(len(worst)), [style.wrapped(label, 24) for label in worst])
+    axis.set_ylim(len(worst) - 0.45, -0.55)
+    axis.grid(visible=False, axis="y")
+    axis.set_xlim(0, 100)
+
+
+def _per_class(paths: Sequence[Path]) -> dict[str, _Class]:
     """Mean accuracy over the splits by class; classes without a test video are left out."""
-    values: dict[str, list[float]] = {}
+    values: dict[str, list[tuple[float, int]]] = {}
     for path in paths:
         for label, entry in read_evaluation(path)["per_class"].items():
             if entry["top1"] is not None:
-                values.setdefault(label, []).append(entry["top1"])
-    return {label: float(np.mean(found)) for label, found in values.items()}
+                values.setdefault(label, []).append((entry["top1"], entry["videos"]))
+    return {label: _mean(found) for label, found in values.items()}
+
+
+def _mean(found: Sequence[tuple[float, int]]) -> _Class:
+    videos = sum(count for _, count in found)
+    hits = round(sum(top1 / 100 * count for top1, count in found))
+    low, high = binomtest(hits, videos).proportion_ci(method="wilson")
+    return _Class(float(np.mean([top1 for top1, _ in found])), 100 * low, 100 * high)

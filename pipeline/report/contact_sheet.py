@@ -6,18 +6,15 @@ The picture shows original frames, so it belongs in a private folder; it is not 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 
 from pipeline.config.privacy import ContactSheetSettings
 from pipeline.errors import ActaError
-from pipeline.files import atomic, make_private
+from pipeline.report import style
 from pipeline.store import FrameShard
 
 _TITLES = {"none": "original", "faces": "faces hidden", "bodies": "bodies hidden"}
+_SIDE = 2.4  # inches of a frame
 
 
 def draw_contact_sheet(shards: Mapping[str, Sequence[Path]], output: Path, settings: ContactSheetSettings) -> None:
@@ -32,26 +29,19 @@ def draw_contact_sheet(shards: Mapping[str, Sequence[Path]], output: Path, setti
     if not chosen:
         raise ActaError("no video is in every variant, so there is nothing to show")
     columns = settings.frames * len(shards)
-    figure, axes = plt.subplots(
-        len(chosen), columns, figsize=(2.2 * columns, 1.9 * len(chosen)), squeeze=False, layout="constrained"
-    )
-    for row, (video, readers) in zip(axes, chosen, strict=True):
-        times = readers[0].times(video)
-        picks = np.linspace(0, len(times) - 1, settings.frames + 2).round().astype(int)[1:-1]
-        for group, frame in enumerate(picks):
-            for place, (variant, reader) in enumerate(zip(shards, readers, strict=True)):
-                axis = row[group * len(shards) + place]
-                axis.imshow(reader.clip(video, frame, frame + 1)[0].permute(1, 2, 0).numpy())
-                axis.set_xticks([])
-                axis.set_yticks([])
-                if row is axes[0]:
-                    axis.set_title(_TITLES.get(variant, variant), fontsize=9)
-                axis.set_xlabel(f"{times[frame]:.2f} s", fontsize=7)
-        row[0].set_ylabel(_plain(video.rpartition("/")[2][:28]), fontsize=7)
-    make_private(output.parent)
-    with atomic(output) as temporary:
-        figure.savefig(temporary, dpi=110, metadata={"Software": None})
-    plt.close(figure)
+    with style.figure(output, _SIDE * columns + 0.2, 0.85 * _SIDE * len(chosen) + 0.5, private=True) as figure:
+        axes = figure.subplots(len(chosen), columns, squeeze=False)
+        for row, (video, readers) in zip(axes, chosen, strict=True):
+            times = readers[0].times(video)
+            picks = np.linspace(0, len(times) - 1, settings.frames + 2).round().astype(int)[1:-1]
+            for group, frame in enumerate(picks):
+                for place, (variant, reader) in enumerate(zip(shards, readers, strict=True)):
+                    axis = row[group * len(shards) + place]
+                    style.show(axis, reader.clip(video, frame, frame + 1)[0].permute(1, 2, 0).numpy())
+                    if row[0] is axes[0, 0]:
+                        axis.set_title(_TITLES.get(variant, variant))
+                    axis.set_xlabel(f"{times[frame]:.2f} s")
+            row[0].set_ylabel(style.wrapped(video.rpartition("/")[2], 16))
 
 
 def _choose(shards: Mapping[str, Sequence[Path]], count: int) -> list[tuple[str, list[FrameShard]]]:
@@ -65,8 +55,3 @@ def _choose(shards: Mapping[str, Sequence[Path]], count: int) -> list[tuple[str,
         chosen += [(video, readers) for video in common]
         chosen = sorted(chosen, key=lambda entry: entry[0])[:count]
     return chosen
-
-
-def _plain(name: str) -> str:
-    """A file name that matplotlib shows as it is: no formulas, no bytes that are no text."""
-    return name.encode(errors="replace").decode().replace("$", r"\$")

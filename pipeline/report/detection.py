@@ -1,6 +1,5 @@
 """Tables 3.2 to 3.10: the thesis's numbers beside those that were measured here."""
 
-import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,7 +11,10 @@ from scipy.special import stdtrit
 from pipeline.config.report import ReportDetectionStage
 from pipeline.errors import ActaError
 from pipeline.features.entities import FeatureShard
-from pipeline.files import atomic
+from pipeline.report import catalogue
+from pipeline.report.differs import joined
+from pipeline.report.tables import Row as Row
+from pipeline.report.tables import write_table
 from pipeline.report.thesis_detection import (
     BACKBONE,
     BY_DATASET,
@@ -39,8 +41,6 @@ from pipeline.report.thesis_detection import (
     other_data,
 )
 
-MISSING = "–"
-Row = dict[str, Any]
 Pick = Callable[[Row], float | None]
 
 
@@ -136,7 +136,7 @@ def read_json(path: Path) -> Row:
 
 
 def write_detection_table(name: str, results: Path, settings: ReportDetectionStage, output: Path) -> None:
-    """Write one table (TSV).
+    """Write one table (CSV, and Markdown and HTML beside it).
 
     Columns that begin with ``thesis`` are the thesis's; ``differs`` says what is not as there.
 
@@ -153,13 +153,15 @@ def write_detection_table(name: str, results: Path, settings: ReportDetectionSta
     if name not in TABLES:
         raise ActaError(f"there is no table {name!r} of Ch. 3; there are {', '.join(TABLES)}")
     rows = list(TABLES[name](Measured(results, settings)))
-    fullest_first = sorted(rows, key=len, reverse=True)  # their columns are in the order meant
-    columns = list(dict.fromkeys(column for row in fullest_first for column in row))
-    columns.append(columns.pop(columns.index("differs")))
-    with atomic(output) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns, MISSING, delimiter="\t", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+    about = catalogue.entry(name)
+    write_table(
+        rows,
+        output,
+        title=about.title,
+        reading=about.reading,
+        note=catalogue.note(other_data(name, settings.dataset)),
+        labels=("layers", "heads", "actor_size", "object_size", "classes", "actors", "objects"),
+    )
 
 
 def _row(of: Measured, table: str, features: str, network: str, boxes: str = "detected", **changes: Any) -> Row:
@@ -203,11 +205,11 @@ def _differs(of: Measured, table: str, features: str) -> str | None:
             weights = shard.provenance.get("weights", {}).get("backbone", "")
             notes.append("features extracted here" + (f" (weights {weights[:8]})" if weights else ""))
         if notes[0] is None and shard.object_size not in (0, 2048):
-            notes.append(f"objects of {shard.object_size} numbers; thesis: 2048, Visual Genome")
+            notes.append(f"objects of {shard.object_size} numbers, thesis 2048 of Visual Genome")
         shard.close()
     if left_out := _left_out(of, table, features):
         notes.append(f"{left_out} videos left out (quarantine.tsv)")
-    return "; ".join(note for note in notes if note) or None
+    return joined(notes)
 
 
 def _left_out(of: Measured, table: str, features: str) -> int:
@@ -266,8 +268,8 @@ def _table_3_5(of: Measured) -> Iterator[Row]:
             yield row | _by_dataset(printed[PUBLISHED])
         for network in networks_of("table_3_5"):
             row = _row(of, "table_3_5", features, network)
-            notes = [row["differs"], "one split; thesis: mean of three" if "jhmdb" in of.settings.dataset else None]
-            row["differs"] = "; ".join(note for note in notes if note) or None
+            splits = "one split, thesis mean of three" if "jhmdb" in of.settings.dataset else None
+            row["differs"] = joined([row["differs"], splits])
             for column in ("thesis_mAP", "thesis_gain"):
                 del row[column]
             yield row | _by_dataset(printed.get(network, (None, None)))
@@ -407,9 +409,3 @@ TABLES: dict[str, Callable[[Measured], Iterator[Row]]] = {
     "table_3_9": _table_3_9,
     "table_3_10": _table_3_10,
 }
-
-
-def _cell(value: Any) -> Any:
-    if value is None or value == "":
-        return MISSING
-    return f"{value:.1f}" if isinstance(value, float) else value

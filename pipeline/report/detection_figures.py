@@ -3,16 +3,11 @@
 Figures 3.5 and 3.6 show original frames, so they belong in a private folder.
 """
 
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
@@ -22,14 +17,14 @@ from pipeline.config.report import ReportDetectionStage
 from pipeline.data.ava import LabelMap, Rows, read_label_map, read_rows
 from pipeline.errors import ActaError
 from pipeline.features.entities import FeatureShard
-from pipeline.files import atomic, make_private
 from pipeline.privacy.instances import iou
+from pipeline.report import style
+from pipeline.report.catalogue import note, other_data
 from pipeline.report.detection import Mean, Measured, Pick, Row, gains, mean_of
-from pipeline.report.thesis_detection import BACKBONE, GREATEST_GAINS, I3D, STAGE, kind_of, other_data
+from pipeline.report.thesis_detection import BACKBONE, GREATEST_GAINS, I3D, STAGE, kind_of
 from pipeline.store import FrameShard, Shard
 
-RED, BLUE, YELLOW = "#d7191c", "#0072b2", "#f0e442"  # the colour-blind can tell them apart
-_HALO = {RED: "white", BLUE: "white", YELLOW: "black"}
+_HALO = {style.RED: "white", style.BLUE: "white", style.YELLOW: "black"}
 _PANELS = (("person-object", "Person–object interactions"), ("person-person", "Person–person interactions"))
 _SHOWN = 5  # classes of a panel
 _RIGHT, _WRONG = 9, 6  # keyframes
@@ -58,18 +53,22 @@ def draw_gains(results: Path, settings: ReportDetectionStage, label_map: Path, o
     chosen = {group: _greatest(of, features, actions, group) for group, _ in _PANELS}
     if not any(chosen.values()):
         raise ActaError(f"{label_map}: no action between people, or of one with an object, has been evaluated")
-    figure, axes = plt.subplots(1, 2, figsize=(12.5, 4.8), sharey=True, layout="constrained")
-    for axis, (group, title) in zip(axes, _PANELS, strict=True):
-        _bars(axis, chosen[group])
-        axis.set_title(title, fontsize=13)
-    axes[0].set_ylim(0, 1.12 * max(each.top for some in chosen.values() for each in some) or 1.0)
-    axes[0].set_ylabel("Average precision in %", fontsize=12)
-    handles = [Patch(color=RED, label=f"{features} + STAGE"), Patch(color=BLUE, label=features)]
-    figure.legend(handles=handles, loc="outside upper center", ncols=2, frameon=False, fontsize=12)
-    if kind_of(settings.features[features]) == I3D and not other_data("figure_3_4", settings.dataset):
-        printed = ", ".join(f"{name} {value:+.1f}" for name, value in GREATEST_GAINS.items())
-        figure.supxlabel(f"Thesis: {printed}", fontsize=10)
-    _save(figure, output)
+    with style.figure(output, 9, 11) as figure:
+        axes = figure.subplots(2, sharex=True)
+        for axis, (group, title) in zip(axes, _PANELS, strict=True):
+            _bars(axis, chosen[group], (f"{features} + STAGE", features))
+            axis.set_title(title)
+        axes[0].set_xlim(0, 1.15 * max(each.top for some in chosen.values() for each in some) or 1.0)
+        axes[1].set_xlabel("Average precision in %")
+        style.legend(figure)
+        like_thesis = kind_of(settings.features[features]) == I3D
+        printed = ", ".join(f"{name} {value:+.1f}" for name, value in GREATEST_GAINS.items()) if like_thesis else ""
+        style.note(
+            figure,
+            "Numbers: gains. Bars in black: 95 % interval over the seeds (Student's t), where there are several.",
+            f"Thesis: {printed}." if printed else None,
+            note(other_data("figure_3_4", settings.dataset)) if printed else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -104,32 +103,25 @@ def _of_class(name: str) -> Pick:
     return pick
 
 
-def _bars(axis: Axes, chosen: Sequence[_Gain]) -> None:
-    axis.set_axisbelow(True)
-    axis.grid(axis="y", alpha=0.3)
-    axis.tick_params(labelsize=11)
+def _bars(axis: Axes, chosen: Sequence[_Gain], labels: tuple[str, str]) -> None:
+    axis.grid(visible=False, axis="y")
     if not chosen:
-        axis.text(0.5, 0.5, "none annotated", ha="center", transform=axis.transAxes, fontsize=12)
-        axis.set_xticks([])
+        axis.text(0.5, 0.5, "none annotated", ha="center", transform=axis.transAxes)
+        axis.set_yticks([])
         return
     places = np.arange(len(chosen))
     after = [each.after.value or 0.0 for each in chosen]
-    axis.bar(places - 0.2, after, 0.38, color=RED)
-    axis.bar(places + 0.2, [each.before for each in chosen], 0.38, color=BLUE)
-    for place, each, top in zip(places.tolist(), chosen, after, strict=True):
-        if each.after.low is not None and each.after.high is not None:
-            error = [[top - each.after.low], [each.after.high - top]]
-            axis.errorbar(place - 0.2, top, error, color="black", capsize=4, linewidth=1.2)
+    axis.barh(places - 0.2, after, 0.38, label=style.plain(labels[0]), **style.LOOKS[1].filled)
+    axis.barh(
+        places + 0.2, [each.before for each in chosen], 0.38, label=style.plain(labels[1]), **style.LOOKS[0].filled
+    )
+    for place, each in zip(places.tolist(), chosen, strict=True):
+        style.interval(axis, place - 0.2, each.after.low, each.after.high, across=True)
         axis.annotate(
-            f"{round(each.gain, 1) + 0.0:+.1f}",
-            (place, each.top),
-            (0, 4),
-            textcoords="offset points",
-            ha="center",
-            fontsize=11,
+            f"{round(each.gain, 1) + 0.0:+.1f}", (each.top, place), (6, 0), textcoords="offset points", va="center"
         )
-    axis.set_xticks(places, [textwrap.fill(_plain(each.name), 14) for each in chosen], fontsize=11)
-    axis.set_xlim(-0.6, max(len(chosen), 2) - 0.4)
+    axis.set_yticks(places, [style.wrapped(each.name, 22) for each in chosen])
+    axis.set_ylim(max(len(chosen), 2) - 0.4, -0.6)
 
 
 def draw_examples(
@@ -168,42 +160,41 @@ def draw_examples(
     chosen = chosen[: _WRONG if wrong else _RIGHT]
     columns = min(3, max(1, len(chosen)))
     lines = -(-max(1, len(chosen)) // columns)
-    figure, axes = plt.subplots(
-        lines, columns, figsize=(4.4 * columns, (4.3 if wrong else 3.9) * lines), squeeze=False, layout="constrained"
-    )
-    for axis in axes.flat:
-        axis.set(xticks=[], yticks=[])
-        axis.spines[:].set_visible(False)
-    if not chosen:
-        axes.flat[0].text(0.5, 0.5, f"No detection is {'wrong' if wrong else 'right'}", ha="center", fontsize=12)
-    videos = {found.frames[found.frame[row]][0] for row in chosen}
-    pictures, entities = _places(frames, videos, FrameShard), _places(features, videos, FeatureShard)
-    for axis, row in zip(axes.flat, chosen, strict=False):
-        video, moment = found.frames[found.frame[row]]
-        time = moment / 1e6
-        picture = _reader(pictures, video, FrameShard, "frame").clip_at(video, [time - start])[0]
-        picture = picture.permute(1, 2, 0).numpy()
-        axis.imshow(picture, interpolation="nearest")
-        size = np.array([picture.shape[1], picture.shape[0]] * 2)
-        for box in _objects(_reader(entities, video, FeatureShard, "feature"), video, time):
-            _frame(axis, box * size, BLUE, 1.8)
-        theirs = _annotations(annotated, (video, moment))
+    with style.figure(output, 5 * columns, (5.1 if wrong else 4.4) * lines + 0.6, private=True) as figure:
+        axes = figure.subplots(lines, columns, squeeze=False)
+        for axis in axes.flat:
+            axis.set_axis_off()
+        if not chosen:
+            axes.flat[0].text(0.5, 0.5, f"No detection is {'wrong' if wrong else 'right'}", ha="center")
+        videos = {found.frames[found.frame[row]][0] for row in chosen}
+        pictures, entities = _places(frames, videos, FrameShard), _places(features, videos, FeatureShard)
+        for axis, row in zip(axes.flat, chosen, strict=False):
+            video, moment = found.frames[found.frame[row]]
+            time = moment / 1e6
+            picture = _reader(pictures, video, FrameShard, "frame").clip_at(video, [time - start])[0]
+            picture = picture.permute(1, 2, 0).numpy()
+            axis.set_axis_on()
+            style.show(axis, picture)
+            size = np.array([picture.shape[1], picture.shape[0]] * 2)
+            for box in _objects(_reader(entities, video, FeatureShard, "feature"), video, time):
+                _frame(axis, box * size, style.BLUE, 1.8, ":")
+            theirs = _annotations(annotated, (video, moment))
+            if wrong:
+                for box, action in theirs:
+                    if action == found.action[row]:
+                        _frame(axis, box * size, style.YELLOW, 2.4, "--")
+            _frame(axis, found.box[row] * size, style.RED, 3.2)
+            title = f"{actions.names[int(found.action[row])]}: {found.score[row]:.2f}"
+            axis.set_title(style.wrapped(title, 34))
+            said = style.wrapped(said_of(found.box[row], theirs, actions), 38) + "\n" if wrong else ""
+            axis.set_xlabel(said + style.wrapped(f"{video[-24:]}, {time:g} s", 38))
+        handles = [
+            _key(style.RED, 3.2, "detected actor, with its score"),
+            _key(style.BLUE, 1.8, "object", ":"),
+        ]
         if wrong:
-            for box, action in theirs:
-                if action == found.action[row]:
-                    _frame(axis, box * size, YELLOW, 2.2, "--")
-        _frame(axis, found.box[row] * size, RED, 3.2)
-        title = f"{actions.names[int(found.action[row])]}: {found.score[row]:.2f}"
-        axis.set_title(textwrap.fill(_plain(title), 34), fontsize=13)
-        place = _plain(f"{video[-24:]}, {time:g} s")
-        said = textwrap.fill(_plain(said_of(found.box[row], theirs, actions)), 40) + "\n" if wrong else ""
-        axis.set_xlabel(said + place, fontsize=11.5)
-    handles = [_key(RED, 3.2, "detected actor"), _key(BLUE, 1.8, "object")]
-    if wrong:
-        handles.append(_key(YELLOW, 2.2, "annotated with this action", "--"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=12)
-    make_private(output.parent)
-    _save(figure, output)
+            handles.append(_key(style.YELLOW, 2.4, "annotated with this action", "--"))
+        style.legend(figure, handles)
 
 
 def judge(found: Rows, truth: Rows, actions: LabelMap) -> tuple[np.ndarray, np.ndarray]:
@@ -294,19 +285,19 @@ def _objects(shard: FeatureShard, video: str, time: float) -> Iterator[np.ndarra
     yield from objects.box[sure] if sure.sum() >= _FEW_OBJECTS else objects.box
 
 
-def _frame(axis: Axes, box: np.ndarray, colour: str, width: float, style: Literal["-", "--"] = "-") -> None:
+def _frame(axis: Axes, box: np.ndarray, colour: str, width: float, line: Literal["-", "--", ":"] = "-") -> None:
     x1, y1, x2, y2 = box.tolist()
     rectangle = Rectangle(
-        (x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=width, linestyle=style
+        (x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=width, linestyle=line
     )
     rectangle.set_clip_on(False)  # an edge along the picture's is as wide as the others
     rectangle.set_path_effects([_halo(colour, width)])
     axis.add_patch(rectangle)
 
 
-def _key(colour: str, width: float, label: str, style: Literal["-", "--"] = "-") -> Patch:
+def _key(colour: str, width: float, label: str, line: Literal["-", "--", ":"] = "-") -> Patch:
     """Its entry in the legend."""
-    key = Patch(fill=False, edgecolor=colour, linewidth=width, linestyle=style, label=label)
+    key = Patch(fill=False, edgecolor=colour, linewidth=width, linestyle=line, label=label)
     key.set_path_effects([_halo(colour, width)])
     return key
 
@@ -314,14 +305,3 @@ def _key(colour: str, width: float, label: str, style: Literal["-", "--"] = "-")
 def _halo(colour: str, width: float) -> withStroke:
     """A rim that sets a line off from a picture of its colour."""
     return withStroke(linewidth=width + 1.6, foreground=_HALO[colour])
-
-
-def _plain(name: str) -> str:
-    """A text that matplotlib shows as it is: no formulas, no bytes that are no text."""
-    return name.encode(errors="replace").decode().replace("$", r"\$")
-
-
-def _save(figure: Any, output: Path) -> None:
-    with atomic(output) as temporary:
-        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
-    plt.close(figure)

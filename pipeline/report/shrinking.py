@@ -1,19 +1,21 @@
 """The tables of Ch. 6: the thesis's numbers beside those that were measured here."""
 
-import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from pipeline.config.report import ReportShrinkingStage
 from pipeline.errors import ActaError
-from pipeline.files import atomic
+from pipeline.report import catalogue
+from pipeline.report.differs import joined, recipe_differences, said
+from pipeline.report.tables import MISSING, Row, write_table
 from pipeline.report.thesis_shrinkage import (
     ABLATION,
     ALONE,
     BEYOND,
     CHAINS,
+    COMPARED,
     FEATURES,
     ITERATION_OF_ABLATION,
     MODES,
@@ -23,9 +25,6 @@ from pipeline.report.thesis_shrinkage import (
     SMALL,
     TRANSFER,
 )
-
-MISSING = "–"
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -91,32 +90,61 @@ class Shrinkage:
         return _read(self.folder / plan / f"iteration_{iteration}" / name / "metrics.json")
 
 
-def write_shrink_table(name: str, shrinkages: Sequence[Shrinkage], dataset: str, output: Path) -> None:
-    """Write one table (TSV); columns that begin with ``thesis`` are the thesis's.
+def write_shrink_table(
+    name: str, shrinkages: Sequence[Shrinkage], settings: ReportShrinkingStage, output: Path
+) -> None:
+    """Write one table (CSV, and Markdown and HTML beside it).
+
+    Columns that begin with ``thesis`` are the thesis's; ``differs`` says what is not as there.
 
     Args:
         name: One of `TABLES`.
         shrinkages: The results of each base network.
-        dataset: Name of the dataset; the thesis's Table 6.6 is by dataset.
+        settings: The dataset, and how its networks were trained; the thesis's Table 6.6 is by dataset.
         output: The table.
 
     Raises:
-        ActaError: a result is missing or damaged.
+        ActaError: a result is missing or damaged, or the table has no rows.
     """
-    rows = [row for shrinkage in shrinkages for row in TABLES[name](shrinkage, dataset)]
+    rows: list[Row] = list(_published()) if name == "table_6_3" else []
+    for shrinkage in shrinkages:
+        differs = _differs(name, shrinkage.recipe, settings)
+        rows += [row | {"differs": differs} for row in TABLES[name](shrinkage, settings)]
     if not rows:
         raise ActaError(f"{name} has no rows: none of {', '.join(s.recipe for s in shrinkages)} is an R(2+1)D or R3D")
-    with atomic(output) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), delimiter="\t", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+    about = catalogue.entry(name)
+    write_table(
+        rows,
+        output,
+        title=about.title,
+        reading=about.reading,
+        note=catalogue.note(catalogue.other_data(name, settings.dataset)),
+        labels=("iteration",),
+    )
+
+
+def _differs(name: str, recipe: str, settings: ReportShrinkingStage) -> str | None:
+    """What is not as in the thesis."""
+    own, base = catalogue.settings(), settings.bases[recipe]
+    notes = [catalogue.other_data(name, settings.dataset)]
+    transferred = name == "table_6_6"
+    notes += recipe_differences(base, settings.base_epochs, settings.test_clips, fine_tuned=transferred)
+    if not transferred:
+        notes += [
+            said("epochs of a hypothesis", settings.epochs, own.epochs) or "",
+            said("iterations", settings.iterations, own.iterations) or "",
+            said("α", settings.alpha, own.alpha) or "",
+            said("t", settings.temperature, own.shrink_temperature) or "",
+            *(said(f"γ of {o}", getattr(settings.factors, o), getattr(own.factors, o)) or "" for o in "stfcl"),
+        ]
+    return joined(notes)
 
 
 def _label(number: int) -> str:
     return f"PAS-{number}" if number else "base"
 
 
-def _table_6_1(of: Shrinkage, dataset: str) -> Iterator[Row]:
+def _table_6_1(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
     thesis = REDUCED.get(of.backbone, ())
     before = None
     for number in range(of.iterations + 1):
@@ -139,7 +167,7 @@ def _table_6_1(of: Shrinkage, dataset: str) -> Iterator[Row]:
         before = found["gflops"]
 
 
-def _table_6_2(of: Shrinkage, dataset: str) -> Iterator[Row]:
+def _table_6_2(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
     for number in range(1, of.iterations + 1):
         with_pas, alone = of.winner(number), of.evaluation("pas", number, "alone")
         thesis = (
@@ -161,6 +189,38 @@ def _table_6_2(of: Shrinkage, dataset: str) -> Iterator[Row]:
         }
 
 
+def _published() -> Iterator[Row]:
+    for printed in COMPARED:
+        yield {
+            "what": printed.what,
+            "recipe": None,
+            "pretraining": printed.pretraining,
+            "thesis_top1": printed.top1,
+            "thesis_top5": printed.top5,
+            "thesis_gflops": f"{printed.gflops:g}",
+            "thesis_views": printed.views,
+            "differs": "number of the thesis" if "-PAS-" in printed.what else "number of its authors",
+        }
+
+
+def _table_6_3(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
+    for number in (0, 1):
+        found = of.network(number)
+        yield {
+            "what": f"{of.backbone}, {_label(number)}",
+            "recipe": of.recipe,
+            "pretraining": "none" if settings.bases[of.recipe].initial is None else "another model",
+            "thesis_top1": None,
+            "thesis_top5": None,
+            "thesis_gflops": None,
+            "thesis_views": None,
+            "top1": found["top1"],
+            "top5": found["top5"],
+            "gflops": f"{found['gflops']:.4g}",
+            "views": settings.test_clips,
+        }
+
+
 def _by_operator(of: Shrinkage, iteration: int, thesis: dict[str, dict[str, float]], first: str) -> Iterator[Row]:
     """One row a plan, one column an operator."""
     for plan, printed in thesis.items():
@@ -170,11 +230,11 @@ def _by_operator(of: Shrinkage, iteration: int, thesis: dict[str, dict[str, floa
         yield row
 
 
-def _table_6_4(of: Shrinkage, dataset: str) -> Iterator[Row]:
+def _table_6_4(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
     yield from _by_operator(of, min(ITERATION_OF_ABLATION, of.iterations), ABLATION, "plan")
 
 
-def _table_6_5(of: Shrinkage, dataset: str) -> Iterator[Row]:
+def _table_6_5(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
     for number in [n for n in (0, *range(1, of.iterations + 1)) if n in (0, 1, 3, 5) or n == of.iterations]:
         export = _read(of.folder / "pas" / f"iteration_{max(1, number)}" / "export" / "export.json")
         cost = export["cost"]
@@ -195,13 +255,13 @@ def _table_6_5(of: Shrinkage, dataset: str) -> Iterator[Row]:
         }
 
 
-def _table_6_6(of: Shrinkage, dataset: str) -> Iterator[Row]:
+def _table_6_6(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
     for number in range(of.iterations + 1):
         network = f"pas_{number}" if number else "base"
         folders = [of.transferred / split / of.recipe / network for split in of.splits]
         found = [_read(folder / "evaluation.json") for folder in folders]
         backbone = _read(folders[0] / "model.json")["architecture"]["backbone"]
-        thesis = TRANSFER.get(dataset, {}).get(backbone, ())
+        thesis = TRANSFER.get(settings.dataset, {}).get(backbone, ())
         yield {
             "recipe": of.recipe,
             "network": _label(number),
@@ -213,7 +273,7 @@ def _table_6_6(of: Shrinkage, dataset: str) -> Iterator[Row]:
         }
 
 
-def _table_6_7(of: Shrinkage, dataset: str) -> Iterator[Row]:
+def _table_6_7(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
     if of.backbone.startswith("slowfast"):
         return  # activations are compared in ResNets only
     for plan, printed in FEATURES.items():
@@ -226,11 +286,11 @@ def _table_6_7(of: Shrinkage, dataset: str) -> Iterator[Row]:
         }
 
 
-def _table_6_8(of: Shrinkage, dataset: str) -> Iterator[Row]:
+def _table_6_8(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
     yield from _by_operator(of, 1, MODES, "plan")
 
 
-def _table_6_9(of: Shrinkage, dataset: str) -> Iterator[Row]:
+def _table_6_9(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
     for number in range(of.iterations + 1):
         printed = SMALL.get(number, {}) if of.backbone == R2PLUS1D else {}
         row: Row = {"recipe": of.recipe, "initial": _label(number - 1) if number else MISSING}
@@ -242,7 +302,7 @@ def _table_6_9(of: Shrinkage, dataset: str) -> Iterator[Row]:
         yield row
 
 
-def _costs(of: Shrinkage, dataset: str) -> Iterator[Row]:
+def _costs(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
     """GPU-hours (on a CPU: hours of it) per hypothesis, per iteration and overall, and what they bought."""
     total = 0.0
     for number in range(1, of.iterations + 1):
@@ -273,7 +333,7 @@ def _cost_row(of: Shrinkage, iteration: int | None, name: str, status: str, seco
     }
 
 
-def _beyond(of: Shrinkage, dataset: str) -> Iterator[Row]:
+def _beyond(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
     """The open problems of Ch. 7 beside the plain algorithm: what was chosen, how good it is, what it cost."""
     for plan in ("pas", *BEYOND):
         seconds = {}
@@ -306,9 +366,10 @@ def _started(of: Shrinkage, number: int, operators: str) -> float:
     return float(_read(folder / "started" / "metrics.json")["device_seconds"])
 
 
-TABLES: dict[str, Callable[[Shrinkage, str], Iterator[Row]]] = {
+TABLES: dict[str, Callable[[Shrinkage, ReportShrinkingStage], Iterator[Row]]] = {
     "table_6_1": _table_6_1,
     "table_6_2": _table_6_2,
+    "table_6_3": _table_6_3,
     "table_6_4": _table_6_4,
     "table_6_5": _table_6_5,
     "table_6_6": _table_6_6,
@@ -318,12 +379,6 @@ TABLES: dict[str, Callable[[Shrinkage, str], Iterator[Row]]] = {
     "shrink_costs": _costs,
     "shrink_beyond": _beyond,
 }
-
-
-def _cell(value: Any) -> Any:
-    if value is None or value == "":
-        return MISSING
-    return f"{value:.1f}" if isinstance(value, float) else value
 
 
 def _read(path: Path) -> Row:

@@ -1,71 +1,104 @@
 """Figures 6.3 and 6.4: every hypothesis of every iteration, its accuracy over its cost."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from pipeline.files import atomic
+from pipeline.report import style
 from pipeline.report.shrinking import Shrinkage
 from pipeline.report.thesis_shrinkage import CHAINS, REDUCED
 
 _NAMES = {"s": "spatial", "t": "temporal", "f": "framerate", "c": "channels", "l": "layers"}
 _MARKERS = {"s": "s", "t": "^", "f": "v", "c": "o", "l": "D"}
+_OTHER = "P"  # of a joint hypothesis
+_EDGE: dict[str, Any] = {"edgecolor": "black", "linewidth": 0.8}
 
 
 def draw_shrinkage(of: Shrinkage, output: Path) -> None:
     """Draw all hypotheses of all iterations (Figures 6.3 and 6.4), PNG.
 
-    Red: the winners; blue: their architectures trained without PAS.
+    A line leads from each network to the hypotheses made of it. Dashed: the winners; dotted: their architectures
+    trained without PAS; both with the bootstrap intervals of their evaluations.
     """
-    figure, axis = plt.subplots(figsize=(9, 5.4), layout="constrained")
     numbers = range(1, of.iterations + 1)
     costs = [of.base["gflops"], *(of.winner(n)["gflops"] for n in numbers)]
-    shown = set()
-    for number in numbers:
-        for one in of.selected(number)["selection"]["hypotheses"]:
-            if one["top1"] is None:
-                continue
-            name = one["operators"]
-            axis.scatter(
-                one["gflops"],
-                one["top1"],
-                marker=_MARKERS.get(name, "*"),
-                s=52,
-                facecolor=plt.get_cmap("viridis")((number - 1) / max(1, of.iterations - 1)),
-                edgecolor="black",
-                linewidth=0.6,
-                zorder=3,
-                label=None if name in shown else _NAMES.get(name, name),
-            )
-            shown.add(name)
     best = [of.base["top1"], *(of.winner(n)["top1"] for n in numbers)]
     alone = [of.base["top1"], *(of.top1("pas", n, "alone") for n in numbers)]
-    axis.plot(costs, best, "--", color="tab:red", label="with PAS (the winners)", zorder=2)
-    axis.plot(costs, alone, "--", color="tab:blue", label="without PAS", zorder=2)
-    axis.scatter(
-        costs[:1], best[:1], marker="*", s=190, color="tab:red", edgecolor="black", zorder=4, label="base network"
-    )
-    for number, (cost, value) in enumerate(zip(costs[1:], best[1:], strict=True), 1):
-        text = f"{number}: {_NAMES.get(of.winner(number)['operators'], of.winner(number)['operators'])}"
-        axis.annotate(text, (cost, value), xytext=(4, 9), textcoords="offset points", fontsize=8, color="tab:red")
+    with style.figure(output, 11, 8.6) as figure:
+        axis = figure.subplots()
+        axis.plot(costs, best, "--", color=style.RED, zorder=2.5)
+        axis.plot(costs, alone, ":", color=style.BLUE, marker="X", zorder=2.5)
+        used = [name for number in numbers for name in _hypotheses(axis, of, number, costs, best)]
+        axis.scatter(costs[:1], best[:1], marker="*", s=330, color=style.RED, zorder=4, **_EDGE)
+        for number in numbers:
+            for name in ("alone", of.winner(number)["operators"]):
+                low, high = of.evaluation("pas", number, name).get("top1_interval", (None, None))
+                style.interval(axis, costs[number], low, high)
+            axis.annotate(
+                f"{number}",
+                (costs[number], best[number] if high is None else high),
+                (0, 10),
+                textcoords="offset points",
+                ha="center",
+                weight="bold",
+                zorder=6,
+                path_effects=[withStroke(linewidth=3, foreground="white")],
+            )
+        _scales(axis)
+        axis.set_title(style.wrapped(f"{of.recipe} ({of.backbone}): {of.chain(of.iterations)}", style.letters(figure)))
+        style.legend(figure, _keys([*dict.fromkeys(used)]))
+        style.note(
+            figure,
+            "Numbers and shades, dark to light: iterations. Thin lines lead to a network's hypotheses. Bars in black: "
+            "95 % bootstrap interval over the test videos of the winners and of their architectures without PAS.",
+            _printed(of.backbone),
+        )
+
+
+def _hypotheses(axis: Axes, of: Shrinkage, number: int, costs: list[float], best: list[float]) -> list[str]:
+    """Draw those of an iteration; tell their operators."""
+    colour = matplotlib.colormaps["viridis"]((number - 1) / max(1, of.iterations - 1))
+    found = [one for one in of.selected(number)["selection"]["hypotheses"] if one["top1"] is not None]
+    for one in found:
+        ends = [costs[number - 1], one["gflops"]], [best[number - 1], one["top1"]]
+        axis.plot(*ends, color="0.7", linewidth=0.8, zorder=2)
+        marker = _MARKERS.get(one["operators"], _OTHER)
+        axis.scatter(one["gflops"], one["top1"], marker=marker, s=90, color=colour, zorder=3, **_EDGE)
+    return [one["operators"] for one in found]
+
+
+def _scales(axis: Axes) -> None:
     axis.set_xscale("log")
     axis.invert_xaxis()
-    axis.margins(x=0.13, y=0.1)
+    axis.margins(x=0.08, y=0.1)
     axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set(xlabel="GFLOPs per view (10⁹ multiply-adds; fewer to the right)", ylabel="Top-1 accuracy in %")
-    title = f"Progressive shrinkage of {of.recipe} ({of.backbone}): {of.chain(of.iterations)}"
-    if of.backbone in CHAINS:
-        printed = REDUCED[of.backbone]
-        title += f"\nThesis, Kinetics-400: {','.join(CHAINS[of.backbone])}, {printed[0][0]} → {printed[-1][0]} %"
-    axis.set_title(title, fontsize=10)
-    axis.grid(alpha=0.3, which="both")
-    figure.legend(loc="outside right center", fontsize=8, title="Colour: iteration,\ndark to light", title_fontsize=8)
-    with atomic(output) as temporary:
-        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
-    plt.close(figure)
+
+
+def _keys(operators: list[str]) -> list[Line2D]:
+    """Entries of the legend."""
+    edge: dict[str, Any] = {"markeredgecolor": "black", "markersize": 10, "linestyle": ""}
+    return [
+        Line2D([], [], marker="*", color=style.RED, label="base network", **edge | {"markersize": 16}),
+        Line2D([], [], color=style.RED, linestyle="--", label="with PAS (winners)"),
+        Line2D([], [], color=style.BLUE, linestyle=":", marker="X", label="without PAS"),
+        *(
+            Line2D([], [], marker=_MARKERS.get(name, _OTHER), color="white", label=_NAMES.get(name, name), **edge)
+            for name in operators
+        ),
+    ]
+
+
+def _printed(backbone: str) -> str | None:
+    """What the thesis has."""
+    if backbone not in CHAINS:
+        return None
+    top1 = [printed[0] for printed in REDUCED[backbone]]
+    return f"Thesis: {','.join(CHAINS[backbone])}, {top1[0]} → {top1[-1]} %. {style.KINETICS}"

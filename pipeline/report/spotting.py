@@ -1,14 +1,15 @@
 """Tables 4.2 to 4.6: the thesis's numbers beside those that were measured here."""
 
-import csv
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 from pipeline.config.spot_stages import ReportedNetwork, ReportSpottingStage
 from pipeline.errors import ActaError
-from pipeline.files import atomic
-from pipeline.report.detection import MISSING, Row, mean_of, read_json
+from pipeline.report import catalogue
+from pipeline.report.detection import mean_of, read_json
+from pipeline.report.differs import joined, said
+from pipeline.report.tables import Row, write_table
 from pipeline.report.thesis_spotting import (
     CHALLENGE,
     COMPETITORS,
@@ -75,7 +76,7 @@ def paired(values: dict[int, float], reference: dict[int, float]) -> list[float]
 
 
 def write_spotting_table(name: str, results: Path, settings: ReportSpottingStage, output: Path) -> None:
-    """Write one table (TSV).
+    """Write one table (CSV, and Markdown and HTML beside it).
 
     Columns that begin with ``thesis`` are the thesis's; ``differs`` says what is not as there.
 
@@ -97,10 +98,16 @@ def write_spotting_table(name: str, results: Path, settings: ReportSpottingStage
     columns = list(rows[0])
     if name == "table_4_2":
         rows = [*_competitors(), *rows]
-    with atomic(output) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns, MISSING, delimiter="\t", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: MISSING if cell in (None, "") else cell for key, cell in row.items()} for row in rows)
+    about = catalogue.entry(name)
+    write_table(
+        rows,
+        output,
+        title=about.title,
+        reading=about.reading,
+        note=catalogue.note(other_data(RMS_NET, settings.dataset, settings.version)),
+        columns=columns,
+        labels=("clip_s", "p", "q"),
+    )
 
 
 def _shown(table: str, settings: ReportSpottingStage) -> Iterator[str]:
@@ -149,14 +156,19 @@ def _settings(table: str, name: str, settings: ReportSpottingStage) -> Row:
 
 def _thesis(table: str, printed: Printed | None) -> Row:
     validation, test = (printed.validation, printed.test) if printed else (None, None)
-    row: Row = {"thesis_val": validation, "thesis_test": test}
+    row: Row = {"thesis_val": _as_printed(validation), "thesis_test": _as_printed(test)}
     reference = NETWORKS[RMS_NET]
     if table == "table_4_2":
-        row["thesis_challenge_set"] = ON_CHALLENGE_SET if printed is NETWORKS[CHALLENGE] else None
+        row["thesis_challenge_set"] = _as_printed(ON_CHALLENGE_SET) if printed is NETWORKS[CHALLENGE] else None
     else:
         gain = test - reference.test if test and reference.test and printed is not reference else None
         row["thesis_gain"] = None if gain is None else f"{gain:+.1f}"
     return row
+
+
+def _as_printed(value: float | None) -> str | None:
+    """With the thesis's own decimals: the challenge has two."""
+    return None if value is None else str(value)
 
 
 def _mean(name: str, values: Iterable[float], form: str = "{:.2f}") -> Row:
@@ -190,23 +202,19 @@ def _differs(name: str, settings: ReportSpottingStage, printed: Printed | None, 
     if not network:
         return "not in the configuration"
     data = other_data(name, settings.dataset, settings.version)
-    notes = [data]
+    notes: list[str | None] = [data]
     if not data and games != {str(GAMES)}:
-        notes.append(f"thesis: {GAMES} games a split")
-    if settings.rate != RATE:
-        notes.append(f"{settings.rate:g} frames per second; thesis: {RATE:g}")
+        notes.append(f"thesis {GAMES} games a split")
+    notes.append(said("frames per second", settings.rate, RATE))
     if printed is None:
-        notes.append("the thesis has no such network")
-        return "; ".join(note for note in notes if note)
-    compared = [("clip", network.clip, printed.clip), ("p", network.probability, printed.probability)]
+        return joined([*notes, "the thesis has no such network"])
+    notes.append(said("clip", network.clip, printed.clip))
+    notes.append(said("p", _number(network.probability), _number(printed.probability)))
     if network.probability is not None and printed.probability is not None:
-        compared.append(("q", network.latest, printed.latest))
+        notes.append(said("q", network.latest, printed.latest))
     if printed.regression_weight is not None:
-        compared.append(("λ", network.regression_weight, printed.regression_weight))
-    pairs = [(what, _number(mine), _number(theirs)) for what, mine, theirs in compared]
-    pairs.append(("backbone", network.backbone or "none", printed.backbone or "none"))
-    notes += [f"{what}: {mine}; thesis: {theirs}" for what, mine, theirs in pairs if mine != theirs]
-    return "; ".join(note for note in notes if note) or None
+        notes.append(said("λ", network.regression_weight, printed.regression_weight))
+    return joined([*notes, said("backbone", network.backbone or "none", printed.backbone or "none")])
 
 
 def _number(value: float | None) -> str:

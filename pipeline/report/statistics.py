@@ -4,20 +4,18 @@ Per class: the share of videos with at least one face (body) in at least one fra
 (bodies) per frame, those included that were filled in between two frames in which they were found.
 """
 
-import csv
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 
 from pipeline.errors import ActaError
-from pipeline.files import atomic
 from pipeline.privacy.instances import DetectionShard
+from pipeline.report import style
+from pipeline.report.catalogue import entry
+from pipeline.report.tables import write_table
 
 COLUMNS = ("label", "what", "videos", "frames", "videos_with_instances_percent", "instances_per_frame")
 
@@ -25,11 +23,11 @@ COLUMNS = ("label", "what", "videos", "frames", "videos_with_instances_percent",
 def sensitive_information(
     detections: Mapping[str, Sequence[Path]], table: Path, figure: Path, splits: Sequence[str] = ()
 ) -> None:
-    """Write the table (TSV) and the figure (PNG).
+    """Write the table (CSV, and Markdown and HTML beside it) and the figure (PNG).
 
     Args:
         detections: Detection shards for each of ``faces`` and ``bodies``.
-        table: TSV to write; the last rows, label ``(all)``, are over all classes.
+        table: Table to write; the last row of faces and of bodies, label ``(all)``, is over all classes.
         figure: PNG to write: Figure 5.3's two plots, classes sorted by value.
         splits: Only videos of these splits; empty: all.
     """
@@ -42,10 +40,9 @@ def sensitive_information(
             )
         total = [video for label in sorted(counts) for video in counts[label]]
         rows += [_row(label, what, counts[label]) for label in sorted(counts)] + [_row("(all)", what, total)]
-    with atomic(table) as temporary, temporary.open("w", newline="", errors="surrogateescape") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
+    about = entry("figure_5_3")
+    texts = [row | {"instances_per_frame": f"{row['instances_per_frame']:.4f}"} for row in rows]
+    write_table(texts, table, title=about.title, reading=about.reading, columns=COLUMNS)
     _draw(rows, list(detections), figure)
 
 
@@ -62,26 +59,30 @@ def _count(paths: Sequence[Path], splits: Sequence[str]) -> dict[str, list[tuple
     return counts
 
 
-def _row(label: str, what: str, videos: Sequence[tuple[int, int]]) -> tuple[str, str, int, int, float, float]:
+def _row(label: str, what: str, videos: Sequence[tuple[int, int]]) -> dict[str, Any]:
     frames = sum(frames for frames, _ in videos)
     share = 100 * sum(instances > 0 for _, instances in videos) / len(videos)
     mean = sum(instances for _, instances in videos) / frames
-    return label, what, len(videos), frames, round(share, 2), round(mean, 4)
+    return dict(zip(COLUMNS, (label, what, len(videos), frames, share, mean), strict=True))
 
 
-def _draw(rows: Sequence[tuple[str, str, int, int, float, float]], kinds: Sequence[str], path: Path) -> None:
-    names = {"faces": "Faces", "bodies": "Bodies"}
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
-    titles = ("Videos with sensitive information", "Sensitive instances per frame")
-    for axis, column, title, unit in zip(axes, (4, 5), titles, ("% of the class's videos", "mean count"), strict=True):
-        for what in kinds:
-            values = sorted((float(row[column]) for row in rows if row[1] == what and row[0] != "(all)"), reverse=True)
-            axis.plot(np.arange(1, len(values) + 1), values, marker="o" if len(values) < 40 else "", label=names[what])
-        axis.set(title=title, xlabel="Classes, sorted by value", ylabel=unit)
-        axis.set_ylim(bottom=0)
-        axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.grid(alpha=0.3)
-        axis.legend()
-    with atomic(path) as temporary:
-        figure.savefig(temporary, dpi=150, metadata={"Software": None})
-    plt.close(figure)
+def _draw(rows: Sequence[dict[str, Any]], kinds: Sequence[str], path: Path) -> None:
+    with style.figure(path, 10, 5.2) as figure:
+        axes = figure.subplots(1, 2)
+        plots = (
+            (COLUMNS[4], "Videos with sensitive information", "Videos of the class in %"),
+            (COLUMNS[5], "Sensitive instances in a frame", "Mean number per frame"),
+        )
+        for axis, (column, title, unit) in zip(axes, plots, strict=True):
+            for what, look in zip(kinds, style.LOOKS, strict=False):
+                values = [float(row[column]) for row in rows if row["what"] == what and row["label"] != "(all)"]
+                values.sort(reverse=True)
+                marks = max(1, len(values) // 12)  # more of them would run together
+                places = np.arange(1, len(values) + 1)
+                axis.plot(places, values, **look.drawn, markevery=marks, label=what.capitalize())
+            axis.set(title=title, xlabel="Classes, sorted by value", ylabel=unit)
+            axis.set_ylim(bottom=0)
+            axis.xaxis.get_major_locator().set_params(integer=True, nbins=5)
+        axes[0].set_ylim(top=105)
+        style.legend(figure)
+        style.note(figure, "Counts of all videos, so there is no interval; what the detectors miss is not counted.")

@@ -4,7 +4,11 @@ Light to import: the plan asks here which networks a table or figure needs. Fram
 on AVA 2.1's validation split unless said otherwise; by features, then by network.
 """
 
+from typing import Annotated
+
 from pipeline.errors import ActaError
+from pipeline.report import catalogue
+from pipeline.report.catalogue import one_of, values
 
 BACKBONE, STAGE, LINEAR, STAGE_ACTORS = "backbone", "stage", "linear", "stage_actors"
 # Features; in all tables but 3.3 and 3.10 the thesis's SlowFast-NL is the 8×8 one.
@@ -58,90 +62,37 @@ REFERENCES = {
     "table_3_8": STAGE,
 }
 
-PRINTED: dict[str, dict[str, dict[str, float]]] = {
-    "table_3_2": {
-        I3D: {BACKBONE: 19.7, STAGE: 23.0},
-        R101: {BACKBONE: 23.9, STAGE: 26.3},
-        SLOWFAST: {BACKBONE: 28.2, STAGE: 29.8},
-    },
-    # AVA 2.2.
-    "table_3_3": {
-        SLOWFAST: {BACKBONE: 29.1, STAGE: 30.0},
-        SLOWFAST_16X8: {BACKBONE: 29.4, STAGE: 30.3},
-        AVERAGED: {STAGE: 31.8},
-    },
-    "table_3_6": {
-        I3D: dict(zip(_GRID, (21.2, 21.7, 22.0, 21.7, 23.0, 22.8, 21.7, 22.7, 21.9), strict=True)),
-        R101: dict(zip(_GRID, (26.2, 26.1, 26.3, 26.3, 26.1, 25.8, 26.3, 26.0, 25.6), strict=True)),
-        SLOWFAST: dict(zip(_GRID, (29.7, 29.2, 29.6, 29.8, 29.3, 29.6, 29.6, 29.3, 29.5), strict=True)),
-    },
-    "table_3_7": {
-        I3D: {"sto_1l": 20.2, "sto_2l": 20.4, "sto_stage": 20.5, STAGE: 23.0},
-        R101: {"sto_1l": 24.7, "sto_2l": 25.0, "sto_stage": 25.5, STAGE: 26.3},
-        SLOWFAST: {"sto_1l": 28.5, "sto_2l": 28.7, "sto_stage": 29.5, STAGE: 29.8},
-    },
-    "table_3_8": {
-        I3D: {BACKBONE: 19.7, STAGE: 23.0} | dict(zip(_ABLATIONS, (21.5, 22.1, 22.1, 22.3, 21.6, 21.4), strict=True)),
-        R101: {BACKBONE: 23.9, STAGE: 26.3} | dict(zip(_ABLATIONS, (25.8, 25.7, 26.1, 25.6, 25.6, 26.3), strict=True)),
-        SLOWFAST: {BACKBONE: 28.2, STAGE: 29.8}
-        | dict(zip(_ABLATIONS, (29.6, 29.4, 28.9, 29.8, 29.6, 29.5), strict=True)),
-    },
-}
-# Table 3.3: STAGE on AVA 2.2's test split, trained on train and val. The text of the thesis does not show in which rows
-# its first two numbers stand; they are taken for STAGE's.
-TEST_SERVER = {SLOWFAST: 29.6, SLOWFAST_16X8: 29.9, AVERAGED: 31.6}
-# Table 3.4, in the order of `GROUPS`.
-BY_GROUP: dict[str, dict[str, tuple[float, float, float]]] = {
-    I3D: {BACKBONE: (37.4, 20.4, 12.2), STAGE: (40.4, 23.5, 15.7)},
-    R101: {BACKBONE: (41.4, 26.5, 15.5), STAGE: (43.4, 29.0, 18.1)},
-    SLOWFAST: {BACKBONE: (48.3, 28.8, 19.8), STAGE: (50.3, 31.4, 20.8)},
-}
-# Table 3.5: (J-HMDB-21, mean of three splits; UCF101-24, first split); `published`: what the features' authors report.
 PUBLISHED = "published"
-BY_DATASET: dict[str, dict[str, tuple[float | None, float | None]]] = {
-    ACTION_TUBES: {PUBLISHED: (27.0, None), LINEAR: (28.6, None), STAGE_ACTORS: (29.6, None)},
-    AMTNET: {PUBLISHED: (45.0, None), LINEAR: (47.0, 67.7), STAGE_ACTORS: (48.1, 69.1)},
+_Kind = Annotated[str, one_of(*KINDS, AVERAGED, ACTION_TUBES, AMTNET)]
+_Network = Annotated[str, one_of(*NETWORKS, *_GRID)]
+_ByNetwork = dict[_Kind, dict[_Network, float]]
+
+PRINTED: dict[str, dict[str, dict[str, float]]] = {
+    "table_3_2": values("table_3_2", _ByNetwork, "networks"),
+    "table_3_3": values("table_3_3", _ByNetwork, "networks"),
+    "table_3_6": values("table_3_6", _ByNetwork),
+    "table_3_7": values("table_3_7", _ByNetwork),
+    "table_3_8": values("table_3_8", _ByNetwork, "networks"),
 }
+# Table 3.3: STAGE on AVA 2.2's test split, trained on train and val.
+TEST_SERVER = values("table_3_3", dict[_Kind, float], "test")
+# Table 3.4, in the order of `GROUPS`.
+BY_GROUP = values("table_3_4", dict[_Kind, dict[_Network, tuple[float, float, float]]])
+# Table 3.5: (J-HMDB-21, mean of three splits; UCF101-24, first split); `published`: what the features' authors report.
+BY_DATASET = values(
+    "table_3_5",
+    dict[_Kind, dict[Annotated[str, one_of(PUBLISHED, LINEAR, STAGE_ACTORS)], tuple[float | None, float | None]]],
+)
 # Sec. 3.3.2: STAGE on annotated boxes.
-ON_ANNOTATED = {SLOWFAST: 36.5}
-
+ON_ANNOTATED = values("table_3_8", dict[_Kind, float], "on_annotated")
 # Table 3.2: the other systems.
-COMPETITORS = {
-    "AVA": 15.6,
-    "ACRN": 17.4,
-    "STEP": 18.6,
-    "Better baseline": 21.9,
-    "SMAD": 22.2,
-    "RTPR": 22.3,
-    "ACAM": 24.4,
-    "VATX": 24.9,
-    "SlowFast": 26.3,
-    "LFB (R101-I3D-NL)": 26.8,
-}
-# Table 3.9: GPUs, clips per GPU, epochs, training time. Five numbers of clips stand beside the six others; SlowFast's
-# is taken for the one that is left out.
-TRAININGS: dict[str, tuple[str, str | None, str, str | None]] = {
-    "ACRN": ("11", "1", "63", None),
-    "Better baseline": ("11", "3", "78", None),
-    "SMAD": ("8", "2", "11", None),
-    "VATX": ("10", "3", "71", "~7 days"),
-    "SlowFast": ("128", None, "68", None),
-    "LFB": ("8x2", "2", "10x2", "~2x2 days"),
-    "STAGE": ("1", "6", "20", "<1 day"),
-}
+COMPETITORS = values("table_3_2", dict[str, float], "competitors")
+# Table 3.9: GPUs, clips per GPU, epochs, training time.
+TRAININGS = values("table_3_9", dict[str, tuple[str, str | None, str, str | None]])
 # Table 3.10: (GFLOPs, 10⁶ parameters) of the backbone, and what STAGE adds for 4 actors and 25 objects.
-COMPLEXITY: dict[str, dict[str, tuple[float, float]]] = {
-    I3D: {BACKBONE: (108, 12), STAGE: (0.11, 6.4)},
-    R101: {BACKBONE: (359, 54.3), STAGE: (0.24, 17)},
-    SLOWFAST_16X8: {BACKBONE: (234, 59.9), STAGE: (0.26, 21.8)},
-}
-# Sec. 3.3.1: the greatest gains in average precision on I3D (Figure 3.4), in points.
-GREATEST_GAINS = {"watch (e.g., TV)": 14.0, "listen to (a person)": 10.7, "play musical instrument": 10.7}
-
-# Which data set the numbers are of, and the names under which a dataset of the configuration is it.
-_AVA_2_1 = ("AVA 2.1", ("ava", "ava21", "avav21"))
-_AVA_2_2 = ("AVA 2.2", ("ava", "ava22", "avav22"))
-_SINGLE_LABEL = ("J-HMDB-21 and UCF101-24", ("jhmdb21", "jhmdb", "ucf10124", "ucf24"))
+COMPLEXITY = values("table_3_10", dict[_Kind, dict[_Network, tuple[float, float]]])
+# Sec. 3.3.1: the greatest gains in average precision on I3D, in points.
+GREATEST_GAINS = values("figure_3_4", dict[str, float])
 
 
 def networks_of(name: str) -> tuple[str, ...]:
@@ -164,6 +115,5 @@ def kind_of(like: str | None) -> str:
 
 
 def other_data(name: str, dataset: str) -> str:
-    """On what the thesis's numbers of a table are, if it is not this dataset; else ``""``."""
-    other, names = {"table_3_3": _AVA_2_2, "table_3_5": _SINGLE_LABEL}.get(name, _AVA_2_1)
-    return "" if dataset.replace("_", "") in names else f"data: {dataset}; thesis: {other}"
+    """Why the thesis's numbers of a table or figure cannot be compared with this dataset's; else ``""``."""
+    return catalogue.other_data(name, dataset)

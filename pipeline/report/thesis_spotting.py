@@ -5,13 +5,14 @@ the challenge: SoccerNet-v2).
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from pipeline.errors import ActaError
+from pipeline.report.catalogue import one_of, settings, values
 
 RMS_NET, NO_REGRESSION, CHALLENGE = "rms_net", "no_regression", "challenge"
-RATE = 2.0  # frames per second
-GAMES = 100  # of the validation split, and of the test split (Sec. 4.2.1)
+_OWN = settings().spotting
+RATE, GAMES = _OWN.rate, _OWN.games  # games of the validation split, and of the test split (Sec. 4.2.1)
 
 
 class Printed(NamedTuple):
@@ -29,65 +30,70 @@ class Printed(NamedTuple):
     what: str
     validation: float | None = None
     test: float | None = None
-    clip: int = 41
-    probability: float | None = 1 / 3
-    latest: float = 0.5
-    regression_weight: float | None = 10.0
+    clip: int = _OWN.clip
+    probability: float | None = _OWN.probability
+    latest: float = _OWN.latest
+    regression_weight: float | None = _OWN.regression_weight
     backbone: str | None = None
 
 
 _WEIGHTS = (0.0, 1.0, 5.0, 20.0, 50.0, 100.0)
-NETWORKS = {
+# In which settings they differ; their numbers come below.
+_SETTINGS = {
     # Table 4.2: "a grid search to find the optimal clip duration"; the thesis prints no numbers of it.
     "clip_11": Printed("Ours", clip=11),
-    RMS_NET: Printed("Ours", 67.8, 65.5),
+    RMS_NET: Printed("Ours"),
     "clip_121": Printed("Ours", clip=121),
     # Table 4.3.
-    "centred": Printed("Ours w/o uniformly distributed offsets", 48.7, 46.2, probability=None, regression_weight=None),
-    NO_REGRESSION: Printed("Ours w/o offset regression branch", 58.5, 55.7, regression_weight=None),
-    "no_masking": Printed("Ours w/o masking", 66.5, 64.0, probability=None),
+    "centred": Printed("Ours w/o uniformly distributed offsets", probability=None, regression_weight=None),
+    NO_REGRESSION: Printed("Ours w/o offset regression branch", regression_weight=None),
+    "no_masking": Printed("Ours w/o masking", probability=None),
     # Table 4.4.
-    "p_1_5": Printed("Ours", 66.8, 64.6, probability=1 / 5),
-    "p_1_4": Printed("Ours", 67.0, 64.4, probability=1 / 4),
-    "p_1_2": Printed("Ours", 67.1, 64.4, probability=1 / 2),
-    "p_1": Printed("Ours", 64.7, 60.7, probability=1.0),
-    "q_10": Printed("Ours", 65.5, 63.4, latest=0.1),
-    "q_25": Printed("Ours", 67.4, 64.7, latest=0.25),
-    "q_75": Printed("Ours", 66.5, 64.0, latest=0.75),
-    "q_100": Printed("Ours", 64.7, 62.6, latest=1.0),
+    "p_1_5": Printed("Ours", probability=1 / 5),
+    "p_1_4": Printed("Ours", probability=1 / 4),
+    "p_1_2": Printed("Ours", probability=1 / 2),
+    "p_1": Printed("Ours", probability=1.0),
+    "q_10": Printed("Ours", latest=0.1),
+    "q_25": Printed("Ours", latest=0.25),
+    "q_75": Printed("Ours", latest=0.75),
+    "q_100": Printed("Ours", latest=1.0),
     # Table 4.5.
-    "after_1_5": Printed("Ours, masked after the event", 65.2, 62.5, probability=1 / 5),
-    "after_1_4": Printed("Ours, masked after the event", 64.6, 62.9, probability=1 / 4),
-    "after_1_3": Printed("Ours, masked after the event", 63.8, 61.8),
-    "after_1_2": Printed("Ours, masked after the event", 61.4, 60.7, probability=1 / 2),
-    "after_1": Printed("Ours, masked after the event", 54.1, 54.1, probability=1.0),
+    "after_1_5": Printed("Ours, masked after the event", probability=1 / 5),
+    "after_1_4": Printed("Ours, masked after the event", probability=1 / 4),
+    "after_1_3": Printed("Ours, masked after the event"),
+    "after_1_2": Printed("Ours, masked after the event", probability=1 / 2),
+    "after_1": Printed("Ours, masked after the event", probability=1.0),
     # Figure 4.6; of its numbers the text has that of λ = 10 only, which is `RMS_NET`'s.
     **{f"lambda_{weight:g}": Printed(f"Ours, λ = {weight:g}", regression_weight=weight) for weight in _WEIGHTS},
     # Table 4.6.
-    "finetuned_resnet18": Printed("ResNet-18 + Our", 73.8, 70.9, backbone="resnet18"),
-    "finetuned_resnet50": Printed("ResNet-50 + Our", 76.6, 74.9, backbone="resnet50"),
-    "finetuned_resnet152": Printed("ResNet-152 + Our", 77.5, 75.1, backbone="resnet152"),
+    "finetuned_resnet18": Printed("ResNet-18 + Our", backbone="resnet18"),
+    "finetuned_resnet50": Printed("ResNet-50 + Our", backbone="resnet50"),
+    "finetuned_resnet152": Printed("ResNet-152 + Our", backbone="resnet152"),
     # Sec. 4.3: trained on the training and validation splits; λ is not told.
     CHALLENGE: Printed(
         "challenge recipe (Sec. 4.3), SoccerNet-v2",
-        test=63.49,
         probability=None,
         regression_weight=None,
         backbone="resnet152",
     ),
 }
+_Pairs = dict[Annotated[str, one_of(*_SETTINGS)], tuple[float, float]]
+# Validation and test split; several tables have `RMS_NET`.
+_PAIRS = values("table_4_2", _Pairs, "networks") | {
+    network: pair
+    for name in ("table_4_3", "table_4_4", "table_4_5", "table_4_6")
+    for network, pair in values(name, _Pairs).items()
+}
+_ON_V2 = values("table_4_2", dict[Annotated[str, one_of("test", "challenge_set")], float], "challenge")
+NETWORKS = _SETTINGS | {
+    name: _SETTINGS[name]._replace(validation=validation, test=test) for name, (validation, test) in _PAIRS.items()
+}
+NETWORKS[CHALLENGE] = NETWORKS[CHALLENGE]._replace(test=_ON_V2["test"])
 # Sec. 4.3: the same recipe trained on all annotated splits, on the undisclosed challenge set.
-ON_CHALLENGE_SET = 60.92
+ON_CHALLENGE_SET = _ON_V2["challenge_set"]
 
 # Table 4.2: the other systems, their clips in seconds, their features and their Average-mAP on the test split.
-COMPETITORS = (
-    ("SoccerNet baseline", 5, "ResNet-152 (PCA)", 34.5),
-    ("SoccerNet baseline", 60, "ResNet-152 (PCA)", 40.6),
-    ("SoccerNet baseline", 20, "ResNet-152 (PCA)", 49.7),
-    ("Vanderplaetse et al.", 20, "ResNet-152 (PCA) + Audio", 56.0),
-    ("Vats et al.", 15, "ResNet-152 (PCA)", 60.1),
-    ("Cioppa et al.", 120, "ResNet-152 (PCA)", 62.5),
-)
+COMPETITORS = values("table_4_2", list[tuple[str, int, str, float]], "competitors")
 
 # The networks of each row or curve, in the thesis's order; Table 4.4 has the best one twice.
 ROWS: dict[str, tuple[str, ...]] = {
@@ -132,8 +138,8 @@ def networks_of(name: str, backbones: Mapping[str, object] | None = None) -> tup
 
 
 def other_data(network: str, dataset: str, version: int) -> str:
-    """On what the thesis's numbers of a network are, if it is not this dataset; else ``""``."""
+    """Why the thesis's numbers of a network cannot be compared with this dataset's; else ``""``."""
     theirs = 2 if network == CHALLENGE else 1
     if not dataset.startswith("soccernet"):
-        return f"data: {dataset}; thesis: SoccerNet{'-v2' if theirs == 2 else ''}"
-    return "" if version == theirs else f"labels of SoccerNet version {version}; thesis: version {theirs}"
+        return f"not comparable: data {dataset}, thesis SoccerNet{'-v2' if theirs == 2 else ''}"
+    return "" if version == theirs else f"not comparable: labels of SoccerNet version {version}, thesis {theirs}"

@@ -109,10 +109,10 @@ def label_map(folder: Path) -> Path:
 
 
 def table(results: Path, name: str, **changes: object) -> list[dict[str, str]]:
-    output = results / f"{name}.tsv"
+    output = results / f"{name}.csv"
     write_detection_table(name, results, settings(**changes), output)
     with output.open(newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
+        return list(csv.DictReader(file))
 
 
 def mine(rows: list[dict[str, str]], what: str) -> dict[str, str]:
@@ -164,7 +164,7 @@ def test_what_differs(results: Path) -> None:
     feature_shard(results / "features/mine/0-of-1.h5", stage="actor-features")
     stage = mine(table(results, "table_3_2", dataset="demo", features={"mine": None}), "STAGE")
     assert stage["differs"] == (
-        "data: demo; thesis: AVA 2.1; features that the thesis does not have; "
+        "not comparable: data demo, thesis AVA 2.1; features that the thesis does not have; "
         "features extracted here (weights 01234567)"
     )
     assert cells(stage, "thesis_mAP", "thesis_gain") == ["–", "–"]
@@ -206,7 +206,7 @@ def test_table_3_5_pairs_by_seed(results: Path) -> None:
     ]  # fmt: skip
     assert cells(stage, "thesis_jhmdb21", "thesis_ucf101_24") == ["48.1", "69.1"]
     assert cells(mine(rows, "published"), "mAP", "thesis_jhmdb21", "thesis_ucf101_24") == ["–", "45.0", "–"]
-    assert stage["differs"] == "one split; thesis: mean of three"
+    assert stage["differs"] == "one split, thesis mean of three"
 
 
 def test_table_3_6(results: Path) -> None:
@@ -274,8 +274,8 @@ def test_a_missing_evaluation_is_named(results: Path, name: str) -> None:
     missing = results / f"evaluations/mine/{network}/seed_1/detected/evaluation.json"
     missing.unlink()
     with pytest.raises(ActaError, match=f"cannot read {missing}"):
-        write_detection_table(name, results, settings(), results / "out.tsv")
-    assert not (results / "out.tsv").exists()
+        write_detection_table(name, results, settings(), results / "out.csv")
+    assert not (results / "out.csv").exists()
 
 
 def test_other_missing_files_are_named(results: Path) -> None:
@@ -325,7 +325,7 @@ def test_whose_numbers_stand_beside() -> None:
     assert [kind_of(like) for like in ("slowfast_nl_8x8", "slowfast_nl_16x8", "i3d", None)] == [
         "slowfast_nl", "slowfast_nl_16x8", "i3d", "",
     ]  # fmt: skip
-    assert other_data("table_3_3", "ava_2_1") == "data: ava_2_1; thesis: AVA 2.2"
+    assert other_data("table_3_3", "ava_2_1") == "not comparable: data ava_2_1, thesis AVA 2.2"
     assert other_data("table_3_3", "ava_2_2") == other_data("table_3_2", "ava") == ""
     assert other_data("table_3_5", "ucf101_24") == ""
 
@@ -443,13 +443,13 @@ def test_figure_3_4(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     from matplotlib.axes import Axes
 
     labels: list[str] = []
-    original = Axes.set_xticks
+    original = Axes.set_yticks
 
     def spy(self: Axes, places: Any, names: Sequence[str] = (), **named: Any) -> Any:
         labels.extend(names)
         return original(self, places, names or None, **named)
 
-    monkeypatch.setattr(Axes, "set_xticks", spy)
+    monkeypatch.setattr(Axes, "set_yticks", spy)
     draw_gains(results, settings(), label_map(tmp_path), tmp_path / "four.png")
     assert (tmp_path / "four.png").read_bytes().startswith(b"\x89PNG")
     assert labels == ["use f", "use e", "use d", "use c", "use b"]
@@ -477,8 +477,8 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Command:
 
 def test_command(results: Path, files: dict[str, Path], tmp_path: Path, command: Command) -> None:
     results_here = ("--results", results)
-    command("table_3_7", *results_here, "-o", tmp_path / "out.tsv")
-    assert "1L STO" in (tmp_path / "out.tsv").read_text()
+    command("table_3_7", *results_here, "-o", tmp_path / "out.csv")
+    assert "1L STO" in (tmp_path / "out.csv").read_text()
     command("figure_3_4", *results_here, "--label-map", files["label_map"], "-o", tmp_path / "4.png")
     where = results / "evaluations/mine/stage/seed_0/detected/detections.csv"
     where.write_text(FOUND)

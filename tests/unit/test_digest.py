@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import pipeline.digest
-from pipeline.digest import canonical_source, digest_code
+from pipeline.digest import canonical_data, canonical_source, digest_code
 
 PROJECT = Path(__file__).resolve().parents[2]
 BASE = 'def f(a, b=1):\n    return {"x": [a + b, 2.5]}\n'
@@ -90,6 +90,48 @@ def test_source_with_a_mistake_is_named() -> None:
     with pytest.raises(SyntaxError) as caught:
         canonical_source("def f(:\n", "pipeline/broken.py")
     assert caught.value.filename == "pipeline/broken.py"
+
+
+DATA = "a: {x: 1.0, y: [a, null]}\n"
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        "# why\n" + DATA + "\n# and how\n",
+        "a:\n  x: 1.0\n  y:\n    - a\n    - null\n",
+        'a: {x: 1.0, "y": ["a", ~]}\n',
+        "a: {x: 1.00, y: &list [a, null]}\n",
+    ],
+)
+def test_same_data_have_the_same_text(same: str) -> None:
+    assert canonical_data(same) == canonical_data(DATA)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        DATA.replace("1.0", "1.1"),
+        DATA.replace("1.0", "'1.0'"),
+        DATA.replace("null", "'null'"),
+        DATA.replace("x:", "z:"),
+        "a: {y: [a, null], x: 1.0}\n",  # tables have their rows in this order
+        DATA + "b: 1\n",
+    ],
+)
+def test_other_data_have_another_text(other: str) -> None:
+    assert canonical_data(other) != canonical_data(DATA)
+
+
+def test_digest_of_data_is_that_of_its_content(project: Path) -> None:
+    (project / "d.yaml").write_text(DATA)
+    here = digest_code(["d.yaml"])
+    pipeline.digest._digest_module.cache_clear()
+    (project / "d.yaml").write_text("# no code at all: {\n" + DATA)
+    assert digest_code(["d.yaml"]) == here
+    pipeline.digest._digest_module.cache_clear()
+    (project / "d.yaml").write_text(DATA.replace("1.0", "2.0"))
+    assert digest_code(["d.yaml"]) != here
 
 
 @pytest.fixture

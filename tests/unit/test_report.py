@@ -3,10 +3,12 @@
 import resource
 import stat
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 
 from pipeline.config.privacy import ContactSheetSettings
 from pipeline.errors import ActaError
@@ -16,7 +18,7 @@ from pipeline.report.statistics import sensitive_information
 from pipeline.store import Provenance, StoredVideo, write_frames
 
 PROVENANCE = Provenance("test", "{}", "0123456789abcdef")
-HEAD = "label\twhat\tvideos\tframes\tvideos_with_instances_percent\tinstances_per_frame\n"
+HEAD = "label,what,videos,frames,videos_with_instances_percent,instances_per_frame\n"
 ONE_ROW = ContactSheetSettings(videos=1, frames=1)
 
 
@@ -57,20 +59,20 @@ def faces(tmp_path: Path) -> list[Path]:
 
 
 def tell(tmp_path: Path, detections: dict[str, list[Path]], splits: tuple[str, ...] = ()) -> str:
-    sensitive_information(detections, tmp_path / "table.tsv", tmp_path / "figure.png", splits)
-    return (tmp_path / "table.tsv").read_text()
+    sensitive_information(detections, tmp_path / "table.csv", tmp_path / "figure.png", splits)
+    return (tmp_path / "table.csv").read_text()
 
 
 def test_statistics_by_hand(tmp_path: Path, faces: list[Path]) -> None:
     """run: 3 videos, 7 frames, 5 faces, a filled one too, in 3 of the videos; walk: 1 video, 2 frames, none."""
     assert tell(tmp_path, {"faces": faces}) == HEAD + (
-        "run\tfaces\t3\t7\t100.0\t0.7143\nwalk\tfaces\t1\t2\t0.0\t0.0\n(all)\tfaces\t4\t9\t75.0\t0.5556\n"
+        "run,faces,3,7,100.0,0.7143\nwalk,faces,1,2,0.0,0.0000\n(all),faces,4,9,75.0,0.5556\n"
     )
 
 
 def test_statistics_of_one_split(tmp_path: Path, faces: list[Path]) -> None:
     assert tell(tmp_path, {"faces": faces}, ("val",)) == HEAD + (
-        "run\tfaces\t1\t2\t100.0\t0.5\n(all)\tfaces\t1\t2\t100.0\t0.5\n"
+        "run,faces,1,2,100.0,0.5000\n(all),faces,1,2,100.0,0.5000\n"
     )
 
 
@@ -81,7 +83,7 @@ def test_statistics_of_two_splits(tmp_path: Path, faces: list[Path]) -> None:
 def test_statistics_of_faces_and_bodies(tmp_path: Path, faces: list[Path]) -> None:
     bodies = [shard(tmp_path / "bodies.h5", detected("a", "run", "train", frame(3), frame(1)))]
     lines = tell(tmp_path, {"faces": faces, "bodies": bodies}).splitlines()
-    assert lines[4:] == ["run\tbodies\t1\t2\t100.0\t2.0", "(all)\tbodies\t1\t2\t100.0\t2.0"]
+    assert lines[4:] == ["run,bodies,1,2,100.0,2.0000", "(all),bodies,1,2,100.0,2.0000"]
 
 
 def test_statistics_do_not_depend_on_the_order_of_shards(tmp_path: Path, faces: list[Path]) -> None:
@@ -98,27 +100,49 @@ def test_statistics_of_a_split_without_videos(tmp_path: Path, faces: list[Path])
         tell(tmp_path, {"faces": faces}, ("test",))
 
 
-def test_label_with_a_tab_stays_one_cell(tmp_path: Path) -> None:
-    path = shard(tmp_path / "d.h5", detected("a", "run\tfast", "", frame(1)))
-    assert tell(tmp_path, {"faces": [path]}).splitlines()[1] == '"run\tfast"\tfaces\t1\t1\t100.0\t1.0'
+def test_label_with_a_comma_stays_one_cell(tmp_path: Path) -> None:
+    path = shard(tmp_path / "d.h5", detected("a", "run,fast", "", frame(1)))
+    assert tell(tmp_path, {"faces": [path]}).splitlines()[1] == '"run,fast",faces,1,1,100.0,1.0000'
 
 
 @pytest.mark.parametrize("label", ["日本語", "k\udce9", "$x^$", ""], ids=ascii)
 def test_strange_label_is_counted(tmp_path: Path, label: str) -> None:
     path = shard(tmp_path / "d.h5", detected("a", label, "", frame(1)))
-    sensitive_information({"faces": [path]}, tmp_path / "table.tsv", tmp_path / "figure.png")
-    lines = (tmp_path / "table.tsv").read_bytes().splitlines()
-    assert [line.split(b"\t")[1:] for line in lines[1:]] == [[b"faces", b"1", b"1", b"100.0", b"1.0"]] * 2
+    sensitive_information({"faces": [path]}, tmp_path / "table.csv", tmp_path / "figure.png")
+    lines = (tmp_path / "table.csv").read_bytes().splitlines()
+    assert [line.split(b",")[1:] for line in lines[1:]] == [[b"faces", b"1", b"1", b"100.0", b"1.0000"]] * 2
 
 
 def test_figure_is_a_picture_of_two_plots(tmp_path: Path, faces: list[Path]) -> None:
     tell(tmp_path, {"faces": faces})
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     image = cv2.imread(str(tmp_path / "figure.png"))
-    assert image.shape == (540, 1500, 3)
+    assert image.shape == (780, 1500, 3)
     assert (image == 255).all(axis=2).mean() > 0.5
     for half in (image[:, :750], image[:, 750:]):
         assert (half.max(axis=2) < 80).any()
+
+
+def test_table_is_written_as_markdown_and_html_too(tmp_path: Path, faces: list[Path]) -> None:
+    tell(tmp_path, {"faces": faces})
+    assert "| walk | faces | 1 | 2 | 0.0 | 0.0000 |" in (tmp_path / "table.md").read_text()
+    assert '<td class="number begins">3</td>' in (tmp_path / "table.html").read_text()
+
+
+def test_figure_of_four_hundred_classes_has_few_marks(tmp_path: Path) -> None:
+    """Markers of so many classes would run together, so a curve has about a dozen."""
+    marks = []
+    drawn = Axes.plot
+
+    def spy(self: Axes, *values: Any, **looks: Any) -> Any:
+        marks.append(len(values[0]) / looks["markevery"])
+        return drawn(self, *values, **looks)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Axes, "plot", spy)
+        videos = [detected(f"v{k}", f"class {k}", "", frame(k % 3)) for k in range(400)]
+        tell(tmp_path, {"faces": [shard(tmp_path / "many.h5", *videos)]})
+    assert [round(count) for count in marks] == [12, 12]
 
 
 def test_figure_is_the_same_each_time(tmp_path: Path, faces: list[Path]) -> None:
@@ -144,6 +168,20 @@ def frames(path: Path, colour: tuple[int, int, int], *names: str, count: int = 5
     ]
     write_frames(path, videos, [], PROVENANCE)
     return path
+
+
+@pytest.fixture
+def titles(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The titles to come of plots."""
+    said: list[str] = []
+    original = Axes.set_title
+
+    def spy(self: Axes, text: str, **looks: Any) -> Any:
+        said.append(text)
+        return original(self, text, **looks)
+
+    monkeypatch.setattr(Axes, "set_title", spy)
+    return said
 
 
 BEFORE, AFTER, THIRD = (0, 0, 220), (220, 0, 0), (0, 200, 0)
@@ -173,7 +211,7 @@ def draw(tmp_path: Path, shards: dict[str, list[Path]], settings: ContactSheetSe
 
 def test_sheet_has_a_row_for_each_video_and_columns_for_each_variant(tmp_path: Path) -> None:
     image = draw(tmp_path, variants(tmp_path, "a", "b"), ContactSheetSettings(videos=2, frames=3))
-    assert image.shape == (int(1.9 * 2 * 110), int(2.2 * 6 * 110), 3)
+    assert image.shape[1] == int(2.4 * 6 * 150) + 30
     before, after = panels(image, BEFORE), panels(image, AFTER)
     assert (len(before), len(after)) == (6, 6)
     for (row, column), (other_row, other_column) in zip(before, after, strict=True):
@@ -200,6 +238,11 @@ def test_sheet_shows_videos_that_every_variant_has(tmp_path: Path) -> None:
     }
     image = draw(tmp_path, shards, ContactSheetSettings(videos=9, frames=1))
     assert (len(panels(image, BEFORE)), len(panels(image, AFTER))) == (1, 1)
+
+
+def test_sheet_names_the_variants_above_its_columns(tmp_path: Path, titles: list[str]) -> None:
+    draw(tmp_path, variants(tmp_path, "a", "b"), ContactSheetSettings(videos=2, frames=2))
+    assert titles == ["original", "faces hidden"] * 2
 
 
 def test_sheet_takes_videos_of_all_shards(tmp_path: Path) -> None:

@@ -1,15 +1,28 @@
 """Tables and figures of Ch. 6 out of invented results: which number stands where, beside which of the thesis."""
 
-import csv
 import json
 from pathlib import Path
 
 import pytest
 
+from pipeline.config.report import ReportShrinkingStage
+from pipeline.config.stages import stage_settings
+from pipeline.config.whole import load, load_over
 from pipeline.errors import ActaError
 from pipeline.report.shrinking import TABLES, Shrinkage, write_shrink_table
 from pipeline.report.shrinking_figures import draw_shrinkage
-from pipeline.report.thesis_shrinkage import ABLATION, ALONE, BEYOND, FEATURES, MODES, REDUCED, SMALL, networks_of
+from pipeline.report.tables import read_rows
+from pipeline.report.thesis_shrinkage import (
+    ABLATION,
+    ALONE,
+    BEYOND,
+    COMPARED,
+    FEATURES,
+    MODES,
+    REDUCED,
+    SMALL,
+    networks_of,
+)
 
 OPERATORS = dict.fromkeys(("pas", "teacher_eval", *BEYOND), ("s", "t", "f", "c", "l")) | {
     "without_kd": ("s", "t", "f"),
@@ -17,6 +30,7 @@ OPERATORS = dict.fromkeys(("pas", "teacher_eval", *BEYOND), ("s", "t", "f", "c",
     "mse": ("l",),
     "margin_relu": ("l",),
 }
+PROJECT = Path(__file__).resolve().parents[2]
 ITERATIONS = 3
 TOP1 = {"s": 50.0, "t": 52.0, "f": 51.0, "c": 40.0, "alone": 30.0}
 
@@ -67,9 +81,17 @@ def of(tmp_path) -> Shrinkage:
     return Shrinkage(tmp_path / "shrink/small", ITERATIONS, OPERATORS, tmp_path / "transfer", ("split1", "split2"))
 
 
-def table(of: Shrinkage, name: str, tmp_path: Path) -> list[dict[str, str]]:
-    write_shrink_table(name, [of], "ucf101", tmp_path / f"{name}.tsv")
-    return list(csv.DictReader((tmp_path / f"{name}.tsv").open(), delimiter="\t"))
+def settings(**changes: object) -> ReportShrinkingStage:
+    """As the thesis has it, for the base network ``small``."""
+    found = stage_settings(load_over([PROJECT / "config/kinetics400.yaml"]), "report-shrinking")
+    assert isinstance(found, ReportShrinkingStage)
+    own = {"recipes": ("small",), "bases": {"small": found.bases["r2plus1d"]}, "dataset": "ucf101"}
+    return found.model_copy(update=own | changes)
+
+
+def table(of: Shrinkage, name: str, tmp_path: Path, **changes: object) -> list[dict[str, str]]:
+    write_shrink_table(name, [of], settings(**changes), tmp_path / f"{name}.csv")
+    return read_rows(tmp_path / f"{name}.csv")
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -78,6 +100,8 @@ def test_every_table_can_be_made_of_what_the_plan_asks_for(of, name, tmp_path):
     assert table(of, name, tmp_path)
     if name == "table_6_6":
         return
+    if name == "table_6_3":
+        assert not list(networks_of(name, ["small"], ITERATIONS, OPERATORS))
     wanted = {f"{network}/{f}" for network in networks_of(name, ["small"], ITERATIONS, OPERATORS) for f in FILES}
     for path in sorted((tmp_path / "shrink").rglob("*.json")):
         relative = str(path.relative_to(tmp_path / "shrink"))
@@ -91,7 +115,7 @@ FILES = ("evaluation.json", "metrics.json")
 
 
 def test_table_6_1(of, tmp_path):
-    rows = table(of, "table_6_1", tmp_path)
+    rows = table(of, "table_6_1", tmp_path, dataset="kinetics400")
     assert [row["network"] for row in rows] == ["base", "PAS-1", "PAS-2", "PAS-3"]
     assert rows[2] == {
         "recipe": "small",
@@ -106,7 +130,54 @@ def test_table_6_1(of, tmp_path):
         "gflops": "2",
         "of_previous": "0.50",
         "parameters": "100",
+        "differs": "–",
     }
+
+
+def test_what_differs(of, tmp_path):
+    kinetics = settings()
+    base = kinetics.bases["small"].model_copy(update={"initial": "/models/base.safetensors", "batch": 24})
+    changes = {
+        "bases": {"small": base},
+        "alpha": 10.0,
+        "epochs": 3,
+        "factors": kinetics.factors.model_copy(update={"s": 2.0}),
+    }
+    weights = "weights fine-tuned from another model, thesis random; "
+    told = "not comparable: data ucf101, thesis Kinetics-400; batch 24, thesis 1536; "
+    more = "epochs of a hypothesis 3, thesis 45; α 10, thesis 500; γ of s 2, thesis 1.4"
+    assert table(of, "table_6_1", tmp_path, **changes)[0]["differs"] == told + weights + more
+
+    assert table(of, "table_6_9", tmp_path)[0]["differs"] == "–"
+
+
+def test_what_differs_where_networks_of_another_run_are_fine_tuned(of, tmp_path):
+    """The thesis starts from trained weights there too, with a tenth of the rate."""
+    changes = {"initial": "/models/base.safetensors", "learning_rate": 0.096}
+    bases = {"small": settings().bases["small"].model_copy(update=changes)}
+    assert table(of, "table_6_6", tmp_path, bases=bases, alpha=1.0)[0]["differs"] == "–"
+
+
+def test_what_differs_in_the_demo(of, tmp_path):
+    shipped = stage_settings(load(), "report-shrinking")
+    assert isinstance(shipped, ReportShrinkingStage)
+    content = shipped.model_copy(update={"bases": {"small": shipped.bases["r2plus1d_deep"]}})
+    write_shrink_table("table_6_1", [of], content, tmp_path / "t.csv")
+    differs = read_rows(tmp_path / "t.csv")[0]["differs"]
+    assert differs.startswith("not comparable: data demo, thesis Kinetics-400; width 0.125, thesis 1; frames 8")
+    assert differs.endswith("epochs of a hypothesis 3, thesis 45; α 10, thesis 500")
+    assert "data demo, thesis Kinetics-400" in (tmp_path / "t.html").read_text().split("<table>")[0]
+
+
+def test_table_6_3(of, tmp_path):
+    rows = table(of, "table_6_3", tmp_path)
+    assert [row["what"] for row in rows[: len(COMPARED)]] == [printed.what for printed in COMPARED]
+    assert (rows[4]["thesis_top5"], rows[4]["thesis_gflops"], rows[4]["top1"]) == ("–", "65", "–")
+    assert [(row["what"], row["top1"], row["gflops"], row["views"]) for row in rows[len(COMPARED) :]] == [
+        ("r2plus1d_18, base", "60.0", "8", "10"),
+        ("r2plus1d_18, PAS-1", "51.0", "4", "10"),
+    ]
+    assert rows[-1]["differs"] == "not comparable: data ucf101, thesis Kinetics-400"
 
 
 def test_table_6_2(of, tmp_path):

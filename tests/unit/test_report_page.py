@@ -1,0 +1,125 @@
+"""The page's own items: the overview of a run and a match's highlights."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.config.page import OverviewStage
+from pipeline.config.stages import stage_settings
+from pipeline.config.whole import load
+from pipeline.errors import ActaError
+from pipeline.report.highlights_page import LARGEST, write_highlights_page
+from pipeline.report.overview import footage, write_overview
+from pipeline.report.tables import write_table
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Two shards of videos, one bad, a match, a certificate, two tables and the costs."""
+    found = tmp_path / "results/own"
+    for shard, durations in enumerate(([2.0, 4.0], [6.0, None])):
+        path = found / f"manifest/{shard}-of-2.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"videos": [{"duration": duration} for duration in durations]}))
+    (found / "quarantine.tsv").write_text("video\tstage\treason\na.mp4\tmanifest\tempty\na.mp4\tframes\tempty\n")
+    games = found / "spot/games"
+    games.mkdir(parents=True)
+    (games / "one.json").write_text(json.dumps({"halves": [{"duration": 60.0}, {"duration": 120.0}]}))
+    (games / "bad.json").write_text(json.dumps({"halves": []}))
+    audit = found / "audit/faces"
+    audit.mkdir(parents=True)
+    overall = {"retinaface": {"before": 200, "after": 1, "frames_with_residual": 1, "residual_rate": 0.005}}
+    (audit / "certificate.json").write_text(json.dumps({"frames": 321, "overall": overall}))
+    write_table([{"a": 1}], found / "tables/table_5_1.csv", title="made")
+    (found / "figures").mkdir()
+    (found / "figures/shrink_r3d.png").touch()
+    rows = [{"rule": "train", "cpu_hours": "1.25"}, {"rule": "(all)", "cpu_hours": "7.75"}]
+    write_table(rows, found / "report/costs.csv", title="costs")
+    return found
+
+
+def overview(results: Path, **changes: object) -> str:
+    settings = OverviewStage(dataset="own", demo=False, configuration={"key": "<value>"}).model_copy(update=changes)
+    output = results / "report/overview.html"
+    write_overview(results, results / "report/costs.csv", output, settings)
+    return output.read_text()
+
+
+def test_it_adds_up_what_there_is(results):
+    found = {one.what: one for one in footage(results)}
+    assert set(found) == {"videos", "matches"}
+    assert found["videos"][1:] == (4, 12.0, 1), "a video that two stages left out is one"
+    assert found["matches"][1:] == (1, 180.0, 0), "a game without halves is not usable"
+
+
+def test_it_says_what_was_run_on_what_at_what_cost(results):
+    text = overview(results)
+    for part in ("321", "200", "0.50 %", "7.75", "Table 5.1", "Figure 6.3", "&lt;value&gt;"):
+        assert part in text
+    assert "1.25" not in text, "the costs' last row only"
+    made, others = text.split("Not made in this run")
+    assert "Table 5.1:" in made
+    assert "Table 5.1:" not in others
+    assert "<code>snakemake table_5_2</code>" in others
+    assert not re.search(r"<script|https?://", text), "nothing is fetched"
+
+
+def test_only_the_demo_says_that_it_is_one(results):
+    assert "This is the demo" not in overview(results)
+    assert "This is the demo" in overview(results, demo=True)
+
+
+@pytest.mark.parametrize("name", ["manifest/0-of-2.json", "audit/faces/certificate.json", "report/costs.csv"])
+def test_what_cannot_be_read_is_named(results, name):
+    (results / name).write_text("{" if name.endswith("json") else "")
+    with pytest.raises(ActaError, match=re.escape(name)):
+        overview(results)
+
+
+def test_where_the_data_lie_is_not_in_the_configuration():
+    """Another folder must rerun nothing, and a page that is handed on must not tell of somebody's disk."""
+    config = load()
+    settings = stage_settings(config, "report-overview")
+    text = yaml.safe_dump(settings.configuration)
+    assert "resources/" not in text
+    assert settings.configuration["data"]["adapter"] == "demo"
+    assert settings.configuration["classify"]["test_clips"] == config.classify.test_clips
+
+
+@pytest.fixture
+def highlights(tmp_path: Path) -> Path:
+    video = tmp_path / "private/game.mp4"
+    video.parent.mkdir()
+    video.write_bytes(b"\x00\x00\x00\x18ftypmp42")
+    events = [{"label": "soccer", "time": 75.0, "confidence": 0.912}]
+    clip = {"half": 2, "start": 71.5, "end": 83.0, "highlights_start": 4.0, "highlights_end": 15.5, "events": events}
+    video.with_suffix(".json").write_text(json.dumps({"length": 15.5, "clips": [clip]}))
+    return video
+
+
+def test_highlights_are_inside_of_their_page(highlights):
+    output = highlights.with_suffix(".html")
+    write_highlights_page(highlights, output)
+    text = output.read_text()
+    assert "data:video/mp4;base64,AAAAGGZ0eXBtcDQy" in text
+    assert all(part in text for part in ("4.0", "01:11.5", "11.5", "soccer 91 %"))
+    assert output.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_large_video_stays_where_it_is(highlights):
+    with highlights.open("r+b") as file:
+        file.truncate(LARGEST + 1)
+    output = highlights.with_suffix(".html")
+    write_highlights_page(highlights, output)
+    text = output.read_text()
+    assert "data:video" not in text
+    assert "64 MB and stays where it is" in text
+
+
+def test_highlights_without_their_clips_are_named(highlights):
+    highlights.with_suffix(".json").write_text('{"length": 1}')
+    with pytest.raises(ActaError, match=r"cannot read the highlights .*game\.mp4"):
+        write_highlights_page(highlights, highlights.with_suffix(".html"))
