@@ -1,0 +1,317 @@
+"""What a job costs: every command appends a line to a file beside its log, and what reads those files back.
+
+The file is the log's sibling ``<log without .log>.costs.jsonl``; each line is a `Segment`. A job that was stopped and
+taken up again has several.
+"""
+
+import os
+import platform
+import resource
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+SUFFIX = ".costs.jsonl"
+_PATIENCE = 10.0  # seconds
+
+
+class Segment(BaseModel):
+    """One process of one command, from its beginning to its end: a line of a cost file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    command: str
+    began: datetime = Field(description="UTC.")
+    seconds: float = Field(ge=0, description="Wall time.")
+    cpu_seconds: float = Field(ge=0, description="Of the process and of its children that ended.")
+    peak_memory_mb: float = Field(ge=0, description="Of the largest process.")
+    finished: bool = Field(description="False where it failed or was stopped.")
+    rank: int = Field(ge=0)
+    processes: int = Field(ge=1, description="That share the work; each has a line of its own.")
+    device: str = Field(description="Name of the GPU that was used, else of the processor.")
+    gpu_seconds: float = Field(ge=0, description="Wall time, where this process used a GPU.")
+    energy_wh: float | None = Field(ge=0, description="Of the GPUs that were used; null without.")
+    output_bytes: int | None = Field(ge=0, description="Size of what was written; null for a rank but the first.")
+
+    @property
+    def ended(self) -> float:
+        """Seconds since 1970."""
+        return self.began.timestamp() + self.seconds
+
+
+@dataclass
+class Recording:
+    """What the command itself knows: that it ended without an exception and yet did not do its work."""
+
+    finished: bool = True
+
+
+@dataclass(frozen=True)
+class JobCosts:
+    """What one job cost: all its processes and all its segments.
+
+    Args:
+        rule: The rule's name, the first folder below the dataset's logs.
+        job: The log's path below the dataset's logs, without ``.log``.
+        began: When its first segment began, seconds since 1970.
+        finished: Whether its last segment ended well.
+        seconds: Wall time of the first process, over the segments.
+        cpu_seconds: Of all processes.
+        gpu_seconds: Of all processes.
+        energy_wh: Of all GPUs; None where none was used or the GPU does not count it.
+        peak_memory_mb: Of the largest process.
+        output_bytes: Size of what was written; None where that is not known.
+        devices: Names, in order of use.
+    """
+
+    rule: str
+    job: str
+    began: float
+    finished: bool
+    seconds: float
+    cpu_seconds: float
+    gpu_seconds: float
+    energy_wh: float | None
+    peak_memory_mb: float
+    output_bytes: int | None
+    devices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RuleCosts:
+    """What a rule's jobs cost together."""
+
+    jobs: list[JobCosts] = field(default_factory=list)
+
+    @property
+    def finished(self) -> list[JobCosts]:
+        """Those from which an expectation can be made."""
+        return [job for job in self.jobs if job.finished]
+
+
+@contextmanager
+def recording(log: Path | None, command: str, output: Path | None) -> Iterator[Recording]:
+    """Append a line on this command to the log's cost file when the block ends, whichever way.
+
+    What cannot be written (a full disk, a folder of somebody else) is one line of warning, never an error.
+
+    Args:
+        log: The job's log, ``….log``; None: nothing is recorded.
+        command: Name of the command.
+        output: File or folder that it writes, whose size is noted once it is there.
+    """
+    done = Recording()
+    if log is None:
+        yield done
+        return
+    began, start, cpu, energies = datetime.now(UTC), time.perf_counter(), _cpu_seconds(), _energies()
+    ended = False
+    try:
+        yield done
+        ended = done.finished
+    finally:
+        seconds = time.perf_counter() - start
+        _count_workers()
+        try:
+            used = _used_gpus()
+            rank, processes = _rank()
+            segment = Segment(
+                command=command,
+                began=began,
+                seconds=round(seconds, 6),
+                cpu_seconds=round(max(0.0, _cpu_seconds() - cpu), 3),
+                peak_memory_mb=round(_peak_memory_mb(), 1),
+                finished=ended,
+                rank=rank,
+                processes=processes,
+                device=" + ".join(dict.fromkeys(used.values())) or _processor(),
+                gpu_seconds=round(seconds, 6) if used else 0.0,
+                energy_wh=_used_energy(energies, _energies(), list(used)),
+                output_bytes=_size(output) if rank == 0 and output is not None else None,
+            )
+            _append(cost_file(log), segment.model_dump_json() + "\n")
+        except (OSError, ValueError) as error:
+            print(f"warning: what {command} cost is not recorded: {error}", file=sys.stderr)
+
+
+def cost_file(log: Path) -> Path:
+    """The cost file of a log."""
+    return log.with_name(log.name.removesuffix(".log") + SUFFIX)
+
+
+def read_costs(logs: Path) -> dict[str, RuleCosts]:
+    """What the jobs of a dataset cost, by rule.
+
+    Of a job that ran several times the last run that finished counts: its last segment and those before it that did
+    not finish. A line that cannot be read is left out with a warning.
+
+    Args:
+        logs: The dataset's folder of logs, ``logs/<dataset>``; it need not be there.
+
+    Returns:
+        By the rule's name; rules in the order in which their first jobs began.
+    """
+    jobs = []
+    for path in sorted(logs.rglob(f"*{SUFFIX}")):
+        segments = _read(path)
+        if segments:
+            name = path.relative_to(logs).as_posix().removesuffix(SUFFIX)
+            jobs.append(_job_costs(name, segments))
+    rules: dict[str, RuleCosts] = defaultdict(RuleCosts)
+    for job in sorted(jobs, key=lambda job: (job.began, job.job)):
+        rules[job.rule].jobs.append(job)
+    return dict(rules)
+
+
+def _read(path: Path) -> list[Segment]:
+    segments = []
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except OSError as error:
+        print(f"warning: {path} cannot be read: {error.strerror}", file=sys.stderr)
+        return []
+    for number, line in enumerate(lines, 1):
+        if not line:
+            continue
+        try:
+            segments.append(Segment.model_validate_json(line))
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(map(str, problem["loc"]))
+            print(f"warning: {path}, line {number} is left out: {where} {problem['msg']}".strip(), file=sys.stderr)
+    return segments
+
+
+def _job_costs(name: str, segments: Sequence[Segment]) -> JobCosts:
+    run = _last_run(segments)
+    first = [segment for segment in run if segment.rank == 0] or run
+    energies = [segment.energy_wh for segment in run if segment.energy_wh is not None]
+    sizes = [segment.output_bytes for segment in run if segment.finished and segment.output_bytes is not None]
+    return JobCosts(
+        rule=name.split("/")[0],
+        job=name,
+        began=min(segment.began.timestamp() for segment in run),
+        finished=first[-1].finished,
+        seconds=sum(segment.seconds for segment in first),
+        cpu_seconds=sum(segment.cpu_seconds for segment in run),
+        gpu_seconds=sum(segment.gpu_seconds for segment in run),
+        energy_wh=sum(energies) if energies else None,
+        peak_memory_mb=max(segment.peak_memory_mb for segment in run),
+        output_bytes=sizes[-1] if sizes else None,
+        devices=tuple(dict.fromkeys(segment.device for segment in run)),
+    )
+
+
+def _last_run(segments: Sequence[Segment]) -> list[Segment]:
+    """Segments of the last run that finished, of every rank, or all where none did.
+
+    A run ends when the first process finishes; what began after an earlier such end belongs to a later run.
+    """
+    ordered = sorted(segments, key=lambda segment: segment.ended)
+    ends = [segment.ended for segment in ordered if segment.finished and segment.rank == 0]
+    if not ends:
+        return ordered
+    before = ends[-2] if len(ends) > 1 else float("-inf")
+    return [segment for segment in ordered if before <= segment.began.timestamp() < ends[-1]]
+
+
+def _append(path: Path, line: str) -> None:
+    """In one system call at the file's end, so that processes do not write into each other's lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = line.encode()
+    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        if os.write(number, content) < len(content):
+            raise OSError(f"{path}: no room left")
+    finally:
+        os.close(number)
+
+
+def _count_workers() -> None:
+    """Stop the server from which worker processes were forked: once it has ended they count among the children.
+
+    Python has no public call for it. A server that does not end is left to the end of this process.
+    """
+    servers = sys.modules.get("multiprocessing.forkserver")
+    if servers is None:
+        return
+    stopping = threading.Thread(target=servers._forkserver._stop, daemon=True)
+    stopping.start()
+    stopping.join(_PATIENCE)
+
+
+def _cpu_seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def _peak_memory_mb() -> float:
+    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
+
+
+def _rank() -> tuple[int, int]:
+    """This process's number among those that share the work, and theirs: as `process_group` tells them."""
+    if "RANK" in os.environ:
+        return int(os.environ["RANK"]), int(os.environ.get("WORLD_SIZE", "1"))
+    tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS") or "1")
+    return (int(os.environ.get("SLURM_PROCID") or "0"), tasks) if tasks > 1 else (0, 1)
+
+
+def _size(path: Path) -> int | None:
+    if path.is_dir():
+        return sum(file.lstat().st_size for file in path.rglob("*") if not file.is_dir())
+    return path.stat().st_size if path.is_file() else None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.machine()
+
+
+def _used_gpus() -> dict[str, str]:
+    """Names of the GPUs on which this process has memory, by their identifiers."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return {}
+    numbers = range(torch.cuda.device_count())
+    used = [n for n in numbers if torch.cuda.max_memory_allocated(n) > 0] or [torch.cuda.current_device()]
+    properties = [torch.cuda.get_device_properties(number) for number in used]
+    return {f"GPU-{each.uuid}": each.name for each in properties}
+
+
+def _energies() -> dict[str, int]:
+    """mJ that each GPU of this machine has drawn since its driver was loaded, by its identifier; none without one."""
+    if not Path("/dev/nvidiactl").exists():
+        return {}
+    import pynvml
+
+    drawn = {}
+    try:
+        pynvml.nvmlInit()
+        for number in range(pynvml.nvmlDeviceGetCount()):
+            handle = pynvml.nvmlDeviceGetHandleByIndex(number)
+            try:
+                drawn[pynvml.nvmlDeviceGetUUID(handle)] = int(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle))
+            except pynvml.NVMLError:  # older than Volta, or shared out in parts
+                continue
+    except pynvml.NVMLError:
+        return {}
+    return drawn
+
+
+def _used_energy(before: dict[str, int], after: dict[str, int], used: Sequence[str]) -> float | None:
+    if not used or any(gpu not in before or after.get(gpu, -1) < before[gpu] for gpu in used):
+        return None
+    return round(sum(after[gpu] - before[gpu] for gpu in used) / 3.6e6, 4)

@@ -1,0 +1,237 @@
+"""What a job is expected to cost: by what jobs of its rule cost before, here, elsewhere or in the demo."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.costs import JobCosts, RuleCosts, read_costs
+from pipeline.errors import ActaError
+from pipeline.plan.outlook import DEMO, Plan, read_plan
+from pipeline.plan.work import MULTIPLY_ADDS, Kind, kind_of
+
+REFERENCE = Path(__file__).with_name("reference.yaml")
+UNKNOWN = "unknown"
+
+
+class Measured(BaseModel):
+    """What jobs of a rule cost together, on processors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    unit: str = Field(description="Of the work.")
+    work: float | None = Field(description="Of all the jobs; null: not known.")
+    jobs: int = Field(ge=1)
+    seconds: float = Field(ge=0, description="Wall time, summed.")
+    cpu_seconds: float = Field(ge=0)
+    bytes: float | None = Field(description="Written, summed; null: not known.")
+
+
+class Expected(NamedTuple):
+    """What one job is expected to cost.
+
+    Args:
+        seconds: Wall time; None: unknown.
+        device_seconds: Of the GPU where the job uses one, else of processors; None: unknown.
+        bytes: Written; None: unknown.
+        basis: What the expectation rests on.
+    """
+
+    seconds: float | None
+    device_seconds: float | None
+    bytes: float | None
+    basis: str
+
+
+@dataclass(frozen=True)
+class _Elsewhere:
+    """Another dataset's costs and the plan that says what work they were for."""
+
+    name: str
+    costs: dict[str, RuleCosts]
+    plan: Plan | None
+
+
+class Experience:
+    """Everything that is known of earlier jobs.
+
+    Args:
+        logs: The dataset's folder of logs; those of other datasets lie beside it.
+        tflops: 10¹² operations in a second (two in a multiply-add) that a GPU is assumed to do in trainings.
+        reference: The file of what the demo's jobs cost.
+    """
+
+    def __init__(self, logs: Path, tflops: float, reference: Path = REFERENCE):
+        self.here = read_costs(logs)
+        self._tflops = tflops
+        self._reference = read_reference(reference)
+        self._elsewhere = [
+            _Elsewhere(folder.name, costs, _plan_of(folder))
+            for folder in sorted(logs.parent.glob("*/"))
+            if folder.name != logs.name and (costs := read_costs(folder))
+        ]
+
+    def knows(self, rule: str) -> bool:
+        """Whether there are jobs of a rule here or in the reference."""
+        return rule in self.here or rule in self._reference
+
+    def expect(
+        self, rule: str, work: Sequence[float | None], writes: Sequence[float | None], gpu: bool
+    ) -> list[Expected]:
+        """What jobs of a rule are expected to cost.
+
+        Args:
+            rule: Its name.
+            work: Of each job, in the rule's unit; None: not known.
+            writes: Bytes that each job writes, as far as the configuration tells.
+            gpu: Whether they use a GPU.
+        """
+        found = self._by_own(rule, work, gpu) or self._by_others(rule, work, gpu)
+        found = found or (self._by_assumption(rule, work) if gpu else self._by_reference(rule, work))
+        found = found or [Expected(None, None, None, UNKNOWN)] * len(work)
+        return [
+            each._replace(bytes=each.bytes if each.bytes is not None else told)
+            for each, told in zip(found, writes, strict=True)
+        ]
+
+    def _by_own(self, rule: str, work: Sequence[float | None], gpu: bool) -> list[Expected]:
+        jobs = _usable(self.here, rule, gpu)
+        if not jobs:
+            return []
+        sizes = [job.output_bytes for job in jobs if job.output_bytes is not None]
+        each = Expected(
+            sum(job.seconds for job in jobs) / len(jobs),
+            sum(_device_seconds(job, gpu) for job in jobs) / len(jobs),
+            sum(sizes) / len(sizes) if sizes else None,
+            f"mean of {len(jobs)} earlier here",
+        )
+        return [each] * len(work)
+
+    def _by_others(self, rule: str, work: Sequence[float | None], gpu: bool) -> list[Expected]:
+        """By the dataset of which the most jobs are known."""
+        kind = kind_of(rule)
+        best: list[Expected] = []
+        most = 0
+        for other in self._elsewhere:
+            jobs = _usable(other.costs, rule, gpu)
+            if len(jobs) <= most:
+                continue
+            mean = other.plan.work_of(rule, kind.unit) if other.plan else None
+            scales = _scales(kind, work, 1.0 if kind.unit == "jobs" else mean)
+            if scales:
+                best, most = _scaled(jobs, kind, scales, gpu, f"{len(jobs)} of {other.name}, by {kind.unit}"), len(jobs)
+        return best
+
+    def _by_reference(self, rule: str, work: Sequence[float | None]) -> list[Expected]:
+        known = self._reference.get(rule)
+        kind = kind_of(rule)
+        if known is None or known.unit != kind.unit:
+            return []
+        mean = None if known.work is None else known.work / known.jobs
+        scales = _scales(kind, work, mean)
+        basis = f"{DEMO}, by {kind.unit}"
+        if not scales:
+            scales, basis = [1.0] * len(work), f"{DEMO}, by jobs ({kind.unit} unknown yet)"
+        size = None if known.bytes is None else known.bytes / known.jobs
+        return [
+            Expected(
+                scale * known.seconds / known.jobs,
+                scale * known.cpu_seconds / known.jobs,
+                None if size is None or kind.writes else size * (scale if kind.grows else 1.0),
+                basis,
+            )
+            for scale in scales
+        ]
+
+    def _by_assumption(self, rule: str, work: Sequence[float | None]) -> list[Expected]:
+        if kind_of(rule).unit != MULTIPLY_ADDS or any(amount is None for amount in work):
+            return []
+        basis = f"assumption: a GPU does {self._tflops:g} TFLOP/s (--tflops)"
+        return [Expected(2 * (a or 0) / self._tflops, 2 * (a or 0) / self._tflops, None, basis) for a in work]
+
+
+def read_reference(path: Path = REFERENCE) -> dict[str, Measured]:
+    """What the demo's jobs cost on two cores, by rule.
+
+    Raises:
+        ActaError: the file is damaged.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+        return {rule: Measured.model_validate(measured) for rule, measured in content["rules"].items()}
+    except OSError as error:
+        raise ActaError(f"cannot read {path}: {error.strerror}") from None
+    except (yaml.YAMLError, ValidationError, TypeError, KeyError, AttributeError) as error:
+        raise ActaError(f"{path} is damaged, install Acta again: {error}") from None
+
+
+def measured(costs: dict[str, RuleCosts], work: dict[str, float | None]) -> dict[str, Measured]:
+    """A reference out of cost files of jobs on processors.
+
+    Args:
+        costs: By rule.
+        work: Of a rule's job in the mean; None or missing: not known.
+    """
+    found = {}
+    for rule in sorted(costs):
+        jobs = _usable(costs, rule, gpu=False)
+        if not jobs:
+            continue
+        mean, sizes = work.get(rule), [job.output_bytes for job in jobs]
+        known = [size for size in sizes if size is not None]
+        found[rule] = Measured(
+            unit=kind_of(rule).unit,
+            work=None if mean is None else mean * len(jobs),
+            jobs=len(jobs),
+            seconds=round(sum(job.seconds for job in jobs), 3),
+            cpu_seconds=round(sum(job.cpu_seconds for job in jobs), 3),
+            bytes=sum(known) if len(known) == len(jobs) else None,
+        )
+    return found
+
+
+def _plan_of(logs: Path) -> Plan | None:
+    path = logs / "plan.json"
+    if not path.is_file():
+        return None
+    try:
+        return read_plan(path)
+    except ActaError as error:
+        print(f"warning: nothing is scaled by {logs.name}: {error}", file=sys.stderr)
+        return None
+
+
+def _usable(costs: dict[str, RuleCosts], rule: str, gpu: bool) -> list[JobCosts]:
+    jobs = costs[rule].finished if rule in costs else []
+    return [job for job in jobs if (job.gpu_seconds > 0) == gpu]
+
+
+def _device_seconds(job: JobCosts, gpu: bool) -> float:
+    return job.gpu_seconds if gpu else job.cpu_seconds
+
+
+def _scales(kind: Kind, work: Sequence[float | None], mean: float | None) -> list[float]:
+    """Work of each job over that of a known one; [] where either is unknown."""
+    if not mean or any(amount is None for amount in work):
+        return []
+    return [(amount or 0.0) / mean for amount in work]
+
+
+def _scaled(jobs: Sequence[JobCosts], kind: Kind, scales: Sequence[float], gpu: bool, basis: str) -> list[Expected]:
+    sizes = [job.output_bytes for job in jobs if job.output_bytes is not None]
+    size = sum(sizes) / len(sizes) if sizes and not kind.writes else None
+    seconds = sum(job.seconds for job in jobs) / len(jobs)
+    device = sum(_device_seconds(job, gpu) for job in jobs) / len(jobs)
+    return [
+        Expected(
+            scale * seconds,
+            scale * device,
+            None if size is None else size * (scale if kind.grows else 1.0),
+            basis,
+        )
+        for scale in scales
+    ]

@@ -1,0 +1,112 @@
+"""What the work of a run's jobs is read from: the configuration, the graph, the lists that planning wrote, the disk."""
+
+from collections.abc import Sequence
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Literal
+
+from pipeline.config.whole import Config
+from pipeline.data.lists import Listed, read_game_list, read_list
+from pipeline.plan.graph import Graph, Job
+
+
+class Site:
+    """One run of the workflow.
+
+    Args:
+        config: The whole configuration.
+        graph: The jobs.
+        folder: Where the workflow runs, with ``results/`` and ``logs/`` in it.
+    """
+
+    def __init__(self, config: Config, graph: Graph, folder: Path):
+        self.config, self.graph, self.folder = config, graph, folder
+        self.results = folder / "results" / config.dataset
+        # As methods of an object they would be kept for ever.
+        self.bytes_of_shard = cache(self._bytes_of_shard)
+        self.bytes_of_games = cache(self._bytes_of_games)
+        self.keyframes = cache(self._keyframes)
+        self.network = cache(self._network)
+        self.clips = cache(self._clips)
+
+    @cached_property
+    def videos(self) -> list[Listed]:
+        """Of Ch. 5 and 6."""
+        return _rows(self.results / "lists")
+
+    @cached_property
+    def shards(self) -> int:
+        """Shards of the videos of Ch. 3."""
+        return len(list((self.results / "detect" / "lists").glob("*.json")))
+
+    def _bytes_of_shard(self, chapter: Literal["", "detect"]) -> float | None:
+        """Mean bytes of a shard's videos; None where they are not there (yet)."""
+        folder = self.results / chapter / "lists"
+        count = len(list(folder.glob("*.json")))
+        root = self.config.detect.data.root if chapter else self.config.data.root
+        total = None if root is None else _bytes(_rows(folder) if chapter else self.videos, self.folder / root)
+        return None if total is None or not count else total / count
+
+    def _bytes_of_games(self, splits: tuple[str, ...], *, mean: bool = False) -> float | None:
+        """Bytes of the files of these splits' games, or those of a game in the mean; None where they are not there."""
+        root = self.folder / self.config.spot.data.root
+        lists = [path for split in splits for path in (self.results / "spot" / "lists" / split).glob("*.json")]
+        totals = [_bytes(read_game_list(path)[1], root) for path in lists]
+        known = [total for total in totals if total is not None]
+        if not known or len(known) < len(totals):
+            return None
+        return sum(known) / (len(known) if mean else 1)
+
+    def _keyframes(self, splits: tuple[str, ...]) -> int | None:
+        """Annotated keyframes of Ch. 3; None where the file is not there (yet), or nobody has annotated a split."""
+        boxes = self.config.detect.data.boxes
+        paths = [self.folder / boxes[split] for split in splits if split in boxes]
+        if len(paths) < len(splits) or not all(path.is_file() for path in paths):
+            return None
+        return sum(map(_count_keyframes, paths))
+
+    def _clips(self, split: str, clips: int) -> int:
+        """Clips of all videos of a split of Ch. 5."""
+        return clips * sum(split in video.split.split() for video in self.videos)
+
+    def _network(self, recipe: str, *, tested: bool = False) -> tuple[float, int]:
+        """Of a recipe's base network: multiply-adds of one clip, in 10¹², and parameters."""
+        from pipeline.models.architecture import Architecture
+        from pipeline.models.complexity import complexity
+
+        chosen, labels = self.config.classify.recipes[recipe], {video.label for video in self.videos}
+        network, view = chosen.backbone, chosen.clip.view
+        architecture = Architecture(
+            network.name, max(2, len(labels)), network.width, network.blocks, chosen.clip.frames
+        )
+        cost = complexity(architecture, (view.test if tested else view).crop)
+        return cost.gflops / 1e3, cost.parameters
+
+    def wildcard(self, job: Job, name: str, known: Sequence[str]) -> str | None:
+        """A job's wildcard, if it is among the ``known`` values."""
+        value = self.graph.wildcard(job, name)
+        return value if value in known else None
+
+
+def _rows(folder: Path) -> list[Listed]:
+    return [row for path in sorted(folder.glob("*.json")) for row in read_list(path)]
+
+
+def _bytes(rows: Sequence[Listed], root: Path) -> int | None:
+    """Bytes of files; missing ones (-1) have none. The lists say 0 of what the demo makes itself."""
+    total = 0
+    for row in rows:
+        if row.size:
+            total += max(0, row.size)
+        elif (root / row.path).is_file():
+            total += (root / row.path).stat().st_size
+        else:
+            return None
+    return total
+
+
+def _count_keyframes(path: Path) -> int:
+    from pipeline.data.ava import read_table
+
+    rows = read_table(path)
+    return 0 if rows is None else len(rows[["video", "time"]].dropna().drop_duplicates())

@@ -1,0 +1,287 @@
+"""The one table of how much work a job has, by rule: what other jobs cost is scaled by it.
+
+A rule that is not in the table counts by its jobs. Multiply-adds count three times where a network trains (once
+forward, twice backward) and once where it only looks.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pipeline.plan.graph import Job
+from pipeline.plan.site import Site
+
+TRAINED = 3  # multiply-adds of a step of training over those of a look
+HALVED = 0.5  # Sec. 6.2.2: each operator about halves the multiply-adds
+MULTIPLY_ADDS = "10¹² multiply-adds"
+_FLOAT32 = 4  # bytes of a stored parameter
+
+Amount = Callable[[Site, Job], float | None]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a rule's jobs are weighed.
+
+    Args:
+        unit: Of the work, in the plural, as it is printed.
+        amount: A job's work in that unit; None: it is not known (yet).
+        device: The settings that say by ``device`` where a job computes; None: it has no such settings, a CPU.
+        grows: Whether what a job writes grows with its work; else all jobs of the rule count as writing the same.
+        writes: Bytes that a job writes, where the configuration tells by itself.
+    """
+
+    unit: str
+    amount: Amount
+    device: Callable[[Site, Job], Any] | None = None
+    grows: bool = False
+    writes: Amount | None = None
+
+    def on_gpu(self, site: Site, job: Job) -> bool:
+        settings = self.device(site, job) if self.device else None
+        return settings is not None and settings.device == "cuda"
+
+
+def kind_of(rule: str) -> Kind:
+    """How the jobs of a rule are weighed."""
+    return KINDS.get(rule, _JOBS)
+
+
+_JOBS = Kind("jobs", lambda site, job: 1.0)
+
+
+# Where jobs compute.
+
+
+def _searching(site: Site, job: Job) -> Any:
+    detect = site.config.privacy.detect
+    what = site.wildcard(job, "what", ("faces", "bodies"))
+    return getattr(detect, what) if what else None
+
+
+def _classifying(site: Site, job: Job) -> Any:
+    return site.config.classify.training
+
+
+def _features(site: Site, job: Job) -> Any:
+    name = site.wildcard(job, "features", tuple(site.config.detect.features))
+    return site.config.detect.features[name].backbone if name else None
+
+
+def _backbone_training(site: Site, job: Job) -> Any:
+    source = _features(site, job)
+    return source.training if source else None
+
+
+def _graphs(site: Site, job: Job) -> Any:
+    return site.config.detect.training
+
+
+def _frame_features(site: Site, job: Job) -> Any:
+    name = site.wildcard(job, "features", tuple(site.config.spot.features))
+    return site.config.spot.features[name] if name else None
+
+
+def _spotter(site: Site, job: Job) -> Any:
+    spotters = site.config.spot.spotters
+    return spotters[site.wildcard(job, "network", tuple(spotters)) or site.config.spot.chosen]
+
+
+def _spotting(site: Site, job: Job) -> Any:
+    return _spotter(site, job).training
+
+
+# Work of Ch. 5 and 6.
+
+
+def _shard(site: Site, job: Job) -> float | None:
+    return site.bytes_of_shard("")
+
+
+def _recipe(site: Site, job: Job) -> str | None:
+    return site.wildcard(job, "recipe", tuple(site.config.classify.recipes))
+
+
+def _split(site: Site, job: Job) -> Any:
+    splits = site.config.classify.splits
+    return splits[site.wildcard(job, "split", tuple(splits)) or site.config.shrink.split]
+
+
+def _parameters(site: Site, job: Job) -> float | None:
+    """Bytes of a base network's model file; a reduced one's is smaller by what nobody knows before."""
+    recipe = _recipe(site, job)
+    return None if recipe is None else _FLOAT32 * site.network(recipe)[1]
+
+
+def _train(site: Site, job: Job) -> float | None:
+    recipe, strategies = _recipe(site, job), site.config.classify.strategies
+    strategy = site.wildcard(job, "strategy", tuple(strategies))
+    taught = strategy is not None and strategies[strategy].teacher is not None
+    return _steps(site, recipe, _split(site, job).train, TRAINED + taught, site.config.classify.training.epochs)
+
+
+def _steps(site: Site, recipe: str | None, split: str, times: float, epochs: int) -> float | None:
+    if recipe is None:
+        return None
+    clips = site.clips(split, site.config.classify.recipes[recipe].clip.train_clips)
+    return site.network(recipe)[0] * times * clips * epochs
+
+
+def _reduced(site: Site, job: Job) -> float | None:
+    """How much of its base network's multiply-adds a network of Ch. 6 has."""
+    iteration = _iteration(site, job)
+    return None if iteration is None else HALVED**iteration
+
+
+def _iteration(site: Site, job: Job) -> int | None:
+    """The wildcard ``iteration``, or that in ``network``: ``<plan>/iteration_<n>/…`` or ``pas_<n>`` or ``base``."""
+    for name in ("iteration", "network"):
+        value = site.graph.wildcard(job, name)
+        if value == "base":
+            return 0
+        found = re.search(r"(?:^|iteration_|pas_)(\d+)", value or "")
+        if found:
+            return int(found[1])
+    return None
+
+
+def _hypothesis(site: Site, job: Job) -> float | None:
+    shrink = site.config.shrink
+    plan = shrink.plans.get(site.graph.wildcard(job, "plan") or "pas", shrink.plans["pas"])
+    part = _reduced(site, job)
+    if part is None:
+        return None
+    epochs = shrink.epochs
+    if plan.halving:  # the first epochs are jobs of their own
+        epochs = plan.halving.epochs if job.rule == "start_hypothesis" else epochs - plan.halving.epochs
+    teacher = plan.teacher is not None and not plan.stored
+    return _steps(site, _recipe(site, job), _split(site, job).train, TRAINED * part + teacher, epochs)
+
+
+def _reduced_training(site: Site, job: Job) -> float | None:
+    part = _reduced(site, job)
+    alone = job.rule == "train_alone"
+    epochs = site.config.shrink.epochs if alone else site.config.classify.training.epochs
+    return None if part is None else _steps(site, _recipe(site, job), _split(site, job).train, TRAINED * part, epochs)
+
+
+def _logits(site: Site, job: Job) -> float | None:
+    return _steps(site, _recipe(site, job), _split(site, job).train, 1, site.config.shrink.epochs)
+
+
+def _evaluate(site: Site, job: Job) -> float | None:
+    recipe = _recipe(site, job)
+    part = 1.0 if job.rule == "evaluate" else _reduced(site, job)
+    if recipe is None or part is None:
+        return None
+    clips = site.clips(_split(site, job).test, site.config.classify.test_clips)
+    return site.network(recipe, tested=True)[0] * part * clips
+
+
+# Work of Ch. 3.
+
+
+def _detection_shard(site: Site, job: Job) -> float | None:
+    return site.bytes_of_shard("detect")
+
+
+def _keyframes_of_shard(site: Site, job: Job) -> float | None:
+    total = site.keyframes(tuple(site.config.detect.data.boxes))
+    return total / site.shards if total is not None and site.shards else None
+
+
+def _train_keyframes(site: Site, epochs: int | None) -> float | None:
+    total = site.keyframes(site.config.detect.splits.train)
+    return total * epochs if total is not None and epochs is not None else None
+
+
+def _train_detector(site: Site, job: Job) -> float | None:
+    detector = site.config.detect.detector
+    return _train_keyframes(site, detector.epochs if detector else None)
+
+
+def _train_backbone(site: Site, job: Job) -> float | None:
+    training = _backbone_training(site, job)
+    return _train_keyframes(site, training.epochs if training else None)
+
+
+def _train_graphs(site: Site, job: Job) -> float | None:
+    return _train_keyframes(site, site.config.detect.training.epochs)
+
+
+def _test_keyframes(site: Site, job: Job) -> float | None:
+    return site.keyframes((site.config.detect.splits.test,))
+
+
+# Work of Ch. 4.
+
+
+def _game(site: Site, job: Job) -> float | None:
+    return site.bytes_of_games(tuple(site.config.spot.data.splits), mean=True)
+
+
+def _games(which: Literal["train", "split", "test"]) -> Amount:
+    def amount(site: Site, job: Job) -> float | None:
+        splits = site.config.spot.splits
+        if which == "train":
+            return site.bytes_of_games(splits.train)
+        shown = site.wildcard(job, "split", tuple(site.config.spot.data.splits)) if which == "split" else None
+        return site.bytes_of_games((shown or splits.test,))
+
+    return amount
+
+
+def _train_spotter(site: Site, job: Job) -> float | None:
+    """Clips and epochs; by the number of events, which nobody knows before the games are read, None."""
+    network = _spotter(site, job)
+    clips = network.sampling
+    if clips.foreground is None or clips.background is None:
+        return None
+    return (clips.foreground + clips.background) * network.training.epochs
+
+
+_VIDEO = "bytes of video"
+
+KINDS: dict[str, Kind] = {
+    # Videos, anonymisation.
+    "build_manifest": Kind(_VIDEO, _shard, grows=True),
+    "extract_frames": Kind(_VIDEO, _shard, grows=True),
+    "detect_people": Kind(_VIDEO, _shard, _searching, grows=True),
+    "obfuscate": Kind(_VIDEO, _shard, grows=True),
+    "audit": Kind(_VIDEO, _shard, grows=True),
+    # Ch. 5.
+    "train": Kind(MULTIPLY_ADDS, _train, _classifying, writes=_parameters),
+    "evaluate": Kind(MULTIPLY_ADDS, _evaluate, _classifying),
+    # Ch. 6.
+    "hypothesis": Kind(MULTIPLY_ADDS, _hypothesis, _classifying, writes=_parameters),
+    "start_hypothesis": Kind(MULTIPLY_ADDS, _hypothesis, _classifying, writes=_parameters),
+    "train_alone": Kind(MULTIPLY_ADDS, _reduced_training, _classifying, writes=_parameters),
+    "train_transferred": Kind(MULTIPLY_ADDS, _reduced_training, _classifying, writes=_parameters),
+    "store_teacher_logits": Kind(MULTIPLY_ADDS, _logits, _classifying),
+    "evaluate_shrunk": Kind(MULTIPLY_ADDS, _evaluate, _classifying),
+    "evaluate_transferred": Kind(MULTIPLY_ADDS, _evaluate, _classifying),
+    "export": Kind("jobs", lambda site, job: 1.0, _classifying),
+    # Ch. 3.
+    "build_detection_manifest": Kind(_VIDEO, _detection_shard, grows=True),
+    "extract_detection_frames": Kind(_VIDEO, _detection_shard, grows=True),
+    "train_detector": Kind("keyframes, by epochs", _train_detector, lambda site, job: site.config.detect.detector),
+    "detect_objects": Kind("keyframes", _keyframes_of_shard, lambda site, job: site.config.detect.objects, grows=True),
+    "train_backbone": Kind("keyframes, by epochs", _train_backbone, _backbone_training),
+    "actor_features": Kind("keyframes", _keyframes_of_shard, _features, grows=True),
+    "import_objects": Kind("keyframes", _keyframes_of_shard, grows=True),
+    "import_features": Kind("keyframes", _keyframes_of_shard, grows=True),
+    "average_features": Kind("keyframes", _keyframes_of_shard, grows=True),
+    "train_detection": Kind("keyframes, by epochs", _train_graphs, _graphs),
+    "evaluate_detection": Kind("keyframes", _test_keyframes, _graphs, grows=True),
+    "evaluate_backbone": Kind("keyframes", _test_keyframes, grows=True),
+    # Ch. 4.
+    "build_game": Kind(_VIDEO, _game),
+    "store_spot_frames": Kind(_VIDEO, _game, grows=True),
+    "extract_frame_features": Kind(_VIDEO, _game, _frame_features, grows=True),
+    "fit_pca": Kind(_VIDEO, _games("train")),
+    "project_features": Kind(_VIDEO, _game, grows=True),
+    "train_spotting": Kind("clips, by epochs", _train_spotter, _spotting),
+    "predict_spots": Kind(_VIDEO, _games("split"), _spotting, grows=True),
+    "count_votes": Kind(_VIDEO, _games("test"), _spotting),
+}

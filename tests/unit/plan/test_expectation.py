@@ -1,0 +1,171 @@
+"""What a job's expectation rests on: earlier jobs here, then elsewhere, then the demo's, then an assumption."""
+
+import json
+
+import pytest
+import yaml
+
+from pipeline.errors import ActaError
+from pipeline.plan.expectation import UNKNOWN, Expected, Experience, measured, read_reference
+from pipeline.plan.outlook import Plan, RulePlan, Totals, read_plan
+from tests.unit.plan.made import write_costs
+
+REFERENCE = {
+    "extract_frames": {
+        "unit": "bytes of video",
+        "work": 4e6,
+        "jobs": 2,
+        "seconds": 8.0,
+        "cpu_seconds": 6.0,
+        "bytes": 2e6,
+    },
+    "train": {
+        "unit": "10¹² multiply-adds",
+        "work": 10.0,
+        "jobs": 1,
+        "seconds": 50.0,
+        "cpu_seconds": 40.0,
+        "bytes": 7.0,
+    },
+    "certify": {"unit": "jobs", "work": 2.0, "jobs": 2, "seconds": 2.0, "cpu_seconds": 4.0, "bytes": None},
+}
+
+
+@pytest.fixture
+def logs(tmp_path):
+    (tmp_path / "reference.yaml").write_text(yaml.safe_dump({"rules": REFERENCE}))
+    return tmp_path / "logs" / "mine"
+
+
+def expect(logs, rule, work, gpu=False, writes=None):
+    known = Experience(logs, 20.0, logs.parents[1] / "reference.yaml")
+    return known.expect(rule, work, writes or [None] * len(work), gpu)
+
+
+def plan_of(folder, **rules: RulePlan) -> None:
+    plan = Plan(
+        made="2026-01-01T00:00:00Z",
+        dataset=folder.name,
+        targets=(),
+        tflops=20.0,
+        rules=rules,
+        totals=Totals(jobs=1, to_run=1, cpu_hours=0, gpu_hours=0, bytes=0, at_least=False, bytes_at_least=False),
+        chain=(),
+        chain_hours=0,
+        jobs_at_once=None,
+        wall_hours=None,
+        free_bytes=1,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "plan.json").write_text(plan.model_dump_json())
+
+
+def rule_plan(**changes: object) -> RulePlan:
+    content = {"jobs": 2, "to_run": 2, "gpu_jobs": 0, "cpu_hours": 1.0, "gpu_hours": 0.0, "bytes": 0.0}
+    content |= {"unknown_hours": 0, "unknown_bytes": 0, "basis": "x", "unit": "bytes of video", "work": 4e6}
+    return RulePlan.model_validate(content | changes)
+
+
+def test_earlier_jobs_here_come_first(logs):
+    write_costs(logs, "extract_frames/a", 10.0)
+    write_costs(logs, "extract_frames/b", 30.0, output_bytes=3000)
+    write_costs(logs, "extract_frames/c", 999.0, finished=False)
+    write_costs(logs.parent / "other", "extract_frames/a", 500.0)
+    plan_of(logs.parent / "other", extract_frames=rule_plan())
+    assert expect(logs, "extract_frames", [1e6, None]) == [Expected(20.0, 20.0, 2000.0, "mean of 2 earlier here")] * 2
+
+
+def test_then_those_of_another_dataset_by_the_work(logs):
+    write_costs(logs.parent / "other", "extract_frames/a", 10.0)
+    plan_of(logs.parent / "other", extract_frames=rule_plan())  # 2e6 bytes a job
+    (found,) = expect(logs, "extract_frames", [6e6])
+    assert found == Expected(30.0, 30.0, 3000.0, "1 of other, by bytes of video")
+
+
+def test_of_several_datasets_that_with_the_most_jobs(logs):
+    for name, jobs, seconds in (("few", 1, 10.0), ("many", 3, 20.0)):
+        for k in range(jobs):
+            write_costs(logs.parent / name, f"certify/{k}", seconds)
+    (found,) = expect(logs, "certify", [1.0])
+    assert (found.seconds, found.basis) == (20.0, "3 of many, by jobs")
+
+
+@pytest.mark.parametrize("work", [[None], [6e6]])
+def test_another_dataset_without_a_plan_or_work_tells_nothing(logs, work):
+    write_costs(logs.parent / "other", "extract_frames/a", 10.0)
+    (found,) = expect(logs, "extract_frames", work)
+    assert found.basis.startswith("the demo on two cores")
+
+
+def test_a_damaged_plan_of_another_dataset_is_a_warning(logs, capsys):
+    write_costs(logs.parent / "other", "extract_frames/a", 10.0)
+    (logs.parent / "other" / "plan.json").write_text("{")
+    assert expect(logs, "extract_frames", [2e6])[0].seconds == 4.0
+    assert "other" in capsys.readouterr().err
+
+
+def test_then_the_demos_by_the_work(logs):
+    assert expect(logs, "extract_frames", [2e6, 6e6]) == [
+        Expected(4.0, 3.0, 1e6, "the demo on two cores, by bytes of video"),
+        Expected(12.0, 9.0, 3e6, "the demo on two cores, by bytes of video"),
+    ]
+
+
+def test_without_the_work_by_jobs(logs):
+    (found,) = expect(logs, "extract_frames", [None])
+    assert found == Expected(4.0, 3.0, 1e6, "the demo on two cores, by jobs (bytes of video unknown yet)")
+
+
+def test_what_a_training_writes_is_told_by_its_network(logs):
+    (found,) = expect(logs, "train", [20.0], writes=[1234.0])
+    assert found == Expected(100.0, 80.0, 1234.0, "the demo on two cores, by 10¹² multiply-adds")
+
+
+def test_a_training_on_a_gpu_is_assumed(logs):
+    write_costs(logs, "train/on_a_processor", 10.0)
+    (found,) = expect(logs, "train", [1000.0], gpu=True, writes=[1234.0])
+    assert found == Expected(100.0, 100.0, 1234.0, "assumption: a GPU does 20 TFLOP/s (--tflops)")
+
+
+def test_an_earlier_job_on_a_gpu_counts_gpu_seconds(logs):
+    write_costs(logs, "train/a", 50.0, gpu_seconds=200.0)
+    (found,) = expect(logs, "train", [1000.0], gpu=True)
+    assert (found.seconds, found.device_seconds) == (50.0, 200.0)
+
+
+@pytest.mark.parametrize(("rule", "gpu"), [("detect_people", True), ("extract_frames", True), ("no_such_rule", False)])
+def test_what_nobody_knows_is_unknown(logs, rule, gpu):
+    assert expect(logs, rule, [1e6], gpu=gpu) == [Expected(None, None, None, UNKNOWN)]
+
+
+def test_the_shipped_reference_can_be_read():
+    assert isinstance(read_reference(), dict)
+
+
+@pytest.mark.parametrize("text", ["", "rules: 3", "rules: {train: {unit: jobs}}", "{"])
+def test_a_damaged_reference_is_named(tmp_path, text):
+    (tmp_path / "reference.yaml").write_text(text)
+    with pytest.raises(ActaError, match=r"reference.yaml is damaged"):
+        read_reference(tmp_path / "reference.yaml")
+
+
+def test_a_reference_is_measured_on_processors_only(logs):
+    write_costs(logs, "extract_frames/a", 10.0, cpu_seconds=15.0)
+    write_costs(logs, "extract_frames/b", 20.0, cpu_seconds=25.0)
+    write_costs(logs, "train/a", 10.0, gpu_seconds=10.0)
+    found = measured(Experience(logs, 20.0).here, {"extract_frames": 3e6, "train": 1.0})
+    assert list(found) == ["extract_frames"]
+    content = {"unit": "bytes of video", "work": 6e6, "jobs": 2, "seconds": 30.0, "cpu_seconds": 40.0, "bytes": 2000.0}
+    assert found["extract_frames"].model_dump() == content
+
+
+@pytest.mark.parametrize("content", ["{", json.dumps({"made": "now"})])
+def test_a_damaged_plan_is_named(tmp_path, content):
+    (tmp_path / "plan.json").write_text(content)
+    with pytest.raises(ActaError, match=r"plan.json is no plan of `acta plan`"):
+        read_plan(tmp_path / "plan.json")
+
+
+def test_a_missing_plan_is_named(tmp_path):
+    with pytest.raises(ActaError, match=r"cannot read the plan .*plan.json"):
+        read_plan(tmp_path / "plan.json")

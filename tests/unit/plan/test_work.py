@@ -1,0 +1,194 @@
+"""The work of jobs by the shipped configuration, and what a plan makes of it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline.config.whole import DEFAULT_CONFIG, load_over
+from pipeline.data.lists import Listed, write_game_lists, write_lists
+from pipeline.models.architecture import Architecture
+from pipeline.models.complexity import complexity
+from pipeline.plan.assemble import TARGET, make_plan, mean_work
+from pipeline.plan.expectation import Experience
+from pipeline.plan.graph import parse_dot
+from pipeline.plan.site import Site
+from pipeline.plan.work import KINDS, kind_of
+from tests.unit.plan.made import chain, dot, write_costs
+
+JOBS = [
+    (r"train\nrecipe: r2plus1d\nsplit: split1\nstrategy: cross_entropy\nvariant: none", "rounded"),
+    (r"train\nstrategy: kd", "rounded"),
+    (r"hypothesis\niteration: 1\noperators: s\nplan: pas", "rounded"),
+    (r"hypothesis\niteration: 3\noperators: s", "rounded"),
+    (r"evaluate_shrunk\nnetwork: pas/iteration_3/s", "rounded"),
+    ("train_alone", "rounded"),
+    (r"hypothesis\niteration: 1\noperators: s\nplan: stored", "rounded"),
+    (r"start_hypothesis\niteration: 1\noperators: s\nplan: halving", "rounded"),
+    ("evaluate", "rounded"),
+    (r"train_transferred\nnetwork: pas_2\nrecipe: r2plus1d\nsplit: split1", "rounded"),
+]
+EDGES = [(0, 1), (0, 2), (2, 3), (3, 4), (3, 5), (0, 6), (0, 7), (0, 8)]
+
+
+@pytest.fixture
+def make(tmp_path):
+    def site(graph, *overlays: str) -> Site:
+        paths = []
+        for number, overlay in enumerate(overlays):
+            paths.append(tmp_path / f"{number}.yaml")
+            paths[-1].write_text(overlay)
+        config = load_over(paths)
+        videos = [
+            Listed(f"{k}", f"{k}.mp4", f"class_{k % 8}", "train" if k < 30 else "test", 1000, 0) for k in range(40)
+        ]
+        write_lists(videos, tmp_path / "results" / config.dataset / "lists", 2)
+        return Site(config, graph, tmp_path)
+
+    return site
+
+
+def amounts(site: Site) -> list[float | None]:
+    return [kind_of(job.rule).amount(site, job) for job in site.graph.jobs.values()]
+
+
+def test_trainings_count_multiply_adds(make):
+    """30 videos train, 10 test; the recipe's network in 10¹² multiply-adds, three times a step, a teacher once more."""
+    site = make(parse_dot(dot(JOBS, EDGES)))
+    classify, shrink = site.config.classify, site.config.shrink
+    recipe = classify.recipes["r2plus1d"]
+    network = recipe.backbone
+    architecture = Architecture(network.name, 8, network.width, network.blocks, recipe.clip.frames)
+    cost = complexity(architecture, recipe.clip.view.crop).gflops / 1e3
+    epoch = cost * 30 * recipe.clip.train_clips
+    halving = shrink.plans["halving"].halving
+    assert halving is not None
+    assert amounts(site) == pytest.approx(
+        [
+            epoch * 3 * classify.training.epochs,
+            epoch * 4 * classify.training.epochs,
+            epoch * (3 / 2 + 1) * shrink.epochs,
+            epoch * (3 / 8 + 1) * shrink.epochs,
+            cost / 8 * 10 * classify.test_clips,
+            epoch * 3 / 8 * shrink.epochs,
+            epoch * 3 / 2 * shrink.epochs,
+            epoch * (3 / 2 + 1) * halving.epochs,
+            cost * 10 * classify.test_clips,
+            epoch * 3 / 4 * classify.training.epochs,
+        ]
+    )
+    told = KINDS["train"].writes
+    assert told is not None
+    assert told(site, site.graph.jobs[1]) == 4 * complexity(architecture).parameters
+
+
+def test_videos_count_their_bytes(make):
+    site = make(chain("extract_frames", "obfuscate", "certify"))
+    assert amounts(site) == [20_000.0, 20_000.0, 1.0]
+
+
+def test_what_the_demo_makes_is_measured_on_the_disk(make, tmp_path):
+    site = make(chain("extract_frames"), f"data: {{root: {tmp_path}/videos}}")
+    (tmp_path / "results" / "demo" / "lists" / "0-of-2.json").write_text(
+        json.dumps([["a", "a.mp4", "", "train", 0, 0], ["gone", "gone.mp4", "", "train", -1, 0]])
+    )
+    (tmp_path / "results" / "demo" / "lists" / "1-of-2.json").unlink()
+    assert amounts(site) == [None]
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").write_bytes(bytes(77))
+    assert amounts(Site(site.config, site.graph, tmp_path)) == [77.0]
+
+
+def test_keyframes_are_counted_once(make, tmp_path):
+    boxes = "detect: {data: {boxes: {train: train.csv, val: val.csv, test: test.csv}, label_map: x.pbtxt}}"
+    graph = chain("train_detection", "actor_features", "evaluate_detection")
+    assert amounts(make(graph, boxes)) == [None, None, None]
+    rows = "v,{time},0.1,0.1,0.2,0.2,{action},0\n"
+    (tmp_path / "train.csv").write_text("".join(rows.format(time=t, action=a) for t in (1, 2, 3) for a in (1, 2)))
+    for split in ("val", "test"):
+        (tmp_path / f"{split}.csv").write_text(rows.format(time=1, action=1))
+    site = make(graph, boxes)
+    write_lists([Listed("v", "v.mp4", "", "train", 1, 0)], site.results / "detect" / "lists", 1)
+    assert amounts(site) == [3.0 * site.config.detect.training.epochs, 5.0, 1.0]
+
+
+def test_games_count_the_bytes_of_their_files(make):
+    jobs = [
+        ("build_game", ""),
+        ("fit_pca", ""),
+        (r"predict_spots\nsplit: valid", ""),
+        (r"train_spotting\nnetwork: q_10", ""),
+    ]
+    site = make(parse_dot(dot(jobs, [])))
+    for split, sizes in (("train", [1000, 3000]), ("valid", [500]), ("test", [700])):
+        games = {f"{split}-{k}": [Listed("video/1", f"{k}/1.mkv", "", split, size, 0)] for k, size in enumerate(sizes)}
+        write_game_lists(games, site.results / "spot" / "lists" / split)
+    network = site.config.spot.spotters["q_10"]
+    clips = (network.sampling.foreground or 0) + (network.sampling.background or 0)
+    assert amounts(site) == [1300.0, 4000.0, 500.0, clips * network.training.epochs]
+
+
+def test_a_gpu_is_where_the_configuration_says(make):
+    gpu = "device: cuda"
+    jobs = [
+        (r"detect_people\nwhat: faces", ""),
+        (r"detect_people\nwhat: bodies", ""),
+        (r"train\nrecipe: r3d", ""),
+        ("audit", ""),
+    ]
+    overlay = f"privacy: {{detect: {{bodies: {{detector: maskrcnn, {gpu}}}}}}}\nclassify: {{training: {{{gpu}}}}}"
+    site = make(parse_dot(dot(jobs, [])), overlay)
+    assert [kind_of(job.rule).on_gpu(site, job) for job in site.graph.jobs.values()] == [False, True, True, False]
+
+
+def test_every_rule_of_the_table_is_one_of_the_workflow():
+    text = "".join(path.read_text() for path in (DEFAULT_CONFIG.parent / "workflow").rglob("*.smk"))
+    names = {used or own for used, own in re.findall(r"rule \w+ as (\w+) with:|rule (\w+):", text)}
+    assert KINDS.keys() <= names
+
+
+def plan(site: Site, tmp_path: Path, targets=("all",), jobs_at_once=None):
+    (tmp_path / "empty.yaml").write_text("rules: {}")
+    known = Experience(tmp_path / "logs" / "demo", 20.0, tmp_path / "empty.yaml")
+    return make_plan(site, known, targets, 20.0, jobs_at_once)
+
+
+def test_a_plan_sums_up_what_is_to_run(make, tmp_path):
+    jobs = [
+        ("extract_frames", "rounded,dashed"),
+        ("extract_frames", "rounded"),
+        ("certify", "rounded"),
+        ("all", "rounded"),
+    ]
+    site = make(parse_dot(dot(jobs, [(0, 2), (1, 2), (2, 3)])))
+    write_costs(tmp_path / "logs" / "demo", "extract_frames/a", 7200.0, cpu_seconds=3600.0, output_bytes=500)
+    made = plan(site, tmp_path, jobs_at_once=2)
+    assert list(made.rules) == ["extract_frames", "certify", "all"]
+    frames = made.rules["extract_frames"]
+    assert (frames.jobs, frames.to_run, frames.cpu_hours, frames.bytes, frames.work) == (2, 1, 1.0, 500.0, 40_000.0)
+    assert made.rules["certify"].unknown_hours == 1
+    assert made.rules["all"].basis == TARGET
+    assert (made.totals.jobs, made.totals.to_run, made.totals.cpu_hours) == (4, 3, 1.0)
+    assert made.totals.at_least
+    assert made.totals.bytes_at_least
+    assert (made.chain, made.chain_hours, made.wall_hours) == (("extract_frames", "certify", "all"), 2.0, 2.0)
+    assert made.free_bytes > 0
+    assert mean_work(site) == {"extract_frames": 20_000.0, "certify": 1.0, "all": 1.0}
+
+
+def test_a_rule_that_was_asked_for_by_name_and_does_something_is_no_target(make, tmp_path):
+    site = make(chain("get_footage", "make_actions"))
+    write_costs(tmp_path / "logs" / "demo", "make_actions", 3600.0)
+    made = plan(site, tmp_path, targets=("make_actions",))
+    assert made.rules["make_actions"].cpu_hours == 1.0
+    assert made.rules["get_footage"].unknown_hours == 1
+
+
+def test_one_rule_on_both_kinds_of_device(make, tmp_path):
+    jobs = [(r"detect_people\nwhat: faces", "rounded"), (r"detect_people\nwhat: bodies", "rounded")]
+    site = make(parse_dot(dot(jobs, [])), "privacy: {detect: {bodies: {detector: maskrcnn, device: cuda}}}")
+    write_costs(tmp_path / "logs" / "demo", "detect_people/faces/a", 3600.0)
+    write_costs(tmp_path / "logs" / "demo", "detect_people/bodies/a", 7200.0, gpu_seconds=7200.0)
+    found = plan(site, tmp_path).rules["detect_people"]
+    assert (found.cpu_hours, found.gpu_hours, found.gpu_jobs, found.hours) == (1.0, 2.0, 1, 3.0)
