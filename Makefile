@@ -1,4 +1,5 @@
-# make demo   install everything and run the whole DAG on real footage (about 40 minutes)
+# make demo   install everything and run the whole DAG on real footage, to one page (about 25 minutes)
+# make report CONFIG=my.yaml   run what the configuration asks for, and make its page
 # make test   install everything and run every test
 # make lint   what pre-commit and CI check
 # make lock   resolve the dependencies anew (requirements.lock, envs/) and write the configuration's schema
@@ -7,7 +8,7 @@ PYTHON ?= python3
 CORES ?= $(shell nproc)
 BIN := .venv/bin
 
-.PHONY: demo test lint lock install benchmark
+.PHONY: demo report test lint lock install benchmark
 
 install: .venv/installed
 
@@ -21,13 +22,23 @@ install: .venv/installed
 	$(BIN)/uv pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
 	touch $@
 
-# The lock is held by flock, so a killed run leaves none behind; Snakemake's own would have to be removed by hand.
 demo: install
 	$(BIN)/acta weights fetch
-	PATH="$(CURDIR)/$(BIN):$$PATH" flock --nonblock .venv/demo.lock $(BIN)/snakemake --cores $(CORES) --nolock --quiet rules -- all classify shrink detect spot
-	@for table in results/demo/audit/*/audit.tsv; do echo; echo $$table; grep -e ^video -e '(all)' $$table | column -t -s "$$(printf '\t')"; done
-	@for table in results/demo/tables/*.tsv; do echo; echo $$table; column -t -s "$$(printf '\t')" $$table; done
-	@echo "Look at results/demo/private/contact_sheet.png, figure_3_5.png, figure_3_6.png and highlights/ beside it, results/demo/statistics/figure_5_3.png and results/demo/figures/"
+	@$(MAKE) --no-print-directory report
+
+# A run and its page. The lock is held by flock, so a killed run leaves none behind; Snakemake's own would have to be
+# removed by hand. A page may show original frames, so it is its owner's alone (umask); a browser asks for an icon.
+CONFIG ?= config.yaml
+PAGE = results/$$(sed -n 's/^dataset: *//p' config.yaml $(CONFIG) | tail -n 1)/report.html
+RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
+SNAKEMAKE = $(RUN) flock --nonblock Makefile $(BIN)/snakemake --configfile $(CONFIG) --nolock
+report: install
+	@$(RUN) $(BIN)/acta plan everything --configfile $(CONFIG) --jobs $(CORES)
+	$(SNAKEMAKE) --cores $(CORES) --quiet rules -- everything
+	@umask 077; $(SNAKEMAKE) --quiet all --report $(PAGE) --report-stylesheet workflow/report/page.css -- everything
+	@sed -i "s|<title>Snakemake Report</title>|<title>Acta</title><link rel=\"icon\" href=\"data:,\">|" $(PAGE)
+	@echo; echo "Open $(PAGE) in a browser."
+	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then $(BIN)/python -m webbrowser "file://$(CURDIR)/$(PAGE)"; fi
 
 test: install
 	$(BIN)/acta weights fetch
@@ -37,6 +48,7 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
 	$(BIN)/mypy
 	$(BIN)/codespell
 
@@ -50,6 +62,7 @@ lock: install
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o benchmarks/peers.lock benchmarks/peers.in
 	$(BIN)/acta config schema > workflow/schemas/config.schema.json
+	$(BIN)/acta config reference > docs/configuration.md
 
 .venv-peer/installed: benchmarks/peers.lock | install
 	test -x .venv-peer/bin/python || $(PYTHON) -m venv --without-pip .venv-peer

@@ -1,4 +1,5 @@
-# Configuration, includes, targets; nothing else. The rules are in workflow/rules/, the settings in config.yaml.
+# Configuration, includes, targets; nothing else. The rules are in workflow/rules/, what they share in workflow/common/,
+# the settings in config.yaml.
 from snakemake.utils import min_version
 
 min_version("9.10")
@@ -7,7 +8,14 @@ min_version("9.10")
 configfile: "config.yaml"
 
 
-include: "workflow/rules/common.smk"
+include: "workflow/common/base.smk"
+include: "workflow/common/report.smk"
+include: "workflow/common/anonymize.smk"
+include: "workflow/common/classify.smk"
+include: "workflow/common/shrink.smk"
+include: "workflow/common/detection.smk"
+include: "workflow/common/spotting.smk"
+include: "workflow/common/shell.smk"
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/anonymize.smk"
 include: "workflow/rules/classify.smk"
@@ -18,6 +26,26 @@ include: "workflow/rules/detection_networks.smk"
 include: "workflow/rules/detection_report.smk"
 include: "workflow/rules/spotting.smk"
 include: "workflow/rules/spotting_report.smk"
+include: "workflow/rules/targets.smk"
+
+
+rule all:
+    """Anonymised frames, their certificates, what is left out and why, before and after in pictures."""
+    default_target: True
+    input:
+        result("quarantine.tsv"),
+        [result(f"audit/{what}/certificate.json") for what in VARIANTS],
+        where("figure_5_3"),
+        result("private/contact_sheet.png"),
+        where("figure_5_4") if "faces" in VARIANTS else [],
+    localrule: True
+
+
+# After all targets, as the page is of what they make.
+include: "workflow/rules/report.smk"
+
+
+report: "workflow/report/workflow.rst"
 
 
 # A driver that was killed leaves its jobs behind on a cluster; they end before the new one starts its own.
@@ -25,14 +53,3 @@ onstart:
     if workflow.executor_plugin.name == "slurm":
         check(stop_orphans, Path.cwd())
         remember_min_job_age()
-
-
-# Everything: anonymised frames, their certificates, the statistics of Sec. 5.1, the contact sheet, the quarantine list.
-rule all:
-    default_target: True
-    input:
-        result("quarantine.tsv"),
-        [result("audit/{what}/certificate.json", what=what) for what in VARIANTS],
-        result("statistics/sensitive_information.tsv"),
-        result("private/contact_sheet.png"),
-    localrule: True

@@ -82,7 +82,15 @@ def finished(project: Project, process) -> None:
 def results(project: Project) -> dict[str, bytes]:
     """What must be the same wherever it was computed: all but times, and exports, which hold the paths of sources."""
     base = project.folder / "results"
-    timed = ("metrics.json", "export.json", "shrink_costs.tsv", "model.onnx", "model.pt2")
+    timed = (
+        "metrics.json",
+        "export.json",
+        "shrink_costs.csv",
+        "shrink_costs.md",
+        "shrink_costs.html",
+        "model.onnx",
+        "model.pt2",
+    )
     return {
         str(path.relative_to(base)): path.read_bytes()
         for path in sorted(base.rglob("*"))
@@ -172,7 +180,7 @@ def test_five_hypotheses_at_the_same_time_on_five_gpus(cluster, on_cluster):
 
 def test_a_killed_driver_its_restart_and_a_job_cancelled_under_it(cluster, copy, on_cluster):
     driver = drive(cluster, copy, SELECTED)
-    logs = copy.folder / "logs/clips/shrink/r3d/pas/iteration_1"
+    logs = copy.folder / "logs/clips/hypothesis/r3d/pas/1"
     cluster.until(lambda: all("a batch of" in _text(logs / f"{o}.log") for o in OPERATORS), "all train")
     driver.send_signal(signal.SIGKILL)
     driver.wait()
@@ -217,8 +225,8 @@ def test_two_users_with_one_cache_compute_frames_once(cluster, local, tmp_path):
         for n, path in enumerate(frames):
             expected = local.folder / f"results/clips/frames/faces/{n}-of-2.h5"
             assert (user.folder / path).read_bytes() == expected.read_bytes()
-    # Groups of shards are submitted all the same; a stage that runs writes its timing.
-    computed = [list((user.folder / "logs").rglob("benchmarks/**/*.tsv")) for user in users]
+    # Groups of shards are submitted all the same; a stage that runs writes what it cost.
+    computed = [list((user.folder / "logs").rglob("*.costs.jsonl")) for user in users]
     assert [len(files) for files in computed] == [8, 0]
 
 

@@ -92,7 +92,7 @@ def test_a_label_without_training_video_is_named(project):
     target = FACES.replace("clips", "other", 1)
     failed = project.snakemake("--cores", "2", "--", target, check=False)
     assert failed.returncode != 0
-    log = project.folder / "logs/other/models/split1/r2plus1d/none/cross_entropy.log"
+    log = project.folder / "logs/other/train/split1/r2plus1d/none/cross_entropy.log"
     assert "class 'jump' of classes.txt has no video in split 'train'" in log.read_text()
 
 

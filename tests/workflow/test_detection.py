@@ -10,6 +10,7 @@ import pytest
 from pipeline.data import demo, interactions
 from pipeline.data.interactions import make_interactions
 from pipeline.features.entities import FeatureShard
+from pipeline.report.tables import read_rows
 from tests.workflow.project import Project
 
 FEW = {"train": 2, "val": 1, "test": 1}
@@ -61,8 +62,8 @@ def test_from_videos_to_tables_and_pictures(finished):
     assert sorted(video for shard in shards for video in shard.ids) == ["test_00", "train_00", "train_01", "val_00"]
     assert all(shard.actor_size == 128 and shard.object_size == 256 for shard in shards)
     assert (results / "detect/quarantine.tsv").read_text() == "video\tstage\treason\n"
-    table = (results / "tables/table_3_2.tsv").read_text().splitlines()
-    assert any(line.startswith("STAGE\ti3d") for line in table)
+    table = read_rows(results / "tables/table_3_2.csv")
+    assert any(list(row.values())[:2] == ["STAGE", "i3d"] for row in table)
     evaluation = json.loads((results / "detect/evaluations/i3d/stage/seed_1/detected/evaluation.json").read_text())
     assert evaluation["coverage"]["videos"] == 1
     assert evaluation["counts"]["annotated"] > 50
@@ -164,7 +165,7 @@ def test_published_features_need_no_video(tmp_path):
     project.run("detect")
     shards = sorted((project.folder / "results/published/detect/features/own").glob("*.h5"))
     assert sum(len(FeatureShard(path).ids) for path in shards) == 5
-    table = (project.folder / "results/published/tables/table_3_5.tsv").read_text()
+    table = (project.folder / "results/published/tables/table_3_5.csv").read_text()
     assert "Linear classifier" in table
 
 

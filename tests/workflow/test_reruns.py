@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.costs import read_costs
 from pipeline.data.lists import shard_name, shard_of
 from tests.clips import write_clip
 from tests.workflow.project import Project
@@ -18,6 +19,7 @@ EVERY_STAGE = {"build_manifest", "extract_frames", "detect_people", "obfuscate",
     "collect_quarantine",
     "report_sensitive_information",
     "draw_contact_sheet",
+    "draw_face_sample",
 }
 
 
@@ -51,13 +53,14 @@ def project(finished: Project) -> Iterator[Project]:
     shutil.rmtree(kept)
 
 
-def test_stages_that_a_cache_may_serve_write_their_own_timing(finished):
-    for stage in ("manifest", "frames/none", "detections/faces", "frames/bodies"):
-        written = sorted((finished.folder / "logs/clips/benchmarks" / stage).glob("*.tsv"))
-        assert len(written) == SHARDS
-        names, values = (line.split("\t") for line in written[0].read_text().splitlines())
-        assert names == ["s", "max_process_rss", "cpu_time"]
-        assert all(float(value) > 0 for value in values)
+def test_every_job_writes_what_it_cost_beside_its_log(finished):
+    folder = finished.folder / "logs/clips"
+    logs = [log.relative_to(folder) for log in folder.rglob("*.log")]
+    assert {log.parts[0].removesuffix(".log") for log in logs} == EVERY_STAGE
+    costs = read_costs(folder)
+    assert set(costs) == EVERY_STAGE
+    assert all(job.cpu_seconds > 0 and job.output_bytes for rule in costs.values() for job in rule.finished)
+    assert sum(len(rule.finished) for rule in costs.values()) == len(logs)
 
 
 def edit(project: Project, module: str, old: str, new: str) -> None:
@@ -73,7 +76,7 @@ def test_everything_is_there(finished):
         "quarantine.tsv",
         "private/contact_sheet.png",
         "audit/faces/certificate.json",
-        "audit/bodies/audit.tsv",
+        "audit/bodies/audit.csv",
     ):
         assert (results / name).stat().st_size > 0
     assert (results / "frames/none").stat().st_mode & 0o777 == 0o700

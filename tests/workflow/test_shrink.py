@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 import yaml
 
+from pipeline.report.tables import read_rows
 from tests.workflow.project import PROJECT, Project
 
 SHRUNK = "results/clips/shrink/r3d"
@@ -73,13 +74,11 @@ def test_it_is_done_and_says_why(project):
         assert selection["reason"].startswith("Eq. 6.1, as ")
         assert len(selected["architecture"]["reductions"]) == iteration
         assert (project.folder / SHRUNK / f"pas/iteration_{iteration}/export/model.onnx").stat().st_size > 0
-    rows = (project.folder / "results/clips/tables/table_6_1.tsv").read_text().splitlines()
-    assert [row.split("\t")[1] for row in rows] == ["network", "base", "PAS-1", "PAS-2"]
+    rows = read_rows(project.folder / "results/clips/tables/table_6_1.csv")
+    assert [row["network"] for row in rows] == ["base", "PAS-1", "PAS-2"]
     assert (project.folder / "results/clips/figures/shrink_r3d.png").stat().st_size > 10_000
-    costs = [
-        row.split("\t") for row in (project.folder / "results/clips/tables/shrink_costs.tsv").read_text().splitlines()
-    ]
-    seconds = {tuple(row[1:3]): float(row[5]) for row in costs[1:]}
+    costs = read_rows(project.folder / "results/clips/tables/shrink_costs.csv")
+    seconds = {(row["iteration"], row["operators"]): float(row["device_seconds"]) for row in costs}
     assert seconds["(all)", "(all)"] == pytest.approx(seconds["1", "(all)"] + seconds["2", "(all)"], abs=0.2)
     assert seconds["1", "(all)"] == pytest.approx(sum(seconds["1", o] for o in "stc"), abs=0.3)
 
@@ -147,10 +146,8 @@ def test_killed_in_iteration_2_and_run_again_gives_the_same_bytes(project):
 def test_the_open_problems_beside_the_plain_algorithm(project):
     project.configure(shrink__iterations=1)
     project.run("--", "shrink_beyond")
-    rows = [
-        row.split("\t") for row in (project.folder / "results/clips/tables/shrink_beyond.tsv").read_text().splitlines()
-    ]
-    found = {(row[1], row[2]): dict(zip(rows[0], row, strict=True)) for row in rows[1:]}
+    rows = read_rows(project.folder / "results/clips/tables/shrink_beyond.csv")
+    found = {(row["plan"], row["iteration"]): row for row in rows}
     assert set(found) == {(plan, n) for plan in ("pas", "inherit", "halving", "pairs", "stored") for n in "1"}
     # A stored teacher changes nothing but the time.
     for column in ("operators", "top1", "gflops"):
@@ -179,9 +176,8 @@ def test_transfer_to_another_dataset(project):
         },
     )
     project.run("--", "table_6_6")
-    rows = [row.split("\t") for row in (project.folder / "results/other/tables/table_6_6.tsv").read_text().splitlines()]
-    assert [row[1] for row in rows] == ["network", "base", "PAS-1"]
-    assert [row[-1] for row in rows[1:]] == ["2", "2"]
+    rows = read_rows(project.folder / "results/other/tables/table_6_6.csv")
+    assert [(row["network"], row["expected"]) for row in rows] == [("base", "2"), ("PAS-1", "2")]
 
 
 def test_thesis_scale_plans_fifty_hypotheses(tmp_path):

@@ -16,6 +16,7 @@ import yaml
 
 from pipeline.data.games import game_key
 from pipeline.data.soccernet import read_split
+from pipeline.report.tables import read_rows
 from pipeline.spot.games import read_game
 from pipeline.spot.submission import check_submission
 from tests.workflow.project import PROJECT, Project
@@ -169,9 +170,9 @@ def project(finished: Project, tmp_path: Path) -> Iterator[Project]:
 def test_from_videos_to_tables_and_highlights(finished):
     results = finished.folder / "results/own"
     assert [path.name for path in (results / "spot/networks").iterdir()] == ["rms_net"], "what the tables name"
-    header, *rows = [row.split("\t") for row in (results / "tables/table_4_3.tsv").read_text().splitlines()]
-    assert [row[header.index("network")] for row in rows] == ["rms_net", "centred", "no_regression", "no_masking"]
-    assert [row[header.index("test_games")] for row in rows[:1]] == ["1"]
+    rows = read_rows(results / "tables/table_4_3.csv")
+    assert [row["network"] for row in rows] == ["rms_net", "centred", "no_regression", "no_masking"]
+    assert rows[0]["test_games"] == "1"
     for name in ("figure_4_4", "figure_4_7"):
         assert (results / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
     evaluation = json.loads((results / "spot/evaluations/rms_net/seed_1/test/evaluation.json").read_text())

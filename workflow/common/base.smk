@@ -1,4 +1,4 @@
-# What every rule file uses: the typed configuration, the shards, and the parameters that decide what reruns.
+# What all rules use: the typed configuration, the shards, and the parameters that decide what reruns.
 import gc
 import os
 import sys
@@ -25,6 +25,7 @@ from pipeline.data.matches import match_files
 from pipeline.digest import digest_code
 from pipeline.errors import ActaError
 from pipeline.models.weights import WEIGHTS, detector_digests
+from pipeline.report.catalogue import entry, names
 from pipeline.report.thesis import FIGURES, TABLES, Evaluation, evaluation_path, rows
 from pipeline.report.thesis_detection import FIGURES as CHAPTER_3_FIGURES
 from pipeline.report.thesis_detection import TABLES as CHAPTER_3_TABLES
@@ -36,12 +37,6 @@ from pipeline.report.thesis_spotting import networks_of as spotters_for
 from pipeline.slurm import stop_orphans
 from pipeline.stages import code_digest
 from pipeline.wheels import file_sha256
-
-# Jobs find the package without an install, in whichever environment they run.
-shell.prefix(
-    f"set -euo pipefail; export PYTHONPATH={str(PROJECT)!r}"
-    + "${{PYTHONPATH:+:$PYTHONPATH}}; "
-)
 
 
 def check(function, *arguments):
@@ -56,7 +51,7 @@ CONFIG = check(parse_config, Config, config, "configuration")
 DATASET = f"results/{CONFIG.dataset}"
 LOGS = f"logs/{CONFIG.dataset}"
 ROOT = CONFIG.data.root
-MAX_BAD = CONFIG.data.max_bad_fraction
+IS_DEMO = CONFIG.data.adapter == "demo"
 VARIANTS = list(CONFIG.privacy.what)
 
 # The lists are brought up to date whenever a plan is made, and only there: jobs read what the plan was made from.
@@ -104,7 +99,7 @@ wildcard_constraints:
 def result(path, **wildcards):
     """A path below this dataset's results, with those wildcards filled in that are given."""
     for name, value in wildcards.items():
-        path = path.replace("{" + name + "}", value)
+        path = path.replace(f"{{{name}}}", value)
     return f"{DATASET}/{path}"
 
 
@@ -120,12 +115,8 @@ def options(lists="lists", **paths):
 
 
 def log_of(path):
-    """logs/ and benchmarks/ mirror results/."""
+    """Logs lie by rule: logs/<dataset>/<rule>/<wildcards>.log; beside each what its job cost."""
     return f"{LOGS}/{path}"
-
-
-def benchmark_of(path):
-    return f"{LOGS}/benchmarks/{path}"
 
 
 def settings(stage, **fixed):

@@ -1,25 +1,14 @@
 # Find faces and bodies, hide them, and measure what is left.
 
 
-def on_cuda(wildcards):
-    return int(getattr(CONFIG.privacy.detect, wildcards.what).device == "cuda")
-
-
-# Asked for only where a detector runs on a GPU: a function costs every job of the plan.
-GPU = (
-    {"gpu": on_cuda}
-    if any(getattr(CONFIG.privacy.detect, what).device == "cuda" for what in VARIANTS)
-    else {}
-)
-
-
 rule detect_people:
+    """Find faces or bodies in a shard's videos."""
     input:
         rules.build_manifest.output,
     output:
         result("detections/{what}/{shard}.h5"),
     log:
-        log_of("detections/{what}/{shard}.log"),
+        log_of("detect_people/{what}/{shard}.log"),
     conda:
         "../../envs/acta.yaml"
     threads: 2
@@ -32,19 +21,20 @@ rule detect_people:
         weights=weights("detect-people"),
         code=code_digest("detect-people"),
     shell:
-        "python -m pipeline detect-people {input} --root {ROOT:q} --settings {params.settings:q} "
-        "--max-bad {MAX_BAD} --workers {threads} "
-        "--timing {LOGS}/benchmarks/detections/{wildcards.what}/{wildcards.shard}.tsv -o {output} &> {log}"
+        'python -m pipeline --costs {log} detect-people {input} --root "$ROOT" --settings {params.settings:q} '
+        "--max-bad $MAX_BAD --workers {threads} "
+        "-o {output} &> {log}"
 
 
 rule obfuscate:
+    """Hide what was detected in a shard's frames."""
     input:
         frames=rules.extract_frames.output,
         detections=rules.detect_people.output,
     output:
         result("frames/{what}/{shard}.h5"),
     log:
-        log_of("frames/{what}/{shard}.log"),
+        log_of("obfuscate/{what}/{shard}.log"),
     conda:
         "../../envs/acta.yaml"
     threads: 2
@@ -55,13 +45,14 @@ rule obfuscate:
         settings=settings("obfuscate"),
         code=code_digest("obfuscate"),
     shell:
-        "python -m pipeline obfuscate {input.frames} --detections {input.detections} --settings {params.settings:q} "
-        "--max-bad {MAX_BAD} --workers {threads} "
-        "--timing {LOGS}/benchmarks/frames/{wildcards.what}/{wildcards.shard}.tsv -o {output} &> {log}"
+        "python -m pipeline --costs {log} obfuscate {input.frames} --detections {input.detections} --settings {params.settings:q} "
+        "--max-bad $MAX_BAD --workers {threads} "
+        "-o {output} &> {log}"
 
 
 # Reads original frames beside anonymised ones: what was there before is what the residual is measured against.
 rule audit:
+    """Count what independent detectors still find in a shard's anonymised frames."""
     input:
         before=rules.extract_frames.output,
         after=rules.obfuscate.output,
@@ -70,8 +61,6 @@ rule audit:
         result("audit/{what}/shards/{shard}.json"),
     log:
         log_of("audit/{what}/{shard}.log"),
-    benchmark:
-        benchmark_of("audit/{what}/{shard}.tsv")
     conda:
         "../../envs/acta.yaml"
     threads: 2
@@ -83,49 +72,50 @@ rule audit:
         weights=weights("audit"),
         code=code_digest("audit"),
     shell:
-        "python -m pipeline audit {input.before} {input.after} --detections {input.detections} "
+        "python -m pipeline --costs {log} audit {input.before} {input.after} --detections {input.detections} "
         "--settings {params.settings:q} --workers {threads} -o {output} &> {log}"
 
 
 rule certify:
+    """Make the certificate and the table of all shards' audits."""
     input:
         lambda wildcards: shards(
             "audit/{what}/shards/{shard}.json", what=wildcards.what
         ),
     output:
         certificate=result("audit/{what}/certificate.json"),
-        table=report(
-            result("audit/{what}/audit.tsv"),
-            caption="../report/audit.rst",
-            category="Privacy",
-        ),
+        page=on_page(result("audit/{what}/certificate.html"), "certificate"),
+        drawn=result("audit/{what}/audit.csv"),
+        text=result("audit/{what}/audit.md"),
+        table=on_page(result("audit/{what}/audit.html"), "audit"),
     log:
-        log_of("audit/{what}/certify.log"),
+        log_of("certify/{what}.log"),
     conda:
         "../../envs/acta.yaml"
     params:
+        reading=reading("audit"),
         code=code_digest("certify"),
     shell:
-        "python -m pipeline certify --lists {DATASET}/lists {DATASET}/audit/{wildcards.what}/shards/{{shard}}.json "
-        "--certificate {output.certificate} --table {output.table} &> {log}"
+        "python -m pipeline --costs {log} certify --lists $RESULTS/lists $RESULTS/audit/{wildcards.what}/shards/{{shard}}.json "
+        "--certificate {output.certificate} --table {output.drawn} &> {log}"
 
 
 # Figure 5.3: how much sensitive information the classes hold; of the training videos, where the dataset has splits.
 rule report_sensitive_information:
+    """Count faces and bodies by class (Figure 5.3)."""
     input:
         **{what: shards("detections/{what}/{shard}.h5", what=what) for what in VARIANTS},
     output:
-        table=result("statistics/sensitive_information.tsv"),
-        figure=report(
-            result("statistics/figure_5_3.png"),
-            caption="../report/sensitive_information.rst",
-            category="Privacy",
-        ),
+        drawn=result("statistics/sensitive_information.csv"),
+        text=result("statistics/sensitive_information.md"),
+        page=result("statistics/sensitive_information.html"),
+        figure=on_page(result("statistics/figure_5_3.png"), "figure_5_3"),
     log:
-        log_of("statistics.log"),
+        log_of("report_sensitive_information.log"),
     conda:
         "../../envs/acta.yaml"
     params:
+        reading=reading("figure_5_3"),
         code=code_digest("statistics"),
         splits=(
             ""
@@ -139,24 +129,26 @@ rule report_sensitive_information:
             }
         ),
     shell:
-        "python -m pipeline statistics {params.inputs} {params.splits} --table {output.table} --figure {output.figure} &> {log}"
+        "python -m pipeline --costs {log} statistics {params.inputs} {params.splits} --table {output.drawn} --figure {output.figure} &> {log}"
 
 
 # Shows original frames, so it lies in a private folder and is kept out of the report.
 rule draw_contact_sheet:
+    """Draw original and anonymised frames side by side, in a private folder."""
     input:
         **{
             v: shards("frames/{variant}/{shard}.h5", variant=v)
             for v in ["none", *VARIANTS]
         },
     output:
-        result("private/contact_sheet.png"),
+        private(result("private/contact_sheet.png"), CONFIG.data, "contact_sheet"),
     log:
-        log_of("contact_sheet.log"),
+        log_of("draw_contact_sheet.log"),
     conda:
         "../../envs/acta.yaml"
     params:
         settings=settings("contact-sheet"),
+        reading=reading("contact_sheet"),
         code=code_digest("contact-sheet"),
         inputs=options(
             **{
@@ -165,4 +157,27 @@ rule draw_contact_sheet:
             }
         ),
     shell:
-        "python -m pipeline contact-sheet {params.inputs} --settings {params.settings:q} -o {output} &> {log}"
+        "python -m pipeline --costs {log} contact-sheet {params.inputs} --settings {params.settings:q} -o {output} &> {log}"
+
+
+rule draw_face_sample:
+    """Draw a video's frames with the faces that were found (Figure 5.4), in a private folder."""
+    input:
+        frames=shards("frames/none/{shard}.h5"),
+        detections=shards("detections/faces/{shard}.h5"),
+    output:
+        private(result("private/figure_5_4.png"), CONFIG.data, "figure_5_4"),
+    log:
+        log_of("draw_face_sample.log"),
+    conda:
+        "../../envs/acta.yaml"
+    params:
+        settings=settings("sample-faces"),
+        reading=reading("figure_5_4"),
+        code=code_digest("sample-faces"),
+        inputs=options(
+            frames=[result("frames/none/{shard}.h5")],
+            detections=[result("detections/faces/{shard}.h5")],
+        ),
+    shell:
+        "python -m pipeline --costs {log} sample-faces {params.inputs} --settings {params.settings:q} -o {output} &> {log}"

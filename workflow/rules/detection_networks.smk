@@ -2,6 +2,7 @@
 
 
 rule train_detection:
+    """Train STAGE or an ablation."""
     input:
         features=lambda wildcards: detection_shards(
             "detect/features/{features}/{shard}.h5", features=wildcards.features
@@ -14,9 +15,7 @@ rule train_detection:
         about=result("detect/networks/{features}/{network}/seed_{seed}/model.json"),
         metrics=result("detect/networks/{features}/{network}/seed_{seed}/metrics.json"),
     log:
-        log_of("detect/networks/{features}/{network}/seed_{seed}.log"),
-    benchmark:
-        benchmark_of("detect/networks/{features}/{network}/seed_{seed}.tsv")
+        log_of("train_detection/{features}/{network}/{seed}.log"),
     conda:
         "../../envs/acta.yaml"
     threads: threads_of(DETECTION.training)
@@ -30,13 +29,14 @@ rule train_detection:
         compute=compute_threads(DETECTION.training),
         code=code_digest("train-detection"),
     shell:
-        "SRUN_CPUS_PER_TASK={threads} {resources.launcher} python -m pipeline train-detection "
-        "--lists {DATASET}/detect/lists {DATASET}/detect/features/{wildcards.features}/{{shard}}.h5 {VALIDATION_OPTIONS} "
-        "--settings {params.settings:q} --workers $(({threads} > {params.compute} ? {threads} - {params.compute} : 0)) "
+        "SRUN_CPUS_PER_TASK={threads} {resources.launcher} python -m pipeline --costs {log} train-detection "
+        '--lists $RESULTS/detect/lists $RESULTS/detect/features/{wildcards.features}/{{shard}}.h5 "${{VALIDATION[@]}}" '
+        "--settings {params.settings:q} --workers $(loaders {threads} {params.compute}) "
         "-o {output.model} &> {log}"
 
 
 rule evaluate_detection:
+    """Measure frame-mAP of a network."""
     input:
         features=lambda wildcards: detection_shards(
             "detect/features/{features}/{shard}.h5", features=wildcards.features
@@ -51,7 +51,7 @@ rule evaluate_detection:
             "detect/evaluations/{features}/{network}/seed_{seed}/{boxes}/detections.csv"
         ),
     log:
-        log_of("detect/evaluations/{features}/{network}/seed_{seed}/{boxes}.log"),
+        log_of("evaluate_detection/{features}/{network}/{seed}/{boxes}.log"),
     conda:
         "../../envs/acta.yaml"
     threads: compute_threads(DETECTION.training)
@@ -64,13 +64,14 @@ rule evaluate_detection:
         model=lambda wildcards, input: words(model=input.model),
         code=code_digest("evaluate-detection"),
     shell:
-        "python -m pipeline evaluate-detection --lists {DATASET}/detect/lists "
-        "{DATASET}/detect/features/{wildcards.features}/{{shard}}.h5 {params.model} {TEST_OPTIONS} "
+        "python -m pipeline --costs {log} evaluate-detection --lists $RESULTS/detect/lists "
+        '$RESULTS/detect/features/{wildcards.features}/{{shard}}.h5 {params.model} "${{TEST[@]}}" '
         "--settings {params.settings:q} --detections {output.detections} -o {output.evaluation} &> {log}"
 
 
 # The backbone's own classifier, as the features came with its scores.
 use rule evaluate_detection as evaluate_backbone with:
+    """Measure frame-mAP of the backbone's own classifier."""
     input:
         features=lambda wildcards: detection_shards(
             "detect/features/{features}/{shard}.h5", features=wildcards.features
@@ -85,7 +86,7 @@ use rule evaluate_detection as evaluate_backbone with:
             "detect/evaluations/{features}/backbone/{boxes}/detections.csv"
         ),
     log:
-        log_of("detect/evaluations/{features}/backbone/{boxes}.log"),
+        log_of("evaluate_backbone/{features}/{boxes}.log"),
     resources:
         mem_mb=16000,
         runtime=240,

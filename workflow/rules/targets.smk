@@ -1,0 +1,69 @@
+# Targets: each table and figure by its number, tables printed; each chapter; everything with the page of the run.
+for name in names():
+
+    rule:
+        name:
+            name
+        input:
+            *where(name),
+        log:
+            log_of(f"{name}.log"),
+        localrule: True
+        conda:
+            "../../envs/acta.yaml"
+        params:
+            show=lambda wildcards, input: (
+                f"grep '^|' {input[0]} | column -t -s '|'"
+                if input[0].endswith(".md")
+                else f"ls {input}"
+            ),
+        shell:
+            "{params.show} | tee {log}"
+
+    workflow.get_rule(name).docstring = entry(name).title
+
+
+rule classify:
+    """Action recognition on anonymised videos (Ch. 5): Tables 5.1 to 5.3, Figures 5.6 and 5.7."""
+    input:
+        [where(name) for name in (*TABLES, *FIGURES)],
+    localrule: True
+
+
+rule shrink:
+    """Progressive architecture shrinkage (Ch. 6): what shrink.tables names, exported networks."""
+    input:
+        [where(name) for name in SHRINK.tables],
+        [
+            result(f"shrink/{recipe}/pas/iteration_{n}/export/export.json")
+            for recipe in SHRINK.recipes
+            for n in ITERATIONS
+        ],
+    localrule: True
+
+
+rule detect:
+    """Action detection (Ch. 3): what detect.tables names."""
+    input:
+        result("detect/quarantine.tsv"),
+        [where(name) for name in DETECTION.tables],
+    localrule: True
+
+
+rule spot:
+    """Soccer event spotting (Ch. 4): what spot.tables names, an archive for SoccerNet's server, highlights."""
+    input:
+        result("spot/quarantine.tsv"),
+        [where(name) for name in SPOT.tables],
+        result(
+            "spot/submissions/{network}/seed_{seed}/{split}.zip",
+            network=SPOT.chosen,
+            seed=str(seeds_of(SPOT.chosen)[0]),
+            split=SPOT.splits.submitted,
+        ),
+        [
+            result(f"private/highlights/{game}.html")
+            for game in GAMES[SPOT.splits.test][:1]
+            if SPOT.data.videos
+        ],
+    localrule: True
