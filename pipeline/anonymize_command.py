@@ -5,13 +5,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.config.base import canonical, parse
-from pipeline.config.privacy import ObfuscateSettings
-from pipeline.config.stages import DetectStage
-from pipeline.config.whole import DEFAULT_CONFIG, Config, load
 from pipeline.errors import ActaError
 
 if TYPE_CHECKING:
+    from pipeline.config.privacy import ObfuscateSettings
+    from pipeline.config.stages import DetectStage
+    from pipeline.config.whole import Config
     from pipeline.privacy.instances import DetectedVideo
 
 
@@ -19,7 +18,6 @@ def add_anonymize(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     """Add the command to the parser."""
     parser = commands.add_parser(
         "anonymize",
-        help="hide faces or bodies in video files",
         description="Hide faces or bodies in video files. Options that are not given come from config.yaml.",
         epilog="One input: OUTPUT is a file, or a folder. Several inputs or a folder: OUTPUT is a folder.",
     )
@@ -39,20 +37,18 @@ def add_anonymize(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--preset", default="veryfast", help="x264 speed (default: %(default)s)")
     parser.add_argument("--keep-detections", type=Path, metavar="FILE.h5", help="write what was found (one input only)")
     parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
-    parser.add_argument(
-        "--config", type=Path, default=DEFAULT_CONFIG, help="another configuration to take defaults from"
-    )
+    parser.add_argument("--config", type=Path, help="another configuration to take defaults from")
     parser.set_defaults(run=anonymize)
 
 
 def anonymize(options: argparse.Namespace) -> int:
     """Anonymise every input; a bad one does not stop the others. Returns 1 if any failed."""
-    from tqdm import tqdm
-
+    from pipeline.config.whole import load
     from pipeline.media.encode import Encoding
     from pipeline.privacy.anonymize import anonymize_video
+    from pipeline.progress import progress
 
-    stage, obfuscate = _settings(options, load(options.config))
+    stage, obfuscate = _settings(options, load(options.config) if options.config else load())
     jobs = _jobs(options.inputs, options.output)
     if options.keep_detections and len(jobs) > 1:
         raise ActaError(f"--keep-detections takes one input, not {len(jobs)}")
@@ -62,22 +58,21 @@ def anonymize(options: argparse.Namespace) -> int:
             print(f"error: {output} exists; give --overwrite to replace it", file=sys.stderr)
             failed += 1
             continue
-        with tqdm(total=_frame_count(source), desc=source.name, unit="frame", dynamic_ncols=True) as bar:
-            try:
+        try:
+            with progress(total=_frame_count(source), unit="frames", desc=source.name) as bar:
                 found = anonymize_video(
                     source,
                     output,
                     stage.detect,
                     obfuscate,
                     encoding=Encoding(options.crf, options.preset),
-                    progress=lambda done, bar=bar: bar.update(done - bar.n),  # type: ignore[misc]
+                    progress=bar.to,
                     keep_detections=options.keep_detections is not None,
                 )
-            except ActaError as error:
-                bar.leave = False
-                print(f"error: {source}: {error}", file=sys.stderr)
-                failed += 1
-                continue
+        except ActaError as error:
+            print(f"error: {source}: {error}", file=sys.stderr)
+            failed += 1
+            continue
         if options.keep_detections:
             _keep(found, stage, options.keep_detections)
     if failed and len(jobs) > 1:
@@ -85,8 +80,12 @@ def anonymize(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _settings(options: argparse.Namespace, config: Config) -> tuple[DetectStage, ObfuscateSettings]:
+def _settings(options: argparse.Namespace, config: "Config") -> "tuple[DetectStage, ObfuscateSettings]":
     """The configuration's settings with the command line's on top, validated together."""
+    from pipeline.config.base import parse
+    from pipeline.config.privacy import ObfuscateSettings
+    from pipeline.config.stages import DetectStage
+
     detect = getattr(config.privacy.detect, options.what)
     obfuscate = getattr(config.privacy.obfuscate, options.what)
     names = ("detector", "weights", "threshold", "interval", "fill_gap", "device")
@@ -153,7 +152,8 @@ def _frame_count(path: Path) -> int | None:
     return None
 
 
-def _keep(found: "DetectedVideo", stage: DetectStage, path: Path) -> None:
+def _keep(found: "DetectedVideo", stage: "DetectStage", path: Path) -> None:
+    from pipeline.config.base import canonical
     from pipeline.models.weights import detector_digests
     from pipeline.privacy.instances import write_detections
     from pipeline.stages import code_digest

@@ -4,52 +4,59 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import get_args
 
-from pipeline.config.detect import ActorBackboneName, FeatureName
 from pipeline.errors import ActaError
-from pipeline.models.architecture import BASES, OPERATORS
+
+# As pipeline.config.classify and pipeline.config.detect have them, whose import would take longer than the help may;
+# a test compares them.
+BACKBONES = ("r2plus1d_18", "r3d_18", "slowfast_4x16_r50", "slowfast_8x8_r101", "slowfast_8x8_r50")
+ACTOR_BACKBONES = (
+    "i3d",
+    "r101_i3d_nl",
+    "slowfast_nl_8x8_r50",
+    "slowfast_nl_8x8_r101",
+    "slowfast_nl_16x8_r50",
+    "slowfast_nl_16x8_r101",
+)
+FEATURES = ("i3d", "r101_i3d_nl", "slowfast_nl")
 
 
 def add_classify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands to the parser."""
-    classify = commands.add_parser("classify", help="name the action in video files")
-    classify.add_argument("videos", nargs="+", type=Path, metavar="VIDEO")
+    classify = commands.add_parser("classify")
+    classify.add_argument("videos", nargs="+", type=Path, metavar="VIDEO", help="video files")
     classify.add_argument("--model", type=Path, required=True, help="a model file (.safetensors)")
     classify.add_argument("--top", type=int, default=5, help="how many classes to print (default: %(default)s)")
     classify.add_argument("--clips", type=int, default=10, help="clips that are averaged (default: %(default)s)")
-    classify.add_argument("--json", action="store_true")
+    classify.add_argument("--json", action="store_true", help="print JSON")
     classify.set_defaults(run=_classify)
 
     complexity = commands.add_parser(
         "complexity",
-        help="multiply-adds, parameters and memory of a network",
         description="What one view costs, by calculation: no weights or data are needed.",
     )
-    complexity.add_argument("--backbone", choices=sorted(BASES), help="a network on clips (Chs. 5 and 6)")
+    complexity.add_argument("--backbone", choices=BACKBONES, help="a network on clips (Chs. 5 and 6)")
     complexity.add_argument("--model", choices=("stage",), help="STAGE (Ch. 3), per clip of 4 actors and 25 objects")
-    complexity.add_argument(
-        "--features", choices=get_args(FeatureName), help="with --model stage: the actors' backbone"
-    )
+    complexity.add_argument("--features", choices=FEATURES, help="with --model stage: the actors' backbone")
     complexity.add_argument(
         "--reduce",
         default="",
         metavar="c,f,t",
-        help=f"reduction operators of Sec. 6.1.1, of {', '.join(OPERATORS)}, each as often as wanted",
+        help="reduction operators of Sec. 6.1.1, of s, t, f, c, l, each as often as wanted",
     )
-    complexity.add_argument("--classes", type=int, default=400)
+    complexity.add_argument("--classes", type=int, default=400, help="outputs (default: %(default)s)")
     complexity.add_argument("--frames", type=int, help="frames of the raw clip (default: as published)")
     complexity.add_argument("--size", type=int, help="side of the view in pixels (default: the published test crop)")
     complexity.add_argument("--width", type=float, default=1.0, help="factor on the channels")
-    complexity.add_argument("--json", action="store_true")
+    complexity.add_argument("--json", action="store_true", help="print JSON")
     complexity.set_defaults(run=_complexity)
 
-    model = commands.add_parser("model", help="make model files of published checkpoints")
+    model = commands.add_parser("model")
     convert = model.add_subparsers(required=True, metavar="ACTION").add_parser(
         "convert", help="published weights (.pth, .pyth, .pkl) to a model file"
     )
-    convert.add_argument("checkpoint", type=Path)
-    convert.add_argument("--backbone", required=True, choices=[*sorted(BASES), *get_args(ActorBackboneName)])
+    convert.add_argument("checkpoint", type=Path, help="file to read")
+    convert.add_argument("--backbone", required=True, choices=(*BACKBONES, *ACTOR_BACKBONES))
     about = "text file, one class a line, in the outputs' order; or a label map (.pbtxt)"
     convert.add_argument("--classes", type=Path, required=True, help=about)
     convert.add_argument("-o", "--output", type=Path, required=True, help="model file to write (.safetensors)")
@@ -99,7 +106,7 @@ def _complexity(options: argparse.Namespace) -> None:
     if options.backbone is None:
         raise ActaError("--backbone or --model stage is needed")
 
-    from pipeline.models.architecture import Architecture, parse_reductions
+    from pipeline.models.architecture import BASES, Architecture, parse_reductions
     from pipeline.models.complexity import complexity
 
     if any(
@@ -131,7 +138,7 @@ def _stage_complexity(options: argparse.Namespace) -> None:
     if options.backbone:
         raise ActaError("--backbone is for networks on clips, not for --model stage")
     if not options.features:
-        raise ActaError(f"--model stage needs --features: {', '.join(get_args(FeatureName))}")
+        raise ActaError(f"--model stage needs --features: {', '.join(FEATURES)}")
     cost = stage_complexity(StageArchitecture.published(options.features))
     if options.json:
         print(json.dumps({"model": "stage", "features": options.features, **asdict(cost)}))

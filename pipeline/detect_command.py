@@ -4,7 +4,6 @@ import argparse
 import json
 from pathlib import Path
 
-from pipeline.config.whole import load_over
 from pipeline.errors import ActaError
 
 
@@ -12,11 +11,8 @@ def add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add the commands to the parser."""
     detect = commands.add_parser(
         "detect",
-        help="who does what in a video: boxes, actions and scores",
         description="Who does what in a video, once a second. Sizes, rates and thresholds come from the configuration "
         "that the network was trained with; the detector and the backbone are those beside it, unless given.",
-        epilog="example: acta detect clip.mp4 -o clip.csv --video clip_actions.mp4 "
-        "--model results/demo/detect/networks/i3d/stage/seed_1/model.safetensors",
     )
     detect.add_argument("input", type=Path, metavar="VIDEO")
     detect.add_argument("-o", "--output", type=Path, required=True, help="table to write (CSV)")
@@ -33,7 +29,6 @@ def add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     detect.set_defaults(run=_detect)
     evaluate = commands.add_parser(
         "evaluate-detections",
-        help="frame-mAP of a file of action detections",
         description="frame-mAP of AVA's own files, equal to ActivityNet's evaluator, as JSON; precisions in [0, 1].",
     )
     evaluate.add_argument("--labelmap", type=Path, required=True, help="actions to evaluate (pbtxt)")
@@ -59,7 +54,6 @@ def add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     evaluate.set_defaults(run=_evaluate)
     convert = commands.add_parser(
         "convert-annotations",
-        help="annotations of J-HMDB-21 or UCF101-24 as files like AVA's",
         description="Write the annotations of J-HMDB-21 or UCF101-24, from their own files, as files like AVA's: "
         "<part><split>.csv and label_map.pbtxt. Prints what there is of each part, as JSON.",
     )
@@ -75,10 +69,10 @@ def add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _detect(options: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
+    from pipeline.config.whole import load_over
     from pipeline.detect.video import Models, annotate_video, detect_video, write_table
     from pipeline.models.weights import weights_path
+    from pipeline.progress import progress
 
     if not 0 <= options.score <= 1:
         raise ActaError(f"--score {options.score} is not in [0, 1]")
@@ -111,7 +105,7 @@ def _detect(options: argparse.Namespace) -> None:
     write_table(options.output, people, options.score)
     print(f"wrote {options.output}: {len(people)} people on {len({person.time for person in people})} keyframes")
     if options.video is not None:
-        with tqdm(unit="frame", mininterval=1, dynamic_ncols=True) as bar:
+        with progress(unit="frames", desc=options.video.name) as bar:
             annotate_video(options.input, options.video, people, settings.keyframes.step, options.score, bar.update)
         print(f"wrote {options.video}")
 

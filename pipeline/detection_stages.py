@@ -10,35 +10,39 @@ from pipeline.options import lists_option, paths_of, settings_of, stage_parser
 
 def add_detection_stages(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands to the parser."""
-    detector = stage_parser(commands, "train-detector", "train a detector of people and objects on one's own boxes")
+    interactions = commands.add_parser("make-interactions")
+    interactions.add_argument("footage", type=Path, help="where the footage is")
+    interactions.add_argument("root", type=Path, help="where the videos and annotations go")
+    interactions.add_argument("--workers", type=int, default=1, help="processes; the result does not depend on it")
+    interactions.set_defaults(run=_make_interactions)
+
+    detector = stage_parser(commands, "train-detector")
     _shards(detector, "frame shards that hold the videos")
     detector.add_argument("--boxes", type=Path, required=True, help="CSV: video,timestamp,x1,y1,x2,y2,class")
     _save_every(detector)
     detector.set_defaults(run=_train_detector, workers=0)
 
-    objects = stage_parser(commands, "detect-objects", "people and objects on a shard's keyframes", workers=False)
+    objects = stage_parser(commands, "detect-objects", workers=False)
     objects.add_argument("frames", type=Path, help="frame shard")
     objects.add_argument("--detector", type=Path, help="model file; none: the registered one (COCO)")
     _annotated(objects, proposals=True)
     _max_bad(objects)
     objects.set_defaults(run=_detect_objects)
 
-    external = stage_parser(
-        commands, "import-objects", "another detector's objects on a shard's keyframes", workers=False
-    )
+    external = stage_parser(commands, "import-objects", workers=False)
     external.add_argument("frames", type=Path, help="frame shard")
     external.add_argument("--published", nargs="+", required=True, metavar="SPLIT=FILE", help="HDF5, by split")
     _annotated(external, proposals=True)
     _max_bad(external)
     external.set_defaults(run=_import_objects)
 
-    backbone = stage_parser(commands, "train-backbone", "fine-tune an actor backbone on annotated boxes")
+    backbone = stage_parser(commands, "train-backbone")
     _shards(backbone, "frame shards that hold the videos")
     _annotated(backbone)
     _save_every(backbone)
     backbone.set_defaults(run=_train_backbone, workers=0)
 
-    actors = stage_parser(commands, "actor-features", "features of people, with those of objects, of a shard")
+    actors = stage_parser(commands, "actor-features")
     actors.add_argument("frames", type=Path, help="frame shard")
     actors.add_argument("--model", type=Path, required=True, help="the actor backbone's model file")
     actors.add_argument("--objects", type=Path, help="object shard of the same videos")
@@ -46,7 +50,7 @@ def add_detection_stages(commands: "argparse._SubParsersAction[argparse.Argument
     _max_bad(actors)
     actors.set_defaults(run=_actor_features, workers=0)
 
-    imported = stage_parser(commands, "import-features", "published features as a feature shard", workers=False)
+    imported = stage_parser(commands, "import-features", workers=False)
     imported.add_argument("list", type=Path, help="list file of the shard")
     imported.add_argument("--actors", nargs="+", required=True, metavar="SPLIT=PATH", help="folder or file, by split")
     imported.add_argument("--objects", nargs="+", default=[], metavar="SPLIT=FILE", help="file of objects, by split")
@@ -55,20 +59,18 @@ def add_detection_stages(commands: "argparse._SubParsersAction[argparse.Argument
     _max_bad(imported)
     imported.set_defaults(run=_import_features)
 
-    average = stage_parser(
-        commands, "average-features", "the mean of two backbones' features", settings=False, workers=False
-    )
+    average = stage_parser(commands, "average-features", settings=False, workers=False)
     average.add_argument("one", type=Path, help="feature shard")
     average.add_argument("other", type=Path, help="feature shard of the same actors")
     average.set_defaults(run=_average_features)
 
-    train = stage_parser(commands, "train-detection", "train STAGE on feature shards")
+    train = stage_parser(commands, "train-detection")
     _shards(train, "feature shards, all of a dataset")
     _evaluated(train, required=True)
     _save_every(train)
     train.set_defaults(run=_train_detection, workers=0)
 
-    evaluate = stage_parser(commands, "evaluate-detection", "frame-mAP of STAGE on a split", workers=False)
+    evaluate = stage_parser(commands, "evaluate-detection", workers=False)
     _shards(evaluate, "feature shards, all of a dataset")
     evaluate.add_argument("--model", type=Path, help="STAGE's model file; none: the backbone's own classifier")
     _evaluated(evaluate)
@@ -117,6 +119,12 @@ def by_split(words: Sequence[str]) -> dict[str, Path]:
             raise ActaError(f"{word!r} is not <split>=<path>, each split once")
         found[split] = Path(path)
     return found
+
+
+def _make_interactions(options: argparse.Namespace) -> None:
+    from pipeline.data.interactions import make_interactions
+
+    make_interactions(options.footage, options.root, options.workers)
 
 
 def _train_detector(options: argparse.Namespace) -> None:

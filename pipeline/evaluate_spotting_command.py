@@ -10,10 +10,7 @@ def add_evaluate_spotting(commands: "argparse._SubParsersAction[argparse.Argumen
     about_games = "file of the games, as the development kit's SoccerNetGamesTest.json"
     evaluate = commands.add_parser(
         "evaluate-spotting",
-        help="Average-mAP of SoccerNet's prediction files",
         description="Average-mAP of SoccerNet's own files, equal to the official evaluator, as JSON; in [0, 1].",
-        epilog="example: acta evaluate-spotting --labels SoccerNet --predictions spots.zip --version 2 "
-        "--metric tight --games SoccerNetGamesTest.json",
     )
     evaluate.add_argument(
         "--labels",
@@ -38,10 +35,8 @@ def add_evaluate_spotting(commands: "argparse._SubParsersAction[argparse.Argumen
     evaluate.set_defaults(run=_evaluate)
     validate = commands.add_parser(
         "validate-submission",
-        help="check an archive for SoccerNet's evaluation server",
         description="Print what the evaluation server would reject or silently misread, and end with status 1 where "
         "there is any; otherwise print what is in the archive.",
-        epilog="example: acta validate-submission submission.zip --games SoccerNetGamesChallenge.json",
     )
     validate.add_argument("archive", type=Path, metavar="ARCHIVE")
     validate.add_argument("--version", type=int, choices=(1, 2), default=2, help="labels (default: %(default)s)")

@@ -5,11 +5,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.config.spot import HighlightSettings
-from pipeline.config.whole import load_over
 from pipeline.errors import ActaError
 
 if TYPE_CHECKING:
+    from pipeline.config.spot import HighlightSettings
     from pipeline.media.cut import Part
     from pipeline.spot.events import Spot, Version
 
@@ -18,11 +17,8 @@ def add_highlights(commands: "argparse._SubParsersAction[argparse.ArgumentParser
     """Add the command to the parser."""
     parser = commands.add_parser(
         "highlights",
-        help="a video of a soccer game's events",
         description="Cut a video of a soccer game's events: the surest and most important ones, with the time around "
         "them, captions and chapters. Beside OUTPUT.mp4 it writes OUTPUT.json and OUTPUT.vtt, which say what is where.",
-        epilog="example: acta highlights 1_HQ.mkv 2_HQ.mkv --ini video.ini --events results_spotting.json "
-        "--length 120 -o highlights.mp4",
     )
     parser.add_argument("first", type=Path, metavar="FIRST_HALF", help="video of the first half")
     parser.add_argument("second", type=Path, nargs="?", metavar="SECOND_HALF", help="video of the second half")
@@ -40,8 +36,8 @@ def add_highlights(commands: "argparse._SubParsersAction[argparse.ArgumentParser
 
 
 def _highlights(options: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
+    from pipeline.config.whole import load_over
+    from pipeline.progress import progress
     from pipeline.spot.highlights_video import make_highlights
 
     for path in (options.output.with_suffix(suffix) for suffix in (options.output.suffix, ".json", ".vtt")):
@@ -50,8 +46,8 @@ def _highlights(options: argparse.Namespace) -> None:
     settings = _settings(options, load_over(options.config).spot.highlights)
     parts = _parts(options)
     spots = _spots(options.events, options.version, parts)
-    with tqdm(unit="s", bar_format="{n:.0f} s {elapsed}", mininterval=1, leave=False) as bar:
-        written = make_highlights(parts, spots, options.output, settings, lambda done: bar.update(done - bar.n))
+    with progress(unit="seconds", desc=options.output.name) as bar:
+        written = make_highlights(parts, spots, options.output, settings, bar.to)
     length, events = written[-1].end, sum(len(place.clip.events) for place in written)
     line = f"wrote {options.output}: {len(written)} clips, {events} events, {length:.1f} s"
     if settings.length is not None and length < settings.length - 0.05:
@@ -59,7 +55,7 @@ def _highlights(options: argparse.Namespace) -> None:
     print(line)
 
 
-def _settings(options: argparse.Namespace, settings: HighlightSettings) -> HighlightSettings:
+def _settings(options: argparse.Namespace, settings: "HighlightSettings") -> "HighlightSettings":
     """The configuration's settings with the command line's on top."""
     changes: dict[str, object] = {}
     if options.length is not None:

@@ -10,20 +10,26 @@ from pipeline.errors import ActaError
 def stage_parser(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
     name: str,
-    about: str,
+    about: str | None = None,
     *,
     settings: bool = True,
     workers: bool = True,
-    timing: bool = False,
 ) -> argparse.ArgumentParser:
-    """Add a stage: ``-o``, and where it has them ``--settings``, ``--workers`` and ``--timing``."""
-    parser = commands.add_parser(name, help=about, description=about)
-    parser.add_argument("-o", "--output", type=Path, required=True)
+    """Add a stage: ``-o``, and where it has them ``--settings`` and ``--workers``.
+
+    Args:
+        commands: What ``add_subparsers`` returned.
+        name: The stage's.
+        about: What the help says of it; None: what the table of commands says.
+        settings: Whether the stage reads settings.
+        workers: Whether it can use several processes.
+    """
+    parser = commands.add_parser(name, description=about)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="what to write")
     if settings:
-        parser.add_argument("--settings", required=True, help="the stage's settings as JSON, or @file")
+        about_settings = "the stage's settings as JSON, or @file (snakemake --dry-run --printshellcmds prints them)"
+        parser.add_argument("--settings", required=True, help=about_settings)
         parser.set_defaults(stage=name)
-    if timing:
-        parser.add_argument("--timing", type=Path, metavar="TSV", help="write seconds, CPU seconds and peak memory")
     if workers:
         parser.add_argument("--workers", type=int, default=1, help="processes; the result does not depend on it")
     return parser

@@ -9,7 +9,7 @@ from pipeline.options import lists_option, paths_of, settings_of, stage_parser
 
 def add_shrink(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands to the parser."""
-    hypothesis = stage_parser(commands, "hypothesis", "reduce a network by operators and train what is left")
+    hypothesis = stage_parser(commands, "hypothesis")
     hypothesis.add_argument("previous", type=Path, help="model file to reduce")
     hypothesis.add_argument("frames", nargs="+", help="frame shards to train on")
     lists_option(hypothesis)
@@ -21,28 +21,28 @@ def add_shrink(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     hypothesis.add_argument("--save-every", type=float, default=300.0, help="seconds between checkpoints")
     hypothesis.set_defaults(run=_hypothesis, workers=0)
 
-    logits = stage_parser(commands, "teacher-logits", "store what a teacher says of every clip of a training")
-    logits.add_argument("teacher", type=Path)
+    logits = stage_parser(commands, "teacher-logits")
+    logits.add_argument("teacher", type=Path, help="model file")
     logits.add_argument("frames", nargs="+", help="frame shards that it sees")
     lists_option(logits)
     logits.set_defaults(run=_teacher_logits, workers=0)
 
-    select = stage_parser(commands, "select", "choose among the hypotheses of an iteration", workers=False)
+    select = stage_parser(commands, "select", workers=False)
     select.add_argument("folders", nargs="+", type=Path, help="of each hypothesis, in the order of the operators")
-    select.add_argument("--base", type=Path, required=True)
-    select.add_argument("--base-evaluation", type=Path, required=True)
+    select.add_argument("--base", type=Path, required=True, help="model file of the base network")
+    select.add_argument("--base-evaluation", type=Path, required=True, help="its evaluation (JSON)")
     select.set_defaults(run=_select)
 
-    halve = stage_parser(commands, "halve", "choose the hypotheses that go on after their first epochs", workers=False)
+    halve = stage_parser(commands, "halve", workers=False)
     halve.add_argument("folders", nargs="+", type=Path, help="of each hypothesis, in the order of the operators")
     halve.set_defaults(run=_halve)
 
-    export = stage_parser(commands, "export", "write a network as files that run without this project", workers=False)
-    export.add_argument("model", type=Path)
+    export = stage_parser(commands, "export", workers=False)
+    export.add_argument("model", type=Path, help="model file")
     export.add_argument("--base", type=Path, required=True, help="model file to compare its cost with")
     export.set_defaults(run=_export)
 
-    report = stage_parser(commands, "report-shrinking", "draw a table or figure of Ch. 6", workers=False)
+    report = stage_parser(commands, "report-shrinking", workers=False)
     report.add_argument("name", help="table_6_1 …, shrink_costs, shrink_beyond, or a recipe for its figure")
     report.add_argument("--results", type=Path, required=True, help="results/<dataset>")
     report.set_defaults(run=_report)
@@ -107,8 +107,9 @@ def _report(options: argparse.Namespace) -> None:
         return Shrinkage(folder, settings.iterations, settings.operators, options.results / "transfer", settings.splits)
 
     if options.name in TABLES:
-        write_shrink_table(options.name, [of(recipe) for recipe in settings.recipes], settings.dataset, options.output)
+        write_shrink_table(options.name, [of(recipe) for recipe in settings.recipes], settings, options.output)
     elif options.name in settings.recipes:
         draw_shrinkage(of(options.name), options.output)
     else:
-        raise ActaError(f"there is no table or recipe {options.name!r}")
+        known = ", ".join((*TABLES, *settings.recipes))
+        raise ActaError(f"there is no table or recipe {options.name!r}; there are {known}")

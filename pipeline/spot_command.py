@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from pipeline.config.whole import load_over
 from pipeline.errors import ActaError
 
 
@@ -11,12 +10,9 @@ def add_spot(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     """Add the command to the parser."""
     spot = commands.add_parser(
         "spot",
-        help="what happens when in a soccer match",
         description="The events of a match as SoccerNet's JSON: class, half, position in milliseconds, confidence. "
         "Rates and sizes come from the configuration that the network was trained with; its backbone and projection "
         "are those beside it, unless given.",
-        epilog="example: acta spot 1_HQ.mkv 2_HQ.mkv --ini video.ini -o events.json "
-        "--model results/demo/spot/networks/rms_net/seed_1/model.safetensors",
     )
     spot.add_argument("halves", type=Path, nargs="+", metavar="HALF", help="videos, or features (.npy), in their order")
     spot.add_argument("-o", "--output", type=Path, required=True, help="JSON to write")
@@ -34,6 +30,7 @@ def add_spot(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 
 def _spot(options: argparse.Namespace) -> None:
+    from pipeline.config.whole import load_over
     from pipeline.data.soccernet import read_ini
     from pipeline.spot.events import HALVES
     from pipeline.spot.soccernet_files import write_prediction_file

@@ -13,76 +13,72 @@ if TYPE_CHECKING:
 
 def add_spotting_stages(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands to the parser."""
-    matches = commands.add_parser("make-matches", help="make the demo's matches, laid out as SoccerNet's")
+    matches = commands.add_parser("make-matches")
     matches.add_argument("root", type=Path, help="where the leagues go")
-    matches.add_argument("--workers", type=int, default=1)
+    matches.add_argument("--workers", type=int, default=1, help="processes; the result does not depend on it")
     matches.set_defaults(run=_make_matches)
 
-    game = stage_parser(commands, "spot-game", "look at a game: videos, labels, features")
+    game = stage_parser(commands, "spot-game")
     game.add_argument("list", type=Path, help="the game's list file")
     game.add_argument("--root", type=Path, required=True, help="folder with the leagues")
     game.set_defaults(run=_game)
 
-    frames = stage_parser(commands, "spot-frames", "store a game's frames as JPEG in HDF5")
+    frames = stage_parser(commands, "spot-frames")
     frames.add_argument("game", type=Path, help="the game's manifest")
     frames.add_argument("--root", type=Path, required=True, help="folder with the leagues")
     frames.set_defaults(run=_frames)
 
-    features = stage_parser(commands, "frame-features", "a backbone's features of a game's frames", workers=False)
+    features = stage_parser(commands, "frame-features", workers=False)
     features.add_argument("frames", type=Path, help="the game's frames")
     features.add_argument("--weights", type=Path, help="the backbone's (.pth); none: the registered ones")
     features.set_defaults(run=_features)
 
-    pca = stage_parser(commands, "fit-pca", "fit a projection of features to fewer numbers", workers=False)
+    pca = stage_parser(commands, "fit-pca", workers=False)
     _lists(pca)
     pca.add_argument("--shards", required=True, help="feature shards; {shard} stands for every game")
     pca.set_defaults(run=_fit_pca)
 
-    project = stage_parser(commands, "project-features", "project a game's features", settings=False, workers=False)
+    project = stage_parser(commands, "project-features", settings=False, workers=False)
     project.add_argument("shard", type=Path, help="the game's features")
     project.add_argument("--projection", type=Path, required=True)
     project.set_defaults(run=_project)
 
-    train = stage_parser(commands, "train-spotting", "train RMS-Net on games")
+    train = stage_parser(commands, "train-spotting")
     _games(train, shown=True)
     train.add_argument("--weights", type=Path, help="of the network's backbone (.pth); none: the registered ones")
     train.add_argument("--save-every", type=float, default=300.0, help="seconds between checkpoints")
     train.set_defaults(run=_train, workers=0)
 
-    predict = stage_parser(commands, "predict-spots", "a network's spots in the games of a split", workers=False)
+    predict = stage_parser(commands, "predict-spots", workers=False)
     _games(predict, shown=True)
     predict.add_argument("--model", type=Path, required=True)
     predict.add_argument("--about", type=Path, required=True, help="JSON to write: games, and those left out")
     predict.set_defaults(run=_predict)
 
-    evaluate = stage_parser(commands, "evaluate-spots", "Average-mAP of the predictions for a split", workers=False)
+    evaluate = stage_parser(commands, "evaluate-spots", workers=False)
     _games(evaluate)
     evaluate.add_argument("--predictions", type=Path, required=True, help="folder of SoccerNet's prediction files")
     evaluate.add_argument("--about", type=Path, required=True, help="JSON of predict-spots")
     evaluate.set_defaults(run=_evaluate)
 
-    votes = stage_parser(commands, "spot-votes", "how often each frame around an event is predicted", workers=False)
+    votes = stage_parser(commands, "spot-votes", workers=False)
     _games(votes, shown=True)
     votes.add_argument("--model", type=Path, required=True)
     votes.set_defaults(run=_votes)
 
-    submit = stage_parser(
-        commands, "submit-spots", "an archive for SoccerNet's evaluation server", settings=False, workers=False
-    )
+    submit = stage_parser(commands, "submit-spots", settings=False, workers=False)
     submit.add_argument("predictions", type=Path, help="folder of SoccerNet's prediction files")
     submit.add_argument("--split", type=Path, required=True, help="the development kit's file of its games")
     submit.add_argument("--version", type=int, choices=(1, 2), required=True)
     submit.set_defaults(run=_submit)
 
-    highlights = stage_parser(commands, "cut-highlights", "a video of a game's events", workers=False)
+    highlights = stage_parser(commands, "cut-highlights", workers=False)
     highlights.add_argument("game", type=Path, help="the game's manifest")
     highlights.add_argument("--root", type=Path, required=True, help="folder with the leagues")
     highlights.add_argument("--predictions", type=Path, required=True, help="folder of SoccerNet's prediction files")
     highlights.set_defaults(run=_highlights)
 
-    quarantine = stage_parser(
-        commands, "spot-quarantine", "every game that was left out, and why", settings=False, workers=False
-    )
+    quarantine = stage_parser(commands, "spot-quarantine", settings=False, workers=False)
     _games(quarantine)
     quarantine.add_argument("--shards", help="their frames or features, with {shard}")
     quarantine.set_defaults(run=_quarantine)

@@ -8,7 +8,13 @@ import hashlib
 from dataclasses import dataclass
 
 from pipeline.config.base import Settings
-from pipeline.config.report import ReportDetectionStage
+from pipeline.config.page import OverviewStage
+from pipeline.config.report import (
+    ReportArchitectureStage,
+    ReportClassificationStage,
+    ReportDetectionStage,
+    ReportShrinkingStage,
+)
 from pipeline.config.spot_stages import (
     EvaluateSpotsStage,
     FitPcaStage,
@@ -36,7 +42,6 @@ from pipeline.config.stages import (
     ImportObjectsStage,
     NoSettings,
     ObfuscateStage,
-    ReportShrinkingStage,
     SelectStage,
     TeacherLogitsStage,
     TrainBackboneStage,
@@ -118,10 +123,14 @@ _FRAME_FEATURES = (
     _STATE,
     *_STORE,
 )
-_SOURCES = ("pipeline/spot/sources.py", "pipeline/spot/halves.py", *_GAMES, *_FRAME_FEATURES)
+_INPUTS = ("pipeline/spot/inputs.py", *_GAMES, *_FRAME_FEATURES)
+_SOURCES = ("pipeline/spot/sources.py", "pipeline/spot/halves.py", *_INPUTS)
 _SPOTTER = ("pipeline/spot/inference.py", "pipeline/spot/saved.py", "pipeline/models/rms_net.py", *_SOURCES)
 _PREDICT = ("pipeline/spot/predict.py", "pipeline/spot/soccernet_files.py", *_SPOTTER)
 _EVALUATE_SPOTS = ("pipeline/spot/evaluation.py", "pipeline/metrics/average_map.py", "pipeline/data/soccernet.py")
+_STYLE = "pipeline/report/style.py"
+_TABLES = ("pipeline/report/catalogue.py", "pipeline/report/tables.py", "pipeline/report/thesis.yaml")
+_DIFFERS = ("pipeline/report/differs.py", "pipeline/models/architecture.py", *_TABLES)
 _CLIPS = ("pipeline/classify/clips.py", *_NETWORKS, *_STORE)
 
 
@@ -143,9 +152,13 @@ STAGES = {
         ObfuscateStage, ("pipeline/privacy/obfuscate.py", "pipeline/privacy/filters.py", *_INSTANCES, *_STORE)
     ),
     "audit": Stage(AuditStage, ("pipeline/privacy/audit.py", *_DETECTORS, *_STORE)),
-    "certify": Stage(NoSettings, ("pipeline/privacy/certify.py",)),
-    "statistics": Stage(NoSettings, ("pipeline/report/statistics.py", *_INSTANCES, *_STORE)),
-    "contact-sheet": Stage(ContactSheetStage, ("pipeline/report/contact_sheet.py", *_STORE)),
+    "certify": Stage(
+        NoSettings,
+        ("pipeline/privacy/certify.py", "pipeline/privacy/certificate_page.py", "pipeline/report/tables.py"),
+    ),
+    "statistics": Stage(NoSettings, ("pipeline/report/statistics.py", _STYLE, *_TABLES, *_INSTANCES, *_STORE)),
+    "contact-sheet": Stage(ContactSheetStage, ("pipeline/report/contact_sheet.py", _STYLE, *_STORE)),
+    "sample-faces": Stage(ContactSheetStage, ("pipeline/report/sample_faces.py", _STYLE, *_INSTANCES, *_STORE)),
     "train": Stage(
         TrainStage,
         ("pipeline/classify/train.py", *_TRAINING, *_CLIPS),
@@ -157,12 +170,37 @@ STAGES = {
     "export": Stage(ExportStage, ("pipeline/shrink/export.py", _COMPLEXITY, *_NETWORKS)),
     "halve": Stage(HalveStage, ("pipeline/shrink/halving.py", "pipeline/shrink/select.py", _COMPLEXITY, *_NETWORKS)),
     "report-classification": Stage(
-        NoSettings,
-        ("pipeline/report/classification_figures.py", "pipeline/report/classification.py", "pipeline/report/thesis.py"),
+        ReportClassificationStage,
+        (
+            "pipeline/report/classification_figures.py",
+            _STYLE,
+            "pipeline/report/classification.py",
+            "pipeline/report/thesis.py",
+            *_DIFFERS,
+        ),
     ),
     "report-shrinking": Stage(
         ReportShrinkingStage,
-        ("pipeline/report/shrinking_figures.py", "pipeline/report/shrinking.py", "pipeline/report/thesis_shrinkage.py"),
+        (
+            "pipeline/report/shrinking_figures.py",
+            _STYLE,
+            "pipeline/report/shrinking.py",
+            "pipeline/report/thesis_shrinkage.py",
+            *_DIFFERS,
+        ),
+    ),
+    "report-architecture": Stage(
+        ReportArchitectureStage,
+        (
+            "pipeline/report/architectures.py",
+            "pipeline/report/differs.py",
+            *_TABLES,
+            "pipeline/models/frame_backbones.py",
+            "pipeline/models/rms_net.py",
+            "pipeline/models/stage.py",
+            _PICKLES,
+            *_NETWORKS,
+        ),
     ),
     "train-detector": Stage(
         TrainDetectorStage,
@@ -246,8 +284,10 @@ STAGES = {
         ReportDetectionStage,
         (
             "pipeline/report/detection_figures.py",
+            _STYLE,
             "pipeline/report/detection.py",
             "pipeline/report/thesis_detection.py",
+            *_DIFFERS,
             "pipeline/data/ava.py",
             "pipeline/features/entities.py",
             "pipeline/models/stage.py",
@@ -255,6 +295,18 @@ STAGES = {
             *_STORE,
         ),
     ),
+    "report-costs": Stage(
+        NoSettings,
+        (
+            "pipeline/report/costs.py",
+            "pipeline/costs.py",
+            "pipeline/plan/outlook.py",
+            _STYLE,
+            "pipeline/report/tables.py",
+        ),
+    ),
+    "report-overview": Stage(OverviewStage, ("pipeline/report/overview.py", *_TABLES)),
+    "report-highlights": Stage(NoSettings, ("pipeline/report/highlights_page.py", "pipeline/report/tables.py")),
     "quarantine": Stage(NoSettings, ("pipeline/data/quarantine.py", *_STORE)),
     "spot-game": Stage(
         SpotGameStage,
@@ -310,17 +362,19 @@ STAGES = {
         ReportSpottingStage,
         (
             "pipeline/report/spotting_figures.py",
+            _STYLE,
             "pipeline/report/spotting.py",
             "pipeline/report/thesis_spotting.py",
             "pipeline/report/detection.py",
             "pipeline/report/thesis_detection.py",
+            *_DIFFERS,
             "pipeline/features/entities.py",
             "pipeline/models/stage.py",
             _EVENTS,
             *_STORE,
         ),
     ),
-    "spot-quarantine": Stage(NoSettings, ("pipeline/spot/left_out.py", *_SOURCES)),
+    "spot-quarantine": Stage(NoSettings, ("pipeline/spot/left_out.py", *_INPUTS)),
 }
 
 

@@ -13,13 +13,14 @@ def add_submit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add the command to the parser."""
     submit = commands.add_parser(
         "submit",
-        help="run one command as a Slurm job",
         description="Run one acta command as a Slurm job, or on this machine where there is no Slurm. A training that "
         "meets its time limit or is preempted saves, is started again by Slurm, and goes on.",
     )
     submit.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND …", help="for example: -- train …")
     submit.add_argument("--cluster", choices=("slurm", "local"), help="default: slurm where sbatch is, else local")
-    submit.add_argument("--logs", type=Path, default=Path("logs/submit"), help="default: %(default)s")
+    submit.add_argument(
+        "--logs", type=Path, default=Path("logs/submit"), help="folder of its output (default: %(default)s)"
+    )
     submit.add_argument("--partition")
     submit.add_argument("--account")
     submit.add_argument("--minutes", type=int, default=60, help="time limit of one segment (default: %(default)s)")

@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, TypeVar
 
 from pipeline.errors import ActaError, VideoError
+from pipeline.progress import progress
 from pipeline.store import Quarantined
 
 
@@ -39,6 +40,12 @@ def map_videos(
     """
     if workers < 1:
         raise ActaError(f"workers must be at least 1, not {workers}")
+    yield from progress(_map_in_pools(function, items, workers, stage), total=len(items), unit="videos", desc=stage)
+
+
+def _map_in_pools(
+    function: Callable[[ItemT], ResultT], items: Sequence[ItemT], workers: int, stage: str
+) -> Iterator[ResultT | Quarantined]:
     done = 0
     while done < len(items):
         try:

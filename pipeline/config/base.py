@@ -13,6 +13,31 @@ What = Literal["faces", "bodies"]
 Variant = Literal["none", "faces", "bodies"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 
+# Keys that many settings have, with the same meaning.
+Device = Annotated[
+    Literal["cpu", "cuda"],
+    Field(
+        description="Where to compute: `cuda` needs a GPU. Part of the result, as the two round differently: a change "
+        "computes anew."
+    ),
+]
+Threads = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=256,
+        description="Compute threads on a CPU. Part of the result, as sums depend on their order: choose it once, by "
+        "the cores that a job of yours gets.",
+    ),
+]
+Precision = Annotated[
+    Literal["float32", "bfloat16", "float64"],
+    Field(
+        description="`bfloat16`: automatic mixed precision, which saves time and memory on GPUs that have it (the "
+        "thesis's V100 have not). `float64` is for checks."
+    ),
+]
+
 
 class Settings(BaseModel):
     """Base of all settings: unknown keys are errors, values keep their type, instances never change."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.config.base import Name, Settings, Variant
+from pipeline.config.base import Device, Name, Precision, Settings, Threads, Variant
 
 BackboneName = Literal[
     "r2plus1d_18",
@@ -23,12 +23,19 @@ class ViewSettings(Settings):
     """
 
     size: tuple[Annotated[int, Field(ge=16, le=8192)], Annotated[int, Field(ge=16, le=8192)]] | None = Field(
-        description="Pixels: [height, width] to resize to. null: `short_side` says it."
+        description="Pixels: [height, width] to resize to. null: `short_side` says it. The thesis: [128, 171] for "
+        "R(2+1)D and R3D (Sec. 5.3.1)."
     )
     short_side: tuple[Annotated[int, Field(ge=16, le=8192)], Annotated[int, Field(ge=16, le=8192)]] | None = Field(
-        description="Pixels: the shorter side is drawn from [lowest, highest], the aspect ratio kept. null: `size`."
+        description="Pixels: the shorter side is drawn from [lowest, highest], the aspect ratio kept; evaluation "
+        "takes the lowest. null: `size` says it. The thesis: [256, 320] for SlowFast (Sec. 5.3.1)."
     )
-    crop: int = Field(ge=16, le=8192, description="Pixels: side of the square (random in training, else the centre).")
+    crop: int = Field(
+        ge=16,
+        le=8192,
+        description="Pixels: side of the square (random in training, else the centre; with `short_side` evaluation "
+        "takes the whole shorter side). The thesis: 112 for R(2+1)D and R3D, 224 for SlowFast (Sec. 5.3.1).",
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> "ViewSettings":
@@ -53,42 +60,89 @@ class ViewSettings(Settings):
 class ClipSettings(Settings):
     """How clips are cut out of a video."""
 
-    frames: int = Field(ge=1, le=1024, description="Consecutive frames of the frame store in a raw clip.")
-    view: ViewSettings
-    train_clips: int = Field(ge=1, le=100, description="Clips of each video in an epoch, at random times.")
-    flip: bool = Field(description="Mirror half of the training clips.")
+    frames: int = Field(
+        ge=1,
+        le=1024,
+        description="Consecutive frames of the frame store in a raw clip; SlowFast's paths sample from it. Cost "
+        "grows in proportion. The thesis: 16 for R(2+1)D and R3D, 64 for SlowFast (Sec. 5.3.1).",
+    )
+    view: ViewSettings = Field(description="What of a frame the network sees: a square out of the resized frame.")
+    train_clips: int = Field(
+        ge=1,
+        le=100,
+        description="Clips of each video in an epoch, at random times. Raise it for long videos. The thesis: 3 (Sec. "
+        "5.3.1).",
+    )
+    flip: bool = Field(
+        description="Mirror half of the training clips. Turn it off where left and right matter. The thesis names no "
+        "mirroring, so its overlays have false."
+    )
     short_videos: Literal["repeat", "drop"] = Field(
-        description="Videos shorter than a clip: repeat their last frame, or leave them out; both are counted."
+        description="Videos shorter than a clip: repeat their last frame, or leave them out; both are counted. The "
+        "thesis leaves SlowFast's longest networks out on HMDB51 because of them (Sec. 6.2.4)."
     )
 
 
 class BackboneSettings(Settings):
     """A network of the family (`pipeline.models.architecture.Architecture`)."""
 
-    name: BackboneName = Field(description="Which published network.")
-    width: float = Field(gt=0, le=4, description="Factor on every number of channels. 1: as published.")
-    blocks: tuple[int, int, int, int] | None = Field(description="Residual blocks per stage. null: as published.")
-    dropout: float = Field(ge=0, lt=1, description="Before the classifier.")
+    name: BackboneName = Field(
+        description="Which published network. The thesis: r2plus1d_18, r3d_18 and slowfast_4x16_r50 (Secs. 5.3.1 and "
+        "6.2.2)."
+    )
+    width: float = Field(
+        gt=0,
+        le=4,
+        description="Factor on every number of channels. 1: as published, which the thesis takes; less trains on a "
+        "CPU.",
+    )
+    blocks: tuple[int, int, int, int] | None = Field(
+        description="Residual blocks of each of the four stages. null: as published, which the thesis takes."
+    )
+    dropout: float = Field(
+        ge=0, lt=1, description="Drop rate before the classifier. The thesis: 0.5 for SlowFast (Sec. 6.2.2)."
+    )
 
 
 class RecipeSettings(Settings):
     """One backbone, its clips and its way to train."""
 
-    backbone: BackboneSettings
-    clip: ClipSettings
-    batch: int = Field(ge=1, description="Clips in an optimiser step, over all processes.")
+    backbone: BackboneSettings = Field(
+        description="The network. Published weights (`initial`) need `width` 1 and `blocks` null."
+    )
+    clip: ClipSettings = Field(
+        description="How clips are cut out of a video. A student sees its teacher's clips, so all strategies share it."
+    )
+    batch: int = Field(
+        ge=1,
+        description="Clips in an optimiser step, over all processes; change the learning rate with it in proportion. "
+        "The thesis: 1536 for R(2+1)D and R3D, 2048 for SlowFast (Sec. 5.3.1).",
+    )
     micro_batch: int = Field(
-        ge=1, description="Clips that a process computes at once; gradients are summed up to `batch`."
+        ge=1,
+        description="Clips that a process computes at once; gradients are summed up to `batch`. Lower it when memory "
+        "is short; batch norm and the relational loss see a micro-batch, so it is part of the result. The thesis: "
+        "24 and 16 for each GPU (Sec. 6.2.2).",
     )
-    learning_rate: float = Field(gt=0, description="At the end of the warm-up.")
-    warmup_epochs: float = Field(ge=0, description="Linear warm-up.")
+    learning_rate: float = Field(
+        gt=0,
+        description="Of SGD, at the end of the warm-up. The thesis: 0.96 for R(2+1)D and R3D, 1.6 for SlowFast (Sec. "
+        "5.3.1), a tenth of it in fine-tuning (Sec. 6.2.4).",
+    )
+    warmup_epochs: float = Field(
+        ge=0,
+        description="Epochs in which the learning rate rises in a line. The thesis: 10 for R(2+1)D and R3D, 5 for "
+        "SlowFast (Sec. 5.3.1).",
+    )
     schedule: Literal["step", "cosine"] = Field(
-        description="After the warm-up: divided by 10 every `step_epochs`, or half a cosine down to 0."
+        description="After the warm-up: divided by 10 every `step_epochs`, or half a cosine down to 0. The thesis: "
+        "step for R(2+1)D and R3D, cosine for SlowFast (Sec. 5.3.1)."
     )
-    step_epochs: float = Field(gt=0, description="step: epochs between two divisions.")
+    step_epochs: float = Field(gt=0, description="step: epochs between two divisions. The thesis: 10 (Sec. 5.3.1).")
     initial: str | None = Field(
-        description="A model file (.safetensors) to fine-tune from; its classifier is made anew where the classes "
-        "differ. null: random weights, from which the thesis's students start."
+        description="A model file (.safetensors, of this project or of `acta model convert`) to fine-tune from; its "
+        "classifier is made anew where the classes differ. null: random weights, from which the thesis's students "
+        "start. Set it for datasets that are too small to train from scratch (Sec. 6.2.4)."
     )
 
     @model_validator(mode="after")
@@ -101,24 +155,42 @@ class RecipeSettings(Settings):
 class TrainingSettings(Settings):
     """What all recipes have in common."""
 
-    epochs: int = Field(ge=1, le=10_000, description="Each shows every video `clip.train_clips` times.")
-    momentum: float = Field(ge=0, lt=1, description="SGD's momentum.")
-    weight_decay: float = Field(ge=0, description="Of SGD, on all parameters.")
-    precision: Literal["float32", "bfloat16", "float64"] = Field(
-        description="bfloat16: automatic mixed precision, on a GPU."
+    epochs: int = Field(
+        ge=1, le=10_000, description="Each shows every video `clip.train_clips` times. The thesis: 45 (Sec. 5.3.1)."
     )
-    device: Literal["cpu", "cuda"] = Field(description="Where to compute. Part of the result.")
-    threads: int = Field(ge=1, le=256, description="Compute threads of a process on a CPU. Part of the result.")
-    seed: int = Field(ge=0, description="Of weights, order, cuts and dropout.")
+    momentum: float = Field(ge=0, lt=1, description="SGD's momentum. The thesis: 0.9 (Sec. 6.2.2).")
+    weight_decay: float = Field(
+        ge=0,
+        description="Weight decay of SGD, on all parameters. Raise it when a network overfits. The thesis: 0.0001 "
+        "(Sec. 6.2.2).",
+    )
+    precision: Precision
+    device: Device
+    threads: Threads
+    seed: int = Field(
+        ge=0, description="Of weights, order, cuts and dropout. Another one gives another training of the same recipe."
+    )
 
 
 class StrategySettings(Settings):
     """How a student learns (Sec. 5.2): which frames the teacher sees, and which losses count how much."""
 
-    teacher: Variant | None = Field(description="The frames that the teacher sees. null: there is no teacher.")
-    kd: float = Field(ge=0, description="λ of Eq. 5.11: weight of the KL divergence, mean over batch and classes.")
-    rkd: float = Field(ge=0, description="β of Eq. 5.11: weight of the relational loss.")
-    temperature: float = Field(gt=0, description="T of Eq. 5.6.")
+    teacher: Variant | None = Field(
+        description="The frames that the teacher sees; the thesis's sees the original ones, `none` (Sec. 5.2). null: "
+        "there is no teacher."
+    )
+    kd: float = Field(
+        ge=0,
+        description="λ of Eq. 5.11: weight of the KL divergence, which is a mean over batch and classes: scale it "
+        "with the number of classes. The thesis: 12,500 for 400 classes (Sec. 5.3.1); 0: off.",
+    )
+    rkd: float = Field(
+        ge=0, description="β of Eq. 5.11: weight of the relational loss. The thesis: 10 (Sec. 5.3.1); 0: off."
+    )
+    temperature: float = Field(
+        gt=0,
+        description="T of Eq. 5.6: higher softens the probabilities that are compared. The thesis: 5 (Sec. 5.3.1).",
+    )
 
     @model_validator(mode="after")
     def _teacher_where_needed(self) -> "StrategySettings":
@@ -130,8 +202,16 @@ class StrategySettings(Settings):
 class SplitSettings(Settings):
     """Which videos train and which test, by the names of the dataset's splits."""
 
-    train: str = Field(min_length=1, description="kinetics400, folder: train; ucf101, hmdb51: train1, train2, train3.")
-    test: str = Field(min_length=1, description="For example val or test; ucf101, hmdb51: test1, test2, test3.")
+    train: str = Field(
+        min_length=1,
+        description="The dataset's split that trains. kinetics400, folder: train; ucf101, hmdb51: train1, train2, "
+        "train3.",
+    )
+    test: str = Field(
+        min_length=1,
+        description="The split that is reported, for example val or test; ucf101, hmdb51: test1, test2, test3. The "
+        "thesis reports Kinetics-400's val (Sec. 6.2.1).",
+    )
 
     @model_validator(mode="after")
     def _differ(self) -> "SplitSettings":
@@ -148,18 +228,34 @@ class ClassifySettings(Settings):
     """Action recognition, Ch. 5."""
 
     splits: dict[Name, SplitSettings] = Field(
-        min_length=1, description="Each is trained and tested by itself; tables give the mean (Sec. 6.2.4)."
+        min_length=1,
+        description="Which videos train and which test, by names of yours. Each is trained and tested by itself; "
+        "tables give the mean, as over the three splits of UCF101 and HMDB51 (Sec. 6.2.1).",
     )
     classes: str | None = Field(
         description="Text file with one class a line, in the order of the network's outputs. null: the labels of the "
-        "training videos, sorted."
+        "training videos, sorted. Give one where published weights have an order of their own."
     )
-    test_clips: int = Field(ge=1, le=100, description="Clips of each video in evaluation, at uniform times.")
-    recipe: Name = Field(description="The recipe of Tables 5.1 and 5.2 and of the figures.")
-    compare: tuple[Name, ...] = Field(description="The recipes of Table 5.3.")
-    strategies: dict[Name, StrategySettings] = Field(description="cross_entropy, kd and kd_rkd, and others of yours.")
-    training: TrainingSettings
-    recipes: dict[Name, RecipeSettings] = Field(description="By name; the tables know r2plus1d, r3d and slowfast.")
+    test_clips: int = Field(
+        ge=1,
+        le=100,
+        description="Clips of each video in evaluation, at uniform times, whose softmax scores are averaged. Cost "
+        "grows in proportion; no training reruns. The thesis: 10 (Sec. 5.3.1).",
+    )
+    recipe: Name = Field(
+        description="The recipe of Tables 5.1 and 5.2 and of Figures 5.6 and 5.7. The thesis: R(2+1)D."
+    )
+    compare: tuple[Name, ...] = Field(description="The recipes of Table 5.3. The thesis: R3D and SlowFast.")
+    strategies: dict[Name, StrategySettings] = Field(
+        description="How students learn (Sec. 5.2), by name: cross_entropy, kd and kd_rkd, which the tables need, "
+        "and others of yours."
+    )
+    training: TrainingSettings = Field(
+        description="What all recipes have in common. Each change trains everything of `classify` anew."
+    )
+    recipes: dict[Name, RecipeSettings] = Field(
+        description="A backbone, its clips and its way to train, by name; the tables know r2plus1d, r3d and slowfast."
+    )
 
     @model_validator(mode="after")
     def _names_are_known(self) -> "ClassifySettings":

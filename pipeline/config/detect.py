@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.config.base import Name, Settings
+from pipeline.config.base import Device, Name, Precision, Settings, Threads
 from pipeline.config.data import FrameSettings, SamplingSettings
 
 FeatureName = Literal["i3d", "r101_i3d_nl", "slowfast_nl"]
@@ -22,17 +22,42 @@ Paths = Annotated[dict[Name, str], BeforeValidator(_without_nulls)]
 class NetworkSettings(Settings):
     """STAGE, or one of its ablations (Tables 3.6 to 3.8)."""
 
-    layers: int = Field(ge=0, le=16, description="Graph-attention layers. 0: a linear classifier, no graph.")
-    heads: int | None = Field(description="Attention heads of a layer. null: those of the features.")
-    receptive_field: int = Field(
-        ge=1, description="Clips that a layer links a clip with, itself among them; odd. 1: no links over time."
+    layers: int = Field(
+        ge=0,
+        le=16,
+        description="Graph-attention layers; each widens what is linked over time. 0: a linear classifier, no graph "
+        "(Table 3.5). The thesis: 2 (Sec. 3.3, Table 3.6).",
     )
-    attention: Literal["additive", "dot"] = Field(description="additive: Eq. 3.3. dot: Eq. 3.10 (Transformer).")
-    proximity: Literal["boxes", "features", "none"] = Field(description="Of an edge: Eq. 3.1, Eq. 3.11, or 1.")
-    objects: bool = Field(description="Whether objects are nodes.")
-    actor_actor: bool = Field(description="Whether actors are linked with actors, themselves among them.")
-    object_object: bool = Field(description="Whether objects are linked with objects, themselves among them.")
-    dropout: float = Field(ge=0, lt=1, description="On the nodes and on the output of a head.")
+    heads: int | None = Field(
+        description="Attention heads of a layer. null: those of the features. The thesis: 4 for I3D, 2 for the "
+        "others (Table 3.6)."
+    )
+    receptive_field: int = Field(
+        ge=1,
+        description="Clips that a layer links a clip with, itself among them; odd. 1: no links over time (Table "
+        "3.8). The thesis: 3 (Sec. 3.2.2).",
+    )
+    attention: Literal["additive", "dot"] = Field(
+        description="additive: Eq. 3.3, the thesis's. dot: Eq. 3.10 (Transformer, Tables 3.7 and 3.8)."
+    )
+    proximity: Literal["boxes", "features", "none"] = Field(
+        description="Weight of an edge: by distance of boxes (Eq. 3.1, the thesis's), by distance of features (Eq. "
+        "3.11, Table 3.8), or 1 (none)."
+    )
+    objects: bool = Field(
+        description="Whether objects are nodes. The thesis: true; false for the graph of actors alone (Table 3.5)."
+    )
+    actor_actor: bool = Field(
+        description="Whether actors are linked with actors, themselves among them. The thesis: true; false is a row "
+        "of Table 3.8."
+    )
+    object_object: bool = Field(
+        description="Whether objects are linked with objects, themselves among them. The thesis: true; false is a "
+        "row of Table 3.8."
+    )
+    dropout: float = Field(
+        ge=0, lt=1, description="Drop rate on the nodes and on the output of a head. The thesis: 0.5 (Sec. 3.2.2)."
+    )
 
     @model_validator(mode="after")
     def _odd(self) -> "NetworkSettings":
@@ -44,20 +69,39 @@ class NetworkSettings(Settings):
 class StageTrainingSettings(Settings):
     """How STAGE is trained (Sec. 3.2.2)."""
 
-    clips: int = Field(ge=1, le=1024, description="Consecutive clips in a block: one graph.")
-    batch: int = Field(ge=1, description="Blocks in an optimiser step.")
-    epochs: int = Field(ge=1, le=10_000, description="At most; each shows every clip once.")
-    drop_patience: int = Field(ge=1, description="Epochs without a better validation mAP, then a tenth of the rate.")
-    stop_patience: int = Field(ge=1, description="Such epochs after the first drop, then training ends.")
+    clips: int = Field(
+        ge=1,
+        le=1024,
+        description="Consecutive clips in a block: one graph. Memory grows with its square. The thesis: 6, its batch "
+        "size (Sec. 3.2.2).",
+    )
+    batch: int = Field(
+        ge=1, description="Blocks in an optimiser step. The thesis: 1, as its batch of 6 is one block (Sec. 3.2.2)."
+    )
+    epochs: int = Field(
+        ge=1,
+        le=10_000,
+        description="At most; each shows every clip once. The patiences end a training earlier. Table 3.9 has 20.",
+    )
+    drop_patience: int = Field(
+        ge=1,
+        description="Epochs without a better validation mAP, then a tenth of the learning rate. The thesis: 10 (Sec. "
+        "3.2.2).",
+    )
+    stop_patience: int = Field(
+        ge=1, description="Such epochs after the first drop, then training ends. The thesis: 5 (Sec. 3.2.2)."
+    )
     loss: Literal["sigmoid", "softmax"] = Field(
-        description="sigmoid: cross entropy of each action (AVA). softmax: one label an actor (J-HMDB-21, UCF101-24)."
+        description="sigmoid: cross entropy of each action, several a person (AVA). softmax: one label a person "
+        "(J-HMDB-21, UCF101-24; Sec. 3.2.2)."
     )
-    boxes: Literal["all", "annotated", "detected"] = Field(description="Actors that train.")
-    precision: Literal["float32", "bfloat16", "float64"] = Field(
-        description="bfloat16: automatic mixed precision, on a GPU."
+    boxes: Literal["all", "annotated", "detected"] = Field(
+        description="Whose boxes train: those that were annotated, those that were detected, or both. Sec. 3.2.2 "
+        "names annotated ones for training and both for its features."
     )
-    device: Literal["cpu", "cuda"] = Field(description="Where to compute. Part of the result.")
-    threads: int = Field(ge=1, le=256, description="Compute threads on a CPU. Part of the result.")
+    precision: Precision
+    device: Device
+    threads: Threads
 
     @property
     def micro_batch(self) -> int:
@@ -68,9 +112,18 @@ class StageTrainingSettings(Settings):
 class DetectionSplitSettings(Settings):
     """Which videos train, which steer the training, and which are reported."""
 
-    train: tuple[str, ...] = Field(min_length=1, description="[train]; [train, val] for the test server (Table 3.3).")
-    validation: str = Field(min_length=1, description="Steers learning rate and end, and chooses the epoch.")
-    test: str = Field(min_length=1, description="Is reported. The thesis reports AVA's val, which also steers.")
+    train: tuple[str, ...] = Field(
+        min_length=1,
+        description="Splits of `data.boxes` that train: [train]; [train, val] for the test server (Table 3.3).",
+    )
+    validation: str = Field(
+        min_length=1, description="Steers learning rate and end, and chooses the epoch. The thesis: AVA's val."
+    )
+    test: str = Field(
+        min_length=1,
+        description="Is reported. The thesis reports AVA's val, which also steers; a third split gives unbiased "
+        "numbers.",
+    )
 
 
 ActorBackboneName = Literal[
@@ -86,30 +139,59 @@ ActorBackboneName = Literal[
 class KeyframeSettings(Settings):
     """When clips are. Frames that the annotation or the proposals name are keyframes in any case."""
 
-    step: float = Field(gt=0, description="Seconds between two consecutive clips. AVA: 1.")
-    start: float = Field(
-        description="The annotation's time at a video's beginning. 0: whole videos; 900: AVA's cut to their 15 minutes."
+    step: float = Field(
+        gt=0,
+        description="Seconds between two consecutive clips, which are linked over time. The thesis, AVA: 1 (Sec. "
+        "3.2.1).",
     )
-    first: float | None = Field(description="Seconds: keyframes from here on, every `step`. null: only those named.")
+    start: float = Field(
+        description="Seconds: the annotation's time at a video's beginning. 0: whole videos; 900: AVA's cut to their "
+        "15 minutes."
+    )
+    first: float | None = Field(
+        description="Seconds: keyframes from here on, every `step`. null: only those that annotation or proposals "
+        "name. Set it for videos without annotation."
+    )
     last: float | None = Field(description="Seconds: the last of those. null: the video's end.")
 
 
 class DetectorTrainingSettings(Settings):
     """Training a detector on one's own boxes."""
 
-    initial: str | None = Field(description="torchvision's MobileNetV2 weights (ImageNet). null: the registered ones.")
-    classes: tuple[str, ...] = Field(min_length=1, description="What the boxes are of, `person` among it.")
-    short_side: int = Field(ge=32, le=4096, description="Pixels to which pictures are scaled.")
-    feature_size: int = Field(ge=16, le=4096, description="Of the box head.")
+    initial: str | None = Field(
+        description="torchvision's MobileNetV2 weights (ImageNet). null: the registered ones (`acta weights list`)."
+    )
+    classes: tuple[str, ...] = Field(
+        min_length=1, description="What the boxes of `detector_boxes` are of, `person` among it."
+    )
+    short_side: int = Field(
+        ge=32,
+        le=4096,
+        description="Pixels to which pictures are scaled. Raise it for small objects; cost grows with its square.",
+    )
+    feature_size: int = Field(
+        ge=16,
+        le=4096,
+        description="Numbers of the box head, which are an object's features. The thesis's detector has 2048 (Sec. "
+        "3.2.2).",
+    )
     epochs: int = Field(ge=1, le=10_000, description="Each shows every picture once.")
-    batch: int = Field(ge=1, description="Pictures in an optimiser step.")
+    batch: int = Field(
+        ge=1, description="Pictures in an optimiser step; change the learning rate with it in proportion."
+    )
     learning_rate: float = Field(gt=0, description="Of SGD, at the end of the warm-up; half a cosine down to 0.")
-    momentum: float = Field(ge=0, lt=1, description="SGD's momentum.")
-    weight_decay: float = Field(ge=0, description="Of SGD, on all parameters.")
-    warmup_epochs: float = Field(ge=0, description="Linear warm-up.")
-    precision: Literal["float32", "bfloat16", "float64"] = Field(description="See classify.training.")
-    device: Literal["cpu", "cuda"] = Field(description="Where to compute. Part of the result.")
-    threads: int = Field(ge=1, le=256, description="Compute threads on a CPU. Part of the result.")
+    momentum: float = Field(ge=0, lt=1, description="SGD's momentum; 0.9 is usual.")
+    weight_decay: float = Field(
+        ge=0, description="Weight decay of SGD, on all parameters. Raise it when a network overfits."
+    )
+    warmup_epochs: float = Field(
+        ge=0,
+        description="Epochs in which the learning rate rises in a line. Raise it when the loss is not finite at the "
+        "start.",
+    )
+    precision: Precision
+    device: Device
+    threads: Threads
     seed: int = Field(ge=0, description="Of weights, order and cuts.")
 
     @property
@@ -129,53 +211,96 @@ class ObjectSettings(Settings):
     """What finds objects, and people where no proposals are given."""
 
     imported: Paths = Field(
-        description="Another detector's features (HDF5), by split; people then come from `data.proposals`. {}: none."
+        description="Another detector's features (HDF5), by split, as the thesis has 2048 numbers by a detector of "
+        "Visual Genome (Sec. 3.2.2); people then come from `data.proposals`. {}: none."
     )
     weights: str | None = Field(
         description="A detector of `acta train-detector` (.safetensors) or torchvision's Faster R-CNN v2 (.pth). "
-        "null: the registered one (COCO)."
+        "null: the registered one (COCO), unless `detector` is trained."
     )
-    score: float = Field(ge=0, le=1, description="Objects below it are no nodes.")
-    person_score: float = Field(ge=0, le=1, description="People below it are not kept at all.")
+    score: float = Field(
+        ge=0, le=1, description="Objects below it are no nodes. Lower gives larger graphs with more that is nothing."
+    )
+    person_score: float = Field(
+        ge=0,
+        le=1,
+        description="People below it are not kept at all; where `data.proposals` are given, those have scores of "
+        "their own.",
+    )
     most: int = Field(ge=1, le=1000, description="The surest of a keyframe that are kept.")
-    device: Literal["cpu", "cuda"] = Field(description="Where to compute. Part of the result.")
-    threads: int = Field(ge=1, le=256, description="Compute threads on a CPU. Part of the result.")
+    device: Device
+    threads: Threads
 
 
 class BoxSettings(Settings):
     """Which boxes of people become actors of a backbone (Sec. 3.2.2)."""
 
-    score: float = Field(ge=0, le=1, description="Lowest score of a detected box that trains. I3D: 0; the others: 0.9.")
-    iou: float = Field(gt=0, le=1, description="Overlap from which it gets the labels of an annotated box: 0.5; 0.9.")
+    score: float = Field(
+        ge=0,
+        le=1,
+        description="Lowest score of a detected box that trains. The thesis: any (0) for I3D, 0.9 for the others "
+        "(Sec. 3.2.2).",
+    )
+    iou: float = Field(
+        gt=0,
+        le=1,
+        description="Overlap from which a detected box gets the labels of an annotated one. The thesis: 0.5 for I3D, "
+        "0.9 for the others (Sec. 3.2.2).",
+    )
 
 
 class ActorBackboneSettings(Settings):
     """A network that gives features of actors (`pipeline.models.actor_backbones.ActorBackbone`)."""
 
-    name: ActorBackboneName = Field(description="Which published network.")
-    width: float = Field(gt=0, le=4, description="Factor on every number of channels. 1: as published.")
-    frames: int | None = Field(ge=1, description="Consecutive frames of a clip. null: as published.")
+    name: ActorBackboneName = Field(
+        description="Which published network. The thesis: i3d, r101_i3d_nl and SlowFast-NL (Sec. 3.2.2)."
+    )
+    width: float = Field(
+        gt=0, le=4, description="Factor on every number of channels. 1: as published, which published weights need."
+    )
+    frames: int | None = Field(
+        ge=1, description="Consecutive frames of a clip. null: as published, which published weights need."
+    )
 
 
 class BackboneTrainingSettings(Settings):
     """How a backbone is trained on annotated boxes, as I3D is on AVA."""
 
-    initial: str | None = Field(description="Published weights to start from. null: random ones (the demo).")
-    trainable: Literal["mixed_5", "all"] = Field(description="mixed_5: of I3D only what follows Mixed_4f.")
-    dropout: float = Field(ge=0, lt=1, description="Before the classifier.")
-    flip: bool = Field(description="Mirror half of the clips.")
-    epochs: int = Field(ge=1, le=10_000, description="Each shows every annotated keyframe once. The thesis: 10.")
-    batch: int = Field(ge=1, description="Keyframes in an optimiser step, over all processes.")
-    micro_batch: int = Field(ge=1, description="Keyframes that a process computes at once.")
+    initial: str | None = Field(
+        description="Published weights to start from. null: random ones (the demo). The thesis: Kinetics-400 (Sec. "
+        "3.2.2)."
+    )
+    trainable: Literal["mixed_5", "all"] = Field(
+        description="mixed_5: of I3D only what follows Mixed_4f, as in the thesis (Sec. 3.2.2). all: everything."
+    )
+    dropout: float = Field(ge=0, lt=1, description="Drop rate before the classifier.")
+    flip: bool = Field(description="Mirror half of the clips. Turn it off where left and right matter.")
+    epochs: int = Field(
+        ge=1, le=10_000, description="Each shows every annotated keyframe once. The thesis: 10 (Sec. 3.2.2)."
+    )
+    batch: int = Field(
+        ge=1,
+        description="Keyframes in an optimiser step, over all processes; change the learning rate with it in "
+        "proportion.",
+    )
+    micro_batch: int = Field(
+        ge=1,
+        description="Keyframes that a process computes at once; gradients are summed up to `batch`. 1 where videos "
+        "have different widths.",
+    )
     learning_rate: float = Field(gt=0, description="Of SGD, at the end of the warm-up.")
-    warmup_epochs: float = Field(ge=0, description="Linear warm-up.")
-    schedule: Literal["step", "cosine"] = Field(description="As of classify.recipes.")
+    warmup_epochs: float = Field(ge=0, description="Epochs in which the learning rate rises in a line.")
+    schedule: Literal["step", "cosine"] = Field(
+        description="After the warm-up: divided by 10 every `step_epochs`, or half a cosine down to 0."
+    )
     step_epochs: float = Field(gt=0, description="step: epochs between two divisions by 10.")
-    momentum: float = Field(ge=0, lt=1, description="SGD's momentum.")
-    weight_decay: float = Field(ge=0, description="Of SGD, on all parameters.")
-    precision: Literal["float32", "bfloat16", "float64"] = Field(description="As of classify.training.")
-    device: Literal["cpu", "cuda"] = Field(description="Where to compute. Part of the result.")
-    threads: int = Field(ge=1, le=256, description="Compute threads on a CPU. Part of the result.")
+    momentum: float = Field(ge=0, lt=1, description="SGD's momentum; 0.9 is usual.")
+    weight_decay: float = Field(
+        ge=0, description="Weight decay of SGD, on all parameters. Raise it when a network overfits."
+    )
+    precision: Precision
+    device: Device
+    threads: Threads
     seed: int = Field(ge=0, description="Of weights, order and cuts.")
 
 
@@ -186,39 +311,73 @@ class DetectionDataSettings(Settings):
         description="`demo` (made videos), or `ava` (AVA's own files, or one's own in their form; J-HMDB-21 and "
         "UCF101-24 after `acta convert-annotations`)."
     )
-    root: str | None = Field(description="Folder that holds the videos, anywhere below. null: features are imported.")
+    root: str | None = Field(
+        description="Folder that holds the videos, anywhere below. null: there are none, all features are imported."
+    )
     label_map: str = Field(min_length=1, description="Every action with its number (pbtxt).")
-    evaluated: str | None = Field(description="The actions that count (pbtxt): 60 of AVA's 80. null: all.")
-    boxes: Paths = Field(min_length=1, description="Annotated boxes (CSV) by split; null takes one away.")
-    excluded: Paths = Field(description="Frames that do not count (CSV), by split.")
-    proposals: Paths = Field(description="Detected people (CSV or pickle), by split. {}: `objects` finds them.")
-    shards: int = Field(ge=1, le=100_000, description="As data.shards; AVA: 64.")
-    max_bad_fraction: float = Field(ge=0, le=1, description="As data.max_bad_fraction.")
+    evaluated: str | None = Field(
+        description="The actions that count (pbtxt): 60 of AVA's 80, those with 25 validation examples (Sec. 3.2.1). "
+        "null: all."
+    )
+    boxes: Paths = Field(
+        min_length=1,
+        description="Annotated boxes (CSV: video, timestamp, x1, y1, x2, y2, action and, if known, person; corners "
+        "in [0, 1]) by split; null takes one away.",
+    )
+    excluded: Paths = Field(description="Frames that do not count (CSV), by split. {}: all count.")
+    proposals: Paths = Field(
+        description="Detected people (CSV or pickle), by split; the thesis's come from a Faster R-CNN with 93.9 "
+        "AP@50 on AVA (Sec. 3.2.2). {}: `objects` finds them."
+    )
+    shards: int = Field(
+        ge=1,
+        le=100_000,
+        description="Number of shards into which videos are parted; each is one job of a stage (AVA: 64). Choose it "
+        "once: a change reruns nearly all.",
+    )
+    max_bad_fraction: float = Field(
+        ge=0,
+        le=1,
+        description="A stage fails when more than this fraction of a shard's videos (and more than one) is bad; "
+        "fewer are left out and listed. Raise it where videos are known to be missing, as AVA's often are.",
+    )
 
 
 class ImportedFeaturesSettings(Settings):
     """Features that others published (`acta import-features`)."""
 
     layout: Literal["i3d", "slowfast"] = Field(description="i3d: a file for each keyframe. slowfast: one file.")
-    actors: Paths = Field(min_length=1, description="Folder or file, by split.")
-    objects: Paths = Field(description="File of objects, by split. {}: none.")
-    frame_lists: Paths = Field(description="PySlowFast's frame lists, where videos are numbers. {}: names.")
-    half: bool = Field(description="Store half precision.")
+    actors: Paths = Field(min_length=1, description="Features of people by split: a folder (i3d) or a file (slowfast).")
+    objects: Paths = Field(description="File of objects' features, by split. {}: none.")
+    frame_lists: Paths = Field(
+        description="PySlowFast's frame lists by split, where the file numbers its videos. {}: it names them."
+    )
+    half: bool = Field(description="Store features as float16, half the disk space. false: float32.")
 
 
 class BackboneFeaturesSettings(Settings):
     """Features by a backbone."""
 
-    network: ActorBackboneSettings
-    weights: str | None = Field(description='A model file (README, "Weights"). null: trained here, by `training`.')
-    training: BackboneTrainingSettings | None = Field(description="null: `weights` are used as they are.")
-    rate: float | None = Field(description="Frames per second in a clip. null: as published.")
-    boxes: BoxSettings
-    half: bool = Field(description="Store half precision.")
-    batch: int = Field(ge=1, description="Keyframes computed at once.")
-    precision: Literal["float32", "bfloat16"] = Field(description="bfloat16: mixed precision, on a GPU.")
-    device: Literal["cpu", "cuda"] = Field(description="Where to compute. Part of the result.")
-    threads: int = Field(ge=1, le=256, description="Compute threads on a CPU. Part of the result.")
+    network: ActorBackboneSettings = Field(description="The network that sees the clip around a keyframe.")
+    weights: str | None = Field(
+        description="A model file (docs/weights.md), as the thesis takes the published ones of R101-I3D-NL and "
+        "SlowFast-NL (Sec. 3.2.2). null: trained here, by `training`."
+    )
+    training: BackboneTrainingSettings | None = Field(
+        description="Trains the network on the annotated boxes, as the thesis fine-tunes I3D (Sec. 3.2.2). null: "
+        "`weights` are used as they are."
+    )
+    rate: float | None = Field(
+        description="Frames per second in a clip. null: as published, which published weights need."
+    )
+    boxes: BoxSettings = Field(description="Which boxes of people become actors, and which of them get labels.")
+    half: bool = Field(description="Store features as float16, half the disk space. false: float32.")
+    batch: int = Field(ge=1, description="Keyframes computed at once. Lower it when memory is short.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        description="`bfloat16`: mixed precision, which saves time and memory on GPUs that have it."
+    )
+    device: Device
+    threads: Threads
 
     @model_validator(mode="after")
     def _has_weights(self) -> "BackboneFeaturesSettings":
@@ -230,14 +389,34 @@ class BackboneFeaturesSettings(Settings):
 class FeatureSettings(Settings):
     """Features of actors, from one of three sources, and what STAGE needs to know of them (Sec. 3.2.2)."""
 
-    like: str | None = Field(description="The thesis's rows beside which results stand: i3d, slowfast_nl_8x8 … null.")
-    heads: int = Field(ge=1, description="Attention heads, where a network does not say. I3D: 4; the others: 2.")
-    learning_rate: float = Field(gt=0, description="Of Adam. I3D: 6.25e-5; the others: 1e-5.")
-    test_score: float = Field(ge=0, le=1, description="Lowest score of a detected box in tests. I3D: 0.7; others: 0.8.")
-    backbone: BackboneFeaturesSettings | None
-    imported: ImportedFeaturesSettings | None
+    like: str | None = Field(
+        description="The thesis's rows beside which results stand: i3d, r101_i3d_nl, slowfast_nl_8x8, "
+        "slowfast_nl_16x8, averaged, action_tubes or amtnet. null: none."
+    )
+    heads: int = Field(
+        ge=1,
+        description="Attention heads, where a network does not say. The thesis: 4 for I3D, 2 for the others (Sec. "
+        "3.3, Table 3.6).",
+    )
+    learning_rate: float = Field(
+        gt=0,
+        description="Of Adam, in STAGE's training on these features. The thesis: 6.25e-5 for I3D, 1e-5 for the "
+        "others (Sec. 3.2.2).",
+    )
+    test_score: float = Field(
+        ge=0,
+        le=1,
+        description="Lowest score of a detected box in tests. The thesis: 0.7 for I3D, 0.8 for the others (Sec. "
+        "3.2.2).",
+    )
+    backbone: BackboneFeaturesSettings | None = Field(
+        description="A network computes them from the videos. null: another source."
+    )
+    imported: ImportedFeaturesSettings | None = Field(
+        description="Published ones are read (`acta import-features`). null: another source."
+    )
     averaged: Annotated[tuple[Name, Name], Field(strict=False)] | None = Field(
-        description="Two other features, averaged (Table 3.3)."
+        description="Names of two other features, averaged (Table 3.3). null: another source."
     )
 
     @model_validator(mode="after")
@@ -255,22 +434,49 @@ class FeatureSettings(Settings):
 class DetectionSettings(Settings):
     """Action detection, Ch. 3."""
 
-    data: DetectionDataSettings
-    sampling: SamplingSettings
-    frames: FrameSettings
-    keyframes: KeyframeSettings
-    splits: DetectionSplitSettings
-    detector_boxes: str | None = Field(description="Boxes to train a detector on (CSV). null: `objects.weights`.")
-    detector: DetectorTrainingSettings | None = Field(description="How. null: none is trained.")
-    objects: ObjectSettings | None = Field(description="null: no objects, and people from `data.proposals`.")
-    features: Annotated[dict[Name, FeatureSettings], BeforeValidator(_without_nulls)] = Field(
-        min_length=1, description="By name; tables have rows for each. null takes one away."
+    data: DetectionDataSettings = Field(
+        description="Videos with boxes of people, in AVA's kinds of files; apart from `data` above."
     )
-    training: StageTrainingSettings
-    seeds: tuple[int, ...] = Field(min_length=1, description="Of STAGE's trainings; tables give mean and interval.")
-    networks: dict[Name, NetworkSettings] = Field(description="By name; the tables know those of config.yaml.")
-    capacity: int = Field(ge=0, description="Surest detections of a frame that count; 0: all.")
-    tables: tuple[str, ...] = Field(description="What `snakemake detect` makes.")
+    sampling: SamplingSettings = Field(description="When to look at these videos.")
+    frames: FrameSettings = Field(description="How frames of these videos are stored.")
+    keyframes: KeyframeSettings = Field(
+        description="When clips are. Frames that the annotation or the proposals name are keyframes in any case."
+    )
+    splits: DetectionSplitSettings = Field(
+        description="Which videos train, which steer the training, and which are reported."
+    )
+    detector_boxes: str | None = Field(
+        description="Boxes to train a detector of people and objects on (CSV), with `detector`. null: "
+        "`objects.weights`."
+    )
+    detector: DetectorTrainingSettings | None = Field(description="How that detector is trained. null: none is.")
+    objects: ObjectSettings | None = Field(
+        description="What finds objects, and people where no proposals are given. null: no objects, and people from "
+        "`data.proposals` or from imported features."
+    )
+    features: Annotated[dict[Name, FeatureSettings], BeforeValidator(_without_nulls)] = Field(
+        min_length=1, description="Features of people, by name; tables have rows for each. null takes one away."
+    )
+    training: StageTrainingSettings = Field(
+        description="How STAGE and its ablations are trained. A change trains them anew, no features."
+    )
+    seeds: tuple[int, ...] = Field(
+        min_length=1,
+        description="Of STAGE's trainings, one for each network and seed; tables give the mean and its 95 % "
+        "interval. The thesis reports single numbers.",
+    )
+    networks: dict[Name, NetworkSettings] = Field(
+        description="STAGE and its ablations, by name; Tables 3.5 to 3.8 know those of config.yaml."
+    )
+    capacity: int = Field(
+        ge=0,
+        description="Surest detections of a frame that count; 0: all, as in the backbones' own evaluations; AVA's "
+        "official evaluator: 50.",
+    )
+    tables: tuple[str, ...] = Field(
+        description="Tables and figures of Ch. 3 that `snakemake detect` makes; each is a target of its own too. Leave "
+        "out what your data cannot give."
+    )
 
     @model_validator(mode="after")
     def _names_are_known(self) -> "DetectionSettings":

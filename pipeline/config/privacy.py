@@ -15,32 +15,40 @@ class DetectSettings(Settings):
     """How instances are found."""
 
     detector: Literal["retinaface", "centerface", "maskrcnn", "selfie", "onnx"] = Field(
-        description="faces: retinaface (MobileNet-0.25) or centerface; bodies: maskrcnn (the thesis's; needs its COCO "
-        "weights) or selfie (people near the camera); either: onnx (a local file)."
+        description="faces: retinaface (MobileNet-0.25; half the time, misses some small faces) or centerface; "
+        "bodies: maskrcnn (instance segmentation as in Sec. 5.1; needs its COCO weights) or selfie (works offline, "
+        "for people near the camera); either: onnx (a local file)."
     )
     weights: str | None = Field(
-        description="A local weights file instead of the registered ones. null: the registered."
+        description="A local weights file instead of the registered ones; onnx needs one. null: the registered."
     )
-    threshold: Score | None = Field(description="Lowest score that counts. null: the detector's own.")
+    threshold: Score | None = Field(
+        description="Lowest score that counts. Lower hides more, and more that is nothing. null: the detector's own "
+        "(retinaface 0.4, centerface 0.2, maskrcnn 0.5, selfie 0.3, onnx 0.5)."
+    )
     long_side: int | None = Field(
         ge=64,
         le=16384,
-        description="Pixels: longer side at which the detector looks; smaller videos are not enlarged. "
-        "null: the video's own resolution.",
+        description="Pixels: longer side at which the detector looks; smaller videos are not enlarged. Cost grows "
+        "with its square; smaller finds fewer small instances. null: the video's own resolution.",
     )
     interval: float = Field(
         ge=0,
         le=1,
         description="Seconds: the shortest time between two frames that are searched. The frames between them hide "
-        "what either shows, where it must have been. 0: every frame is searched.",
+        "what either shows, where it must have been. 0: every frame is searched, as in the thesis (Sec. 5.1). Raise "
+        "it to save time on long videos, lower it for fast motion.",
     )
     fill_gap: int = Field(
         ge=0,
         le=1000,
-        description="Frames: an instance missed for at most so many frames between two detections of it is "
-        "filled in. 0: off.",
+        description="Frames: an instance missed for at most so many frames between two detections of it is filled "
+        "in. 0: off, as in the thesis, which names tracking for harder scenes (Sec. 5.1). Raise it with the frame "
+        "rate.",
     )
-    device: Literal["cpu", "cuda"] = Field(description="Where torch detectors (maskrcnn) run. Part of the result.")
+    device: Literal["cpu", "cuda"] = Field(
+        description="Where to detect; only maskrcnn can use `cuda`. Part of the result: a change detects anew."
+    )
 
 
 def check_detector(what: str, detector: str) -> None:
@@ -52,13 +60,30 @@ class ObfuscateSettings(Settings):
     """How instances are hidden."""
 
     filter: Literal["blur", "pixelate", "solid", "frame"] = Field(
-        description="blur: normalised box filter; pixelate: `blocks` mean-coloured blocks along the longer side; "
-        "solid: black; frame: the box filter over the whole of every frame, no detection needed to hide it."
+        description="blur: normalised box filter, the thesis's (Sec. 5.1); pixelate: `blocks` mean-coloured blocks "
+        "along the longer side; solid: black; frame: the box filter over the whole of every frame, no detection "
+        "needed to hide it."
     )
-    enlarge: float = Field(ge=1, le=5, description="Factor on the box's sides (a mask is dilated as much).")
-    kernel: float = Field(gt=0, le=4, description="blur: kernel side as a fraction of the enlarged box's longer side.")
-    blocks: int = Field(ge=1, le=64, description="pixelate: blocks along the enlarged box's longer side.")
-    jpeg_quality: int = Field(ge=1, le=100, description="libjpeg quality of the frames that were changed.")
+    enlarge: float = Field(
+        ge=1,
+        le=5,
+        description="Factor on the box's sides (a mask is dilated as much). A box drawn tight around a face leaves "
+        "it recognisable; raise it when the audit still finds instances. The thesis gives no value.",
+    )
+    kernel: float = Field(
+        gt=0,
+        le=4,
+        description="blur: kernel side as a fraction of the enlarged box's longer side. Below 1 faces become "
+        "recognisable again. The thesis gives no value.",
+    )
+    blocks: int = Field(
+        ge=1, le=64, description="pixelate: blocks along the enlarged box's longer side. Fewer hide more."
+    )
+    jpeg_quality: int = Field(
+        ge=1,
+        le=100,
+        description="libjpeg quality of the frames that were changed; the others stay as they were stored.",
+    )
 
 
 class PerVariantDetect(Settings):
@@ -77,24 +102,43 @@ class PerVariantDetect(Settings):
 class PerVariantObfuscate(Settings):
     """Obfuscation, per variant."""
 
-    faces: ObfuscateSettings
-    bodies: ObfuscateSettings
+    faces: ObfuscateSettings = Field(description="How faces are hidden.")
+    bodies: ObfuscateSettings = Field(description="How bodies are hidden.")
 
 
 class AuditSettings(Settings):
     """Which independent detectors look at the anonymised frames, each with its lowest score that counts."""
 
-    faces: dict[Auditor, Score] = Field(min_length=1, description="Auditors of the variant whose faces are hidden.")
-    bodies: dict[Auditor, Score] = Field(min_length=1, description="Auditors of the variant whose bodies are hidden.")
+    faces: dict[Auditor, Score] = Field(
+        min_length=1,
+        description="Auditors of the variant whose faces are hidden, each with the lowest score that counts. None "
+        "may be the detector that it checks. A lower score finds more that is left, and more that is no face.",
+    )
+    bodies: dict[Auditor, Score] = Field(
+        min_length=1,
+        description="Auditors of the variant whose bodies are hidden, each with the lowest score that counts. None "
+        "may be the detector that it checks.",
+    )
 
 
 class PrivacySettings(Settings):
     """Anonymisation."""
 
-    what: tuple[What, ...] = Field(min_length=1, description="Which anonymised variants of the dataset to make.")
-    detect: PerVariantDetect
-    obfuscate: PerVariantObfuscate
-    audit: AuditSettings
+    what: tuple[What, ...] = Field(
+        min_length=1,
+        description="Which anonymised variants of the dataset to make, each beside the original: faces only, or "
+        "whole bodies (the thesis makes both, Sec. 5.1). One variant less saves its detection, its frames and its "
+        "students.",
+    )
+    detect: PerVariantDetect = Field(
+        description="How people are found, for each variant, on the video at its own resolution."
+    )
+    obfuscate: PerVariantObfuscate = Field(
+        description="How what was found is hidden, for each variant. Changes detect nothing anew."
+    )
+    audit: AuditSettings = Field(
+        description="Which independent detectors look for what is left in the anonymised frames."
+    )
 
     @model_validator(mode="after")
     def _auditor_is_independent(self) -> "PrivacySettings":
@@ -112,5 +156,5 @@ class PrivacySettings(Settings):
 class ContactSheetSettings(Settings):
     """The before / after picture."""
 
-    videos: int = Field(ge=1, le=50, description="How many videos to show.")
-    frames: int = Field(ge=1, le=12, description="How many frames of each.")
+    videos: int = Field(ge=1, le=50, description="How many videos to show: the picture's rows.")
+    frames: int = Field(ge=1, le=12, description="How many frames of each: the picture's columns for each variant.")

@@ -12,18 +12,22 @@ Operator = Literal["s", "t", "f", "c", "l"]
 class FactorSettings(Settings):
     """By how much each operator of Sec. 6.1.1 reduces its axis: γ of Sec. 6.2.2."""
 
-    s: float = Field(gt=1, le=16, description="Spatial resolution: height and width.")
-    t: float = Field(gt=1, le=64, description="Length of the clip.")
-    f: int = Field(gt=1, le=64, description="Frame rate: every how manyth frame is kept.")
-    c: float = Field(gt=1, le=16, description="Channels of every convolution.")
-    l: float = Field(gt=1, le=16, description="Residual blocks of every stage.")  # noqa: E741 (the thesis's letter)
+    s: float = Field(gt=1, le=16, description="Spatial resolution: height and width. The thesis: 1.4.")
+    t: float = Field(gt=1, le=64, description="Length of the clip: the first frames stay. The thesis: 2.")
+    f: int = Field(gt=1, le=64, description="Frame rate: every how manyth frame is kept. The thesis: 2.")
+    c: float = Field(gt=1, le=16, description="Channels of every convolution. The thesis: 1.4.")
+    l: float = Field(gt=1, le=16, description="Residual blocks of every stage. The thesis: 2.")  # noqa: E741 (the thesis's letter)
 
 
 class HalvingSettings(Settings):
     """Successive halving within an iteration: hypotheses that start badly stop early (beyond the thesis)."""
 
-    epochs: int = Field(ge=1, description="Epochs after which all hypotheses are compared.")
-    keep: int = Field(ge=1, description="How many of them go on.")
+    epochs: int = Field(
+        ge=1,
+        description="Epochs after which all hypotheses are compared; fewer than `shrink.epochs`. Fewer save more, "
+        "and judge worse.",
+    )
+    keep: int = Field(ge=1, description="How many of them go on; fewer than there are `operators`.")
 
 
 class PlanSettings(Settings):
@@ -32,22 +36,35 @@ class PlanSettings(Settings):
     operators: tuple[Annotated[str, Field(pattern=r"^[stfcl]{1,4}$")], ...] = Field(
         min_length=1,
         description="The hypotheses of an iteration, in Algorithm 1's order, which breaks ties. Several letters are "
-        "several operators in one step; Eq. 6.1 then chooses, as costs differ.",
+        "several operators in one step; Eq. 6.1 then chooses, as costs differ. The thesis: s, t, f, c, l.",
     )
     follow: Name | None = Field(
         description="A plan from whose winners iterations start, for ablations of single ones. null: its own."
     )
     teacher: Literal["train", "eval"] | None = Field(
-        description="Batch norm of the teacher: statistics of the micro-batch or the learnt ones (Table 6.8). "
-        "null: no distillation (Table 6.4)."
+        description="Batch norm of the teacher: statistics of the micro-batch (`train`, the thesis's) or the learnt "
+        "ones (`eval`, Table 6.8). null: no distillation (Table 6.4)."
     )
-    stored: bool = Field(description="Compute the teacher's logits of every clip once, for all hypotheses.")
-    fine_tuning: bool = Field(description="Operators s, t and f start from the previous winner's weights (Sec. 6.1.4).")
-    inherit: bool = Field(description="Operators c and l start from a part of them, instead of at random.")
+    stored: bool = Field(
+        description="Compute the teacher's logits of every clip once, for all hypotheses: less computing for more "
+        "disk space, the same result."
+    )
+    fine_tuning: bool = Field(
+        description="Operators s, t and f start from the previous winner's weights (Sec. 6.1.4). false: at random "
+        "(Table 6.4)."
+    )
+    inherit: bool = Field(
+        description="Operators c and l start from a part of the previous winner's weights, instead of at random as "
+        "in the thesis."
+    )
     features: Literal["mse", "margin_relu"] | None = Field(
-        description="A loss on the activations of each residual stage (Table 6.7); operator l of a ResNet only."
+        description="A loss on the activations of each residual stage (Table 6.7); operator l of a ResNet only. "
+        "null: none, as in the thesis's final form (Sec. 6.2.5)."
     )
-    halving: HalvingSettings | None = Field(description="null: every hypothesis is trained to its end.")
+    halving: HalvingSettings | None = Field(
+        description="Stop hypotheses that start badly (beyond the thesis). null: every hypothesis is trained to its "
+        "end."
+    )
 
     @model_validator(mode="after")
     def _makes_sense(self) -> "PlanSettings":
@@ -74,17 +91,50 @@ class TransferSettings(Settings):
 class ShrinkSettings(Settings):
     """Progressive architecture shrinkage, Ch. 6."""
 
-    recipes: tuple[Name, ...] = Field(description="Of `classify.recipes`: the base networks to shrink.")
-    split: Name = Field(description="Of `classify.splits`.")
-    iterations: int = Field(ge=1, le=20, description="How many operators are applied, one after another.")
-    factors: FactorSettings
-    alpha: float = Field(ge=0, description="α of Eq. 6.7; the divergence is a mean over batch and classes.")
-    temperature: float = Field(gt=0, description="t of Eqs. 6.6 and 6.7.")
-    epochs: int = Field(ge=1, le=10_000, description="Of each hypothesis.")
-    fine_tuning_rate: float = Field(gt=0, description="Factor on the learning rate where weights are inherited whole.")
-    feature_weight: float = Field(ge=0, description="Of the loss on activations (Table 6.7).")
-    plans: dict[Name, PlanSettings] = Field(description="By name; pas is the thesis's.")
-    transfer: TransferSettings | None = Field(description="For a dataset to fine-tune on. null: none.")
+    recipes: tuple[Name, ...] = Field(
+        description="Of `classify.recipes`: the base networks to shrink, each trained without a teacher on original "
+        "frames. The thesis: R(2+1)D and SlowFast (Sec. 6.2.2)."
+    )
+    split: Name = Field(
+        description="Of `classify.splits`: whose videos train and choose. The thesis, on UCF101: the first (Table 6.9)."
+    )
+    iterations: int = Field(
+        ge=1,
+        le=20,
+        description="How many operators are applied, one after another. More add jobs and rerun none. The thesis: 5, "
+        "three to five being enough (Sec. 6.2.2).",
+    )
+    factors: FactorSettings = Field(
+        description="By how much each operator of Sec. 6.1.1 reduces its axis: γ of Sec. 6.2.2, chosen so that each "
+        "about halves the multiply-adds. Smaller ones give better trade-offs in more iterations."
+    )
+    alpha: float = Field(
+        ge=0,
+        description="α of Eq. 6.7, the weight of the distillation; the divergence is a mean over batch and classes: "
+        "scale it with the number of classes. The thesis: 500 for 400 classes (Sec. 6.2.2).",
+    )
+    temperature: float = Field(gt=0, description="t of Eqs. 6.6 and 6.7. The thesis: 5 (Sec. 6.2.2).")
+    epochs: int = Field(
+        ge=1, le=10_000, description="Of each hypothesis. The thesis: 45, as many as of the base network (Sec. 6.2.2)."
+    )
+    fine_tuning_rate: float = Field(
+        gt=0, description="Factor on the learning rate where weights are inherited whole. The thesis: 0.1 (Sec. 6.2.2)."
+    )
+    feature_weight: float = Field(
+        ge=0, description="Weight of the loss on activations (Table 6.7); the thesis does not give its own."
+    )
+    plans: dict[Name, PlanSettings] = Field(
+        description="Ways to shrink, by name; pas is the thesis's Algorithm 1, the others are its ablations and open "
+        "problems."
+    )
+    tables: tuple[
+        Annotated[str, Field(pattern=r"^(table_6_([1-9]|10)|figure_6_[34]|shrink_costs|shrink_beyond)$")], ...
+    ] = Field(
+        description="What `snakemake shrink` makes, beside the exported networks; each is a target of its own too."
+    )
+    transfer: TransferSettings | None = Field(
+        description="Networks made on another dataset, to fine-tune on this one (Table 6.6). null: none."
+    )
 
     @model_validator(mode="after")
     def _plans_are_known(self) -> "ShrinkSettings":

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.config.base import Name, Settings, merged, parse
+from pipeline.config.base import Device, Name, Precision, Settings, Threads, merged, parse
 from pipeline.config.data import FrameSettings
 from pipeline.errors import ActaError
 
@@ -22,56 +22,87 @@ def _without_nulls(value: Any) -> Any:
 class SpotDataSettings(Settings):
     """Games, laid out as SoccerNet's development kit has them: <league>/<season>/<game>/."""
 
-    adapter: Literal["demo", "soccernet"] = Field(description="`demo` (made games) or `soccernet`.")
-    root: str = Field(min_length=1, description="Folder that holds the leagues.")
-    version: Version = Field(description="1: Labels.json, 3 classes. 2: Labels-v2.json, 17 classes.")
+    adapter: Literal["demo", "soccernet"] = Field(
+        description="`demo` (made games) or `soccernet` (its development kit's folders, or your own games laid out so)."
+    )
+    root: str = Field(
+        min_length=1,
+        description="Folder that holds the leagues: `<league>/<season>/<game>/` with videos, labels and features of "
+        "both halves.",
+    )
+    version: Version = Field(
+        description="1: Labels.json, 3 classes (Sec. 4.2). 2: Labels-v2.json, 17 classes (the challenge, Sec. 4.3)."
+    )
     splits: Annotated[Paths, BeforeValidator(_without_nulls)] = Field(
-        min_length=1, description="The development kit's files of games (JSON), by split; null takes one away."
+        min_length=1,
+        description="The development kit's files of games (JSON), by split; null takes one away. A split that is "
+        "only submitted needs no labels.",
     )
     videos: str | None = Field(
-        description="What a half's video is called after its number: `224p.mkv` for 1_224p.mkv. null: there are none."
+        description="What a half's video is called after its number: `224p.mkv` for 1_224p.mkv. null: there are "
+        "none, all features are imported."
     )
     ini: bool = Field(
-        description="The halves are cut out of the videos as video.ini says (HQ). false: the videos are the halves."
+        description="The halves are cut out of the videos as video.ini says (HQ, Sec. 4.3). false: the videos are "
+        "the halves, as the smaller ones are."
     )
     max_bad_fraction: float = Field(
-        ge=0, le=1, description="A training fails when more than this fraction of the games (and more than one) is bad."
+        ge=0,
+        le=1,
+        description="A training fails when more than this fraction of the games (and more than one) is bad; fewer "
+        "are left out and listed.",
     )
 
 
 class SpotFrameSettings(Settings):
     """When to look at a half, and how its frames are stored (Sec. 4.3, Data preparation)."""
 
-    convert: float | None = Field(gt=0, description="Frames per second to convert videos to first. null: as they are.")
-    rate: float = Field(gt=0, description="Frames per second; frame k of a half is at k / rate seconds.")
-    stored: FrameSettings
+    convert: float | None = Field(
+        gt=0, description="Frames per second to convert videos to first. null: as they are. The thesis: 25 (Sec. 4.3)."
+    )
+    rate: float = Field(
+        gt=0,
+        description="Frames per second; frame k of a half is at k / rate seconds. Imported features must have the "
+        "same. The thesis: 2 (Secs. 4.2.1 and 4.3).",
+    )
+    stored: FrameSettings = Field(description="How the frames are stored; disk space is the price of a larger size.")
 
 
 class FrameBackboneSettings(Settings):
     """An image network without its classifier."""
 
-    name: FrameBackboneName = Field(description="Which of torchvision's.")
-    weights: str | None = Field(description="Its weights (.pth). null: the registered ones (`acta weights list`).")
+    name: FrameBackboneName = Field(description="Which of torchvision's. The thesis: resnet152 (Sec. 4.2.1).")
+    weights: str | None = Field(
+        description="Its weights (.pth). null: the registered ones (ImageNet; `acta weights list`)."
+    )
 
 
 class FrameFeatureSettings(Settings):
     """Features of single frames: SoccerNet's own files, or a backbone's (Sec. 4.2.1)."""
 
     imported: str | None = Field(
-        description="What a half's file is called after its number: `ResNET_PCA512.npy` for 1_ResNET_PCA512.npy."
+        description="What a half's file is called after its number: `ResNET_PCA512.npy` for 1_ResNET_PCA512.npy, the "
+        "thesis's features (Sec. 4.2.1). null: `backbone` computes them."
     )
-    backbone: FrameBackboneSettings | None = Field(description="null: `imported`.")
+    backbone: FrameBackboneSettings | None = Field(
+        description="An image network without its classifier computes them. null: `imported`."
+    )
     crop: int | None = Field(
-        ge=16, description="Pixels: side of the square in the middle that the backbone sees. null: all."
+        ge=16,
+        description="Pixels: side of the square in the middle that the backbone sees; 224 for SoccerNet's features "
+        "(Sec. 4.2.1). null: the whole frame.",
     )
     pca: int | None = Field(
         ge=1,
-        description="Numbers to which the backbone's are reduced, fitted on the training split. null: all.",
+        description="Numbers to which the backbone's are reduced, fitted on the training split; 512 for SoccerNet's "
+        "features (Sec. 4.2.1). null: all, in more disk space.",
     )
-    batch: int = Field(ge=1, description="Frames computed at once.")
-    precision: Literal["float32", "bfloat16"] = Field(description="bfloat16: mixed precision, on a GPU.")
-    device: Literal["cpu", "cuda"] = Field(description="Where to compute. Part of the result.")
-    threads: int = Field(ge=1, le=256, description="Compute threads on a CPU. Part of the result.")
+    batch: int = Field(ge=1, description="Frames computed at once. Lower it when memory is short.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        description="`bfloat16`: mixed precision, which saves time and memory on GPUs that have it."
+    )
+    device: Device
+    threads: Threads
 
     @model_validator(mode="after")
     def _has_one_source(self) -> "FrameFeatureSettings":
@@ -85,10 +116,16 @@ class FrameFeatureSettings(Settings):
 class TrainedBackboneSettings(Settings):
     """A backbone that is trained with the network, its batch norm frozen (Secs. 4.2.5 and 4.3)."""
 
-    name: FrameBackboneName = Field(description="Which of torchvision's.")
-    weights: str | None = Field(description="Where it starts from (.pth). null: the registered ones.")
+    name: FrameBackboneName = Field(
+        description="Which of torchvision's. The thesis: resnet18, resnet50, resnet152 (Table 4.6); the challenge: "
+        "resnet152 (Sec. 4.3)."
+    )
+    weights: str | None = Field(
+        description="Where it starts from (.pth). null: the registered ones (ImageNet), as in the thesis (Sec. 4.3)."
+    )
     trainable: Literal["none", "last_block", "conv5", "conv4"] = Field(
-        description="What trains: from there on to its end. Table 4.6: last_block; the challenge: conv4."
+        description="What trains: from there on to its end; less saves memory. Table 4.6: last_block; the challenge: "
+        "conv4 (Sec. 4.3)."
     )
     frames_at_once: int | None = Field(
         ge=1, description="Frames of its frozen part computed at once, to save memory. null: all of a micro-batch."
@@ -98,54 +135,100 @@ class TrainedBackboneSettings(Settings):
 class MaskingSettings(Settings):
     """M(p, q) of Eq. 4.4: frames on one side of the event are replaced by background."""
 
-    probability: float = Field(ge=0, le=1, description="p. The thesis: 1/3.")
+    probability: float = Field(
+        ge=0, le=1, description="p: how often an event's clip is masked. The thesis: 1/3 (Sec. 4.2.2, Table 4.4)."
+    )
     latest: float = Field(
-        ge=0, le=1, description="q: greatest relative offset of an event whose clip may be masked. The thesis: 0.5."
+        ge=0,
+        le=1,
+        description="q: greatest relative offset of an event whose clip may be masked. The thesis: 0.5 (Sec. 4.2.2, "
+        "Table 4.4).",
     )
     side: Literal["before", "after"] = Field(
-        description="Frames that are replaced. after (Table 4.5): if at least 1 - q of the clip lies before the event."
+        description="Frames that are replaced. The thesis: before the event. after (Table 4.5): if at least 1 - q of "
+        "the clip lies before the event."
     )
 
 
 class ClipSamplingSettings(Settings):
     """Which clips an epoch has: the same number of each class (Sec. 4.1.3), or by the number of events (Sec. 4.3)."""
 
-    foreground: int | None = Field(ge=1, description="Clips with an event, shared by the classes. null: by events.")
+    foreground: int | None = Field(
+        ge=1,
+        description="Clips with an event in an epoch, shared equally by the classes. null: by the number of events "
+        "(Sec. 4.3). The thesis: 30,000 (Sec. 4.2.2).",
+    )
     background: int | None = Field(
-        ge=1, description="Clips without. null: as many as of a class (or of the mean class, by events)."
+        ge=1,
+        description="Clips without an event in an epoch. null: as many as of a class (or of the mean class, by "
+        "events). The thesis: 10,000 (Sec. 4.2.2).",
     )
     margin: int | None = Field(
-        ge=0, description="Frames that background keeps away from events. null: no window with an event touches it."
+        ge=0,
+        description="Frames that background keeps away from events. null: no window with an event touches it, as in "
+        "the thesis (Sec. 4.3). Lower it where events are close to one another.",
     )
-    most: int = Field(ge=1, description="By events: a class with more than this …")
-    divisor: int = Field(ge=1, description="… has its number divided by this.")
-    fewest: int = Field(ge=0, description="By events: a class with fewer than this …")
-    factor: int = Field(ge=1, description="… has its number multiplied by this.")
+    most: int = Field(
+        ge=1,
+        description="By events: a class with more than this has its number divided by `divisor`. The challenge: "
+        "10,000 (Sec. 4.3).",
+    )
+    divisor: int = Field(
+        ge=1, description="By events: what the number of a frequent class is divided by. The challenge: 5 (Sec. 4.3)."
+    )
+    fewest: int = Field(
+        ge=0,
+        description="By events: a class with fewer than this has its number multiplied by `factor`. The challenge: "
+        "100 (Sec. 4.3).",
+    )
+    factor: int = Field(
+        ge=1, description="By events: what the number of a rare class is multiplied by. The challenge: 10 (Sec. 4.3)."
+    )
     halftime_substitutions: bool = Field(
-        description="Whether substitutions at the very beginning of the second half, which nothing shows, train."
+        description="Whether substitutions at the very beginning of the second half, which nothing shows, train. The "
+        "thesis: false (Sec. 4.2.2)."
     )
 
 
 class SpotTrainingSettings(Settings):
     """How a network is trained (Sec. 4.2.2)."""
 
-    batch: int = Field(ge=1, description="Clips in an optimiser step, over all processes.")
-    micro_batch: int = Field(ge=1, description="Clips that a process computes at once.")
-    epochs: int = Field(ge=1, le=10_000, description="At most.")
+    batch: int = Field(
+        ge=1,
+        description="Clips in an optimiser step, over all processes; change the learning rate with it in proportion. "
+        "The thesis: 64 (Sec. 4.2.2), 24 in Table 4.6 (Sec. 4.2.5), 32 in the challenge (Sec. 4.3).",
+    )
+    micro_batch: int = Field(
+        ge=1,
+        description="Clips that a process computes at once; gradients are summed up to `batch`. Lower it when memory "
+        "is short.",
+    )
+    epochs: int = Field(
+        ge=1, le=10_000, description="At most. The thesis: 50 (Sec. 4.2.2), 20 in the challenge (Sec. 4.3)."
+    )
     patience: int | None = Field(
         ge=1,
-        description="Epochs without a better Average-mAP on the validation split that end it. null: never, and "
-        "nothing is validated.",
+        description="Epochs without a better Average-mAP on the validation split that end it; the best epoch's "
+        "weights stay. null: never, and nothing is validated. The thesis stops early too (Sec. 4.2.2), without a "
+        "number.",
     )
-    learning_rate: float = Field(gt=0, description="Of SGD, at the end of the warm-up; half a cosine down to 0.")
-    warmup_epochs: float = Field(ge=0, description="Linear warm-up.")
-    momentum: float = Field(ge=0, lt=1, description="SGD's momentum.")
-    weight_decay: float = Field(ge=0, description="Of SGD, on all parameters.")
-    precision: Literal["float32", "bfloat16", "float64"] = Field(
-        description="bfloat16: automatic mixed precision, on a GPU."
+    learning_rate: float = Field(
+        gt=0,
+        description="Of SGD, at the end of the warm-up; half a cosine down to 0. The thesis: 0.05 (Sec. 4.2.2), "
+        "0.025 in Table 4.6 (Sec. 4.2.5), 0.0032 in the challenge (Sec. 4.3).",
     )
-    device: Literal["cpu", "cuda"] = Field(description="Where to compute. Part of the result.")
-    threads: int = Field(ge=1, le=256, description="Compute threads of a process on a CPU. Part of the result.")
+    warmup_epochs: float = Field(
+        ge=0, description="Epochs in which the learning rate rises in a line. The thesis: 1 (Sec. 4.2.2)."
+    )
+    momentum: float = Field(ge=0, lt=1, description="SGD's momentum. The thesis: 0.9 (Sec. 4.2.2).")
+    weight_decay: float = Field(
+        ge=0,
+        description="Weight decay of SGD, on all parameters. Raise it when a network overfits. The thesis: 0.0001 "
+        "(Sec. 4.2.2).",
+    )
+    precision: Precision
+    device: Device
+    threads: Threads
 
     @property
     def schedule(self) -> Literal["cosine"]:
@@ -165,38 +248,70 @@ class SpotTrainingSettings(Settings):
 class SpotInferenceSettings(Settings):
     """From windows to spots."""
 
-    stride: int | None = Field(ge=1, description="Frames from one window to the next. null: the clip's, no overlap.")
+    stride: int | None = Field(
+        ge=1,
+        description="Frames from one window to the next. null: the clip's, no overlap, as in the thesis (Sec. "
+        "4.2.2). The challenge: 4 (Sec. 4.3). Fewer take longer and need `nms`.",
+    )
     nms: float | None = Field(
         gt=0,
-        description="Seconds: of a class's spots within half of it to each side the surest stays. null: all stay.",
+        description="Seconds: of a class's spots within half of it to each side the surest stays. null: all stay, as "
+        "in the thesis (Sec. 4.2.3). The challenge: 15 (Sec. 4.3).",
     )
 
 
 class SpotNetworkSettings(Settings):
     """RMS-Net (Sec. 4.1, Table 4.1) or an ablation of it."""
 
-    input: str = Field(min_length=1, description="Name among `features`, or `frames` with a `backbone`.")
-    backbone: TrainedBackboneSettings | None = Field(description="Of `frames`. null: the input is features.")
+    input: str = Field(
+        min_length=1, description="Name among `features`, or `frames` with a `backbone`, which is then trained too."
+    )
+    backbone: TrainedBackboneSettings | None = Field(
+        description="The image network of `frames`, its batch norm frozen (Secs. 4.2.5 and 4.3). null: the input is "
+        "features."
+    )
     projection: int | None = Field(
-        ge=1, description="Outputs of FC1. null: the convolutions work straight on the features (the challenge)."
+        ge=1,
+        description="Outputs of FC1. The thesis: 256 (Table 4.1). null: the convolutions work straight on the "
+        "features (the challenge).",
     )
     convolutions: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = Field(
-        strict=False, description="Output channels of the two convolutions over time."
+        strict=False,
+        description="Output channels of the two convolutions over time. The thesis: [256, 128] (Table 4.1).",
     )
-    kernel: int = Field(ge=1, le=101, description="Their width in frames; odd.")
-    dropout: float = Field(ge=0, lt=1, description="After the convolutions.")
-    hidden: int = Field(ge=1, description="Outputs of FC2.")
-    clip: int = Field(ge=2, le=4096, description="T: frames of a clip. The thesis: 41, 20 seconds.")
+    kernel: int = Field(ge=1, le=101, description="Their width in frames; odd. The thesis: 9 (Sec. 4.2.2).")
+    dropout: float = Field(ge=0, lt=1, description="Drop rate after the convolutions. The thesis: 0.1 (Sec. 4.2.2).")
+    hidden: int = Field(ge=1, description="Outputs of FC2. The thesis: 64 (Table 4.1).")
+    clip: int = Field(
+        ge=2,
+        le=4096,
+        description="T: frames of a clip. Short enough to hold one event. The thesis: 41, 20 seconds (Sec. 4.2.2).",
+    )
     offsets: Literal["uniform", "centre"] = Field(
-        description="Where events lie in training clips: anywhere, or in the middle only (Table 4.3)."
+        description="Where events lie in training clips: anywhere, as in the thesis (Sec. 4.1.3), or in the middle "
+        "only (Table 4.3)."
     )
-    regression: bool = Field(description="Whether the offset is predicted; false: events are in the middle.")
-    regression_weight: float = Field(ge=0, description="λ of Eq. 4.3.")
-    masking: MaskingSettings | None = Field(description="null: none.")
-    sampling: ClipSamplingSettings
-    training: SpotTrainingSettings
-    inference: SpotInferenceSettings
-    seeds: tuple[int, ...] | None = Field(min_length=1, description="Of its trainings. null: `spot.seeds`.")
+    regression: bool = Field(
+        description="Whether the offset is predicted; false: events are in the middle (Table 4.3)."
+    )
+    regression_weight: float = Field(
+        ge=0, description="λ of Eq. 4.3, the weight of the regression. The thesis: 10 (Sec. 4.2.2, Figure 4.6)."
+    )
+    masking: MaskingSettings | None = Field(
+        description="M(p, q) of Eq. 4.4: frames on one side of the event are replaced by background. null: none "
+        "(Table 4.3; the challenge)."
+    )
+    sampling: ClipSamplingSettings = Field(
+        description="Which clips an epoch has: the same number of each class (Sec. 4.1.3), or by the number of "
+        "events (Sec. 4.3)."
+    )
+    training: SpotTrainingSettings = Field(description="How the network is trained (Sec. 4.2.2).")
+    inference: SpotInferenceSettings = Field(description="From windows to spots. A change trains nothing.")
+    seeds: tuple[int, ...] | None = Field(
+        min_length=1,
+        description="Of its trainings, in place of `spot.seeds`; one seed saves time where a row needs no interval. "
+        "null: `spot.seeds`.",
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> "SpotNetworkSettings":
@@ -212,7 +327,10 @@ class SpotNetworkSettings(Settings):
 class SpotSplitSettings(Settings):
     """Which games train, which steer the training, which are reported and which are handed in."""
 
-    train: tuple[Name, ...] = Field(min_length=1, description="[train]; all that are annotated for the challenge.")
+    train: tuple[Name, ...] = Field(
+        min_length=1,
+        description="Splits of `data.splits` that train: [train]; all that are annotated for the challenge (Sec. 4.3).",
+    )
     validation: str = Field(min_length=1, description="Ends the training and chooses the epoch.")
     test: str = Field(min_length=1, description="Is reported.")
     submitted: str = Field(min_length=1, description="Becomes the archive for the evaluation server.")
@@ -221,44 +339,68 @@ class SpotSplitSettings(Settings):
 class PaddingSettings(Settings):
     """What of a game surrounds an event in the highlights."""
 
-    before: float = Field(ge=0, description="Seconds.")
-    after: float = Field(ge=0, description="Seconds.")
+    before: float = Field(ge=0, description="Seconds before the event.")
+    after: float = Field(ge=0, description="Seconds after the event.")
 
 
 class HighlightSettings(Settings):
     """How highlights are cut."""
 
-    length: float | None = Field(gt=0, description="Seconds. null: all events with their padding.")
-    padding: dict[str, PaddingSettings] = Field(description="By class.")
-    other: PaddingSettings = Field(description="Of all other classes.")
+    length: float | None = Field(
+        gt=0,
+        description="Seconds of the whole, reached by taking the events of the highest ranks and shrinking their "
+        "paddings by one factor. null: all events with their padding.",
+    )
+    padding: dict[str, PaddingSettings] = Field(
+        description="Time around an event, by class (of `Labels.json` or `Labels-v2.json`)."
+    )
+    other: PaddingSettings = Field(description="Time around an event of all other classes.")
     weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
         description="By class, times the confidence: the rank of an event. 0 leaves a class out; others have 1."
     )
-    lowest: float = Field(ge=0, le=1, description="Least confidence of an event.")
+    lowest: float = Field(
+        ge=0, le=1, description="Least confidence of an event. Lower shows more, and more that was none."
+    )
     overlay: bool = Field(description="Write class and confidence into the picture.")
 
 
 class SpotSettings(Settings):
     """Soccer event spotting, Ch. 4."""
 
-    data: SpotDataSettings
-    frames: SpotFrameSettings
-    splits: SpotSplitSettings
-    features: Annotated[dict[Name, FrameFeatureSettings], BeforeValidator(_without_nulls)] = Field(
-        description="By name; networks are trained on one of them. null takes one away."
+    data: SpotDataSettings = Field(
+        description="Games, laid out as SoccerNet's development kit has them; apart from `data` above."
     )
-    seeds: tuple[int, ...] = Field(min_length=1, description="Of the trainings; tables give mean and interval.")
-    network: SpotNetworkSettings
+    frames: SpotFrameSettings = Field(
+        description="When to look at a half, and how its frames are stored. Unused where all features are imported."
+    )
+    splits: SpotSplitSettings = Field(
+        description="Which games train, which steer the training, which are reported and which are handed in."
+    )
+    features: Annotated[dict[Name, FrameFeatureSettings], BeforeValidator(_without_nulls)] = Field(
+        description="Features of single frames, by name; networks are trained on one of them. null takes one away."
+    )
+    seeds: tuple[int, ...] = Field(
+        min_length=1,
+        description="Of the trainings, one for each network and seed; tables give the mean and its 95 % interval.",
+    )
+    network: SpotNetworkSettings = Field(
+        description="RMS-Net (Sec. 4.1, Table 4.1): what all of `networks` start from."
+    )
     networks: dict[Name, dict[str, Any] | None] = Field(
         min_length=1,
-        description="By name what differs from `network`, key by key; the tables know those of config.yaml. null takes "
-        "one away.",
+        description="By name what differs from `network`, key by key; the tables know those of config.yaml. null "
+        "takes one away.",
     )
     chosen: str = Field(
         description="The network whose spots are handed in, drawn in Figure 4.7 and cut into highlights."
     )
-    highlights: HighlightSettings
-    tables: tuple[str, ...] = Field(description="What `snakemake spot` makes.")
+    highlights: HighlightSettings = Field(
+        description="How highlights are cut, by `acta highlights` too unless its options say otherwise."
+    )
+    tables: tuple[str, ...] = Field(
+        description="Tables and figures of Ch. 4 that `snakemake spot` makes; each is a target of its own too. Leave "
+        "out what your data cannot give."
+    )
 
     @cached_property
     def spotters(self) -> dict[str, SpotNetworkSettings]:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from pipeline.config.base import Settings, Variant, What
-from pipeline.config.classify import RecipeSettings, SplitSettings, StrategySettings, TrainingSettings
+from pipeline.config.classify import STRATEGIES, RecipeSettings, SplitSettings, StrategySettings, TrainingSettings
 from pipeline.config.data import FrameSettings, SamplingSettings
 from pipeline.config.detect import (
     ActorBackboneSettings,
@@ -19,6 +19,7 @@ from pipeline.config.detect import (
     ObjectSettings,
     StageTrainingSettings,
 )
+from pipeline.config.page import OverviewStage
 from pipeline.config.privacy import (
     Auditor,
     ContactSheetSettings,
@@ -27,7 +28,12 @@ from pipeline.config.privacy import (
     Score,
     check_detector,
 )
-from pipeline.config.report import ReportDetectionStage
+from pipeline.config.report import (
+    ReportArchitectureStage,
+    ReportClassificationStage,
+    ReportDetectionStage,
+    ReportShrinkingStage,
+)
 from pipeline.config.shrink import Operator, PlanSettings
 from pipeline.config.spot_stages import spot_stage
 from pipeline.config.whole import Config
@@ -132,16 +138,6 @@ class ExportStage(Settings):
 
     device: Literal["cpu", "cuda"]
     threads: int
-
-
-class ReportShrinkingStage(Settings):
-    """What the tables and figures of Ch. 6 read."""
-
-    dataset: str
-    splits: tuple[str, ...]
-    recipes: tuple[str, ...]
-    iterations: int
-    operators: dict[str, tuple[str, ...]]
 
 
 class TrainDetectionStage(Settings):
@@ -310,13 +306,37 @@ def stage_settings(
                 dataset=config.dataset,
                 splits=tuple(classify.splits),
                 recipes=config.shrink.recipes,
+                bases={name: classify.recipes[name] for name in config.shrink.recipes},
+                base_epochs=classify.training.epochs,
+                test_clips=classify.test_clips,
                 iterations=config.shrink.iterations,
                 operators={name: chosen.operators for name, chosen in config.shrink.plans.items()},
+                factors=config.shrink.factors,
+                alpha=config.shrink.alpha,
+                temperature=config.shrink.temperature,
+                epochs=config.shrink.epochs,
+            )
+        case "report-architecture":
+            return ReportArchitectureStage(recipes=config.shrink.recipes, iterations=config.shrink.iterations)
+        case "report-classification":
+            return ReportClassificationStage(
+                dataset=config.dataset,
+                splits=tuple(classify.splits),
+                variants=privacy.what,
+                recipe=classify.recipe,
+                compare=classify.compare,
+                recipes={name: classify.recipes[name] for name in (classify.recipe, *classify.compare)},
+                strategies={name: classify.strategies[name] for name in STRATEGIES},
+                epochs=classify.training.epochs,
+                test_clips=classify.test_clips,
             )
         case "halve":
             halving = config.shrink.plans[plan].halving
             return HalveStage(operators=config.shrink.plans[plan].operators, keep=halving.keep if halving else 1)
-        case "contact-sheet":
+        case "report-overview":
+            content = _without_places(config.model_dump(mode="json"))
+            return OverviewStage(dataset=config.dataset, demo=config.data.adapter == "demo", configuration=content)
+        case "contact-sheet" | "sample-faces":
             return ContactSheetStage(contact_sheet=config.contact_sheet)
         case "detect-people" if what:
             return DetectStage(what=what, sampling=config.sampling, detect=getattr(privacy.detect, what))
@@ -437,6 +457,15 @@ def _hypothesis(config: Config, recipe: str, plan: PlanSettings, operators: str)
         features=plan.features,
         feature_weight=shrink.feature_weight if plan.features else 0.0,
     )
+
+
+def _without_places(content: Any) -> Any:
+    """The configuration with the last part of each path: moving data reruns nothing, and a page tells no one's disk."""
+    if isinstance(content, dict):
+        return {key: _without_places(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_without_places(value) for value in content]
+    return content.rsplit("/", 1)[-1] if isinstance(content, str) else content
 
 
 def _shorter(config: Config) -> TrainingSettings:

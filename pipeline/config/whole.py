@@ -12,6 +12,7 @@ from pipeline.config.base import Settings, merged, parse
 from pipeline.config.classify import ClassifySettings
 from pipeline.config.data import DataSettings, FrameSettings, SamplingSettings
 from pipeline.config.detect import DetectionSettings
+from pipeline.config.page import ReportSettings
 from pipeline.config.privacy import ContactSheetSettings, PrivacySettings
 from pipeline.config.shrink import ShrinkSettings
 from pipeline.config.spot import SpotSettings
@@ -23,16 +24,37 @@ DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "config.yaml"
 class Config(Settings):
     """The whole of config.yaml."""
 
-    dataset: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Name of the folder below results/.")
-    data: DataSettings
-    sampling: SamplingSettings
-    frames: FrameSettings
-    privacy: PrivacySettings
-    contact_sheet: ContactSheetSettings
-    classify: ClassifySettings
-    shrink: ShrinkSettings
-    detect: DetectionSettings
-    spot: SpotSettings
+    dataset: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        description="Name of the folder below results/ and logs/: letters, digits, `_`, `.` and `-`. One name per "
+        "dataset; results of different datasets lie side by side.",
+    )
+    data: DataSettings = Field(description="Which videos, and how they are cut into shards.")
+    sampling: SamplingSettings = Field(
+        description="When to look at a video. Frames and detections share it, so that one detection fits every frame "
+        "size."
+    )
+    frames: FrameSettings = Field(description="How frames are stored, one HDF5 file per shard.")
+    privacy: PrivacySettings = Field(
+        description="Anonymisation (Sec. 5.1): which people are found, how they are hidden, who checks it."
+    )
+    contact_sheet: ContactSheetSettings = Field(description="The before / after picture.")
+    classify: ClassifySettings = Field(
+        description="Action recognition (Ch. 5): teachers on original frames, students on anonymised ones; "
+        "`snakemake classify`."
+    )
+    shrink: ShrinkSettings = Field(
+        description="Progressive architecture shrinkage (Ch. 6): ever smaller networks out of a trained one; "
+        "`snakemake shrink`."
+    )
+    detect: DetectionSettings = Field(
+        description="Action detection (Ch. 3): what every person does, told by a graph of people and objects; "
+        "`snakemake detect`."
+    )
+    spot: SpotSettings = Field(
+        description="Soccer event spotting (Ch. 4): what happens when in a match, and its highlights; `snakemake spot`."
+    )
+    report: ReportSettings = Field(description="The page of a run; `make report`.")
 
     @model_validator(mode="after")
     def _shrinks_what_there_is(self) -> "Config":

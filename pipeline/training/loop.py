@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset, Sampler
-from tqdm import tqdm
 
 from pipeline.errors import ActaError
 from pipeline.files import atomic, check_room
+from pipeline.progress import progress
 from pipeline.slurm import requeue
 from pipeline.training.distributed import Group, average_buffers
 from pipeline.training.steering import SCORE, Steering
@@ -164,7 +164,17 @@ def fit(
     last_step = steps * min(training.epochs, until or training.epochs)
     if done.history and steering.enough(done.history):
         last_step = done.step
-    with pinned(training), listening() as stop, _bar(last_step, done.step, group) as bar:
+    with (
+        pinned(training),
+        listening() as stop,
+        progress(
+            total=last_step * recipe.batch,
+            done=done.step * recipe.batch,
+            unit="samples",
+            desc="training",
+            shown=group.is_first,
+        ) as bar,
+    ):
         wrapped.train()
         with deaf_children():
             batches = iter(loader)
@@ -205,8 +215,9 @@ def fit(
             spent = time.perf_counter() - began
             _count(done, figures_now | {"data_seconds": waited, "compute_seconds": spent - waited})
             done.step += 1
-            bar.update()
-            bar.set_postfix(loss=f"{figures_now['loss']:.3f}", data=f"{waited / spent:.0%}", refresh=False)
+            said = f"loss {figures_now['loss']:.3f}, {waited / spent:.0%} of the time waiting for data"
+            bar.describe(f"epoch {epoch + 1}/{last_step // steps}", said)
+            bar.update(recipe.batch)
             if log:
                 log.step(done.step, figures_now, rate, waited, spent)
             if done.step % steps == 0:
@@ -357,17 +368,6 @@ def pinned(training: Running) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _bar(total: int, done: int, group: Group) -> Any:
-    return tqdm(
-        total=total,
-        initial=done,
-        unit="step",
-        dynamic_ncols=True,
-        disable=not group.is_first,
-        mininterval=0.2 if sys.stderr.isatty() else 10,
-    )
 
 
 class _Log:

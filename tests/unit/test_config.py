@@ -299,17 +299,19 @@ CH_3 += ("train-detection", "evaluate-detection", "report-detection")
 # tests/unit/test_spotting_settings.py has theirs.
 CH_4 = ("spot-game", "spot-frames", "frame-features", "fit-pca", "train-spotting", "predict-spots", "spot-votes")
 CH_4 += ("evaluate-spots", "cut-highlights", "report-spotting")
+# They tell of the whole configuration, or of what the tables' `differs` compares with the thesis.
+TELLING = ("report-overview", "report-classification", "report-architecture")
 BY_NAME = {*TRAIN.values(), *EVALUATE.values()}
 READERS = [
     *(
         (stage, None)
         for stage in STAGES
-        if stage not in ("detect-people", "obfuscate", "audit", "train", "evaluate", *CH_3, *CH_4, *CH_6)
+        if stage not in ("detect-people", "obfuscate", "audit", "train", "evaluate", *CH_3, *CH_4, *CH_6, *TELLING)
     ),
     *((stage, what) for stage in ("detect-people", "obfuscate", "audit") for what in ("faces", "bodies")),
     *sorted(BY_NAME),
 ]
-FRAMES, SHEET = ("frames", None), ("contact-sheet", None)
+FRAMES, SHEETS = ("frames", None), {("contact-sheet", None), ("sample-faces", None)}
 DETECT = {what: ("detect-people", what) for what in ("faces", "bodies")}
 OBFUSCATE = {what: ("obfuscate", what) for what in ("faces", "bodies")}
 AUDIT = {what: ("audit", what) for what in ("faces", "bodies")}
@@ -325,8 +327,10 @@ READ_BY: list[tuple[str, Any, set[tuple[str, str | None]]]] = [
     ("frames.size", 96, {FRAMES}),
     ("frames.jpeg_quality", 75, {FRAMES}),
     ("privacy.what", ["bodies"], set()),
-    ("contact_sheet.videos", 1, {SHEET}),
-    ("contact_sheet.frames", 1, {SHEET}),
+    ("contact_sheet.videos", 1, SHEETS),
+    ("contact_sheet.frames", 1, SHEETS),
+    ("report.targets", ["all"], set()),
+    ("report.originals", True, set()),
     ("privacy.detect.faces.detector", "onnx", {DETECT["faces"]}),
     ("privacy.detect.bodies.detector", "onnx", {DETECT["bodies"]}),
     ("privacy.audit.faces.retinaface", 0.9, {AUDIT["faces"]}),

@@ -16,6 +16,7 @@ ALLOWED = {
     "pipeline/device.py": "refuses a device; it chooses none",
     "pipeline/errors.py": "classes of exceptions without behaviour",
     "pipeline/files.py": "where and how safely a file is written, not what is in it",
+    "pipeline/progress.py": "says how far the work is",
     "pipeline/scratch.py": "where a shard is read, not what is in it",
     "pipeline/slurm.py": "when a job goes on, not what it computes",
     "pipeline/training/stopping.py": "when a training stops, not what it computes",
@@ -45,16 +46,21 @@ ALLOWED_IN = {
 
 
 def imported(module: str) -> set[str]:
-    """Project files that a module imports, at the top or inside a function."""
+    """Project files that a module imports, at the top or inside a function, and data beside it that it names."""
+    if not module.endswith(".py"):
+        return set()
     names: set[str] = set()
+    beside: set[str] = set()
     for node in ast.walk(ast.parse((PROJECT / module).read_text())):
-        if isinstance(node, ast.Import):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(".yaml"):
+            beside.add(str(Path(module).with_name(Path(node.value).name)))
+        elif isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module} has a relative import, which this test does not follow"
             names.update({node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)})
     files = {f"{name.replace('.', '/')}.py" for name in names if name.split(".")[0] == "pipeline"}
-    return {file for file in files if (PROJECT / file).is_file()}
+    return {file for file in files | beside if (PROJECT / file).is_file()}
 
 
 def reachable(module: str) -> set[str]:

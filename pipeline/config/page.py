@@ -1,0 +1,31 @@
+"""Settings of the report page."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from pipeline.config.base import Settings
+
+Chapter = Literal["all", "classify", "shrink", "detect", "spot"]
+
+
+class ReportSettings(Settings):
+    """The page of a run."""
+
+    targets: tuple[Chapter, ...] | None = Field(
+        min_length=1,
+        description="Targets that `snakemake everything` makes and the page shows. null: all, but for action detection "
+        "and event spotting where their data are still the demo's and the dataset is not.",
+    )
+    originals: bool | None = Field(
+        description="Whether the page holds pictures and videos that show original frames (before and after, "
+        "detections, highlights). null: only where the videos are the demo's."
+    )
+
+
+class OverviewStage(Settings):
+    """What the first item of the page says of the configuration."""
+
+    dataset: str = Field(description="Its name.")
+    demo: bool = Field(description="Whether the videos are the demo's.")
+    configuration: dict[str, Any] = Field(description="The whole configuration, but for where the data lie.")

@@ -1,0 +1,326 @@
+"""The command line: the table of commands, what is imported when, how errors look, completion, costs."""
+
+import argparse
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from pipeline import classify_command, cli
+from pipeline.commands import COMMANDS, GROUPS
+from pipeline.config.classify import BackboneName
+from pipeline.config.detect import ActorBackboneName, FeatureName
+from pipeline.errors import ActaError
+from pipeline.models.architecture import BASES, OPERATORS
+from pipeline.options import settings_of
+from pipeline.stages import STAGES
+
+PROJECT = Path(__file__).resolve().parents[2]
+ACTA = [sys.executable, "-m", "pipeline"]
+EXAMPLES = [(command.name, example) for command in COMMANDS.values() for example in command.examples]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """`acta config check`, with something else in place of what it does; returns status and what was printed."""
+
+    def run(does, *arguments: str, terminal: bool = True) -> tuple[int, str]:
+        monkeypatch.setattr("pipeline.config_command._check", does)
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+        status = cli.main([*arguments] or ["config", "check"])
+        return status, capsys.readouterr().err
+
+    return run
+
+
+def failing(error: BaseException):
+    def does(options: argparse.Namespace) -> None:
+        raise error
+
+    return does
+
+
+# ---- the table
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_built_by_its_module(name):
+    parser = cli.command_parser(name)
+    assert parser.prog == f"acta {name}"
+    assert parser.description
+
+
+@pytest.mark.parametrize("where", sorted({command.parser for command in COMMANDS.values()}))
+def test_a_module_adds_the_commands_that_the_table_says(where):
+    added = cli.add_commands(argparse.ArgumentParser().add_subparsers(), where)
+    assert sorted(added) == sorted(name for name, command in COMMANDS.items() if command.parser == where)
+
+
+def test_every_stage_has_a_command():
+    assert set(STAGES) <= set(COMMANDS)
+
+
+def test_no_command_is_listed_twice():
+    assert len(COMMANDS) == sum(map(len, GROUPS.values()))
+
+
+def test_help_lists_every_command_with_one_line_under_its_heading(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--help"])
+    printed = capsys.readouterr().out.splitlines()
+    places = [printed.index(f"{title}:") for title in GROUPS]
+    assert places == sorted(places)
+    for title, group in GROUPS.items():
+        below = printed[printed.index(f"{title}:") + 1 :][: len(group)]
+        assert [line.split()[0] for line in below] == [command.name for command in group]
+    assert max(map(len, printed)) <= 100
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES)
+def test_every_example_is_a_command_line_that_the_parser_takes(name, example):
+    program, *arguments = shlex.split(example)
+    assert (program, arguments[0]) == ("acta", name)
+    options = cli.parse(arguments)
+    given = getattr(options, "settings", None)
+    if given is not None and not given.startswith("@"):
+        settings_of(options)
+    if name == "submit":
+        cli.parse(options.command[1:])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_every_command_ends_with_its_examples(name, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([name, "--help"])
+    end = capsys.readouterr().out.rpartition("example")[2]
+    assert COMMANDS[name].examples
+    # A shell reads the lines with their backslashes as it reads the example in one line.
+    joined = end.replace("\\\n", "").partition("\n")[2]
+    assert shlex.split(joined) == shlex.split(" ".join(COMMANDS[name].examples))
+
+
+def test_help_of_an_action_shows_its_own_examples(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["weights", "list", "--help"])
+    printed = capsys.readouterr().out
+    assert printed.endswith("example:\n  acta weights list\n")
+    assert "fetch" not in printed
+
+
+def test_names_that_the_help_repeats_are_those_of_the_settings():
+    assert sorted(classify_command.BACKBONES) == sorted(get_args(BackboneName)) == sorted(BASES)
+    assert get_args(ActorBackboneName) == classify_command.ACTOR_BACKBONES
+    assert get_args(FeatureName) == classify_command.FEATURES
+    assert f"of {', '.join(OPERATORS)}," in cli.command_parser("complexity").format_help()
+
+
+# ---- what is imported
+
+
+def imported_by(code: str) -> set[str]:
+    asked = f"import sys\n{code}\nprint(*sys.modules)"
+    return set(subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_parsers_need_no_heavy_package():
+    names = imported_by("from pipeline.cli import command_parser, COMMANDS\nfor name in COMMANDS: command_parser(name)")
+    assert "pipeline.spotting_stages" in names
+    heavy = {
+        "numpy",
+        "torch",
+        "cv2",
+        "av",
+        "yaml",
+        "pydantic",
+        "h5py",
+        "pandas",
+        "matplotlib",
+        "scipy",
+        "tqdm",
+        "shtab",
+    }
+    assert names & heavy == set()
+
+
+def test_one_parser_needs_no_other_commands_module():
+    names = imported_by("from pipeline.cli import command_parser\ncommand_parser('frames')")
+    assert {name for name in names if name.endswith(("_command", "_stages"))} == {"pipeline.video_stages"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["anonymize", "--help"], ["train", "--help"]])
+def test_help_is_there_at_once(arguments):
+    seconds = []
+    for _ in range(5):
+        began = time.perf_counter()
+        subprocess.run([*ACTA, *arguments], capture_output=True, check=True, cwd=PROJECT)
+        seconds.append(time.perf_counter() - began)
+    assert statistics.median(seconds) < 0.5
+
+
+# ---- errors
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("framse", "frames"), ("anonymise", "anonymize"), ("evaluate_spots", "evaluate-spots")]
+)
+def test_the_nearest_command_is_suggested(typed, meant, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([typed, "--help"])
+    assert f"invalid choice: {typed!r}; did you mean {meant!r}?" in capsys.readouterr().err
+
+
+def test_without_a_command_there_is_a_hint(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([])
+    assert "the following arguments are required: COMMAND" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_mistake_is_one_block_without_a_traceback(run, terminal):
+    assert run(failing(ActaError("a.mp4: bad\nb.mp4: worse")), terminal=terminal) == (
+        1,
+        "error: a.mp4: bad\n  b.mp4: worse\n",
+    )
+
+
+def test_a_missing_file_is_named(run, tmp_path):
+    path = tmp_path / "missing"
+    assert run(lambda options: path.read_text()) == (1, f"error: {path}: No such file or directory\n")
+
+
+def test_a_bug_is_said_to_be_one(run):
+    status, printed = run(failing(KeyError("frames")))
+    assert status == 1
+    assert printed.splitlines() == [
+        "error: a bug in acta, not in what you gave it:",
+        "  KeyError: 'frames'",
+        "  The same command with --debug shows where it arose.",
+    ]
+
+
+@pytest.mark.parametrize("arguments", [["--debug", "config", "check"], ["config", "check", "--debug"]])
+@pytest.mark.parametrize("error", [ZeroDivisionError("once"), ActaError("mistaken")])
+def test_debug_shows_the_traceback(run, arguments, error):
+    status, printed = run(failing(error), *arguments)
+    assert status == 1
+    assert "Traceback (most recent call last)" in printed
+    assert "in does" in printed
+    assert "error: " in printed.splitlines()[-1] + printed.splitlines()[-2]
+    assert "--debug shows" not in printed
+
+
+def test_a_log_has_the_traceback_of_a_bug_at_once(run):
+    status, printed = run(failing(ZeroDivisionError("once")), terminal=False)
+    assert status == 1
+    assert printed.index("Traceback") < printed.index("error: a bug in acta")
+
+
+def test_an_interrupted_command_says_so(run):
+    assert run(failing(KeyboardInterrupt())) == (130, "interrupted\n")
+
+
+def test_debug_of_a_submitted_command_is_not_ours():
+    options = cli.parse(["submit", "--", "train", "--debug"])
+    assert options.command == ["--", "train", "--debug"]
+    assert not options.debug
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", ["--help", "frames --help", "config schema"])
+def test_a_reader_that_leaves_is_no_error(arguments, unbuffered):
+    read, write = os.pipe()
+    os.close(read)
+    process = subprocess.run(
+        [*ACTA, *arguments.split()],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        cwd=PROJECT,
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        check=False,
+    )
+    os.close(write)
+    # argparse, which prints the help, leaves out that nobody reads it.
+    assert process.returncode in ((0, 141) if "--help" in arguments else (141,))
+    assert process.stderr == b""
+
+
+def test_a_pipe_to_another_process_that_breaks_is_an_error(run, monkeypatch, tmp_path):
+    with (tmp_path / "out").open("w") as file:
+        monkeypatch.setattr(sys, "stdout", file)
+        assert run(failing(BrokenPipeError(32, "Broken pipe"))) == (1, "error: [Errno 32] Broken pipe\n")
+
+
+# ---- costs
+
+
+def test_costs_of_a_command_are_kept_beside_its_log(run, tmp_path):
+    def kept(does) -> dict:
+        log = tmp_path / "frames.log"
+        run(does, "--costs", str(log), "config", "check")
+        return json.loads((tmp_path / "frames.costs.jsonl").read_text().splitlines()[-1])
+
+    assert kept(lambda options: None).items() >= {"command": "config", "finished": True}.items()
+    assert kept(lambda options: 1)["finished"] is False
+    assert kept(failing(ActaError("mistaken")))["finished"] is False
+
+
+def test_a_command_may_have_costs_of_its_own():
+    options = cli.parse(["--costs", "a.log", *shlex.split(COMMANDS["report-overview"].examples[0])[1:]])
+    assert options.costs_log == Path("a.log")
+    assert options.costs == Path("results/demo/report/costs.csv")
+
+
+# ---- completion
+
+
+@pytest.fixture(scope="module")
+def completion(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("completion") / "acta.bash"
+    script = subprocess.run([*ACTA, "completion", "bash"], capture_output=True, text=True, check=True, cwd=PROJECT)
+    path.write_text(script.stdout)
+    return path
+
+
+def test_the_script_is_bash(completion):
+    assert completion.stat().st_size > 10_000
+    subprocess.run(["bash", "-n", str(completion)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("anon", "anonymize"),
+        ("--ver", "--version"),
+        ("frames --sett", "--settings"),
+        ("weights fe", "fetch"),
+        ("complexity --backbone r3", "r3d_18"),
+        ("frames mani", "manifest.json"),
+        ("train --lists fold", "folder"),
+    ],
+)
+def test_bash_completes(completion, tmp_path, typed, completed):
+    (tmp_path / "manifest.json").touch()
+    (tmp_path / "folder").mkdir()
+    words = f"acta {typed}".split()
+    code = (
+        f"source {shlex.quote(str(completion))}\n"
+        f"COMP_WORDS=({shlex.join(words)}); COMP_CWORD={len(words) - 1}\n"
+        "$(complete -p acta | sed 's/.*-F \\([^ ]*\\).*/\\1/') acta\n"
+        'printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    found = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert (found.stdout.split(), found.stderr) == ([completed], "")
+
+
+@pytest.mark.parametrize("shell", ["zsh", "tcsh"])
+def test_other_shells_get_a_script_too(shell, capsys):
+    assert cli.main(["completion", shell]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in COMMANDS)
