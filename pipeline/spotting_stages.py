@@ -8,7 +8,7 @@ from pipeline.errors import ActaError
 from pipeline.options import settings_of, stage_parser
 
 if TYPE_CHECKING:
-    from pipeline.spot.sources import Inputs
+    from pipeline.spot.inputs import Inputs
 
 
 def add_spotting_stages(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -107,7 +107,7 @@ def _paths(pattern: str, lists: list[Path]) -> list[Path]:
 
 
 def _inputs(options: argparse.Namespace) -> "Inputs":
-    from pipeline.spot.sources import Inputs
+    from pipeline.spot.inputs import Inputs
 
     if (options.shards is None) == (options.imported is None or options.root is None):
         raise ActaError("give --shards, or --imported and --root")
@@ -232,8 +232,8 @@ def _highlights(options: argparse.Namespace) -> None:
 
 
 def _quarantine(options: argparse.Namespace) -> None:
+    from pipeline.spot.inputs import Inputs
     from pipeline.spot.left_out import collect_left_out
-    from pipeline.spot.sources import Inputs
 
     shards = _paths(options.shards, options.lists) if options.shards else []
     collect_left_out(_paths(options.games, options.lists), Inputs(tuple(shards)), options.output)

@@ -13,19 +13,19 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from pipeline.classify.clips import Entry, Videos, uniform_cuts
 from pipeline.config.classify import ViewSettings
 from pipeline.config.stages import EvaluateStage
 from pipeline.data.lists import read_list
-from pipeline.device import check_device
+from pipeline.device import check_device, pinned_threads
 from pipeline.errors import ActaError
 from pipeline.files import atomic, write_json
 from pipeline.metrics.accuracy import accuracy
 from pipeline.models.architecture import Architecture, frames_needed
 from pipeline.models.backbones import pathways
 from pipeline.models.saved import absent_reason, load_model
+from pipeline.progress import progress
 from pipeline.stages import code_digest
 from pipeline.wheels import file_sha256
 
@@ -76,17 +76,13 @@ def evaluate_network(
         num_workers=workers,
         multiprocessing_context="forkserver" if workers else None,
     )
-    threads = torch.get_num_threads()
-    torch.set_num_threads(settings.threads)
-    try:
+    with pinned_threads(settings.threads):
         scores = np.stack(
             [
                 _scores(network, clip, positions, architecture, settings)
-                for clip in tqdm(loader, total=len(chosen), unit="video", mininterval=1, dynamic_ncols=True)
+                for clip in progress(loader, total=len(chosen), unit="videos", desc="evaluate")
             ]
         )
-    finally:
-        torch.set_num_threads(threads)
     labels = np.array([entry.label for entry in chosen])
     short = sum(entry.frames < length for entry in videos.entries)
     content = {

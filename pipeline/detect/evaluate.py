@@ -6,18 +6,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from tqdm import tqdm
 
 from pipeline.config.stages import EvaluateDetectionStage
 from pipeline.detect.blocks import Chosen, Run, find_runs
 from pipeline.detect.evaluate_files import evaluate_files
 from pipeline.detect.saved import load_stage
 from pipeline.detect.scoring import Scored, Scorer, backbone_scorer, columns_of, network_scorer, score_runs
-from pipeline.device import check_device
+from pipeline.device import check_device, pinned_threads
 from pipeline.errors import ActaError
 from pipeline.features.entities import FeatureShard, check_alike
 from pipeline.files import atomic, write_json
+from pipeline.progress import progress
 from pipeline.stages import code_digest
 from pipeline.wheels import file_sha256
 
@@ -60,17 +59,16 @@ def evaluate_detection(
     places, numbers = columns_of(first.actions, label_map, evaluated)
     annotated = settings.boxes == "annotated"
     chosen = Chosen(annotated=annotated, score=None if annotated else score)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(settings.threads)
-    try:
-        actors = 0
-        with atomic(detections) as temporary, temporary.open("w", newline="", errors="surrogateescape") as file:
-            scored = score_runs(read, runs, clips, chosen, scorer)
-            for each in tqdm(scored, unit="block", mininterval=1, dynamic_ncols=True):
-                actors += len(each.time)
-                _rows(each, places, numbers).to_csv(file, header=False, index=False, float_format="%.6g")
-    finally:
-        torch.set_num_threads(threads)
+    actors = 0
+    with (
+        pinned_threads(settings.threads),
+        atomic(detections) as temporary,
+        temporary.open("w", newline="", errors="surrogateescape") as file,
+    ):
+        scored = score_runs(read, runs, clips, chosen, scorer)
+        for each in progress(scored, unit="blocks", desc="evaluate-detection"):
+            actors += len(each.time)
+            _rows(each, places, numbers).to_csv(file, header=False, index=False, float_format="%.6g")
     content: dict[str, Any] = {}
     if truth:
         content = evaluate_files(

@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from pipeline.config.base import canonical
 from pipeline.config.stages import ActorFeaturesStage
 from pipeline.data.ava import read_label_map
-from pipeline.device import check_device
+from pipeline.device import check_device, pinned_threads
 from pipeline.errors import ActaError, VideoError
 from pipeline.features.clips import Boxes, KeyframeClips, boxes_of
 from pipeline.features.entities import Actors, FeaturedVideo, Objects, write_features
@@ -23,6 +22,7 @@ from pipeline.features.objects import Detected, ObjectShard
 from pipeline.features.timed import TimedFrames
 from pipeline.models.actor_backbones import ActorNetwork, load_actor_backbone
 from pipeline.models.object_detector import PERSON
+from pipeline.progress import Progress, progress
 from pipeline.stages import code_digest
 from pipeline.store import Provenance, Quarantined
 from pipeline.wheels import file_sha256
@@ -94,8 +94,6 @@ def actor_features(
             f"`network` is {wanted.name} of width {wanted.width:g} on {wanted.frames or 'the published'} frames"
         )
     network = network.to(settings.device).eval()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(settings.threads)
 
     def look_up(video: str, label: str, split: str) -> _Prepared | Quarantined:
         try:
@@ -121,22 +119,21 @@ def actor_features(
         columns = zip(shard.ids, shard.labels, shard.splits, strict=True)
         prepared = [look_up(*column) for column in columns]
         keys = [each.keys() for each in prepared if isinstance(each, _Prepared)]
-        results = _features(network, shard, keys, settings, workers)
-        for each in tqdm(prepared, unit="video", mininterval=1, dynamic_ncols=True):
-            if isinstance(each, Quarantined):
-                yield each
-                continue
-            features, scores = next(results)
-            # A classifier for other classes, Kinetics' say, is no baseline.
-            if outputs != actions:
-                scores = scores[:, :0]
-            actors = _actors(each.people, features, scores)
-            yield FeaturedVideo(each.id, each.label, each.split, each.times, actors, each.objects)
+        with progress(total=sum(map(len, keys)), unit="keyframes", desc="actor-features") as bar:
+            results = _features(network, shard, keys, settings, workers, bar)
+            for each in prepared:
+                if isinstance(each, Quarantined):
+                    yield each
+                    continue
+                features, scores = next(results)
+                # A classifier for other classes, Kinetics' say, is no baseline.
+                if outputs != actions:
+                    scores = scores[:, :0]
+                actors = _actors(each.people, features, scores)
+                yield FeaturedVideo(each.id, each.label, each.split, each.times, actors, each.objects)
 
-    try:
+    with pinned_threads(settings.threads):
         videos, bad = split_results(featured(), max_bad_fraction, len(shard.ids), "actor-features")
-    finally:
-        torch.set_num_threads(threads)
     inputs = {"frames": shard.digest, "label_map": file_sha256(label_map)}
     inputs |= {f"boxes/{split}": file_sha256(path) for split, path in boxes.items()}
     inputs |= {f"proposals/{split}": file_sha256(path) for split, path in proposals.items()}
@@ -159,6 +156,7 @@ def _features(
     videos: Sequence[Sequence[Key]],
     settings: ActorFeaturesStage,
     workers: int,
+    bar: Progress,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Of each video features (a, d) and the classifier's scores (a, c) of the boxes of its keyframes, in their order.
 
@@ -186,12 +184,13 @@ def _features(
     precise = settings.precision != "bfloat16"
     for of_video in batches:
         features, scores = [np.zeros((0, backbone.feature_size), kind)], [np.zeros((0, backbone.classes), np.float32)]
-        for _ in of_video:
+        for batch in of_video:
             pictures, boxes = next(loaded)
             with torch.inference_mode(), torch.autocast(settings.device, torch.bfloat16, enabled=not precise):
                 feature, logits = network(pictures.to(settings.device), [box.to(settings.device) for box in boxes])
             features.append(feature.float().cpu().numpy().astype(kind))
             scores.append(logits.float().sigmoid().cpu().numpy())
+            bar.update(len(batch))
         yield np.concatenate(features), np.concatenate(scores)
 
 

@@ -9,6 +9,7 @@ from pipeline.config.base import canonical
 from pipeline.config.stages import NoSettings
 from pipeline.errors import ActaError
 from pipeline.features.entities import Actors, FeaturedVideo, FeatureShard, Keyframes, Objects, write_features
+from pipeline.progress import progress
 from pipeline.stages import code_digest
 from pipeline.store import Provenance
 
@@ -29,7 +30,8 @@ def average_features(one: Path, other: Path, output: Path) -> None:
                 f"{one} and {other} have different {what}; only features of the same actors can be averaged"
             )
     videos = []
-    for video, label, split in zip(first.ids, first.labels, first.splits, strict=True):
+    columns = zip(first.ids, first.labels, first.splits, strict=True)
+    for video, label, split in progress(columns, total=len(first.ids), unit="videos", desc="average-features"):
         mine, theirs = first.keyframes(video), second.keyframes(video)
         alike = all(np.array_equal(getattr(mine, name), getattr(theirs, name)) for name in ("times", "actor_keyframe"))
         alike &= all(np.array_equal(getattr(mine.actors, name), getattr(theirs.actors, name)) for name in _ALIKE)

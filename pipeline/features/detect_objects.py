@@ -1,19 +1,19 @@
 """Stage `detect-objects`: people and objects on the keyframes of a shard's videos, with features (Sec. 3.2.2)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from pipeline.config.base import canonical
 from pipeline.config.stages import DetectObjectsStage
-from pipeline.device import check_device
+from pipeline.device import check_device, pinned_threads
 from pipeline.errors import VideoError
 from pipeline.features.keyframes import KeyframeTable
 from pipeline.features.objects import Detected, SearchedVideo, write_objects
 from pipeline.features.timed import TimedFrames
 from pipeline.models.object_detector import PERSON, find, load_detector
+from pipeline.progress import progress
 from pipeline.stages import code_digest
 from pipeline.store import Provenance, Quarantined
 from pipeline.wheels import file_sha256
@@ -51,11 +51,9 @@ def detect_objects(
     shard = TimedFrames(frames, settings.keyframes.start)
     model, about = load_detector(detector)
     model = model.to(settings.objects.device)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(settings.objects.threads)
     person = about.classes.index(PERSON)
 
-    def search(video: str, label: str, split: str) -> SearchedVideo | Quarantined:
+    def search(video: str, label: str, split: str, searched: Callable[[float], None]) -> SearchedVideo | Quarantined:
         try:
             times = table.times(video, split, shard.times(video))
         except VideoError as error:
@@ -74,16 +72,18 @@ def detect_objects(
                 is_person = all_of_it.kind == person
                 wanted = np.where(is_person, settings.objects.person_score, settings.objects.score)
                 found.append(all_of_it.where(all_of_it.score >= wanted))
+            searched(len(found) / len(times))
         return SearchedVideo(video, label, split, times, found)
 
     def searched() -> Iterator[SearchedVideo | Quarantined]:
-        for video, label, split in zip(shard.ids, shard.labels, shard.splits, strict=True):
-            yield search(video, label, split)
+        columns = zip(shard.ids, shard.labels, shard.splits, strict=True)
+        with progress(total=len(shard.ids), unit="videos", desc="detect-objects") as bar:
+            for number, column in enumerate(columns):
+                yield search(*column, lambda share, number=number: bar.to(number + share))  # type: ignore[misc]
+                bar.to(number + 1)
 
-    try:
+    with pinned_threads(settings.objects.threads):
         videos, bad = split_results(searched(), max_bad_fraction, len(shard.ids), "detect-objects")
-    finally:
-        torch.set_num_threads(threads)
     inputs = {"frames": shard.digest, "label_map": file_sha256(label_map)}
     inputs |= {f"boxes/{split}": file_sha256(path) for split, path in boxes.items()}
     inputs |= {f"proposals/{split}": file_sha256(path) for split, path in proposals.items()}

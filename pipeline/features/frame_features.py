@@ -14,13 +14,13 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from pipeline.config.base import canonical
 from pipeline.config.spot_stages import FrameFeaturesStage
 from pipeline.device import check_device, pinned_threads
 from pipeline.errors import ActaError
 from pipeline.models.frame_backbones import build_frame_backbone, load_frame_weights
+from pipeline.progress import progress
 from pipeline.stages import code_digest
 from pipeline.store import FrameShard, Provenance, Shard, create_shard, index_size, write_index
 from pipeline.wheels import file_sha256
@@ -160,7 +160,7 @@ def write_frame_features(
         write_index(file, videos)
         data = file["frames"].create_dataset("features", (frames, channels), np.float32)
         end = 0
-        for video in tqdm(videos, unit="video", mininterval=1, dynamic_ncols=True):
+        for video in progress(videos, total=len(videos), unit="videos", desc=provenance.stage):
             first, count = end, len(video.times)
             for block in featured(video.id):
                 if end + len(block) > first + count:

@@ -17,6 +17,7 @@ from pipeline.features.keyframes import KeyframeTable
 from pipeline.features.objects import Detected, SearchedVideo, write_objects
 from pipeline.features.published import PublishedObjects, no_objects
 from pipeline.features.timed import TimedFrames
+from pipeline.progress import progress
 from pipeline.stages import code_digest
 from pipeline.store import Provenance, Quarantined
 from pipeline.wheels import file_sha256
@@ -57,7 +58,9 @@ def import_objects(
         (size,) = set(sizes.values())
 
         def searched() -> Iterator[SearchedVideo | Quarantined]:
-            for video, label, split in zip(shard.ids, shard.labels, shard.splits, strict=True):
+            columns = zip(shard.ids, shard.labels, shard.splits, strict=True)
+            shown = progress(columns, total=len(shard.ids), unit="videos", desc="import-objects")
+            for video, label, split in shown:
                 mine = [files[part] for part in split.split() if part in files]
                 try:
                     times = table.times(video, split, shard.times(video))

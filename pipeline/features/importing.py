@@ -28,6 +28,7 @@ from pipeline.data.proposals import Proposals, read_proposals
 from pipeline.errors import ActaError, VideoError
 from pipeline.features.entities import Actors, FeaturedVideo, write_features
 from pipeline.features.published import PublishedObjects, inside, no_objects, open_published, read_array
+from pipeline.progress import progress
 from pipeline.stages import code_digest, sha256_text
 from pipeline.store import Provenance, Quarantined
 from pipeline.wheels import file_sha256
@@ -83,8 +84,9 @@ def import_features(
         size = max(source.object_size for source in sources.values())
         for source in sources.values():
             source.object_size = size  # of a keyframe without objects, be there none in its split
+        shown = progress(listed, total=len(listed), unit="videos", desc="import-features")
         read = split_results(
-            (_one(video, sources, settings) for video in listed), max_bad_fraction, len(listed), "import-features"
+            (_one(video, sources, settings) for video in shown), max_bad_fraction, len(listed), "import-features"
         )
     _check_sizes(read[0])
     inputs = {"list": sha256_text(videos.read_text()), "label_map": sha256_text(label_map.read_text())}

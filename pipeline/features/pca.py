@@ -17,6 +17,7 @@ from pipeline.errors import ActaError
 from pipeline.features.frame_features import FrameFeatureShard, write_frame_features
 from pipeline.files import atomic, write_json
 from pipeline.models.state import read_weights
+from pipeline.progress import progress
 from pipeline.stages import code_digest, sha256_text
 from pipeline.store import Provenance
 from pipeline.wheels import file_sha256
@@ -44,7 +45,7 @@ def fit_pca(shards: Sequence[Path], output: Path, settings: FitPcaStage) -> None
     """
     count, moments, used, features = settings.components, _Moments(), [], None
     with pinned_threads(1):
-        for path in shards:
+        for path in progress(shards, total=len(shards), unit="games", desc="fit-pca"):
             shard = FrameFeatureShard(path)
             training = [
                 video
@@ -52,10 +53,10 @@ def fit_pca(shards: Sequence[Path], output: Path, settings: FitPcaStage) -> None
                 if not set(settings.train).isdisjoint(splits.split())
             ]
             if training:
-                used.append(shard)
+                used.append((path, shard.digest))
                 features = features or _features_of(shard)
                 if features != _features_of(shard):
-                    raise ActaError(f"{used[0].path} and {path} hold different features; fit a projection for each")
+                    raise ActaError(f"{used[0][0]} and {path} hold different features; fit a projection for each")
                 if count > shard.channels:
                     raise ActaError(f"{count} components, but {path} has only {shard.channels} channels")
                 for video in training:
@@ -77,7 +78,7 @@ def fit_pca(shards: Sequence[Path], output: Path, settings: FitPcaStage) -> None
     largest = components.gather(1, components.abs().argmax(1, keepdim=True))
     components = components * largest.sign()
     total = float(moments.scatter.trace())
-    digests = {"features": sha256_text(json.dumps([shard.digest for shard in used]))}
+    digests = {"features": sha256_text(json.dumps([digest for _, digest in used]))}
     provenance = Provenance(
         "fit-pca", canonical(settings), code_digest("fit-pca"), inputs=digests, packages=("torch", "safetensors")
     )

@@ -59,7 +59,7 @@ def write_table(
     """Write a table as ``output`` (CSV) and, beside it, as ``.md`` (GitHub Markdown) and ``.html`` (one page).
 
     All three hold the same cells: numbers with a fraction have one decimal (what is to have others comes as text), and
-    what is missing is ``–``. On the page, columns that begin with ``thesis`` are set apart from measured ones.
+    what is missing is ``–``. Where people read, a long text in the column ``differs`` is a letter and stands below. On the page, columns that begin with ``thesis`` are set apart from measured ones.
 
     Args:
         rows: Cells by column. A row may lack columns.
@@ -82,8 +82,9 @@ def write_table(
     if unknown:
         raise ActaError(f"{output} has no column for {', '.join(unknown)}; it has {', '.join(columns)}")
     cells = [[cell(row.get(column)) for column in columns] for row in rows]
-    _write(output.with_suffix(".md"), _markdown(title, note, columns, cells, reading))
-    _write(output.with_suffix(".html"), _html(title, note, columns, cells, reading, labels))
+    short, footnotes = _footnoted(columns, cells)
+    _write(output.with_suffix(".md"), _markdown(title, note, columns, short, footnotes, reading))
+    _write(output.with_suffix(".html"), _html(title, note, columns, short, footnotes, reading, labels))
     # Labels may come from file names, which need not be UTF-8; they are the same bytes in the table.
     with atomic(output) as new, new.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         csv.writer(file, lineterminator="\n").writerows([columns, *cells])
@@ -201,26 +202,53 @@ def _head(column: str) -> str:
     return escape(column.replace("_", " "))
 
 
+def _footnoted(
+    columns: Sequence[str], cells: Sequence[Sequence[str]]
+) -> tuple[Sequence[Sequence[str]], dict[str, str]]:
+    """The cells with a letter for each long text of ``differs``, which would make every row tall, and those texts."""
+    if "differs" not in columns:
+        return cells, {}
+    place = columns.index("differs")
+    long = dict.fromkeys(row[place] for row in cells if len(row[place]) > _LONG)
+    letters = {text: _letter(number) for number, text in enumerate(long)}
+    short = [[*row[:place], letters.get(row[place], row[place]), *row[place + 1 :]] for row in cells]
+    return short, {letter: text for text, letter in letters.items()}
+
+
+def _letter(number: int) -> str:
+    return (_letter(number // 26 - 1) if number >= 26 else "") + chr(ord("a") + number % 26)
+
+
 def _html(
     title: str,
     note: str,
     columns: Sequence[str],
     cells: Sequence[Sequence[str]],
+    footnotes: Mapping[str, str],
     reading: str,
     labels: Sequence[str],
 ) -> str:
     parts = [f"<h1>{escape(title)}</h1>\n"]
     parts += [f'<p class="note">{escape(text)}</p>\n' for text in _paragraphs(note)]
     parts.append(html_table(title, columns, cells, labels))
+    parts += [f'<p class="reading"><b>{letter}</b> {escape(text)}</p>\n' for letter, text in footnotes.items()]
     parts += [f'<p class="reading">{escape(text)}</p>\n' for text in _paragraphs(reading)]
     return page(title, "".join(parts))
 
 
-def _markdown(title: str, note: str, columns: Sequence[str], cells: Sequence[Sequence[str]], reading: str) -> str:
+def _markdown(
+    title: str,
+    note: str,
+    columns: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    footnotes: Mapping[str, str],
+    reading: str,
+) -> str:
     rules = ["---:" if _numeric(cells, place) else "---" for place in range(len(columns))]
     lines = [_line([_plain(column) for column in columns]), _line(rules)]
     lines += [_line([_plain(text) for text in row]) for row in cells]
     blocks = [f"# {_plain(title)}", *(f"> {_plain(text)}" for text in _paragraphs(note)), "\n".join(lines)]
+    blocks += [f"**{letter}** {_plain(text)}" for letter, text in footnotes.items()]
     return "\n\n".join([*blocks, *(_plain(text) for text in _paragraphs(reading))]) + "\n"
 
 

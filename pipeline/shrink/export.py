@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.config.stages import ExportStage
-from pipeline.device import check_device
+from pipeline.device import check_device, pinned_threads
 from pipeline.errors import ActaError
 from pipeline.files import atomic, write_json
 from pipeline.models.architecture import BASES, Architecture, frames_needed
@@ -69,9 +69,7 @@ def export_network(model: Path, base: Path, folder: Path, settings: ExportStage)
     architecture = description.architecture
     packaged = Packaged(network.eval(), architecture).eval()
     clips = random_clips(description, _CLIPS)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(settings.threads)
-    try:
+    with pinned_threads(settings.threads):
         with torch.inference_mode():
             wanted = packaged(clips).numpy()
         program = _export_program(packaged, clips, folder / "model.pt2")
@@ -83,8 +81,6 @@ def export_network(model: Path, base: Path, folder: Path, settings: ExportStage)
             if not difference <= _TOLERANCE:
                 raise ActaError(f"{model}: the exported {name} file differs from PyTorch by {difference:.2g}")
         measured = measure([model, base], settings)
-    finally:
-        torch.set_num_threads(threads)
     view = description.view.test
     write_json(
         folder / "export.json",

@@ -14,7 +14,6 @@ import h5py
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from pipeline.classify.clips import TrainingClips, Videos
 from pipeline.classify.teaching import as_teacher, load_teacher, replay_key
@@ -24,6 +23,7 @@ from pipeline.files import atomic, check_room, write_json
 from pipeline.models.architecture import frames_needed
 from pipeline.models.backbones import pathways
 from pipeline.models.saved import read_description
+from pipeline.progress import progress
 from pipeline.training.distributed import Group
 from pipeline.training.loop import DTYPES, Keyed, MicroBatches, pinned
 
@@ -72,7 +72,9 @@ def store_logits(
         file.attrs["key"] = replay_key(teacher, shards, settings.split.train, recipe, training, settings.mode)
         file.attrs["settings"] = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
         with pinned(training), torch.no_grad():
-            for keys, batch in tqdm(zip(batches, loader, strict=True), total=total, unit="batch", dynamic_ncols=True):
+            for keys, batch in progress(
+                zip(batches, loader, strict=True), total=total, unit="batches", desc="teacher-logits"
+            ):
                 clip = batch["student"].to(group.device)
                 with torch.autocast(group.device.type, torch.bfloat16, enabled=training.precision == "bfloat16"):
                     said = network(pathways(clip, positions, architecture, dtype)).to(dtype).cpu().numpy()

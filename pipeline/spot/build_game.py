@@ -17,7 +17,7 @@ from pipeline.files import write_json
 from pipeline.media.decode import decode, open_video
 from pipeline.media.probe import probe
 from pipeline.spot.events import HALVES
-from pipeline.spot.frames import container_start
+from pipeline.spot.frames import MISSING, container_start
 from pipeline.spot.games import GameFeatures, GameHalf, ticks_in
 from pipeline.spot.soccernet_files import Labels, read_labels
 from pipeline.stages import code_digest, sha256_text
@@ -27,7 +27,6 @@ from pipeline.workers import map_videos
 STAGE = "spot-game"
 # The released features differ from the videos by a few frames; those of another game or half by far more.
 _SLACK = 5.0  # seconds
-_MISSING = 1.0  # seconds of its end that a video may lack: what video.ini and headers say is rounded
 
 
 @dataclass(frozen=True)
@@ -89,11 +88,37 @@ def _halves(paths: dict[str, str], root: Path, settings: SpotGameStage, workers:
     videos = {number: paths[f"video/{number}"] for number in HALVES}
     spans = read_ini(root / paths["ini"]) if settings.ini else {}
     for number, end in zip(HALVES, _ends([root / path for path in videos.values()], workers), strict=True):
-        start, duration = spans.setdefault(number, (0.0, end))
-        if end < start + duration - _MISSING:
-            name = Path(videos[number]).name
-            raise VideoError(f"{name}: truncated: it ends at {end:.2f} s, the half at {start + duration:.2f} s ({INI})")
+        spans[number] = span_in(Path(videos[number]).name, end, spans.get(number))
     return [_half(number, videos[number], spans[number], features[number], settings.rate) for number in HALVES]
+
+
+def span_in(video: object, end: float, given: tuple[float, float] | None) -> tuple[float, float]:
+    """Start and duration, in seconds, of a half in its video.
+
+    Args:
+        video: What to call it in errors.
+        end: Of `end_of`.
+        given: What video.ini says; None: the video is the half.
+
+    Raises:
+        VideoError: the video ends more than a second before the half does.
+    """
+    start, duration = given or (0.0, end)
+    if end < start + duration - MISSING:
+        raise VideoError(f"{video}: truncated: it ends at {end:.2f} s, the half at {start + duration:.2f} s ({INI})")
+    return start, duration
+
+
+def end_of(video: Path) -> float:
+    """The second, from its container's start, at which a video ends.
+
+    Raises:
+        VideoError: it is damaged.
+    """
+    duration = probe(video).duration
+    with open_video(video) as (container, stream):
+        first, _ = next(decode(container, stream))
+        return round(first - container_start(container) + duration, 6)
 
 
 def _half(
@@ -119,10 +144,7 @@ def _ends(paths: Sequence[Path], workers: int) -> list[float]:
 
 
 def _end(video: _Video) -> float:
-    duration = probe(video.path).duration
-    with open_video(video.path) as (container, stream):
-        first, _ = next(decode(container, stream))
-        return round(first - container_start(container) + duration, 6)
+    return end_of(video.path)
 
 
 def _features(path: str, root: Path) -> GameFeatures:
@@ -133,7 +155,7 @@ def _features(path: str, root: Path) -> GameFeatures:
         raise VideoError(f"{name}: missing") from None
     except (OSError, ValueError, OverflowError) as error:
         raise VideoError(f"{name}: not readable as .npy: {getattr(error, 'strerror', None) or error}") from None
-    if found.ndim != 2 or found.dtype.kind != "f":
+    if found.ndim != 2 or not len(found) or found.dtype.kind != "f":
         raise VideoError(f"{name}: {found.dtype} of shape {found.shape}, but floats (frames, channels) are needed")
     return GameFeatures(path, *found.shape)
 

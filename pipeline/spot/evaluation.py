@@ -110,7 +110,8 @@ def evaluate_folders(
         if not wanted:
             raise ActaError(f"{labels} holds no <league>/<season>/<game>/{LABELS[version]}")
         for those, name, path in ((with_labels, LABELS[version], labels), (with_predictions, PREDICTIONS, predictions)):
-            missing = [game for game in wanted if game not in set(those)]
+            there = set(those)
+            missing = [game for game in wanted if game not in there]
             if missing:
                 more = f" (nor have {len(missing) - 1} others)" if len(missing) > 1 else ""
                 raise ActaError(f"{missing[0]} has no {name} in {path}{more}; --games says which games to evaluate")

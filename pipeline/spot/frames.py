@@ -28,7 +28,7 @@ from pipeline.store import Provenance, Quarantined, StoredVideo, write_frames
 from pipeline.workers import map_videos
 
 STAGE = "spot-frames"
-_MISSING = 1.0  # seconds by which a video may end before its last tick: what video.ini and headers say is rounded
+MISSING = 1.0  # seconds by which a video may end before its half: what video.ini and headers say is rounded
 _MARGIN = 2.0  # seconds before the start from which on frames must be whole after seeking
 _TIE = 1e-6  # seconds, or converted frames: half-way between two frames the later one is taken
 
@@ -124,7 +124,7 @@ def _nearest(
     if held is None:
         raise VideoError("no frame can be decoded")
     end = held[0] + _seconds(held[1], stream)
-    if ticks.last > end + _MISSING:
+    if ticks.last > end + MISSING:
         raise VideoError(f"truncated: it ends at {end:.2f} s, but its last frame is due at {ticks.last:.2f} s")
     for _ in range(k, ticks.count):
         yield held[1]
@@ -135,6 +135,31 @@ def _seconds(frame: VideoFrame, stream: VideoStream) -> float:
     if frame.duration and frame.time_base:
         return float(frame.duration * frame.time_base)
     return float(1 / (stream.average_rate or 25))
+
+
+def jpegs_at(
+    path: Path, *, start: float, count: int, settings: SpotFrameSettings, threads: int
+) -> Iterator[tuple[bytes, tuple[int, int]]]:
+    """`frames_at`, as they are stored: JPEG, height and width; a frame that is shown again is the same object.
+
+    Raises:
+        VideoError: as of `frames_at`, or the frames change their size.
+    """
+    with open_video(path) as (_, stream):
+        aspect = stream.sample_aspect_ratio
+    frames = frames_at(path, start=start, count=count, rate=settings.rate, convert=settings.convert, threads=threads)
+    shape: tuple[int, int] | None = None
+    previous: VideoFrame | None = None
+    jpeg = b""
+    for number, frame in enumerate(frames):
+        if frame is not previous:
+            size = scaled_size(frame, settings.stored.size, aspect)
+            if shape is not None and size != shape:
+                raise VideoError(f"changes its size from {shape[::-1]} to {size[::-1]} at frame {number}")
+            shape, previous = size, frame
+            jpeg = to_jpeg(frame, *size, settings.stored.jpeg_quality)
+        assert shape is not None  # the first frame is no previous one
+        yield jpeg, shape
 
 
 @dataclass(frozen=True)
@@ -189,29 +214,12 @@ def store_frames(game_manifest: Path, root: Path, output: Path, settings: SpotFr
 
 def _store(job: _Job, settings: SpotFrameSettings) -> StoredVideo:
     """Compress a half's frames into its spool file; a frame that is shown at several ticks, once."""
-    with open_video(job.video) as (_, stream):
-        aspect = stream.sample_aspect_ratio
     times = np.arange(job.half.frames) / settings.rate
     sizes: list[int] = []
-    shape: tuple[int, int] | None = None
-    previous: VideoFrame | None = None
-    jpeg = b""
+    shape = (0, 0)
     with job.spool.open("wb") as out:
-        for frame in frames_at(
-            job.video,
-            start=job.half.start,
-            count=len(times),
-            rate=settings.rate,
-            convert=settings.convert,
-            threads=1,
-        ):
-            if frame is not previous:
-                size = scaled_size(frame, settings.stored.size, aspect)
-                if shape is not None and size != shape:
-                    raise VideoError(f"changes its size from {shape[::-1]} to {size[::-1]} at frame {len(sizes)}")
-                shape, previous = size, frame
-                jpeg = to_jpeg(frame, *size, settings.stored.jpeg_quality)
+        for jpeg, size in jpegs_at(job.video, start=job.half.start, count=len(times), settings=settings, threads=1):
             out.write(jpeg)
             sizes.append(len(jpeg))
-    assert shape is not None  # a half has at least one frame
+            shape = size
     return StoredVideo(job.id, "", job.split, *shape, times, np.array(sizes, np.uint64), job.spool)

@@ -109,6 +109,11 @@ def read_game(path: Path) -> Game:
         raise ActaError(f"{path} is not the manifest of a game: {error!r}") from None
 
 
+def allowed_bad(games: int, fraction: float) -> int:
+    """How many of so many games may be bad; one always may."""
+    return max(1, math.floor(fraction * games + 1e-9))
+
+
 def read_games(paths: Sequence[Path], splits: Sequence[str], max_bad_fraction: float) -> list[Game]:
     """The good games of some splits, in the order of ``paths``; the bad ones are listed on stderr.
 
@@ -117,7 +122,7 @@ def read_games(paths: Sequence[Path], splits: Sequence[str], max_bad_fraction: f
     """
     games = [game for game in map(read_game, paths) if not set(splits).isdisjoint(game.splits)]
     bad = [f"{entry.id}: {entry.reason}" for game in games for entry in game.quarantine]
-    if len(bad) > max(1, math.floor(max_bad_fraction * len(games) + 1e-9)):
+    if len(bad) > allowed_bad(len(games), max_bad_fraction):
         some = "\n".join(f"  {line}" for line in bad[:10])
         raise ActaError(
             f"{len(bad)} of the {len(games)} games of {', '.join(splits)} are bad, more than "

@@ -9,6 +9,11 @@ from typing import Protocol
 
 from torch import Tensor
 
+from pipeline.spot.events import CLASSES, SUBSTITUTIONS, Event, Version
+from pipeline.spot.games import Game
+
+_HALF_TIME = 1.0  # seconds: substitutions before it in the second half were made between the halves
+
 
 @dataclass(frozen=True)
 class Anchor:
@@ -33,6 +38,40 @@ class Half:
     number: int
     frames: int
     anchors: tuple[Anchor, ...] = ()
+
+
+def halves_of(
+    games: Sequence[Game], version: Version, rate: float, *, halftime_substitutions: bool = True
+) -> list[Half]:
+    """The halves of games with their events, game by game.
+
+    Args:
+        games: The games.
+        version: Of their labels, which decides the numbers of the classes.
+        rate: Frames per second; an event at t seconds lies at frame t · rate.
+        halftime_substitutions: Whether to keep the substitutions before second 1 of the second half: they were made at
+            half time, and nothing shows them (Sec. 4.2.2).
+    """
+    numbers = {label: number for number, label in enumerate(CLASSES[version])}
+
+    def is_kept(event: Event) -> bool:
+        at_half_time = event.half == 2 and event.time < _HALF_TIME and event.label == SUBSTITUTIONS[version]
+        return halftime_substitutions or not at_half_time
+
+    return [
+        Half(
+            game.name,
+            half.number,
+            half.frames,
+            tuple(
+                Anchor(event.time * rate, numbers[event.label])
+                for event in game.events
+                if event.half == half.number and is_kept(event)
+            ),
+        )
+        for game in games
+        for half in game.halves
+    ]
 
 
 class Source(Protocol):

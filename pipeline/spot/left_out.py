@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.files import atomic
 from pipeline.spot.games import read_game
-from pipeline.spot.sources import Inputs
+from pipeline.spot.inputs import Inputs
 
 COLUMNS = ("game", "stage", "reason")
 

@@ -5,20 +5,21 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from pipeline.config.base import canonical
 from pipeline.config.spot_stages import PredictSpotsStage
 from pipeline.device import check_device, pinned_threads
 from pipeline.files import spool, write_json
 from pipeline.models.rms_net import RmsNet
+from pipeline.progress import progress
 from pipeline.spot.events import CLASSES, Spot
 from pipeline.spot.games import read_game, read_games
 from pipeline.spot.halves import Source
 from pipeline.spot.inference import predict_windows, spots_of, suppress
+from pipeline.spot.inputs import Inputs, games_there
 from pipeline.spot.saved import load_spotter
 from pipeline.spot.soccernet_files import write_predictions
-from pipeline.spot.sources import Inputs, games_there, open_source
+from pipeline.spot.sources import open_source
 from pipeline.stages import code_digest
 from pipeline.store import Provenance
 from pipeline.wheels import file_sha256
@@ -59,7 +60,7 @@ def predict_spots(
         spotted = spot_halves(
             network,
             source,
-            tqdm(range(len(source.halves)), unit="half", mininterval=1, dynamic_ncols=True),
+            progress(range(len(source.halves)), total=len(source.halves), unit="halves", desc="predict-spots"),
             CLASSES[description.version],
             description.rate,
             settings.inference.stride,

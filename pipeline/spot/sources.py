@@ -1,18 +1,15 @@
-"""Where clips are read from: SoccerNet's .npy files, shards of features or of frames, or arrays in memory.
+"""Reading what a network sees: SoccerNet's .npy files, shards of features or of frames, or arrays in memory.
 
 A source is pickled to the processes that load clips. Each opens files when it reads them, and keeps the last few open.
 """
 
-import math
 import sys
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,13 +17,13 @@ from torch import Tensor
 from pipeline.errors import ActaError
 from pipeline.features.frame_features import FrameFeatureShard
 from pipeline.scratch import near
-from pipeline.spot.events import CLASSES, SUBSTITUTIONS, Event, Version
-from pipeline.spot.games import Game
-from pipeline.spot.halves import Anchor, Half
-from pipeline.store import FRAMES_FORMAT, FrameShard, Quarantined, Shard
+from pipeline.spot.events import Version
+from pipeline.spot.games import Game, allowed_bad
+from pipeline.spot.halves import Half, halves_of
+from pipeline.spot.inputs import Inputs, games_there
+from pipeline.store import FrameShard, Quarantined, Shard
 
 OPEN_FILES = 384  # of a source in a process; the usual limit of a process is 1,024, and a training has two sources
-_HALF_TIME = 1.0  # seconds: substitutions before it in the second half were made between the halves
 
 
 class _File(Protocol):
@@ -89,78 +86,6 @@ class FrameSource:
         return self._files[half].clip(video_id(self.halves[half]), start, stop)
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """Where a network's input is: in shards, or in SoccerNet's own files.
-
-    Args:
-        shards: Feature shards or frame shards, in any order; a game's halves are in one of them.
-        imported: Or the kind of features of which the manifests name the files …
-        root: … and the folder with the leagues.
-    """
-
-    shards: tuple[Path, ...] = ()
-    imported: str | None = None
-    root: Path | None = None
-
-    @cached_property
-    def pictures(self) -> bool:
-        """Whether the shards hold pictures; the first one tells."""
-        if not self.shards:
-            return False
-        try:
-            with h5py.File(self.shards[0], "r") as file:
-                return bool(file.attrs.get("format") == FRAMES_FORMAT)
-        except OSError as error:
-            raise ActaError(f"cannot read {self.shards[0]}: {error}") from None
-
-    @cached_property
-    def _by_game(self) -> dict[str, tuple[Path, str] | Quarantined]:
-        """The shard, and its digest, of each game that is in one; and why the others are in quarantine."""
-        found: dict[str, tuple[Path, str] | Quarantined] = {}
-        for path in self.shards:
-            shard = FrameShard(path) if self.pictures else FrameFeatureShard(path)
-            found |= {video.rpartition("/")[0]: (path, shard.digest) for video in shard.ids}
-            found |= {entry.id: entry for entry in shard.quarantine}
-            shard.close()
-        return found
-
-    @property
-    def quarantine(self) -> list[Quarantined]:
-        """The games that the shards have left out."""
-        return [entry for entry in self._by_game.values() if isinstance(entry, Quarantined)]
-
-    def shard_of(self, game: str) -> tuple[Path, str] | Quarantined:
-        """A game's shard and its digest, or why the game is in quarantine.
-
-        Raises:
-            ActaError: no shard knows the game.
-        """
-        if game not in self._by_game:
-            some = f", such as {self.shards[0]}" if self.shards else ""
-            raise ActaError(f"{game!r} is in none of the {len(self.shards)} shards{some}")
-        return self._by_game[game]
-
-    def digests(self, games: Sequence[Game]) -> list[str]:
-        """What stands in the provenance for the input of these games; a manifest's digest covers its own features."""
-        if self.imported is not None:
-            return [self.imported]
-        return [place[1] for game in games if not isinstance(place := self.shard_of(game.name), Quarantined)]
-
-
-def games_there(games: Sequence[Game], inputs: Inputs) -> tuple[list[Game], list[Quarantined]]:
-    """The games whose input can be read, and why the others' cannot.
-
-    Raises:
-        ActaError: no shard knows a game.
-    """
-    if inputs.imported is not None:
-        return list(games), []
-    places = [inputs.shard_of(game.name) for game in games]
-    bad = [place for place in places if isinstance(place, Quarantined)]
-    return [game for game, place in zip(games, places, strict=True) if not isinstance(place, Quarantined)], bad
-
-
 def open_source(
     games: Sequence[Game],
     inputs: Inputs,
@@ -193,7 +118,7 @@ def open_source(
         print(f"left out: {entry.id}: {entry.reason}", file=sys.stderr)
     if bad:
         print(f"{len(bad)} of {len(games)} games are left out, {len(kept)} are there", file=sys.stderr)
-    if len(bad) > max(1, math.floor(max_bad_fraction * len(games) + 1e-9)):
+    if len(bad) > allowed_bad(len(games), max_bad_fraction):
         raise ActaError(
             f"{len(bad)} of {len(games)} games are left out, more than spot.data.max_bad_fraction = {max_bad_fraction} "
             f"allows: {bad[0].id}: {bad[0].reason}"
@@ -208,40 +133,6 @@ def open_source(
     places = {game.name: inputs.shard_of(game.name) for game in kept}
     shards = {name: place[0] for name, place in places.items() if not isinstance(place, Quarantined)}
     return (picture_source if inputs.pictures else shard_source)(halves, shards, copied=copied), kept
-
-
-def halves_of(
-    games: Sequence[Game], version: Version, rate: float, *, halftime_substitutions: bool = True
-) -> list[Half]:
-    """The halves of games with their events, game by game.
-
-    Args:
-        games: The games.
-        version: Of their labels, which decides the numbers of the classes.
-        rate: Frames per second; an event at t seconds lies at frame t · rate.
-        halftime_substitutions: Whether to keep the substitutions before second 1 of the second half: they were made at
-            half time, and nothing shows them (Sec. 4.2.2).
-    """
-    numbers = {label: number for number, label in enumerate(CLASSES[version])}
-
-    def is_kept(event: Event) -> bool:
-        at_half_time = event.half == 2 and event.time < _HALF_TIME and event.label == SUBSTITUTIONS[version]
-        return halftime_substitutions or not at_half_time
-
-    return [
-        Half(
-            game.name,
-            half.number,
-            half.frames,
-            tuple(
-                Anchor(event.time * rate, numbers[event.label])
-                for event in game.events
-                if event.half == half.number and is_kept(event)
-            ),
-        )
-        for game in games
-        for half in game.halves
-    ]
 
 
 def imported_source(

@@ -20,10 +20,11 @@ from pipeline.spot.evaluation import evaluate_games
 from pipeline.spot.events import CLASSES, Spot
 from pipeline.spot.games import Game, read_games
 from pipeline.spot.halves import Source
+from pipeline.spot.inputs import Inputs
 from pipeline.spot.losses import losses_of
 from pipeline.spot.predict import spot_halves
 from pipeline.spot.saved import SpotterDescription, save_spotter
-from pipeline.spot.sources import Inputs, open_source
+from pipeline.spot.sources import open_source
 from pipeline.stages import code_digest, sha256_text
 from pipeline.store import Provenance
 from pipeline.training.distributed import Group, process_group

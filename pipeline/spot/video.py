@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from pipeline.config.base import parse
 from pipeline.config.spot import FrameFeatureSettings, SpotFrameSettings, SpotSettings
@@ -18,12 +17,12 @@ from pipeline.device import check_device
 from pipeline.errors import ActaError, VideoError
 from pipeline.features.frame_features import extract
 from pipeline.features.pca import Projection
-from pipeline.media.decode import decode, open_video, scaled_size, to_jpeg
-from pipeline.media.probe import probe
 from pipeline.models.frame_backbones import build_frame_backbone, load_frame_weights
 from pipeline.models.weights import weights_path
+from pipeline.progress import progress
+from pipeline.spot.build_game import end_of, span_in
 from pipeline.spot.events import CLASSES, Spot
-from pipeline.spot.frames import container_start, frames_at
+from pipeline.spot.frames import jpegs_at
 from pipeline.spot.games import ticks_in
 from pipeline.spot.halves import Half, Source
 from pipeline.spot.predict import spot_halves
@@ -39,7 +38,6 @@ Device = Literal["cpu", "cuda"]
 _GAME = "match"
 _WINDOWS = 64  # of features, computed at once
 _PICTURES = 64  # that go through a backbone together, or a clip's
-_MISSING = 1.0  # seconds of its end that a video may lack, as in stage `spot-game`
 
 
 @dataclass(frozen=True)
@@ -125,16 +123,10 @@ def half_in(path: Path, span: tuple[float, float] | None = None) -> "Part":
     from pipeline.media.cut import Part  # features need not wait for what it imports
 
     try:
-        duration = probe(path).duration
-        with open_video(path) as (container, stream):
-            first, _ = next(decode(container, stream))
-            end = round(first - container_start(container) + duration, 6)
+        end = end_of(path)
     except VideoError as error:
         raise VideoError(f"{path}: {error}") from None
-    start, duration = span or (0.0, end)
-    if end < start + duration - _MISSING:
-        raise VideoError(f"{path}: truncated: it ends at {end:.2f} s, the half at {start + duration:.2f} s")
-    return Part(path, start, duration)
+    return Part(path, *span_in(path, end, span))
 
 
 def _given(path: Path, number: int) -> FeatureSource:
@@ -200,22 +192,14 @@ def _projection(features: FrameFeatureSettings, weights: Path, name: str, models
 
 def _pictures(part: "Part", count: int, settings: SpotFrameSettings) -> Generator[np.ndarray, None, None]:
     """Frames as the store would give them back, uint8 (height, width, 3)."""
-    previous, picture, shape = None, np.empty(0), None
+    previous, picture = None, np.empty(0)
+    jpegs = jpegs_at(part.path, start=part.start, count=count, settings=settings, threads=0)
     try:
-        with open_video(part.path) as (_, stream):
-            aspect = stream.sample_aspect_ratio
-        frames = frames_at(
-            part.path, start=part.start, count=count, rate=settings.rate, convert=settings.convert, threads=0
-        )
-        with tqdm(total=count, unit="frame", mininterval=1, dynamic_ncols=True) as bar:
-            for frame in frames:
-                if frame is not previous:
-                    size = scaled_size(frame, settings.stored.size, aspect)
-                    if shape is not None and size != shape:
-                        raise VideoError(f"changes its size from {shape[::-1]} to {size[::-1]}")
-                    jpeg = to_jpeg(frame, *size, settings.stored.jpeg_quality)
+        with progress(total=count, unit="frames", desc=part.path.name) as bar:
+            for jpeg, _ in jpegs:
+                if jpeg is not previous:
                     picture = decode_jpegs([np.frombuffer(jpeg, np.uint8)])[0].permute(1, 2, 0).numpy()
-                    previous, shape = frame, size
+                    previous = jpeg
                 bar.update()
                 yield picture
     except VideoError as error:

@@ -10,12 +10,14 @@ import torch
 from pipeline.config.spot_stages import PredictSpotsStage
 from pipeline.device import check_device, pinned_threads
 from pipeline.files import write_json
+from pipeline.progress import progress
 from pipeline.spot.events import CLASSES
 from pipeline.spot.games import read_games
 from pipeline.spot.halves import Anchor, Half, Source
 from pipeline.spot.inference import predict_windows, votes
+from pipeline.spot.inputs import Inputs
 from pipeline.spot.saved import load_spotter
-from pipeline.spot.sources import Inputs, open_source
+from pipeline.spot.sources import open_source
 
 _CLASSES = 3  # as the figure shows
 
@@ -54,8 +56,9 @@ def count_votes(
     about.check_input(source, str(model))
     clip, classes = about.architecture.clip, CLASSES[about.version]
     examples: list[dict[str, Any]] = []
+    chosen = _choose(source, clip)
     with pinned_threads(settings.threads):
-        for position, anchor in _choose(source, clip):
+        for position, anchor in progress(chosen, total=len(chosen), unit="events", desc="spot-votes"):
             half = source.halves[position]
             windows = predict_windows(
                 network, source, position, clip, 1, batch=settings.batch, device=torch.device(settings.device)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from pipeline.errors import ActaError
 from pipeline.privacy.certify import certify
 from pipeline.stages import code_digest
 
-TABLE_HEAD = "video\tlabel\tauditor\tframes\tbefore\tafter\tresidual_rate\tframes_with_residual\n"
+TABLE_HEAD = "video,label,auditor,frames,before,after,residual_rate,frames_with_residual\n"
 
 
 def provenance(stage: str, settings: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -25,6 +26,10 @@ def provenance(stage: str, settings: dict[str, Any], **more: Any) -> dict[str, A
     } | more
 
 
+DETECT = {"detector": "retinaface", "threshold": None, "long_side": 1280, "interval": 0.1, "fill_gap": 10}
+HIDE = {"filter": "blur", "enlarge": 1.5, "kernel": 1.0, "blocks": 4}
+
+
 def counts(before: int, after: int, frames: int) -> dict[str, int]:
     return {"before": before, "after": after, "frames_with_residual": frames}
 
@@ -33,8 +38,8 @@ def audit(videos: list[dict[str, Any]], quarantine: list[dict[str, str]] | None 
     settings = {"auditors": {"centerface": 0.2, "pose": 0.5}}
     return {
         "provenance": provenance("audit", settings, weights={"centerface": "12", "pose": "34"}),
-        "detect": provenance("detect", {"detector": "retinaface"}),
-        "obfuscate": provenance("obfuscate", {"filter": "blur"}),
+        "detect": provenance("detect", {"what": "faces", "detect": DETECT}, weights={"retinaface": "56" * 32}),
+        "obfuscate": provenance("obfuscate", {"obfuscate": HIDE}),
         "videos": videos,
         "quarantine": quarantine or [],
     }
@@ -65,8 +70,8 @@ def write(folder: Path, *audits: dict[str, Any]) -> list[Path]:
 
 
 def certified(folder: Path, *audits: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    certify(write(folder, *audits), folder / "certificate.json", folder / "audit.tsv")
-    texts = [(folder / name).read_text(errors="surrogateescape") for name in ("certificate.json", "audit.tsv")]
+    certify(write(folder, *audits), folder / "certificate.json", folder / "audit.csv")
+    texts = [(folder / name).read_text(errors="surrogateescape") for name in ("certificate.json", "audit.csv")]
     return json.loads(texts[0]), texts[1]
 
 
@@ -103,21 +108,111 @@ def test_certificate_says_what_made_it(tmp_path: Path) -> None:
 def test_table_has_a_row_for_each_video_and_auditor(tmp_path: Path) -> None:
     _, table = certified(tmp_path, FIRST, SECOND)
     assert table == TABLE_HEAD + (
-        "a\trun\tcenterface\t5\t3\t0\t0.0\t0\n"
-        "b\trun\tcenterface\t20\t1\t1\t1.0\t1\n"
-        "c\trun\tcenterface\t10\t8\t2\t0.25\t1\n"
-        "a\trun\tpose\t5\t0\t1\t\t1\n"
-        "b\trun\tpose\t20\t3\t1\t0.333333\t1\n"
-        "c\trun\tpose\t10\t0\t0\t\t0\n"
-        "(all)\t\tcenterface\t35\t12\t3\t0.25\t2\n"
-        "(all)\t\tpose\t35\t3\t2\t0.666667\t2\n"
+        "a,run,centerface,5,3,0,0.0000,0\n"
+        "b,run,centerface,20,1,1,1.0000,1\n"
+        "c,run,centerface,10,8,2,0.2500,1\n"
+        "a,run,pose,5,0,1,–,1\n"
+        "b,run,pose,20,3,1,0.3333,1\n"
+        "c,run,pose,10,0,0,–,0\n"
+        "(all),–,centerface,35,12,3,0.2500,2\n"
+        "(all),–,pose,35,3,2,0.6667,2\n"
     )
 
 
-def test_rate_is_empty_where_nothing_was_there_before(tmp_path: Path) -> None:
+def paged(folder: Path, *audits: dict[str, Any]) -> str:
+    """The page's text, in one line."""
+    certified(folder, *audits)
+    return " ".join((folder / "certificate.html").read_text().split())
+
+
+def test_page_says_what_was_found(tmp_path: Path) -> None:
+    said = paged(tmp_path, FIRST, SECOND)
+    assert "<h1>Certificate: faces hidden in 3 videos</h1>" in said
+    assert "<p>The faces in 3 videos with 35 frames were found by the detector retinaface and hidden." in said
+    assert (
+        "<strong>centerface</strong>, from a score of 0.2 on: 12 found before, <strong>3 after</strong> (25.00 %). "
+        "Something is left in 2 of 35 frames and in 2 of 3 videos." in said
+    )
+    assert "3 found before, <strong>2 after</strong> (66.67 %)" in said
+
+
+def test_page_says_how_it_was_hidden_and_what_made_it(tmp_path: Path) -> None:
+    said = paged(tmp_path, FIRST)
+    for text in (
+        "<dd>retinaface, its own threshold</dd>",
+        "<dd>every 0.1 s</dd>",
+        "<dd>at most 1280 pixels along the longer side</dd>",
+        "<dd>what is missed for at most 10 frames between two detections</dd>",
+        "<dd>enlarged 1.5 times</dd>",
+        "<dd>a box filter over each, its side 1 of the box&#x27;s longer side</dd>",
+        f"SHA-256 of the weights of retinaface</strong></dt> <dd>{'56' * 32}</dd>",
+        "<dd>h5py 3</dd>",
+        code_digest("certify"),
+    ):
+        assert text in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"filter": "pixelate"}, "a mosaic of 4 blocks along the box&#x27;s longer side"),
+        ({"filter": "solid"}, "<dd>black</dd>"),
+        ({"filter": "frame", "kernel": 0.5}, "over the whole of every frame, its side 0.5 of the longer side"),
+        ({"interval": 0}, "<dd>every frame</dd>"),
+        ({"long_side": None}, "<dd>the video&#x27;s own</dd>"),
+        ({"threshold": 0.25}, "<dd>retinaface, from a score of 0.25 on</dd>"),
+    ],
+)
+def test_page_of_other_settings(tmp_path: Path, changes: dict[str, Any], text: str) -> None:
+    content = copy.deepcopy(FIRST)
+    part = (
+        content["obfuscate"]["settings"]["obfuscate"]
+        if "filter" in changes
+        else content["detect"]["settings"]["detect"]
+    )
+    part.update(changes)
+    assert text in paged(tmp_path, content)
+
+
+def test_page_lists_the_videos_with_most_left_first(tmp_path: Path) -> None:
+    videos = [video(f"v{k:02d}", 50, counts(50, k, k), counts(0, 0, 0)) for k in range(30)]
+    said = paged(tmp_path, audit(videos))
+    assert re.findall(r"<th scope=\"row\"[^>]*>(v\d+)</th>", said) == [f"v{k:02d}" for k in range(29, 9, -1)]
+    assert "The others (9) are in the table of the audit." in said
+
+
+def test_page_without_residue_and_quarantine(tmp_path: Path) -> None:
+    said = paged(tmp_path, audit([video("a", 1, counts(1, 0, 0), counts(0, 0, 0))]))
+    assert "No auditor found anything in the anonymised frames of any video." in said
+    assert "None: all videos of these shards were anonymised." in said
+    assert "in 1 video<" in said
+
+
+def test_page_names_the_videos_left_out(tmp_path: Path) -> None:
+    said = paged(tmp_path, FIRST, SECOND)
+    assert "2 videos could not be processed." in said
+    assert "<td>damaged</td>" in said
+
+
+def test_page_says_what_is_not_proved(tmp_path: Path) -> None:
+    said = paged(tmp_path, FIRST).split("What this does not prove")[1]
+    for text in ("proves presence, not absence", "gait, voices and places", "question of law", "sound"):
+        assert text in said
+
+
+def test_page_stands_alone(tmp_path: Path) -> None:
+    """Names of videos are text, whatever they hold; nothing is loaded or run."""
+    said = paged(tmp_path, audit([video("<script>k\udce9", 5, counts(2, 1, 1), counts(1, 0, 0))]))
+    assert "&lt;script&gt;k\\udce9" in said
+    for forbidden in ("<script", "<link", "<img", "src=", "http:", "https:", "@import"):
+        assert forbidden not in said
+    assert 'name="viewport"' in said
+
+
+def test_rate_is_missing_where_nothing_was_there_before(tmp_path: Path) -> None:
     content, table = certified(tmp_path, audit([video("a", 5, counts(0, 2, 2), counts(0, 0, 0))]))
     assert content["overall"]["centerface"]["residual_rate"] is None
-    assert table.splitlines()[1] == "a\trun\tcenterface\t5\t0\t2\t\t2"
+    assert table.splitlines()[1] == "a,run,centerface,5,0,2,–,2"
 
 
 def test_shards_in_another_order_give_the_same_files(tmp_path: Path) -> None:
@@ -130,12 +225,12 @@ def test_no_videos_are_certified_as_none(tmp_path: Path) -> None:
     content, table = certified(tmp_path, audit([]))
     assert (content["videos"], content["frames"]) == (0, 0)
     assert content["overall"]["pose"] == {"before": 0, "after": 0, "residual_rate": None, "frames_with_residual": 0}
-    assert table == TABLE_HEAD + "(all)\t\tcenterface\t0\t0\t0\t\t0\n(all)\t\tpose\t0\t0\t0\t\t0\n"
+    assert table == TABLE_HEAD + "(all),–,centerface,0,0,0,–,0\n(all),–,pose,0,0,0,–,0\n"
 
 
-def test_names_with_tabs_and_newlines_stay_one_cell(tmp_path: Path) -> None:
-    _, table = certified(tmp_path, audit([video("a\tb\nc", 5, counts(1, 0, 0), counts(1, 0, 0))]))
-    assert table.splitlines()[1:3] == ['"a\tb', 'c"\trun\tcenterface\t5\t1\t0\t0.0\t0']
+def test_names_with_commas_and_newlines_stay_one_cell(tmp_path: Path) -> None:
+    _, table = certified(tmp_path, audit([video("a,b\nc", 5, counts(1, 0, 0), counts(1, 0, 0))]))
+    assert table.splitlines()[1:3] == ['"a,b', 'c",run,centerface,5,1,0,0.0000,0']
 
 
 def test_name_that_is_not_utf8_is_certified(tmp_path: Path) -> None:
@@ -160,17 +255,17 @@ def changed(where: str, value: Any) -> dict[str, Any]:
         "provenance.code",
         "provenance.weights.pose",
         "provenance.packages.h5py",
-        "detect.settings.detector",
+        "detect.settings.detect.detector",
         "detect.code",
         "detect.weights",
-        "obfuscate.settings.filter",
+        "obfuscate.settings.obfuscate.filter",
         "obfuscate.code",
     ],
 )
 def test_mixed_audits_are_refused(tmp_path: Path, where: str) -> None:
     first, second = write(tmp_path, FIRST, changed(where, "other"))
     with pytest.raises(ActaError) as caught:
-        certify([first, second], tmp_path / "certificate.json", tmp_path / "audit.tsv")
+        certify([first, second], tmp_path / "certificate.json", tmp_path / "audit.csv")
     assert str(caught.value) == f"{second} was made with other settings, code or weights than {first}"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0-of-2.json", "1-of-2.json"]
 
@@ -183,12 +278,12 @@ def test_shards_differ_in_their_inputs(tmp_path: Path, part: str) -> None:
 
 def test_no_audits(tmp_path: Path) -> None:
     with pytest.raises(ActaError, match="no audits to certify"):
-        certify([], tmp_path / "certificate.json", tmp_path / "audit.tsv")
+        certify([], tmp_path / "certificate.json", tmp_path / "audit.csv")
 
 
 def test_same_audits_give_the_same_bytes(tmp_path: Path) -> None:
     texts = []
     for _ in range(2):
         certified(tmp_path, FIRST, SECOND)
-        texts.append((tmp_path / "certificate.json").read_bytes())
+        texts.append([(tmp_path / f"certificate.{end}").read_bytes() for end in ("json", "html")])
     assert texts[0] == texts[1]

@@ -135,3 +135,20 @@ def test_numbers_that_are_missing_are_told_from_zero() -> None:
 def test_missing_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(ActaError, match=r"nothing\.csv"):
         read_rows(tmp_path / "nothing.csv")
+
+
+def test_a_long_difference_is_a_footnote_where_people_read(tmp_path):
+    """Else every row is as tall as its text; the CSV keeps it whole."""
+    long, other = "not comparable: data own, thesis Kinetics-400", "weights: trained here; thesis: ImageNet"
+    rows = [{"a": n, "differs": text} for n, text in enumerate((long, long, "short", other))]
+    write_table(rows, tmp_path / "t.csv", title="t")
+    assert [row["differs"] for row in read_rows(tmp_path / "t.csv")] == [long, long, "short", other]
+    markdown, page = (tmp_path / "t.md").read_text(), (tmp_path / "t.html").read_text()
+    assert [line.split(" | ")[-1] for line in markdown.splitlines() if line.startswith("| ")][2:] == [
+        "a |",
+        "a |",
+        "short |",
+        "b |",
+    ]
+    assert (markdown.count(long), markdown.count(other)) == (1, 1)
+    assert (page.count(long), page.count(other)) == (1, 1)

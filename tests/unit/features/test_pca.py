@@ -1,6 +1,7 @@
 """Principal components: against the singular value decomposition, of training games only, and applied to shards."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,20 @@ def test_equal_games_give_equal_bytes_whatever_the_threads(shards, tmp_path):
             torch.set_num_threads(threads)
     for kind in ("safetensors", "json"):
         assert (tmp_path / f"one.{kind}").read_bytes() == (tmp_path / f"two.{kind}").read_bytes()
+
+
+def test_shards_do_not_stay_open(shards, tmp_path, monkeypatch):
+    """A season has more games than a process may have open files."""
+    left: list[int] = []
+
+    def spy(text: str) -> str:
+        left.append(len(os.listdir("/proc/self/fd")))
+        return text
+
+    monkeypatch.setattr(pca, "sha256_text", spy)
+    before = len(os.listdir("/proc/self/fd"))
+    fit_pca(shards, tmp_path / "pca.safetensors", STAGE)
+    assert left == [before]
 
 
 def test_other_splits_and_their_features_do_not_matter(shards, tmp_path):

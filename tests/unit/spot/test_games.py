@@ -238,6 +238,12 @@ def test_bad_game_has_its_reason(root, spoil, expected):
     assert str(root) not in found
 
 
+def test_features_without_a_frame_are_no_half(root):
+    write_features(root / NAME, (12, 0))
+    said = f"2_{KIND}: float32 of shape (0, 16), but floats (frames, channels) are needed"
+    assert reason(build(root, videos=None)) == said
+
+
 def test_label_outside_the_classes_is_named(root):
     write_labels(root / NAME / "Labels-v2.json", [("1 - 00:01", "Own goal", "visible")])
     assert "'Own goal'" in reason(build(root))

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import simplejpeg
@@ -15,7 +16,7 @@ from pipeline.config.spot_stages import SpotFramesStage
 from pipeline.errors import ActaError, VideoError
 from pipeline.media.decode import scaled_size, to_rgb
 from pipeline.spot import frames as module
-from pipeline.spot.frames import frames_at, store_frames
+from pipeline.spot.frames import frames_at, jpegs_at, store_frames
 from pipeline.store import FrameShard
 from tests.clips import read_number, write_clip
 
@@ -242,6 +243,17 @@ def test_frames_are_repeated_in_gaps(root, tmp_path):
     game = write_game(tmp_path / "game.json", [("gap.mkv", 0.0, 7), ("25.mkv", 0.0, 1)])
     store_frames(game, root, tmp_path / "frames" / "game.h5", stage())
     assert stored(FrameShard(tmp_path / "frames" / "game.h5"), f"{NAME}/1") == [0, 1, 1, 1, 2, 2, 2]
+
+
+def test_frames_that_change_their_size_are_an_error(clips, monkeypatch):
+    first, last = (av.VideoFrame(64, height, "rgb24") for height in (32, 48))
+    monkeypatch.setattr(module, "frames_at", lambda *args, **options: iter([first, first, last]))
+    found = jpegs_at(clips[25], start=0.0, count=3, settings=stage(size=None).frames, threads=1)
+    one, again = next(found), next(found)
+    assert one[1] == again[1] == (32, 64)
+    assert one[0] is again[0], "it is compressed once"
+    with pytest.raises(VideoError, match=r"changes its size from \(64, 32\) to \(64, 48\) at frame 2"):
+        next(found)
 
 
 def test_bad_game_has_no_frames(root, tmp_path):

@@ -29,11 +29,11 @@ from pipeline.spot.build_game import build_game
 from pipeline.spot.events import CLASSES, Event, Spot
 from pipeline.spot.frames import store_frames
 from pipeline.spot.games import read_game
-from pipeline.spot.halves import Source
+from pipeline.spot.halves import Source, halves_of
 from pipeline.spot.predict import spot_halves
 from pipeline.spot.saved import SpotterDescription, save_spotter
 from pipeline.spot.soccernet_files import read_predictions, write_predictions
-from pipeline.spot.sources import halves_of, picture_source, shard_source
+from pipeline.spot.sources import picture_source, shard_source
 
 NAME = "league/2014-2015/A 1 - 1 B"
 HEIGHT, WIDTH = 32, 48
@@ -469,7 +469,7 @@ MISTAKES = {
     "{files}/cut.npy {good}": "cut.npy",
     "{files}/half.mkv {good}": "half.mkv: truncated: ",
     "{files}/sound.mkv {good}": "sound.mkv: no video stream (only audio)",
-    "{both} {good} --ini {files}/long.ini": "2_HQ.mkv: truncated: it ends at 26.52 s, the half at 41.72 s",
+    "{both} {good} --ini {files}/long.ini": "2_HQ.mkv: truncated: it ends at 26.52 s, the half at 41.72 s (video.ini)",
     "{both} {good} --ini none.ini": "cannot read none.ini",
 }
 

@@ -1,0 +1,85 @@
+"""What a network is to see of which games: in which shards or files it is, and which games have none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import h5py
+
+from pipeline.errors import ActaError
+from pipeline.features.frame_features import FrameFeatureShard
+from pipeline.spot.games import Game
+from pipeline.store import FRAMES_FORMAT, FrameShard, Quarantined
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where a network's input is: in shards, or in SoccerNet's own files.
+
+    Args:
+        shards: Feature shards or frame shards, in any order; a game's halves are in one of them.
+        imported: Or the kind of features of which the manifests name the files …
+        root: … and the folder with the leagues.
+    """
+
+    shards: tuple[Path, ...] = ()
+    imported: str | None = None
+    root: Path | None = None
+
+    @cached_property
+    def pictures(self) -> bool:
+        """Whether the shards hold pictures; the first one tells."""
+        if not self.shards:
+            return False
+        try:
+            with h5py.File(self.shards[0], "r") as file:
+                return bool(file.attrs.get("format") == FRAMES_FORMAT)
+        except OSError as error:
+            raise ActaError(f"cannot read {self.shards[0]}: {error}") from None
+
+    @cached_property
+    def _by_game(self) -> dict[str, tuple[Path, str] | Quarantined]:
+        """The shard, and its digest, of each game that is in one; and why the others are in quarantine."""
+        found: dict[str, tuple[Path, str] | Quarantined] = {}
+        for path in self.shards:
+            shard = FrameShard(path) if self.pictures else FrameFeatureShard(path)
+            found |= {video.rpartition("/")[0]: (path, shard.digest) for video in shard.ids}
+            found |= {entry.id: entry for entry in shard.quarantine}
+            shard.close()
+        return found
+
+    @property
+    def quarantine(self) -> list[Quarantined]:
+        """The games that the shards have left out."""
+        return [entry for entry in self._by_game.values() if isinstance(entry, Quarantined)]
+
+    def shard_of(self, game: str) -> tuple[Path, str] | Quarantined:
+        """A game's shard and its digest, or why the game is in quarantine.
+
+        Raises:
+            ActaError: no shard knows the game.
+        """
+        if game not in self._by_game:
+            some = f", such as {self.shards[0]}" if self.shards else ""
+            raise ActaError(f"{game!r} is in none of the {len(self.shards)} shards{some}")
+        return self._by_game[game]
+
+    def digests(self, games: Sequence[Game]) -> list[str]:
+        """What stands in the provenance for the input of these games; a manifest's digest covers its own features."""
+        if self.imported is not None:
+            return [self.imported]
+        return [place[1] for game in games if not isinstance(place := self.shard_of(game.name), Quarantined)]
+
+
+def games_there(games: Sequence[Game], inputs: Inputs) -> tuple[list[Game], list[Quarantined]]:
+    """The games whose input can be read, and why the others' cannot.
+
+    Raises:
+        ActaError: no shard knows a game.
+    """
+    if inputs.imported is not None:
+        return list(games), []
+    places = [inputs.shard_of(game.name) for game in games]
+    bad = [place for place in places if isinstance(place, Quarantined)]
+    return [game for game, place in zip(games, places, strict=True) if not isinstance(place, Quarantined)], bad
