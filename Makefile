@@ -5,7 +5,7 @@
 # make lock   resolve the dependencies anew (requirements.lock, envs/) and write the configuration's schema
 # make benchmark   speed and memory beside the peers, which get an environment of their own (two hours)
 PYTHON ?= python3
-CORES ?= $(shell nproc)
+CORES ?= $(shell env -u OMP_NUM_THREADS nproc)
 BIN := .venv/bin
 
 .PHONY: demo report test lint lock install benchmark

@@ -17,9 +17,9 @@ def add_config(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _check(options: argparse.Namespace) -> None:
-    from pipeline.config.whole import load
+    from pipeline.config.whole import load_over
 
-    load(options.file)
+    load_over([options.file])
     print(f"{options.file} is valid")
 
 

@@ -20,7 +20,7 @@ at the thesis's scale lie in `config/`.
 - Keys are written with dots: `frames.size` is `size` below `frames`. `<name>` stands for a name of your own, `<a|b>`
   for a or b.
 - All keys must be there, in `config.yaml` or in your file over it. A mistake is an error that names the key, its
-  value, what is allowed and the nearest known key; `acta config check my.yaml` checks a whole file.
+  value, what is allowed and the nearest known key; `acta config check my.yaml` checks a file, whole or of differences.
 - "Sec.", "Table", "Eq." and "Ch." are those of M. Tomei, *Deep video understanding for human actions, multimedia and
   computing*. The files in `config/` have its values; what is shipped makes a demo on two cores.
 - "Part of the result": results are equal, byte for byte, only where this key is.

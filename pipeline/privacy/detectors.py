@@ -30,7 +30,7 @@ class Detector(Protocol):
         """Find instances in an RGB image, uint8 (height, width, 3)."""
 
 
-# What each name needs: (class, default threshold). `onnx` is a local file only (README, "Your own detector").
+# What each name needs: (class, default threshold). `onnx` is a local file only (docs/weights.md).
 _FACTORIES: dict[str, tuple[Callable[[Path, float, str], Detector], float]] = {
     "retinaface": (RetinaFace, 0.4),
     "centerface": (CenterFace, 0.2),

@@ -59,7 +59,8 @@ def write_table(
     """Write a table as ``output`` (CSV) and, beside it, as ``.md`` (GitHub Markdown) and ``.html`` (one page).
 
     All three hold the same cells: numbers with a fraction have one decimal (what is to have others comes as text), and
-    what is missing is ``–``. Where people read, a long text in the column ``differs`` is a letter and stands below. On the page, columns that begin with ``thesis`` are set apart from measured ones.
+    what is missing is ``–``. Where people read, a long text in the column ``differs`` is a letter and stands below. On
+    the page, columns that begin with ``thesis`` are set apart from measured ones.
 
     Args:
         rows: Cells by column. A row may lack columns.

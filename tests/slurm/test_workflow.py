@@ -242,9 +242,9 @@ def test_a_cache_that_everybody_may_enter_is_refused(cluster, on_cluster, tmp_pa
 
 
 def test_snakemake_profile_slurm_after_it_was_registered(cluster, on_cluster, tmp_path):
-    """What README says: link the profile into the user's configuration, then `snakemake --profile slurm`."""
+    """What docs/slurm.md says: link the profile into the user's configuration, then `snakemake --profile slurm`."""
     line = next(
-        line for line in (PROJECT / "README.md").read_text().splitlines() if "ln -s" in line and "slurm" in line
+        line for line in (PROJECT / "docs" / "slurm.md").read_text().splitlines() if "ln -s" in line and "slurm" in line
     )
     registered = cluster.run("sh", "-c", line, cwd=on_cluster.folder, environment={"HOME": str(tmp_path)})
     assert registered.returncode == 0, registered.stderr

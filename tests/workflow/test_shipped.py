@@ -1,10 +1,12 @@
 """The configuration as shipped: what the demo's targets plan, on a machine without torch."""
 
+import re
 from collections import Counter
 
 import pytest
 
 from pipeline.data.matches import GAMES
+from pipeline.report.catalogue import entry, names
 from tests.workflow.project import Project
 
 TABLES = (
@@ -61,6 +63,20 @@ def test_the_demos_matches_are_made_once_for_all_tables(shipped):
     assert rules["make_matches"] == rules["fit_pca"] == rules["submit_spots"] == rules["cut_highlights"] == 1
     assert rules["build_game"] == rules["store_spot_frames"] == rules["extract_frame_features"] == games
     assert rules["train_spotting"] == 21, "RMS-Net and three ablations, three seeds each; nine others"
+
+
+def test_everything_ends_with_the_page_of_all_chapters(shipped):
+    rules = Counter(rule for rule, _ in plan(shipped, "everything"))
+    assert rules["report_costs"] == rules["report_overview"] == rules["show_highlights"] == 1
+    assert rules["certify"] == 2
+    assert all(rules[name] for name in ("draw_classification_table", "draw_shrink_table", "draw_detection_table"))
+
+
+def test_every_target_is_told_in_one_line(shipped):
+    told = shipped.snakemake("--list-target-rules").stdout.splitlines()
+    found = dict(re.fullmatch(r"(\w+) \((.+)\)", line).groups() for line in told)
+    assert set(names()) <= set(found)
+    assert found["table_6_1"] == entry("table_6_1").title
 
 
 @pytest.mark.parametrize(("table", "networks"), [("table_3_5", 2), ("table_3_6", 9), ("table_3_2", 1)])
