@@ -29,13 +29,13 @@ demo: install
 # A run and its page. The lock is held by flock, so a killed run leaves none behind; Snakemake's own would have to be
 # removed by hand. A page may show original frames, so it is its owner's alone (umask); a browser asks for an icon.
 CONFIG ?= config.yaml
-PAGE = results/$$(sed -n 's/^dataset: *//p' config.yaml $(CONFIG) | tail -n 1)/report.html
+PAGE = results/$$(sed -n "s/^dataset: *[\"']*\([A-Za-z0-9_.-]*\).*/\1/p" config.yaml $(CONFIG) | tail -n 1)/report.html
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
 SNAKEMAKE = $(RUN) flock --nonblock Makefile $(BIN)/snakemake --configfile $(CONFIG) --nolock
 report: install
 	@$(RUN) $(BIN)/acta plan everything --configfile $(CONFIG) --jobs $(CORES)
 	$(SNAKEMAKE) --cores $(CORES) --quiet rules -- everything
-	@umask 077; $(SNAKEMAKE) --quiet all --report $(PAGE) --report-stylesheet workflow/report/page.css -- everything
+	@rm -f $(PAGE); umask 077; $(SNAKEMAKE) --quiet all --report $(PAGE) --report-stylesheet workflow/report/page.css -- everything
 	@sed -i "s|<title>Snakemake Report</title>|<title>Acta</title><link rel=\"icon\" href=\"data:,\">|" $(PAGE)
 	@echo; echo "Open $(PAGE) in a browser."
 	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ]; then $(BIN)/python -m webbrowser "file://$(CURDIR)/$(PAGE)"; fi

@@ -6,7 +6,9 @@ taken up again has several.
 
 import os
 import platform
+import re
 import resource
+import signal
 import sys
 import threading
 import time
@@ -20,6 +22,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 SUFFIX = ".costs.jsonl"
+_RANK = re.compile(r"\.rank\d+$")
 _PATIENCE = 10.0  # seconds
 
 
@@ -114,10 +117,13 @@ def recording(log: Path | None, command: str, output: Path | None) -> Iterator[R
         return
     began, start, cpu, energies = datetime.now(UTC), time.perf_counter(), _cpu_seconds(), _energies()
     ended = False
+    _leave_on_sigterm()
     try:
         yield done
         ended = done.finished
     finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # now it leaves anyway
         seconds = time.perf_counter() - start
         _count_workers()
         try:
@@ -137,14 +143,17 @@ def recording(log: Path | None, command: str, output: Path | None) -> Iterator[R
                 energy_wh=_used_energy(energies, _energies(), list(used)),
                 output_bytes=_size(output) if rank == 0 and output is not None else None,
             )
-            _append(cost_file(log), segment.model_dump_json() + "\n")
+            _append(cost_file(log, rank), segment.model_dump_json() + "\n")
         except (OSError, ValueError) as error:
             print(f"warning: what {command} cost is not recorded: {error}", file=sys.stderr)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def cost_file(log: Path) -> Path:
-    """The cost file of a log."""
-    return log.with_name(log.name.removesuffix(".log") + SUFFIX)
+def cost_file(log: Path, rank: int = 0) -> Path:
+    """The cost file of a log; one for each process, as those of several nodes must not write into one file."""
+    number = f".rank{rank}" if rank else ""
+    return log.with_name(log.name.removesuffix(".log") + number + SUFFIX)
 
 
 def read_costs(logs: Path) -> dict[str, RuleCosts]:
@@ -159,12 +168,11 @@ def read_costs(logs: Path) -> dict[str, RuleCosts]:
     Returns:
         By the rule's name; rules in the order in which their first jobs began.
     """
-    jobs = []
+    segments: dict[str, list[Segment]] = defaultdict(list)
     for path in sorted(logs.rglob(f"*{SUFFIX}")):
-        segments = _read(path)
-        if segments:
-            name = path.relative_to(logs).as_posix().removesuffix(SUFFIX)
-            jobs.append(_job_costs(name, segments))
+        name = path.relative_to(logs).as_posix().removesuffix(SUFFIX)
+        segments[_RANK.sub("", name)] += _read(path)
+    jobs = [_job_costs(name, found) for name, found in segments.items() if found]
     rules: dict[str, RuleCosts] = defaultdict(RuleCosts)
     for job in sorted(jobs, key=lambda job: (job.began, job.job)):
         rules[job.rule].jobs.append(job)
@@ -221,6 +229,20 @@ def _last_run(segments: Sequence[Segment]) -> list[Segment]:
         return ordered
     before = ends[-2] if len(ends) > 1 else float("-inf")
     return [segment for segment in ordered if before <= segment.began.timestamp() < ends[-1]]
+
+
+def _leave_on_sigterm() -> None:
+    """Have SIGTERM end this process by an exception, so that it still writes what it has cost."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        return
+    own = os.getpid()
+
+    def leave(number: int, frame: object) -> None:
+        if os.getpid() != own:  # forked from here
+            os._exit(128 + number)
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
 
 
 def _append(path: Path, line: str) -> None:

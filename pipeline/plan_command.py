@@ -18,9 +18,11 @@ def add_plan(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     """Add the command to the parser."""
     plan = commands.add_parser(
         "plan",
-        description="Print what a run of the workflow is expected to cost, by rule: hours, storage, the longest chain "
-        "of jobs. The expectation rests on what jobs of the rule cost before in this dataset, else in another, else in "
-        "the demo, scaled by the work. Nothing is run. Call it where you call snakemake, with the same arguments.",
+        allow_abbrev=False,
+        description="Print what a run of the workflow is expected to cost, by rule: hours, storage (without the "
+        "checkpoints of trainings), the longest chain of jobs. The expectation rests on what jobs of the rule cost "
+        "before in this dataset (their mean), else in another or in the demo, scaled by the work. Nothing is run. Call "
+        "it where you call snakemake, with the same targets, --configfile and --profile.",
     )
     plan.add_argument(
         "targets", nargs="*", metavar="TARGET", help="rules or files, as for snakemake; none: its default"
@@ -67,6 +69,7 @@ def _plan(options: argparse.Namespace) -> int:
     from pipeline.plan.description import describe
     from pipeline.plan.expectation import Experience
     from pipeline.plan.graph import SnakemakeError, ask_snakemake
+    from pipeline.plan.outlook import read_plan
     from pipeline.plan.site import Site
 
     try:
@@ -86,6 +89,11 @@ def _plan(options: argparse.Namespace) -> int:
     if not plan.totals.to_run:
         print(f"Nothing is to run; {output} is left as it is.")
         return 0
+    if output.is_file():
+        try:
+            plan = plan.over(read_plan(output))
+        except ActaError as error:
+            print(f"warning: {error}", file=sys.stderr)
     write_json(output, plan.model_dump(mode="json"))
     print(f"The plan is kept in {output}, for `acta report-costs` after the run.")
     return 0

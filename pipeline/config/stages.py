@@ -1,5 +1,6 @@
 """The part of the configuration that each stage reads: what decides whether it reruns."""
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import model_validator
@@ -306,7 +307,7 @@ def stage_settings(
                 dataset=config.dataset,
                 splits=tuple(classify.splits),
                 recipes=config.shrink.recipes,
-                bases={name: classify.recipes[name] for name in config.shrink.recipes},
+                bases={name: _named(classify.recipes[name]) for name in config.shrink.recipes},
                 base_epochs=classify.training.epochs,
                 test_clips=classify.test_clips,
                 iterations=config.shrink.iterations,
@@ -325,7 +326,7 @@ def stage_settings(
                 variants=privacy.what,
                 recipe=classify.recipe,
                 compare=classify.compare,
-                recipes={name: classify.recipes[name] for name in (classify.recipe, *classify.compare)},
+                recipes={name: _named(classify.recipes[name]) for name in (classify.recipe, *classify.compare)},
                 strategies={name: classify.strategies[name] for name in STRATEGIES},
                 epochs=classify.training.epochs,
                 test_clips=classify.test_clips,
@@ -457,6 +458,11 @@ def _hypothesis(config: Config, recipe: str, plan: PlanSettings, operators: str)
         features=plan.features,
         feature_weight=shrink.feature_weight if plan.features else 0.0,
     )
+
+
+def _named(recipe: RecipeSettings) -> RecipeSettings:
+    """A recipe for a table, which tells of its weights no more than their name."""
+    return recipe if recipe.initial is None else recipe.model_copy(update={"initial": Path(recipe.initial).name})
 
 
 def _without_places(content: Any) -> Any:

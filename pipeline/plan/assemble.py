@@ -27,6 +27,7 @@ def make_plan(
         tflops: Assumed of a GPU.
         jobs_at_once: For the wall time; None: it is not asked for.
     """
+    made = datetime.now(UTC).replace(microsecond=0)
     expected: dict[int, Expected] = {}
     rules = {}
     for rule, jobs in _by_rule(site.graph).items():
@@ -36,11 +37,11 @@ def make_plan(
             expected |= {job.number: Expected(0.0, 0.0, 0.0, TARGET) for job in jobs}
         else:
             expected |= _expect(site, experience, rule, jobs, work, gpus)
-        rules[rule] = _sum_up(rule, jobs, expected, work, gpus)
+        rules[rule] = _sum_up(rule, jobs, expected, work, gpus, made)
     seconds = {job.number: expected[job.number].seconds or 0.0 for job in site.graph.jobs.values() if job.needed}
     chain = longest_chain(site.graph, seconds)
     return Plan(
-        made=datetime.now(UTC).replace(microsecond=0),
+        made=made,
         dataset=site.config.dataset,
         targets=tuple(targets),
         tflops=tflops,
@@ -106,11 +107,13 @@ def _sum_up(
     expected: dict[int, Expected],
     work: Sequence[float | None],
     gpus: Sequence[bool],
+    made: datetime,
 ) -> RulePlan:
     needed = [(expected[job.number], gpu) for job, gpu in zip(jobs, gpus, strict=True) if job.needed]
     known = [amount for amount in work if amount is not None]
     bases = [each.basis for each, _ in needed] or [expected[job.number].basis for job in jobs]
     return RulePlan(
+        made=made,
         jobs=len(jobs),
         to_run=len(needed),
         gpu_jobs=sum(gpu for _, gpu in needed),

@@ -46,7 +46,9 @@ def describe(plan: Plan) -> str:
     if any(DEMO in planned.basis for planned in plan.rules.values() if planned.to_run):
         lines.append(f"What rests on {DEMO} is rough: pictures of other sizes and other networks cost otherwise.")
     if plan.wall_hours is not None:
-        lines.append(f"With {plan.jobs_at_once} jobs at once: {least}{_hours(plan.wall_hours)} hours.")
+        lines.append(
+            f"With {plan.jobs_at_once} jobs at once, if each takes one core: {least}{_hours(plan.wall_hours)} hours."
+        )
     return "\n".join(lines)
 
 

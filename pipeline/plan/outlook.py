@@ -15,6 +15,7 @@ class RulePlan(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    made: datetime = Field(description="When this was expected, UTC.")
     jobs: int = Field(ge=1)
     to_run: int = Field(ge=0)
     gpu_jobs: int = Field(ge=0, description="Of those to run, those that use a GPU.")
@@ -62,6 +63,11 @@ class Plan(BaseModel):
     jobs_at_once: int | None
     wall_hours: float | None = Field(description="With so many jobs at once.")
     free_bytes: int = Field(description="On the disk of the results.")
+
+    def over(self, earlier: "Plan") -> "Plan":
+        """This plan, with the earlier one's expectations of rules of which nothing is to run now: they are done."""
+        ours = {rule: planned for rule, planned in self.rules.items() if planned.to_run or rule not in earlier.rules}
+        return self.model_copy(update={"rules": self.rules | earlier.rules | ours})
 
     def work_of(self, rule: str, unit: str) -> float | None:
         """Work of a rule's job in the mean, if it is known and counted in this unit."""

@@ -25,6 +25,7 @@ COLUMNS = (
     "measured/expected",
     "expected by",
 )
+TOTAL = "total"  # in the last row
 _READING = """Of each job the last run that finished counts, with the segments in which it was stopped before and all
 its processes. Wall hours are summed over jobs that may have run side by side. CPU hours are those of the command's
 processes, GPU hours the wall time of processes that used one; energy is that of the GPUs alone. Peak memory is that of
@@ -60,7 +61,7 @@ def write_costs(logs: Path, output: Path, plan: Path | None) -> None:
     rows = [_row(beside) for beside in found]
     expected = [beside for beside in found if beside.expected]
     total = _Beside(
-        "total",
+        TOTAL,
         [job for beside in found for job in beside.jobs],
         sum(beside.measured or 0.0 for beside in expected) if expected else None,
         sum(beside.expected or 0.0 for beside in expected) if expected else None,
@@ -124,7 +125,7 @@ def _beside(rule: str, jobs: list[JobCosts], plan: Plan | None) -> _Beside:
     expected = plan.rules.get(rule) if plan else None
     if plan is None or expected is None or not expected.to_run or expected.unknown_hours:
         return _Beside(rule, jobs)
-    since = [job for job in jobs if job.began >= plan.made.timestamp()]
+    since = [job for job in jobs if job.began >= expected.made.timestamp()]
     if not since:
         return _Beside(rule, jobs)
     # Of a run that is not over yet, as much as its jobs' share.

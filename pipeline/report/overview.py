@@ -12,13 +12,14 @@ import yaml
 
 from pipeline import __version__
 from pipeline.config.page import OverviewStage
+from pipeline.data.lists import shard_names
 from pipeline.errors import ActaError
 from pipeline.files import atomic
 from pipeline.report.catalogue import entry, names
+from pipeline.report.costs import TOTAL
 from pipeline.report.tables import MISSING, cell, escape, html_table, page, read_rows
 
 _PACKAGES = ("torch", "torchvision", "snakemake", "av", "numpy", "h5py", "onnxruntime", "opencv-python-headless")
-_TOTAL = "(all)"
 
 
 class Footage(NamedTuple):
@@ -26,15 +27,15 @@ class Footage(NamedTuple):
 
     Args:
         what: Which.
-        videos: How many can be used.
+        videos: How many could be opened.
         seconds: How long they are together.
-        left_out: How many some stage left out.
+        left_out: How many some stage left out; None: nobody has asked.
     """
 
     what: str
     videos: int
     seconds: float
-    left_out: int
+    left_out: int | None
 
 
 def write_overview(results: Path, costs: Path, output: Path, settings: OverviewStage) -> None:
@@ -56,12 +57,15 @@ def write_overview(results: Path, costs: Path, output: Path, settings: OverviewS
             '<p class="note">This is the demo: short made videos and tiny networks. It shows what the system does; '
             "no number that was measured here can be compared with the thesis's.</p>\n"
         )
-    body += ["<h2>On what</h2>\n", _table("videos", ("videos", "usable", "hours", "left out"), _footage_rows(results))]
-    if certified := list(_certified(results)):
+    body += [
+        "<h2>On what</h2>\n",
+        _table("videos", ("videos", "opened", "hours", "left out by a stage"), _footage_rows(results)),
+    ]
+    if certified := list(_certified(results, settings.configuration)):
         columns = ("hidden", "auditor", "frames", "found before", "found after", "residual")
         body += ["<h2>What is still found after anonymisation</h2>\n", _table("privacy", columns, certified)]
     body += ["<h2>At what cost</h2>\n", _costs(costs)]
-    body += ["<h2>Made</h2>\n", _made(results)]
+    body += ["<h2>Made</h2>\n", _made(results, settings.configuration)]
     body += ["<h2>With what</h2>\n", _table("software", ("package", "version"), _software())]
     text = yaml.safe_dump(settings.configuration, sort_keys=False, allow_unicode=True, width=100)
     body.append(f"<details><summary>The configuration</summary>\n<pre>{html.escape(text)}</pre>\n</details>\n")
@@ -74,7 +78,7 @@ def _table(name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
 
 
 def footage(results: Path) -> Iterator[Footage]:
-    """What there is of each kind of videos.
+    """What there is of each kind of videos, by the lists of the last plan.
 
     Raises:
         ActaError: a manifest cannot be read.
@@ -84,7 +88,9 @@ def footage(results: Path) -> Iterator[Footage]:
         ("videos with boxes", results / "detect", "manifest"),
         ("matches", results / "spot", "games"),
     ):
-        manifests = [_read(path) for path in sorted((folder / listed).glob("*.json"))]
+        lists = folder / "lists"
+        names = [name for each in (lists, *sorted(lists.glob("*/"))) if each.is_dir() for name in shard_names(each)]
+        manifests = [_read(path) for name in names if (path := folder / listed / f"{name}.json").is_file()]
         if not manifests:
             continue
         if listed == "games":
@@ -94,20 +100,23 @@ def footage(results: Path) -> Iterator[Footage]:
         yield Footage(what, len(durations), sum(durations), _left_out(folder / "quarantine.tsv"))
 
 
-def _footage_rows(results: Path) -> list[tuple[str, int, str, int]]:
+def _footage_rows(results: Path) -> list[tuple[str, int, str, int | None]]:
     return [(one.what, one.videos, f"{one.seconds / 3600:.2f}", one.left_out) for one in footage(results)]
 
 
-def _left_out(table: Path) -> int:
-    """Videos in a quarantine list, each once however many stages left it out."""
+def _left_out(table: Path) -> int | None:
+    """Videos in a quarantine list, each once however many stages left it out; None: there is no list."""
     if not table.is_file():
-        return 0
+        return None
     lines = table.read_text(errors="surrogateescape").splitlines()[1:]
     return len({line.split("\t")[0] for line in lines})
 
 
-def _certified(results: Path) -> Iterator[tuple[Any, ...]]:
-    for path in sorted((results / "audit").glob("*/certificate.json")):
+def _certified(results: Path, configuration: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
+    for what in configuration["privacy"]["what"]:
+        path = results / "audit" / what / "certificate.json"
+        if not path.is_file():
+            continue
         found = _read(path)
         for auditor, counts in found["overall"].items():
             rate = counts["residual_rate"]
@@ -117,20 +126,22 @@ def _certified(results: Path) -> Iterator[tuple[Any, ...]]:
 
 def _costs(table: Path) -> str:
     rows = read_rows(table)
-    if not rows:
-        raise ActaError(f"{table} has no rows")
-    columns = list(rows[0])
-    last = [[row[column] for column in columns] for row in rows if row[columns[0]] == _TOTAL]
-    shown = html_table("costs", columns, last or [[row[column] for column in columns] for row in rows])
+    columns = list(rows[0]) if rows else [""]
+    last = [[row[column] for column in columns] for row in rows if row[columns[0]] == TOTAL]
+    if not last:
+        raise ActaError(f"{table} has no row {TOTAL!r}")
+    shown = html_table("costs", columns, last)
     return f"{shown}<p>By rule, and beside what was planned: the item <em>Costs</em>.</p>\n"
 
 
-def _made(results: Path) -> str:
+def _made(results: Path, configuration: dict[str, Any]) -> str:
     """The tables and figures that are there, with their titles, and how to make the others."""
     folders = ("tables", "figures", "private", "statistics")
     there = {path.stem for folder in folders for path in (results / folder).glob("*.*")}
-    drawn = any(name.startswith("shrink_") and name not in names() for name in there)
-    there |= {"figure_6_3", "figure_6_4"} if drawn else set()  # one picture for each base network
+    # Figures 6.3 and 6.4 are one picture for each base network.
+    recipes = {name: recipe["backbone"]["name"] for name, recipe in configuration["classify"]["recipes"].items()}
+    backbones = [backbone for name, backbone in recipes.items() if f"shrink_{name}" in there]
+    there |= {"figure_6_4" if backbone.startswith("slowfast") else "figure_6_3" for backbone in backbones}
     made = "".join(f"<li>{escape(entry(name).title)}</li>\n" for name in names() if name in there)
     others = "".join(
         f"<li><code>snakemake {name}</code> {escape(entry(name).title)}</li>\n" for name in names() if name not in there

@@ -261,7 +261,7 @@ def _table_6_6(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
         folders = [of.transferred / split / of.recipe / network for split in of.splits]
         found = [_read(folder / "evaluation.json") for folder in folders]
         backbone = _read(folders[0] / "model.json")["architecture"]["backbone"]
-        thesis = TRANSFER.get(settings.dataset, {}).get(backbone, ())
+        thesis = TRANSFER.get(settings.dataset.replace("_", ""), {}).get(backbone, ())
         yield {
             "recipe": of.recipe,
             "network": _label(number),

@@ -11,38 +11,53 @@ from pipeline.config.page import OverviewStage
 from pipeline.config.stages import stage_settings
 from pipeline.config.whole import load
 from pipeline.errors import ActaError
+from pipeline.report.costs import TOTAL
 from pipeline.report.highlights_page import LARGEST, write_highlights_page
 from pipeline.report.overview import footage, write_overview
 from pipeline.report.tables import write_table
 
+CONFIGURATION = {
+    "key": "<value>",
+    "privacy": {"what": ["faces"]},
+    "classify": {"recipes": {"r3d": {"backbone": {"name": "r3d_18"}}}},
+}
+
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """Two shards of videos, one bad, a match, a certificate, two tables and the costs."""
+    """Two shards of videos, one bad, a match, certificates, two tables, the costs, and leftovers of an earlier plan."""
     found = tmp_path / "results/own"
+    for name in ("lists/0-of-2", "lists/1-of-2", "spot/lists/test/one", "spot/lists/test/bad"):
+        path = found / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("[]")
     for shard, durations in enumerate(([2.0, 4.0], [6.0, None])):
         path = found / f"manifest/{shard}-of-2.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"videos": [{"duration": duration} for duration in durations]}))
     (found / "quarantine.tsv").write_text("video\tstage\treason\na.mp4\tmanifest\tempty\na.mp4\tframes\tempty\n")
+    (found / "manifest/0-of-1.json").write_text(json.dumps({"videos": [{"duration": 99.0}]}))
     games = found / "spot/games"
     games.mkdir(parents=True)
     (games / "one.json").write_text(json.dumps({"halves": [{"duration": 60.0}, {"duration": 120.0}]}))
     (games / "bad.json").write_text(json.dumps({"halves": []}))
     audit = found / "audit/faces"
     audit.mkdir(parents=True)
+    old = found / "audit/bodies"
+    old.mkdir()
+    (old / "certificate.json").write_text(json.dumps({"frames": 98765, "overall": {"pose": {}}}))
     overall = {"retinaface": {"before": 200, "after": 1, "frames_with_residual": 1, "residual_rate": 0.005}}
     (audit / "certificate.json").write_text(json.dumps({"frames": 321, "overall": overall}))
     write_table([{"a": 1}], found / "tables/table_5_1.csv", title="made")
     (found / "figures").mkdir()
     (found / "figures/shrink_r3d.png").touch()
-    rows = [{"rule": "train", "cpu_hours": "1.25"}, {"rule": "(all)", "cpu_hours": "7.75"}]
+    rows = [{"rule": "train", "cpu_hours": "1.25"}, {"rule": TOTAL, "cpu_hours": "7.75"}]
     write_table(rows, found / "report/costs.csv", title="costs")
     return found
 
 
 def overview(results: Path, **changes: object) -> str:
-    settings = OverviewStage(dataset="own", demo=False, configuration={"key": "<value>"}).model_copy(update=changes)
+    settings = OverviewStage(dataset="own", demo=False, configuration=CONFIGURATION).model_copy(update=changes)
     output = results / "report/overview.html"
     write_overview(results, results / "report/costs.csv", output, settings)
     return output.read_text()
@@ -52,7 +67,7 @@ def test_it_adds_up_what_there_is(results):
     found = {one.what: one for one in footage(results)}
     assert set(found) == {"videos", "matches"}
     assert found["videos"][1:] == (4, 12.0, 1), "a video that two stages left out is one"
-    assert found["matches"][1:] == (1, 180.0, 0), "a game without halves is not usable"
+    assert found["matches"][1:] == (1, 180.0, None), "a game without halves is not usable; no list of those left out"
 
 
 def test_it_says_what_was_run_on_what_at_what_cost(results):
@@ -60,6 +75,8 @@ def test_it_says_what_was_run_on_what_at_what_cost(results):
     for part in ("321", "200", "0.50 %", "7.75", "Table 5.1", "Figure 6.3", "&lt;value&gt;"):
         assert part in text
     assert "1.25" not in text, "the costs' last row only"
+    assert "98765" not in text, "a certificate of a variant that is not made any more"
+    assert "Figure 6.4" not in text.split("Not made in this run")[0]
     made, others = text.split("Not made in this run")
     assert "Table 5.1:" in made
     assert "Table 5.1:" not in others

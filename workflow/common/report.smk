@@ -23,13 +23,12 @@ OTHERS = {
     "figure_costs": (
         "1 This run",
         "Costs by rule, drawn",
-        "Hours of computation of each rule, and what `acta plan` expected of it before the run.",
+        "",  # report/figure_costs.rst
     ),
     "certificate": (
         CHAPTERS[5],
         "Certificate",
-        "For whoever answers for the people in the videos: what was hidden and how, what independent detectors found "
-        "before and after, and what that does not prove.",
+        "",  # report/certificate.rst
     ),
     "audit": (
         CHAPTERS[5],
@@ -87,11 +86,11 @@ def reading(name=None):
     return of
 
 
-def on_page(path, name=None):
-    """A file that the page shows."""
+def on_page(path, name=None, caption="item"):
+    """A file that the page shows; ``caption`` is for rules that make several."""
     return report(
         path,
-        caption="../report/item.rst",
+        caption=f"../report/{caption}.rst",
         category=lambda wildcards: category(naming(name)(wildcards)),
         labels=lambda wildcards: labels(naming(name)(wildcards), wildcards),
     )

@@ -84,7 +84,9 @@ rule certify:
         ),
     output:
         certificate=result("audit/{what}/certificate.json"),
-        page=on_page(result("audit/{what}/certificate.html"), "certificate"),
+        page=on_page(
+            result("audit/{what}/certificate.html"), "certificate", "certificate"
+        ),
         drawn=result("audit/{what}/audit.csv"),
         text=result("audit/{what}/audit.md"),
         table=on_page(result("audit/{what}/audit.html"), "audit"),

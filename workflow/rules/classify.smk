@@ -8,7 +8,7 @@ rule train:
         frames=lambda wildcards: shards(
             "frames/{variant}/{shard}.h5", variant=wildcards.variant
         ),
-        classes=CLASSIFY.classes or [],
+        classes=lambda wildcards: CLASSIFY.classes or [],
         teacher=teacher_of,
         teacher_frames=teacher_frames,
     output:

@@ -78,7 +78,7 @@ rule train_detector:
     """Train a detector of people and objects."""
     input:
         frames=detection_shards("detect/frames/none/{shard}.h5"),
-        boxes=DETECTION.detector_boxes or [],
+        boxes=lambda wildcards: DETECTION.detector_boxes or [],
     output:
         model=result("detect/detector/model.safetensors"),
         about=result("detect/detector/model.json"),
@@ -111,8 +111,8 @@ rule detect_objects:
     """Find people and objects on a shard's keyframes."""
     input:
         frames=rules.extract_detection_frames.output,
-        detector=DETECTOR or [],
-        annotated=ANNOTATED,
+        detector=lambda wildcards: DETECTOR or [],
+        annotated=lambda wildcards: ANNOTATED,
     output:
         result("detect/objects/{shard}.h5"),
     log:
@@ -139,7 +139,7 @@ rule import_objects:
     input:
         frames=rules.extract_detection_frames.output,
         published=[*DETECTION.objects.imported.values()] if DETECTION.objects else [],
-        annotated=ANNOTATED,
+        annotated=lambda wildcards: ANNOTATED,
     output:
         result("detect/published_objects/{shard}.h5"),
     log:
@@ -162,7 +162,7 @@ rule train_backbone:
     """Fine-tune an actor backbone."""
     input:
         frames=detection_shards("detect/frames/none/{shard}.h5"),
-        annotated=[LABEL_MAP, *TRAINED_ON.values()],
+        annotated=lambda wildcards: [LABEL_MAP, *TRAINED_ON.values()],
     output:
         model=result("detect/backbones/{features}/model.safetensors"),
         about=result("detect/backbones/{features}/model.json"),
@@ -197,7 +197,7 @@ rule actor_features:
         frames=rules.extract_detection_frames.output,
         model=backbone_of,
         objects=objects_of,
-        annotated=ANNOTATED,
+        annotated=lambda wildcards: ANNOTATED,
     output:
         result("detect/features/{features}/{shard}.h5"),
     log:
@@ -228,7 +228,7 @@ rule import_features:
     input:
         list=result("detect/lists/{shard}.json"),
         published=published,
-        annotated=ANNOTATED,
+        annotated=lambda wildcards: ANNOTATED,
     output:
         result("detect/features/{features}/{shard}.h5"),
     log:

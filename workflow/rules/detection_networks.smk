@@ -7,7 +7,7 @@ rule train_detection:
         features=lambda wildcards: detection_shards(
             "detect/features/{features}/{shard}.h5", features=wildcards.features
         ),
-        truth=[LABEL_MAP, *truth_files(DETECTION.splits.validation)],
+        truth=lambda wildcards: [LABEL_MAP, *truth_files(DETECTION.splits.validation)],
     output:
         model=result(
             "detect/networks/{features}/{network}/seed_{seed}/model.safetensors"
@@ -42,7 +42,7 @@ rule evaluate_detection:
             "detect/features/{features}/{shard}.h5", features=wildcards.features
         ),
         model=rules.train_detection.output.model,
-        truth=[LABEL_MAP, *truth_files(DETECTION.splits.test)],
+        truth=lambda wildcards: [LABEL_MAP, *truth_files(DETECTION.splits.test)],
     output:
         evaluation=result(
             "detect/evaluations/{features}/{network}/seed_{seed}/{boxes}/evaluation.json"
@@ -77,7 +77,7 @@ use rule evaluate_detection as evaluate_backbone with:
             "detect/features/{features}/{shard}.h5", features=wildcards.features
         ),
         model=[],
-        truth=[LABEL_MAP, *truth_files(DETECTION.splits.test)],
+        truth=lambda wildcards: [LABEL_MAP, *truth_files(DETECTION.splits.test)],
     output:
         evaluation=result(
             "detect/evaluations/{features}/backbone/{boxes}/evaluation.json"

@@ -32,7 +32,7 @@ rule report_costs:
         drawn=result("report/costs.csv"),
         text=result("report/costs.md"),
         page=on_page(result("report/costs.html"), "costs"),
-        figure=on_page(result("report/costs.png"), "figure_costs"),
+        figure=on_page(result("report/costs.png"), "figure_costs", "figure_costs"),
     log:
         log_of("report_costs.log"),
     localrule: True
@@ -43,7 +43,7 @@ rule report_costs:
         reading=reading("costs"),
         code=code_digest("report-costs"),
     shell:
-        "python -m pipeline report-costs --logs {params.logs} --plan {params.logs}/plan.json --figure {output.figure} "
+        "python -m pipeline --costs {log} report-costs --logs {params.logs} --plan {params.logs}/plan.json --figure {output.figure} "
         "-o {output.drawn} &> {log}"
 
 
@@ -64,7 +64,7 @@ rule report_overview:
         reading=reading("overview"),
         code=code_digest("report-overview"),
     shell:
-        "python -m pipeline report-overview --results $RESULTS --costs {input.costs} "
+        "python -m pipeline --costs {log} report-overview --results $RESULTS --costs {input.costs} "
         "--settings {params.settings:q} -o {output} &> {log}"
 
 

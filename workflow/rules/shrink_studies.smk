@@ -5,7 +5,7 @@
 use rule train as train_alone with:
     """Train a winner's architecture without PAS (Table 6.2)."""
     input:
-        classes=CLASSIFY.classes or [],
+        classes=lambda wildcards: CLASSIFY.classes or [],
         like=shrunk("selected.safetensors"),
         like_about=shrunk("selected.json"),
         frames=shards("frames/none/{shard}.h5"),
@@ -27,7 +27,7 @@ use rule train as train_alone with:
 use rule train as train_transferred with:
     """Fine-tune a network that was made on another dataset (Table 6.6)."""
     input:
-        classes=CLASSIFY.classes or [],
+        classes=lambda wildcards: CLASSIFY.classes or [],
         like=transferred,
         like_about=about(transferred),
         frames=shards("frames/none/{shard}.h5"),

@@ -50,7 +50,7 @@ def test_it_prints_and_keeps_the_plan(folder, capsys):
     assert words(lines[1]) == ["certify", "1", "1.50", "–", "2.0", "MB", "mean", "of", "1", "earlier", "here"]
     assert words(lines[4]) == ["total", "3", "at", "least", "1.50", "–", "at", "least", "2.0", "MB"]
     assert "Longest chain: at least 1.00 hours, one job at a time: certify → select → all" in lines
-    assert "With 4 jobs at once: at least 1.00 hours." in lines
+    assert "With 4 jobs at once, if each takes one core: at least 1.00 hours." in lines
     plan = read_plan(folder / "logs" / "demo" / "plan.json")
     assert plan.rules["certify"].cpu_hours == 1.5
     assert plan.jobs_at_once == 4
