@@ -1,22 +1,29 @@
-"""Stage `report-highlights`: a match's highlights as one page, the video inside of it."""
+"""Stage `report-highlights`: a match's highlights as one page: a small silent copy of the video, and its clips."""
 
 import base64
 import json
+import tempfile
+from fractions import Fraction
 from pathlib import Path
+
+import av
 
 from pipeline.errors import ActaError
 from pipeline.files import atomic, make_private
 from pipeline.report.tables import cell, escape, html_table, page
 
-LARGEST = 64_000_000  # bytes; browsers load a page as a whole
+# Bytes of the copy. Browsers open no page of more than 2 MB out of another page's data, and Base64 twice is 16/9.
+LARGEST = 1_000_000
+_WIDTH, _RATE = 426, 12
+_LEAST = 30_000  # bits per second below which nothing can be recognised
 
 
 def write_highlights_page(video: Path, output: Path) -> None:
-    """Write a page (HTML) with the video and the list of its clips.
+    """Write a page (HTML) with a small copy of the video and the list of its clips.
 
     Args:
-        video: Highlights (`acta highlights`), with the JSON of their clips beside them. A video of more than 64 MB is
-            named, not embedded.
+        video: Highlights (`acta highlights`), with the JSON of their clips beside them. Of a video that is too long for
+            a copy of 1 MB the page names the file only.
         output: The page; its folder becomes private (mode 0700), as it shows what the video shows.
 
     Raises:
@@ -25,8 +32,6 @@ def write_highlights_page(video: Path, output: Path) -> None:
     make_private(output.parent)
     try:
         clips = json.loads(video.with_suffix(".json").read_text())["clips"]
-        size = video.stat().st_size
-        content = video.read_bytes() if size <= LARGEST else None
         rows = [
             [
                 f"{clip['highlights_start']:.1f}",
@@ -37,15 +42,43 @@ def write_highlights_page(video: Path, output: Path) -> None:
             ]
             for clip in clips
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        with tempfile.TemporaryDirectory() as folder:
+            small = _small_copy(video, Path(folder, "small.mp4"))
+            content = small.read_bytes() if small else b""
+    except (OSError, ValueError, KeyError, TypeError, IndexError, av.error.FFmpegError) as error:
         raise ActaError(f"cannot read the highlights {video}: {error}") from None
     title = f"Highlights: {video.stem}"
-    if content is None:
-        shown = f"<p>The video has {size / 1e6:.0f} MB and stays where it is: {escape(str(video))}</p>\n"
-    else:
+    shown = f"<p>The video itself, of full size and with its sound, is {escape(video.name)}.</p>\n"
+    if content and len(content) <= LARGEST:
         uri = f"data:video/mp4;base64,{base64.b64encode(content).decode()}"
-        shown = f'<video controls preload="metadata" style="max-width: 100%" src="{uri}"></video>\n'
+        shown = f'<video controls preload="metadata" style="max-width: 100%" src="{uri}"></video>\n{shown}'
     columns = ("from s", "half", "in the half", "seconds", "events")
     table = html_table("clips", columns, [[cell(value) for value in row] for row in rows], labels=("half",))
     with atomic(output) as temporary:
         temporary.write_text(page(title, f"<h1>{escape(title)}</h1>\n{shown}{table}"), encoding="utf-8")
+
+
+def _small_copy(video: Path, output: Path) -> Path | None:
+    """The video, smaller, slower and silent, so that it takes no more than `LARGEST` bytes; None: it is too long."""
+    with av.open(video) as source:
+        stream = source.streams.video[0]
+        seconds = (source.duration or 0) / av.time_base
+        rate = int(0.9 * 8 * LARGEST / max(1.0, seconds))
+        if rate < _LEAST:
+            return None
+        width = min(_WIDTH, stream.width) // 2 * 2
+        height = round(stream.height * width / stream.width) // 2 * 2
+        with av.open(output, "w", options={"movflags": "+faststart"}) as target:
+            made = target.add_stream("libx264", rate=_RATE)
+            made.width, made.height, made.pix_fmt = width, height, "yuv420p"
+            made.bit_rate = min(rate, 400_000)
+            made.options = {"maxrate": str(rate), "bufsize": str(rate), "preset": "veryfast"}
+            number = 0
+            for frame in source.decode(stream):
+                while frame.time is not None and number <= frame.time * _RATE:
+                    small = frame.reformat(width, height, "yuv420p")
+                    small.pts, small.time_base = number, Fraction(1, _RATE)
+                    target.mux(made.encode(small))
+                    number += 1
+            target.mux(made.encode())
+    return output

@@ -1,9 +1,11 @@
 """The page's own items: the overview of a run and a match's highlights."""
 
+import base64
 import json
 import re
 from pathlib import Path
 
+import av
 import pytest
 import yaml
 
@@ -12,9 +14,10 @@ from pipeline.config.stages import stage_settings
 from pipeline.config.whole import load
 from pipeline.errors import ActaError
 from pipeline.report.costs import TOTAL
-from pipeline.report.highlights_page import LARGEST, write_highlights_page
+from pipeline.report.highlights_page import write_highlights_page
 from pipeline.report.overview import footage, write_overview
 from pipeline.report.tables import write_table
+from tests.clips import read_number, write_clip
 
 CONFIGURATION = {
     "key": "<value>",
@@ -109,31 +112,42 @@ def test_where_the_data_lie_is_not_in_the_configuration():
 @pytest.fixture
 def highlights(tmp_path: Path) -> Path:
     video = tmp_path / "private/game.mp4"
-    video.parent.mkdir()
-    video.write_bytes(b"\x00\x00\x00\x18ftypmp42")
+    write_clip(video, frames=24, rate=12, size=(480, 854))
     events = [{"label": "soccer", "time": 75.0, "confidence": 0.912}]
     clip = {"half": 2, "start": 71.5, "end": 83.0, "highlights_start": 4.0, "highlights_end": 15.5, "events": events}
     video.with_suffix(".json").write_text(json.dumps({"length": 15.5, "clips": [clip]}))
     return video
 
 
-def test_highlights_are_inside_of_their_page(highlights):
+def test_a_small_copy_of_the_highlights_is_inside_of_their_page(highlights, tmp_path):
     output = highlights.with_suffix(".html")
     write_highlights_page(highlights, output)
     text = output.read_text()
-    assert "data:video/mp4;base64,AAAAGGZ0eXBtcDQy" in text
-    assert all(part in text for part in ("4.0", "01:11.5", "11.5", "soccer 91 %"))
+    assert all(part in text for part in ("4.0", "01:11.5", "11.5", "soccer 91 %", "game.mp4"))
     assert output.parent.stat().st_mode & 0o777 == 0o700
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(base64.b64decode(re.search(r'data:video/mp4;base64,([^"]+)', text)[1]))
+    with av.open(copy) as video:
+        frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    assert frames[0].shape == (238, 426, 3)
+    assert [read_number(frame) for frame in frames] == list(range(24)), "12 frames a second, in their order"
 
 
-def test_a_large_video_stays_where_it_is(highlights):
-    with highlights.open("r+b") as file:
-        file.truncate(LARGEST + 1)
+@pytest.mark.parametrize("largest", [500, 5000], ids=["too long to be recognised", "larger than asked for"])
+def test_of_a_long_video_the_page_names_the_file_only(highlights, monkeypatch, largest):
+    """Browsers open no page of more than 2 MB out of another page's data."""
+    monkeypatch.setattr("pipeline.report.highlights_page.LARGEST", largest)
     output = highlights.with_suffix(".html")
     write_highlights_page(highlights, output)
     text = output.read_text()
     assert "data:video" not in text
-    assert "64 MB and stays where it is" in text
+    assert "game.mp4" in text
+
+
+def test_highlights_that_are_no_video_are_named(highlights):
+    highlights.write_bytes(b"no video")
+    with pytest.raises(ActaError, match=r"cannot read the highlights .*game\.mp4"):
+        write_highlights_page(highlights, highlights.with_suffix(".html"))
 
 
 def test_highlights_without_their_clips_are_named(highlights):

@@ -30,12 +30,6 @@ OTHERS = {
         "Certificate",
         "",  # report/certificate.rst
     ),
-    "audit": (
-        CHAPTERS[5],
-        "Audit by video",
-        "What independent detectors still find on the anonymised frames: detections before and after, their ratio, and "
-        "the number of frames with any. What is found after need not be a person: posters and wheels count too.",
-    ),
     "contact_sheet": (
         CHAPTERS[5],
         "Before and after",

@@ -89,13 +89,12 @@ rule certify:
         ),
         drawn=result("audit/{what}/audit.csv"),
         text=result("audit/{what}/audit.md"),
-        table=on_page(result("audit/{what}/audit.html"), "audit"),
+        table=result("audit/{what}/audit.html"),
     log:
         log_of("certify/{what}.log"),
     conda:
         "../../envs/acta.yaml"
     params:
-        reading=reading("audit"),
         code=code_digest("certify"),
     shell:
         "python -m pipeline --costs {log} certify --lists $RESULTS/lists $RESULTS/audit/{wildcards.what}/shards/{{shard}}.json "
