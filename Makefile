@@ -18,7 +18,7 @@ install: .venv/installed
 		{ echo "Acta needs Python 3.11, 3.12 or 3.13, but $(PYTHON) is $$($(PYTHON) --version); try: make PYTHON=python3.12 …" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip sync --quiet --python .venv --require-hashes --compile-bytecode requirements.lock
+	$(BIN)/uv pip sync --quiet --python .venv --require-hashes requirements.lock
 	$(BIN)/uv pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
 	touch $@
 
