@@ -62,10 +62,10 @@ class Experience:
     Args:
         logs: The dataset's folder of logs; those of other datasets lie beside it.
         tflops: 10¹² operations in a second (two in a multiply-add) that a GPU is assumed to do in trainings.
-        reference: The file of what the demo's jobs cost.
+        reference: The file of what the demo's jobs cost; None: the shipped one.
     """
 
-    def __init__(self, logs: Path, tflops: float, reference: Path = REFERENCE):
+    def __init__(self, logs: Path, tflops: float, reference: Path | None = None):
         self.here = read_costs(logs)
         self._tflops = tflops
         self._reference = read_reference(reference)
@@ -154,12 +154,13 @@ class Experience:
         return [Expected(2 * (a or 0) / self._tflops, 2 * (a or 0) / self._tflops, None, basis) for a in work]
 
 
-def read_reference(path: Path = REFERENCE) -> dict[str, Measured]:
+def read_reference(path: Path | None = None) -> dict[str, Measured]:
     """What the demo's jobs cost on two cores, by rule.
 
     Raises:
         ActaError: the file is damaged.
     """
+    path = path or REFERENCE
     try:
         content = yaml.safe_load(path.read_text())
         return {rule: Measured.model_validate(measured) for rule, measured in content["rules"].items()}

@@ -9,7 +9,7 @@ from pipeline.errors import ActaError
 from pipeline.plan.outlook import Plan, read_plan
 from pipeline.report.style import LOOKS, figure, legend
 from pipeline.report.style import note as below_plot
-from pipeline.report.tables import Row, write_table
+from pipeline.report.tables import TOTAL, Row, write_table
 
 COLUMNS = (
     "rule",
@@ -25,7 +25,6 @@ COLUMNS = (
     "measured/expected",
     "expected by",
 )
-TOTAL = "total"  # in the last row
 _READING = """Of each job the last run that finished counts, with the segments in which it was stopped before and all
 its processes. Wall hours are summed over jobs that may have run side by side. CPU hours are those of the command's
 processes, GPU hours the wall time of processes that used one; energy is that of the GPUs alone. Peak memory is that of

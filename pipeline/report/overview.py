@@ -16,8 +16,7 @@ from pipeline.data.lists import shard_names
 from pipeline.errors import ActaError
 from pipeline.files import atomic
 from pipeline.report.catalogue import entry, names
-from pipeline.report.costs import TOTAL
-from pipeline.report.tables import MISSING, cell, escape, html_table, page, read_rows
+from pipeline.report.tables import MISSING, TOTAL, cell, escape, html_table, page, read_rows
 
 _PACKAGES = ("torch", "torchvision", "snakemake", "av", "numpy", "h5py", "onnxruntime", "opencv-python-headless")
 

@@ -11,6 +11,7 @@ from pipeline.errors import ActaError
 from pipeline.files import atomic
 
 MISSING = "–"
+TOTAL = "total"  # in the first column of a last row that adds up
 Row = dict[str, Any]
 
 STYLE = """

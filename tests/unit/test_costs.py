@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,9 +15,11 @@ import pytest
 from pipeline.costs import cost_file, read_costs, recording
 from pipeline.errors import ActaError
 
+PROJECT = Path(__file__).resolve().parents[2]
 
-def lines(log: Path) -> list[dict]:
-    return [json.loads(line) for line in cost_file(log).read_text().splitlines()]
+
+def lines(log: Path, rank: int = 0) -> list[dict]:
+    return [json.loads(line) for line in cost_file(log, rank).read_text().splitlines()]
 
 
 def segment(began: str = "2026-01-01T00:00:00Z", seconds: float = 60.0, finished: bool = True, **changes) -> str:
@@ -175,9 +178,36 @@ def test_processes_that_work_together_number_their_lines(tmp_path, monkeypatch, 
     (tmp_path / "out").write_bytes(bytes(9))
     with recording(tmp_path / "a.log", "train", tmp_path / "out"):
         pass
-    (line,) = lines(tmp_path / "a.log")
+    (line,) = lines(tmp_path / "a.log", expected[0])
     assert (line["rank"], line["processes"]) == expected
     assert line["output_bytes"] == (9 if expected[0] == 0 else None)
+
+
+def test_each_process_has_a_file_of_its_own_and_all_count(tmp_path, monkeypatch):
+    """Appending to one file from several nodes is not safe on network file systems."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank in ("1", "0"):
+        monkeypatch.setenv("RANK", rank)
+        with recording(tmp_path / "train" / "a.log", "train", None):
+            time.sleep(0.01)
+    assert sorted(path.name for path in tmp_path.rglob("*.jsonl")) == ["a.costs.jsonl", "a.rank1.costs.jsonl"]
+    (job,) = read_costs(tmp_path)["train"].jobs
+    assert job.job == "train/a"
+    assert job.cpu_seconds == sum(lines(tmp_path / "train" / "a.log", rank)[0]["cpu_seconds"] for rank in (0, 1))
+
+
+def test_what_is_asked_to_stop_still_writes_what_it_cost(tmp_path):
+    code = (
+        "import sys, time, pathlib\nfrom pipeline.costs import recording\n"
+        "with recording(pathlib.Path(sys.argv[1]), 'frames', None):\n    print('on', flush=True); time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "a.log")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=PROJECT) as process:
+        assert process.stdout.readline() == b"on\n"
+        process.terminate()
+        assert process.wait(30) == 128 + signal.SIGTERM
+    (line,) = lines(tmp_path / "a.log")
+    assert line["finished"] is False
 
 
 def test_lines_of_many_processes_stay_whole(tmp_path):

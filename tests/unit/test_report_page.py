@@ -13,10 +13,9 @@ from pipeline.config.page import OverviewStage
 from pipeline.config.stages import stage_settings
 from pipeline.config.whole import load
 from pipeline.errors import ActaError
-from pipeline.report.costs import TOTAL
 from pipeline.report.highlights_page import write_highlights_page
 from pipeline.report.overview import footage, write_overview
-from pipeline.report.tables import write_table
+from pipeline.report.tables import TOTAL, write_table
 from tests.clips import read_number, write_clip
 
 CONFIGURATION = {

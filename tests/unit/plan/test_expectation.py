@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from pipeline.errors import ActaError
+from pipeline.plan.expectation import REFERENCE as SHIPPED
 from pipeline.plan.expectation import UNKNOWN, Expected, Experience, measured, read_reference
 from pipeline.plan.outlook import Plan, RulePlan, Totals, read_plan
 from tests.unit.plan.made import write_costs
@@ -61,7 +62,15 @@ def plan_of(folder, **rules: RulePlan) -> None:
 
 
 def rule_plan(**changes: object) -> RulePlan:
-    content = {"jobs": 2, "to_run": 2, "gpu_jobs": 0, "cpu_hours": 1.0, "gpu_hours": 0.0, "bytes": 0.0}
+    content: dict[str, object] = {
+        "made": "2026-01-01T00:00:00Z",
+        "jobs": 2,
+        "to_run": 2,
+        "gpu_jobs": 0,
+        "cpu_hours": 1.0,
+        "gpu_hours": 0.0,
+        "bytes": 0.0,
+    }
     content |= {"unknown_hours": 0, "unknown_bytes": 0, "basis": "x", "unit": "bytes of video", "work": 4e6}
     return RulePlan.model_validate(content | changes)
 
@@ -73,6 +82,20 @@ def test_earlier_jobs_here_come_first(logs):
     write_costs(logs.parent / "other", "extract_frames/a", 500.0)
     plan_of(logs.parent / "other", extract_frames=rule_plan())
     assert expect(logs, "extract_frames", [1e6, None]) == [Expected(20.0, 20.0, 2000.0, "mean of 2 earlier here")] * 2
+
+
+def test_the_shipped_reference_knows_the_demos_rules():
+    known = read_reference(SHIPPED)
+    assert {
+        "extract_frames",
+        "detect_people",
+        "audit",
+        "train",
+        "hypothesis",
+        "train_detection",
+        "predict_spots",
+    } <= set(known)
+    assert all(each.seconds > 0 and each.jobs > 0 for each in known.values())
 
 
 def test_then_those_of_another_dataset_by_the_work(logs):

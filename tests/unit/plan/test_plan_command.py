@@ -27,6 +27,8 @@ rule select:
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    (tmp_path / "no_reference.yaml").write_text("rules: {}")
+    monkeypatch.setattr("pipeline.plan.expectation.REFERENCE", tmp_path / "no_reference.yaml")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -48,13 +50,26 @@ def test_it_prints_and_keeps_the_plan(folder, capsys):
     assert run("--jobs", "4") == 0
     lines = capsys.readouterr().out.splitlines()
     assert words(lines[1]) == ["certify", "1", "1.50", "–", "2.0", "MB", "mean", "of", "1", "earlier", "here"]
-    assert words(lines[4]) == ["total", "3", "at", "least", "1.50", "–", "at", "least", "2.0", "MB"]
+    assert words(lines[3]) == ["total", "3", "at", "least", "1.50", "–", "at", "least", "2.0", "MB"]
     assert "Longest chain: at least 1.00 hours, one job at a time: certify → select → all" in lines
     assert "With 4 jobs at once, if each takes one core: at least 1.00 hours." in lines
     plan = read_plan(folder / "logs" / "demo" / "plan.json")
     assert plan.rules["certify"].cpu_hours == 1.5
     assert plan.jobs_at_once == 4
     assert not (folder / "b.txt").exists()
+
+
+def test_what_was_expected_of_rules_that_are_done_stays(folder):
+    """Else a plan that is made when all but the report is done would leave nothing to compare with."""
+    logs = folder / "logs" / "demo"
+    write_costs(logs, "certify/a", 3600.0)
+    assert run() == 0
+    kept = read_plan(logs / "plan.json")
+    done = {rule: each.model_copy(update={"to_run": 0, "cpu_hours": 0.0}) for rule, each in kept.rules.items()}
+    later = kept.model_copy(update={"rules": done | {"select": kept.rules["select"].model_copy(update={"work": 7.0})}})
+    merged = later.over(kept)
+    assert merged.rules["certify"] == kept.rules["certify"]
+    assert merged.rules["select"].work == 7.0
 
 
 def test_without_any_results_or_logs(folder, capsys):
