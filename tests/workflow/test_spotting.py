@@ -218,7 +218,7 @@ def test_highlights_play(finished):
 
 
 NETWORK = {"train_spotting": 1, "predict_spots": 2, "evaluate_spots": 2}
-SHOWN = {"submit_spots": 1, "count_votes": 1, "cut_highlights": 1}
+SHOWN = {"submit_spots": 1, "count_votes": 1, "cut_highlights": 1, "show_highlights": 1}
 FEATURES = NETWORK | SHOWN | {"fit_pca": 1, "project_features": 5}
 
 
@@ -236,7 +236,7 @@ FEATURES = NETWORK | SHOWN | {"fit_pca": 1, "project_features": 5}
         ({"spot__chosen": "p_1"}, SHOWN | {"train_spotting": 1, "predict_spots": 1}),
         (
             {"spot__splits__submitted": "valid", "spot__highlights__length": 10.0},
-            {"submit_spots": 1, "cut_highlights": 1},
+            {"submit_spots": 1, "cut_highlights": 1, "show_highlights": 1},
         ),
     ],
     ids=str,
