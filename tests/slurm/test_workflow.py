@@ -45,7 +45,7 @@ def make(folder: Path) -> Project:
         classify__recipes__r3d__clip__frames=8,
         shrink__recipes=["r3d"],
         shrink__iterations=1,
-        shrink__epochs=60,  # so that a hypothesis outlasts the start of another driver
+        shrink__epochs=60,  # long enough to be cancelled in
     )
     overlay(project)
     return project
@@ -171,24 +171,41 @@ def test_five_hypotheses_at_the_same_time_on_five_gpus(cluster, on_cluster):
     assert len(devices) == 5, devices
 
 
+def training(copy: Project) -> list[str]:
+    """Job numbers of the hypotheses that have begun to train."""
+    began = [o for o in OPERATORS if "a batch of" in _text(copy.folder / f"logs/clips/hypothesis/r3d/pas/1/{o}.log")]
+    logs = copy.folder / "logs/slurm/rule_hypothesis"
+    return [path.stem for operator in began for path in logs.glob(f"r3d_pas_1_{operator}/*.log")]
+
+
 def test_a_killed_driver_its_restart_and_a_job_cancelled_under_it(cluster, copy, on_cluster):
     driver = drive(cluster, copy, SELECTED)
-    logs = copy.folder / "logs/clips/hypothesis/r3d/pas/1"
-    cluster.until(lambda: all("a batch of" in _text(logs / f"{o}.log") for o in OPERATORS), "all train")
+    held: set[str] = set()
+
+    def all_are_held() -> bool:
+        """Each is suspended as soon as it trains, so that none ends before another driver has started."""
+        new = set(training(copy)) - held
+        held.update(number for number in new if cluster.run("scontrol", "suspend", number).returncode == 0)
+        return len(held) == len(OPERATORS)
+
+    cluster.until(all_are_held, "all train")
     driver.send_signal(signal.SIGKILL)
     driver.wait()
-    left = cluster.jobs()
-    assert left, "its jobs outlive the driver"
+    assert set(cluster.jobs("SUSPENDED")) == held, "its jobs outlive the driver"
+    for log in (copy.folder / "logs/clips/hypothesis/r3d/pas/1").glob("*.log"):
+        log.unlink()
     cluster.run("snakemake", "--unlock", cwd=copy.folder)
     again = drive(cluster, copy, SELECTED)
-    running = cluster.until(lambda: [job for job in cluster.jobs("RUNNING") if job not in left], "the new ones run")
-    cluster.run("scancel", running[0])
+    trains = cluster.until(lambda: [job for job in training(copy) if job not in held], "a new one trains")
+    cluster.run("scancel", trains[0])
     finished(copy, again)
     assert list(submissions(copy).values()).count("rule_hypothesis") == 2 * len(OPERATORS) + 1
     assert "cancelling jobs that a lost driver left here" in said(copy)
-    assert {cluster.job(number)["JobState"] for number in left} <= {"CANCELLED", "COMPLETED"}
-    resumed = [operator for operator in OPERATORS if "resumed at step" in _text(logs / f"{operator}.log")]
-    assert resumed, "what was cancelled had saved"
+    assert {cluster.job(number)["JobState"] for number in held} == {"CANCELLED"}
+    cancelled = (copy.folder / "logs/slurm/rule_hypothesis").glob(f"*/{trains[0]}.log")
+    operator = next(cancelled).parent.name[-1]
+    log = copy.folder / f"logs/clips/hypothesis/r3d/pas/1/{operator}.log"
+    assert "resumed at step" in log.read_text(), "what was cancelled had saved"
     as_far_as_selected(copy, on_cluster)
 
 
