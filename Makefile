@@ -7,6 +7,8 @@
 PYTHON ?= python3
 CORES ?= $(shell env -u OMP_NUM_THREADS nproc)
 BIN := .venv/bin
+# Containers often set this; without cached bytecode each job would compile thousands of modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo report test lint lock install benchmark
 
@@ -31,10 +33,12 @@ demo: install
 CONFIG ?= config.yaml
 PAGE = results/$$(sed -n "s/^dataset: *[\"']*\([A-Za-z0-9_.-]*\).*/\1/p" config.yaml $(CONFIG) | tail -n 1)/report.html
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
+# By default Snakemake looks at all ready jobs again each second, once for every job that has ended.
+OFTEN = --max-jobs-per-timespan 1000/10s
 SNAKEMAKE = $(RUN) flock --nonblock Makefile $(BIN)/snakemake --configfile $(CONFIG) --nolock
 report: install
 	@$(RUN) $(BIN)/acta plan everything --configfile $(CONFIG) --jobs $(CORES)
-	$(SNAKEMAKE) --cores $(CORES) --quiet rules -- everything
+	$(SNAKEMAKE) --cores $(CORES) $(OFTEN) --quiet rules -- everything
 	@rm -f $(PAGE); umask 077; $(SNAKEMAKE) --quiet all --report $(PAGE) --report-stylesheet workflow/report/page.css -- everything
 	@sed -i "s|<title>Snakemake Report</title>|<title>Acta</title><link rel=\"icon\" href=\"data:,\">|" $(PAGE)
 	@echo; echo "Open $(PAGE) in a browser."

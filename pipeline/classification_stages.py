@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from pipeline.errors import ActaError
-from pipeline.options import lists_option, paths_of, settings_of, stage_parser
+from pipeline.options import lists_option, paths_of, save_every_option, settings_of, stage_parser
 
 
 def add_classification_stages(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -16,7 +16,7 @@ def add_classification_stages(commands: "argparse._SubParsersAction[argparse.Arg
     train.add_argument("--teacher-frames", nargs="+", default=[], help="frame shards that the teacher sees")
     train.add_argument("--like", type=Path, metavar="MODEL", help="take this model file's architecture")
     train.add_argument("--keep-weights", action="store_true", help="and its weights")
-    train.add_argument("--save-every", type=float, default=300.0, help="seconds between checkpoints")
+    save_every_option(train)
     train.set_defaults(run=_train, workers=0)
 
     evaluate = stage_parser(commands, "evaluate")

@@ -117,6 +117,7 @@ def recording(log: Path | None, command: str, output: Path | None) -> Iterator[R
         return
     began, start, cpu, energies = datetime.now(UTC), time.perf_counter(), _cpu_seconds(), _energies()
     ended = False
+    handler = signal.getsignal(signal.SIGTERM)
     _leave_on_sigterm()
     try:
         yield done
@@ -147,7 +148,7 @@ def recording(log: Path | None, command: str, output: Path | None) -> Iterator[R
         except (OSError, ValueError) as error:
             print(f"warning: what {command} cost is not recorded: {error}", file=sys.stderr)
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, handler or signal.SIG_DFL)
 
 
 def cost_file(log: Path, rank: int = 0) -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import ActaError
-from pipeline.options import lists_option, paths_of, settings_of, stage_parser
+from pipeline.options import lists_option, max_bad_option, paths_of, save_every_option, settings_of, stage_parser
 
 
 def add_detection_stages(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -19,27 +19,27 @@ def add_detection_stages(commands: "argparse._SubParsersAction[argparse.Argument
     detector = stage_parser(commands, "train-detector")
     _shards(detector, "frame shards that hold the videos")
     detector.add_argument("--boxes", type=Path, required=True, help="CSV: video,timestamp,x1,y1,x2,y2,class")
-    _save_every(detector)
+    save_every_option(detector)
     detector.set_defaults(run=_train_detector, workers=0)
 
     objects = stage_parser(commands, "detect-objects", workers=False)
     objects.add_argument("frames", type=Path, help="frame shard")
     objects.add_argument("--detector", type=Path, help="model file; none: the registered one (COCO)")
     _annotated(objects, proposals=True)
-    _max_bad(objects)
+    max_bad_option(objects)
     objects.set_defaults(run=_detect_objects)
 
     external = stage_parser(commands, "import-objects", workers=False)
     external.add_argument("frames", type=Path, help="frame shard")
     external.add_argument("--published", nargs="+", required=True, metavar="SPLIT=FILE", help="HDF5, by split")
     _annotated(external, proposals=True)
-    _max_bad(external)
+    max_bad_option(external)
     external.set_defaults(run=_import_objects)
 
     backbone = stage_parser(commands, "train-backbone")
     _shards(backbone, "frame shards that hold the videos")
     _annotated(backbone)
-    _save_every(backbone)
+    save_every_option(backbone)
     backbone.set_defaults(run=_train_backbone, workers=0)
 
     actors = stage_parser(commands, "actor-features")
@@ -47,7 +47,7 @@ def add_detection_stages(commands: "argparse._SubParsersAction[argparse.Argument
     actors.add_argument("--model", type=Path, required=True, help="the actor backbone's model file")
     actors.add_argument("--objects", type=Path, help="object shard of the same videos")
     _annotated(actors, proposals=True)
-    _max_bad(actors)
+    max_bad_option(actors)
     actors.set_defaults(run=_actor_features, workers=0)
 
     imported = stage_parser(commands, "import-features", workers=False)
@@ -56,7 +56,7 @@ def add_detection_stages(commands: "argparse._SubParsersAction[argparse.Argument
     imported.add_argument("--objects", nargs="+", default=[], metavar="SPLIT=FILE", help="file of objects, by split")
     imported.add_argument("--frame-lists", nargs="+", default=[], metavar="SPLIT=FILE", help="PySlowFast's, by split")
     _annotated(imported, proposals=True)
-    _max_bad(imported)
+    max_bad_option(imported)
     imported.set_defaults(run=_import_features)
 
     average = stage_parser(commands, "average-features", settings=False, workers=False)
@@ -67,7 +67,7 @@ def add_detection_stages(commands: "argparse._SubParsersAction[argparse.Argument
     train = stage_parser(commands, "train-detection")
     _shards(train, "feature shards, all of a dataset")
     _evaluated(train, required=True)
-    _save_every(train)
+    save_every_option(train)
     train.set_defaults(run=_train_detection, workers=0)
 
     evaluate = stage_parser(commands, "evaluate-detection", workers=False)
@@ -96,14 +96,6 @@ def _evaluated(parser: argparse.ArgumentParser, *, required: bool = False) -> No
     about = "annotated boxes of the split that is evaluated (CSV)"
     parser.add_argument("--groundtruth", type=Path, required=required, help=about)
     parser.add_argument("--exclusions", type=Path, help="frames that do not count (CSV)")
-
-
-def _max_bad(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--max-bad", type=float, default=1.0, help="fraction of bad videos at which to fail")
-
-
-def _save_every(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--save-every", type=float, default=300.0, help="seconds between checkpoints")
 
 
 def by_split(words: Sequence[str]) -> dict[str, Path]:

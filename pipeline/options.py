@@ -35,6 +35,16 @@ def stage_parser(
     return parser
 
 
+def max_bad_option(parser: argparse.ArgumentParser, what: str = "videos") -> None:
+    """Add ``--max-bad``."""
+    parser.add_argument("--max-bad", type=float, default=1.0, help=f"fraction of bad {what} at which to fail")
+
+
+def save_every_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--save-every``."""
+    parser.add_argument("--save-every", type=float, default=300.0, help="seconds between checkpoints")
+
+
 def lists_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--lists``."""
     parser.add_argument(

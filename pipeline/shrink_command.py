@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from pipeline.errors import ActaError
-from pipeline.options import lists_option, paths_of, settings_of, stage_parser
+from pipeline.options import lists_option, paths_of, save_every_option, settings_of, stage_parser
 
 
 def add_shrink(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -18,7 +18,7 @@ def add_shrink(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     hypothesis.add_argument("--until", type=int, help="stop at the end of this epoch and leave state.ckpt")
     hypothesis.add_argument("--started", type=Path, help="a state to go on from")
     hypothesis.add_argument("--survivors", type=Path, help="JSON that says which hypotheses go on")
-    hypothesis.add_argument("--save-every", type=float, default=300.0, help="seconds between checkpoints")
+    save_every_option(hypothesis)
     hypothesis.set_defaults(run=_hypothesis, workers=0)
 
     logits = stage_parser(commands, "teacher-logits")

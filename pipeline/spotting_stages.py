@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ActaError
-from pipeline.options import settings_of, stage_parser
+from pipeline.options import max_bad_option, save_every_option, settings_of, stage_parser
 
 if TYPE_CHECKING:
     from pipeline.spot.inputs import Inputs
@@ -46,7 +46,7 @@ def add_spotting_stages(commands: "argparse._SubParsersAction[argparse.ArgumentP
     train = stage_parser(commands, "train-spotting")
     _games(train, shown=True)
     train.add_argument("--weights", type=Path, help="of the network's backbone (.pth); none: the registered ones")
-    train.add_argument("--save-every", type=float, default=300.0, help="seconds between checkpoints")
+    save_every_option(train)
     train.set_defaults(run=_train, workers=0)
 
     predict = stage_parser(commands, "predict-spots", workers=False)
@@ -92,7 +92,7 @@ def _lists(parser: argparse.ArgumentParser) -> None:
 def _games(parser: argparse.ArgumentParser, *, shown: bool = False) -> None:
     _lists(parser)
     parser.add_argument("--games", required=True, help="the games' manifests, with {shard}")
-    parser.add_argument("--max-bad", type=float, default=1.0, help="fraction of bad games at which to fail")
+    max_bad_option(parser, "games")
     if shown:
         parser.add_argument("--shards", help="their frames or features, with {shard}")
         parser.add_argument("--imported", help="or what SoccerNet's feature files are called after the half's number …")

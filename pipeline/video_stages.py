@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pipeline.options import lists_option, paths_of, settings_of, stage_parser
+from pipeline.options import lists_option, max_bad_option, paths_of, settings_of, stage_parser
 
 
 def add_video_stages(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -36,7 +36,7 @@ def add_video_stages(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     obfuscate = stage_parser(commands, "obfuscate")
     obfuscate.add_argument("frames", type=Path, help="frame shard")
     obfuscate.add_argument("--detections", type=Path, required=True, help="detection shard of the same videos")
-    _max_bad(obfuscate)
+    max_bad_option(obfuscate)
     obfuscate.set_defaults(run=_obfuscate)
 
     audit = stage_parser(commands, "audit")
@@ -76,11 +76,7 @@ def add_video_stages(commands: "argparse._SubParsersAction[argparse.ArgumentPars
 
 def _video_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder of the videos")
-    _max_bad(parser)
-
-
-def _max_bad(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--max-bad", type=float, default=1.0, help="fraction of bad videos at which to fail")
+    max_bad_option(parser)
 
 
 def _running(options: argparse.Namespace) -> dict[str, Any]:

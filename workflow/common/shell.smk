@@ -12,6 +12,8 @@ def arrays(**options):
 # Jobs find the package without an install, in whichever environment they run.
 SHELL = " ".join(
     [
+        # Containers often set this; each job would compile thousands of modules anew.
+        "unset PYTHONDONTWRITEBYTECODE;",
         f"export PYTHONPATH={quote(str(PROJECT))}${{PYTHONPATH:+:$PYTHONPATH}};",
         variables(
             RESULTS=DATASET,
