@@ -1,4 +1,4 @@
-# make demo   install everything and run the whole DAG on real footage, to one page (about 25 minutes)
+# make demo   install everything and run the whole DAG on real footage, to one page (half an hour)
 # make report CONFIG=my.yaml   run what the configuration asks for, and make its page
 # make test   install everything and run every test
 # make lint   what pre-commit and CI check

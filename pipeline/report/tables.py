@@ -26,7 +26,7 @@ h1 { margin: 0 0 .5rem; font-size: 1.3rem; line-height: 1.3; }
 p { max-width: 46rem; }
 .note { padding-left: .7rem; border-left: .25rem solid var(--note); }
 .reading { color: var(--quiet); }
-.wide { overflow-x: auto; border: 1px solid var(--line); }
+.wide { width: fit-content; max-width: 100%; overflow-x: auto; border: 1px solid var(--line); }
 .wide:focus-visible { outline: 3px solid var(--note); }
 table { border-collapse: separate; border-spacing: 0; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .6rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
