@@ -64,6 +64,14 @@ def test_every_job_writes_what_it_cost_beside_its_log(finished):
     assert sum(len(rule.finished) for rule in costs.values()) == len(logs)
 
 
+def test_jobs_keep_bytecode_where_the_environment_forbids_it(project, monkeypatch):
+    for cached in list((project.folder / "pipeline").rglob("__pycache__")):
+        shutil.rmtree(cached)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    project.run("--forcerun", "collect_quarantine", "--", "results/clips/quarantine.tsv")
+    assert list((project.folder / "pipeline").rglob("*.pyc"))
+
+
 def edit(project: Project, module: str, old: str, new: str) -> None:
     path = project.folder / "pipeline" / module
     text = path.read_text()
