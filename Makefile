@@ -33,12 +33,11 @@ demo: install
 CONFIG ?= config.yaml
 PAGE = results/$$(sed -n "s/^dataset: *[\"']*\([A-Za-z0-9_.-]*\).*/\1/p" config.yaml $(CONFIG) | tail -n 1)/report.html
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
-# By default Snakemake looks at all ready jobs again each second, once for every job that has ended.
-OFTEN = --max-jobs-per-timespan 1000/10s
-SNAKEMAKE = $(RUN) flock --nonblock Makefile $(BIN)/snakemake --configfile $(CONFIG) --nolock
+# Without the timespan Snakemake looks at all ready jobs again each second, once for every job that has ended.
+SNAKEMAKE = $(RUN) flock --nonblock Makefile $(BIN)/snakemake --configfile $(CONFIG) --nolock --max-jobs-per-timespan 1000/10s
 report: install
 	@$(RUN) $(BIN)/acta plan everything --configfile $(CONFIG) --jobs $(CORES)
-	$(SNAKEMAKE) --cores $(CORES) $(OFTEN) --quiet rules -- everything
+	$(SNAKEMAKE) --cores $(CORES) --quiet rules -- everything
 	@rm -f $(PAGE); umask 077; $(SNAKEMAKE) --quiet all --report $(PAGE) --report-stylesheet workflow/report/page.css -- everything
 	@sed -i "s|<title>Snakemake Report</title>|<title>Acta</title><link rel=\"icon\" href=\"data:,\">|" $(PAGE)
 	@echo; echo "Open $(PAGE) in a browser."

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.base import parse
-from pipeline.config.stages import TrainStage, stage_settings
+from pipeline.config.stage_settings import stage_settings
+from pipeline.config.stages import TrainStage
 from pipeline.config.whole import Config
 from tests.shards import stored, write_shard
 

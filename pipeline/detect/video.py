@@ -15,7 +15,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from pipeline.config.detect import DetectionSettings
-from pipeline.config.stages import DetectObjectsStage, actor_features_stage
+from pipeline.config.stage_settings import actor_features_stage
+from pipeline.config.stages import DetectObjectsStage
 from pipeline.data.ava import write_label_map
 from pipeline.data.manifest import Video
 from pipeline.detect.blocks import Chosen, find_runs

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from pipeline.config.base import canonical, parse
-from pipeline.config.stages import DetectStage, FramesStage, stage_settings
+from pipeline.config.stage_settings import stage_settings
+from pipeline.config.stages import DetectStage, FramesStage
 from pipeline.config.whole import Config, load, schema
 from pipeline.errors import ActaError
 from pipeline.stages import STAGES

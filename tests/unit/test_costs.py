@@ -210,6 +210,19 @@ def test_what_is_asked_to_stop_still_writes_what_it_cost(tmp_path):
     assert line["finished"] is False
 
 
+def test_a_callers_own_handler_of_sigterm_is_put_back(tmp_path):
+    def own(number: int, frame: object) -> None:
+        pass
+
+    before = signal.signal(signal.SIGTERM, own)
+    try:
+        with recording(tmp_path / "a.log", "frames", None):
+            pass
+        assert signal.getsignal(signal.SIGTERM) is own
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_lines_of_many_processes_stay_whole(tmp_path):
     def record() -> None:
         for _ in range(50):

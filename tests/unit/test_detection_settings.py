@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pipeline.config.base import canonical, parse
-from pipeline.config.stages import stage_settings
+from pipeline.config.stage_settings import stage_settings
 from pipeline.config.whole import Config
 from pipeline.errors import ActaError
 from pipeline.stages import STAGES

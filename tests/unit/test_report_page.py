@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from pipeline.config.page import OverviewStage
-from pipeline.config.stages import stage_settings
+from pipeline.config.stage_settings import stage_settings
 from pipeline.config.whole import load
 from pipeline.errors import ActaError
 from pipeline.report.highlights_page import write_highlights_page

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.report import ReportShrinkingStage
-from pipeline.config.stages import stage_settings
+from pipeline.config.stage_settings import stage_settings
 from pipeline.config.whole import load, load_over
 from pipeline.errors import ActaError
 from pipeline.report.shrinking import TABLES, Shrinkage, write_shrink_table

@@ -11,7 +11,7 @@ import yaml
 
 from pipeline.config.base import canonical, merged, parse
 from pipeline.config.spot_stages import imported_features
-from pipeline.config.stages import stage_settings
+from pipeline.config.stage_settings import stage_settings
 from pipeline.config.whole import Config
 from pipeline.errors import ActaError
 from pipeline.stages import STAGES

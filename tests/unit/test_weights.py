@@ -13,7 +13,8 @@ import pytest
 
 import pipeline.models.weights as registry
 import pipeline.wheels
-from pipeline.config.stages import AuditStage, DetectStage, stage_settings
+from pipeline.config.stage_settings import stage_settings
+from pipeline.config.stages import AuditStage, DetectStage
 from pipeline.config.whole import Config
 from pipeline.errors import ActaError
 from pipeline.models.weights import (

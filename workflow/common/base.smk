@@ -15,7 +15,7 @@ sys.path.insert(0, str(PROJECT))
 from pipeline.config.base import canonical
 from pipeline.config.base import parse as parse_config  # Snakemake has its own parse
 from pipeline.config.spot_stages import imported_features
-from pipeline.config.stages import stage_settings
+from pipeline.config.stage_settings import stage_settings
 from pipeline.config.whole import Config
 from pipeline.data.adapters import list_annotated, list_videos
 from pipeline.data.demo import FOOTAGE, action_names, interaction_files

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from pipeline.cli import main
-from pipeline.config.stages import ObfuscateStage, stage_settings
+from pipeline.config.stage_settings import stage_settings
+from pipeline.config.stages import ObfuscateStage
 from pipeline.data.adapters import list_videos
 from pipeline.data.lists import write_lists
 from pipeline.errors import ActaError
