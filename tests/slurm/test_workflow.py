@@ -1,5 +1,6 @@
 """The real workflow on a real Slurm, through profiles/slurm: to the end, beside itself, and through what goes wrong."""
 
+import os
 import re
 import shutil
 import signal
@@ -178,7 +179,7 @@ def training(copy: Project) -> list[str]:
     return [path.stem for operator in began for path in logs.glob(f"r3d_pas_1_{operator}/*.log")]
 
 
-def test_a_killed_driver_its_restart_and_a_job_cancelled_under_it(cluster, copy, on_cluster):
+def test_a_killed_driver_its_restart_and_a_job_cancelled_under_it(cluster, copy, on_cluster, tmp_path):
     driver = drive(cluster, copy, SELECTED)
     held: set[str] = set()
 
@@ -192,20 +193,28 @@ def test_a_killed_driver_its_restart_and_a_job_cancelled_under_it(cluster, copy,
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     assert set(cluster.jobs("SUSPENDED")) == held, "its jobs outlive the driver"
-    for log in (copy.folder / "logs/clips/hypothesis/r3d/pas/1").glob("*.log"):
+    logs = copy.folder / "logs/clips/hypothesis/r3d/pas/1"
+    for log in logs.glob("*.log"):
         log.unlink()
     cluster.run("snakemake", "--unlock", cwd=copy.folder)
-    again = drive(cluster, copy, SELECTED)
+    # They go on when they are cancelled: Slurm kills what is suspended, and they are to save.
+    scancel = tmp_path / "bin" / "scancel"
+    scancel.parent.mkdir()
+    resume = f"for job in {' '.join(held)}; do scontrol resume $job; done"
+    scancel.write_text(f'#!/bin/sh\n{resume}\nexec {cluster.folder}/bin/scancel "$@"\n')
+    scancel.chmod(0o755)
+    path = f"{scancel.parent}:{cluster.folder}/bin:{os.environ['PATH']}:/usr/sbin:/sbin"
+    again = drive(cluster, copy, SELECTED, PATH=path)
     trains = cluster.until(lambda: [job for job in training(copy) if job not in held], "a new one trains")
     cluster.run("scancel", trains[0])
     finished(copy, again)
     assert list(submissions(copy).values()).count("rule_hypothesis") == 2 * len(OPERATORS) + 1
     assert "cancelling jobs that a lost driver left here" in said(copy)
     assert {cluster.job(number)["JobState"] for number in held} == {"CANCELLED"}
-    cancelled = (copy.folder / "logs/slurm/rule_hypothesis").glob(f"*/{trains[0]}.log")
-    operator = next(cancelled).parent.name[-1]
-    log = copy.folder / f"logs/clips/hypothesis/r3d/pas/1/{operator}.log"
-    assert "resumed at step" in log.read_text(), "what was cancelled had saved"
+    resumed = {operator for operator in OPERATORS if "resumed at step" in _text(logs / f"{operator}.log")}
+    cancelled = next((copy.folder / "logs/slurm/rule_hypothesis").glob(f"*/{trains[0]}.log")).parent.name[-1]
+    assert cancelled in resumed, "what was cancelled had saved"
+    assert resumed - {cancelled}, "what the lost driver left had saved"
     as_far_as_selected(copy, on_cluster)
 
 
