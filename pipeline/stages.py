@@ -51,7 +51,8 @@ from pipeline.config.stages import (
 )
 from pipeline.digest import digest_code
 
-_DECODE = ("pipeline/media/decode.py",)
+_DECODE = ("pipeline/media/decode.py", "pipeline/media/timeline.py")
+_PROBE = ("pipeline/media/extent.py", "pipeline/media/probe.py")
 _STORE = ("pipeline/store.py",)
 _INSTANCES = ("pipeline/privacy/instances.py",)
 _DETECTORS = (
@@ -143,7 +144,7 @@ class Stage:
 
 
 STAGES = {
-    "manifest": Stage(NoSettings, ("pipeline/data/manifest.py", "pipeline/media/probe.py", *_DECODE)),
+    "manifest": Stage(NoSettings, ("pipeline/data/manifest.py", *_PROBE, *_DECODE)),
     "frames": Stage(FramesStage, ("pipeline/media/frames.py", *_DECODE, *_STORE)),
     "detect-people": Stage(
         DetectStage, ("pipeline/privacy/detect.py", "pipeline/privacy/gaps.py", *_DETECTORS, *_DECODE, *_STORE)
@@ -315,7 +316,7 @@ STAGES = {
             "pipeline/spot/frames.py",
             "pipeline/spot/games.py",
             "pipeline/data/soccernet.py",
-            "pipeline/media/probe.py",
+            *_PROBE,
             *_SOCCERNET,
             *_DECODE,
             *_STORE,
@@ -353,6 +354,9 @@ STAGES = {
             "pipeline/media/canvas.py",
             "pipeline/media/cut.py",
             "pipeline/media/encode.py",
+            "pipeline/media/picture.py",
+            "pipeline/media/tracks.py",
+            *_PROBE,
             *_SOCCERNET,
             *_DECODE,
             *_STORE,

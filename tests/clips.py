@@ -4,14 +4,22 @@ Frame k of every clip carries the number k as 8 black or white squares in its to
 frame it sees, whatever the size, rotation or compression.
 """
 
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+from imageio_ffmpeg import get_ffmpeg_exe
 
 BITS = 8
+
+
+def ffmpeg(*arguments: object) -> None:
+    """Run the ffmpeg that a package carries; for files that PyAV cannot write."""
+    command = [get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y", *map(str, arguments)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True)
 
 
 def numbered_image(number: int, height: int = 96, width: int = 128) -> np.ndarray:
@@ -43,6 +51,7 @@ def write_clip(
     codec: str = "libx264",
     pixel_format: str = "yuv420p",
     rotation: int = 0,
+    mirrored: bool = False,
     audio: bool = False,
     times: list[int] | None = None,
     options: dict[str, str] | None = None,
@@ -55,6 +64,7 @@ def write_clip(
         rate: Frames per second.
         size: Stored height and width.
         rotation: Counter-clockwise degrees that make the stored frames upright; the number is drawn upright.
+        mirrored: They are mirrored left to right after that.
         audio: Add a tone.
         times: Time stamps in units of 1/1000 s, for a variable frame rate.
     """
@@ -65,12 +75,13 @@ def write_clip(
         stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
         if times is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
-        if rotation:
-            stream.set_display_rotation(rotation)
+        if rotation or mirrored:
+            stream.set_display_rotation(rotation, hflip=mirrored)
         sound = out.add_stream("aac", rate=44100, layout="mono") if audio else None
         for k in range(frames):
             upright = numbered_image(k, *((width, height) if rotation % 180 else (height, width)))
-            stored = np.ascontiguousarray(np.rot90(upright, -rotation // 90))
+            shown = upright[:, ::-1] if mirrored else upright
+            stored = np.ascontiguousarray(np.rot90(shown, -rotation // 90))
             frame = av.VideoFrame.from_ndarray(stored, "rgb24")
             if times is not None:
                 frame.pts, frame.time_base = times[k], Fraction(1, 1000)

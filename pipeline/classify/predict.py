@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipeline.classify.clips import cut_frames, uniform_cuts
 from pipeline.errors import VideoError
-from pipeline.media.decode import decode, open_video, sample, scaled_size, to_jpeg
+from pipeline.media.decode import decode, open_video, pixel_aspect, sample, scaled_size, to_jpeg
 from pipeline.models.architecture import frames_needed
 from pipeline.models.backbones import pathways
 from pipeline.models.saved import Description
@@ -37,7 +37,7 @@ def predict(network: torch.nn.Module, description: Description, video: Path, cli
     shape = (0, 0)
     with open_video(video, threads=0) as (container, stream):
         for _, frame in sample(decode(container, stream), description.rate):
-            shape = scaled_size(frame, size, stream.sample_aspect_ratio)
+            shape = scaled_size(frame, size, pixel_aspect(stream))
             images.append(np.frombuffer(bytearray(to_jpeg(frame, *shape, _QUALITY)), np.uint8))
     if not images:
         raise VideoError("no frame can be decoded")

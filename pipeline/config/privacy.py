@@ -39,6 +39,10 @@ class DetectSettings(Settings):
         "what either shows, where it must have been. 0: every frame is searched, as in the thesis (Sec. 5.1). Raise "
         "it to save time on long videos, lower it for fast motion.",
     )
+    turned: bool = Field(
+        description="Search the picture turned by 90, 180 and 270 degrees too, for faces that lie or stand on their "
+        "head where the file does not say so. Four times the work."
+    )
     fill_gap: int = Field(
         ge=0,
         le=1000,

@@ -27,9 +27,10 @@ from pipeline.features.actors import actor_features
 from pipeline.features.detect_objects import detect_objects
 from pipeline.features.entities import FeatureShard
 from pipeline.files import atomic
-from pipeline.media.decode import quarter_turns, scaled_size, to_rgb, turn
-from pipeline.media.encode import like, rewritten
+from pipeline.media.decode import orientation, scaled_size, to_rgb
+from pipeline.media.encode import rewritten
 from pipeline.media.frames import extract_video
+from pipeline.media.picture import like
 from pipeline.media.probe import probe
 from pipeline.store import Provenance, write_frames
 
@@ -160,9 +161,9 @@ def annotate_video(
         progress: Called after each frame.
     """
     times = np.array(sorted({person.time for person in people}))
-    with rewritten(video, output) as (pictures, clock, writer):
+    with rewritten(video, output) as (pictures, writer):
         for frame in pictures:
-            time = clock(frame)
+            time = frame.time or 0.0
             near = times[np.abs(times - time).argmin()] if len(times) else np.inf
             shown = [person for person in people if person.time == near] if abs(near - time) <= step / 2 else []
             writer.write(_annotated(frame, shown, score) if shown else frame)
@@ -185,5 +186,5 @@ def _annotated(frame: VideoFrame, people: Sequence[Person], score: float) -> Vid
             cv2.rectangle(picture, (left, y), (left + wide, y + high + low), _SHADE, -1)
             cv2.putText(picture, line, (left, y + high), cv2.FONT_HERSHEY_SIMPLEX, scale, _TEXT, unit, cv2.LINE_AA)
             y += high + low
-    drawn = VideoFrame.from_ndarray(turn(picture, -quarter_turns(frame)), "rgb24")
+    drawn = VideoFrame.from_ndarray(orientation(frame).stored(picture), "rgb24")
     return like(drawn.reformat(frame.width, frame.height, frame.format.name), frame)

@@ -9,7 +9,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from matplotlib.ft2font import FT2Font
 
-from pipeline.media.decode import quarter_turns, scaled_size, turn
+from pipeline.media.decode import orientation, scaled_size
 
 _SHADE = 0.6  # how much the ground of a caption is darkened
 _LEAST_TEXT = 11  # pixels
@@ -32,8 +32,8 @@ class Canvas:
             min(limit, max(2, 2 * round(side * factor / 2)))
             for side, limit in zip(whole, (self.height, self.width), strict=True)
         )
-        quarters = quarter_turns(frame)
-        stored = (height, width) if quarters % 2 else (width, height)
+        shown = orientation(frame)
+        stored = (height, width) if shown.quarters % 2 else (width, height)
         matrix = Colorspace.ITU709 if frame.format.is_rgb else None
         scaled = self._scaler.reformat(frame, *stored, "yuv420p", dst_colorspace=matrix, dst_color_range="MPEG")
         picture = np.empty(self.height * self.width * 3 // 2, np.uint8)
@@ -44,7 +44,8 @@ class Canvas:
         )
         for source, target, black, step in zip(sources, targets, (16, 128, 128), (1, 2, 2), strict=True):
             target[:] = black
-            target[top // step : (top + height) // step, left // step : (left + width) // step] = turn(source, quarters)
+            place = (slice(top // step, (top + height) // step), slice(left // step, (left + width) // step))
+            target[place] = shown.upright(source)
         self._write(targets, lines)
         painted = VideoFrame.from_ndarray(picture.reshape(-1, self.width), "yuv420p")
         painted.color_primaries, painted.color_trc = frame.color_primaries, frame.color_trc

@@ -25,7 +25,7 @@ from av.video.frame import PictureType, VideoFrame
 from pipeline.errors import ActaError, VideoError
 from pipeline.files import atomic
 from pipeline.media.canvas import Canvas
-from pipeline.media.decode import decode, describe, open_video, scaled_size
+from pipeline.media.decode import decode, describe, open_video, pixel_aspect, scaled_size
 from pipeline.media.encode import Encoding, WholeFile
 from pipeline.spot.highlights import Clip, named
 
@@ -156,8 +156,8 @@ class _Writer:
             _, frame = next(decode(container, stream), (0.0, None))
             if frame is None:
                 raise VideoError("no frame can be decoded")
-            self._canvas = Canvas(*scaled_size(frame, None, stream.sample_aspect_ratio))
-            picture = self._canvas.paint(frame, stream.sample_aspect_ratio, ())
+            self._canvas = Canvas(*scaled_size(frame, None, pixel_aspect(stream)))
+            picture = self._canvas.paint(frame, pixel_aspect(stream), ())
             rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         self._out = out
         self._video: Any = out.add_stream("libx264", rate=rate, options=x264)
@@ -235,7 +235,7 @@ def _pictures(part: Part, clip: Clip) -> Generator[tuple[int, int, VideoFrame, F
                 raise VideoError(f"{part.path}: its time stamps repeat or go back at {tick / TICKS:.3f} s of the half")
             else:
                 yield shown[0], tick, *shown[1:]
-            shown = (tick, frame, stream.sample_aspect_ratio)
+            shown = (tick, frame, pixel_aspect(stream))
     if shown is None:
         raise VideoError(f"{part.path}: no picture between {clip.start:.2f} and {clip.end:.2f} s of half {clip.half}")
     yield shown[0], end, *shown[1:]

@@ -1,37 +1,45 @@
-"""Decoding with PyAV: hostile files kept in, rotation applied, time stamps kept, nothing dropped in silence.
+"""Decoding with PyAV: hostile files kept in, pictures upright, nothing dropped in silence.
 
 Coordinates: images are uint8 (height, width, 3), RGB, upright (as a player shows them).
 """
 
 import math
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
 import numpy as np
 import simplejpeg
 from av.container import InputContainer
+from av.packet import Packet
+from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from pipeline.errors import VideoError
+from pipeline.media.timeline import Timeline, steady
 
 # Containers that hold their own media. Playlists and scripts (HLS, DASH, concat, SDP, image patterns …), through which
 # a "video" could make the decoder open other files or addresses, are not among them.
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,h264,hevc,m4v,mpegvideo,mxf,nut,gif,ivf"
 _OPTIONS = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file", "enable_drefs": "0"}
 _MAX_SIDE = 16384
+_MAX_ASPECT = 16  # width over height of a pixel, or the other way round; more is a damaged header
+_STILLS = {"mjpeg", "png", "bmp", "gif", "tiff", "webp"}  # codecs of cover art
 
 
 @contextmanager
 def open_video(path: Path | str, *, threads: int = 1) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a local video file and choose its first real video stream (cover art does not count).
+    """Open a local video file and choose its video stream (cover art does not count).
 
     Args:
         path: The file. Only this file is read, whatever it names inside.
@@ -49,15 +57,14 @@ def open_video(path: Path | str, *, threads: int = 1) -> Iterator[tuple[InputCon
         container = av.open(f"file:{path}", options=_OPTIONS, metadata_errors="replace")
     except VideoError:
         raise
+    except av.error.ArgumentError:  # what the whitelist answers
+        names = CONTAINERS.replace(",", ", ")
+        raise VideoError(f"cannot be opened: not a supported container; supported are {names}") from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise VideoError(f"cannot be opened: {describe(error)}") from None
     with container:
         assert isinstance(container, InputContainer)
-        streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
-        if not streams:
-            kinds = sorted({stream.type for stream in container.streams})
-            raise VideoError(f"no video stream (only {', '.join(kinds) or 'no streams at all'})")
-        stream = streams[0]
+        stream = _video_stream(container)
         context = stream.codec_context
         if context is None:
             raise VideoError(f"no decoder for its video stream ({stream.name or 'unknown codec'})")
@@ -69,37 +76,127 @@ def open_video(path: Path | str, *, threads: int = 1) -> Iterator[tuple[InputCon
         yield container, stream
 
 
+def _video_stream(container: InputContainer) -> VideoStream:
+    """The first stream that moves: cover art may come first, with or without the flag that says so."""
+    streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
+    if not streams:
+        kinds = sorted({stream.type for stream in container.streams})
+        raise VideoError(f"no video stream (only {', '.join(kinds) or 'no streams at all'})")
+    context = streams[0].codec_context
+    best = container.streams.best("video")
+    if len(streams) > 1 and context is not None and context.name in _STILLS and best in streams:
+        assert isinstance(best, VideoStream)
+        return best
+    return streams[0]
+
+
 def decode(container: InputContainer, stream: VideoStream) -> Iterator[tuple[float, VideoFrame]]:
     """Every frame of a stream with its time in seconds, in the order of showing.
 
     Raises:
         VideoError: the stream is damaged; the message says at which frame.
     """
-    clock = FrameClock(stream)
-    count = 0
-    try:
-        for frame in container.decode(stream):
+    timeline, decoder = Timeline(container), FrameDecoder(stream)
+
+    def frames() -> Iterator[VideoFrame]:
+        try:
+            for packet in container.demux(stream):
+                timeline.place(packet)
+                yield from decoder.decode(packet)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise VideoError(f"decoding failed after {decoder.frames} frames: {describe(error)}") from None
+        decoder.finish()
+
+    for frame in steady(frames(), stream):
+        assert frame.pts is not None
+        assert frame.time_base is not None
+        yield float(frame.pts * frame.time_base), frame
+
+
+class FrameDecoder:
+    """Decodes the packets of a stream and counts, so that nothing is lost unnoticed.
+
+    Every packet that is to be shown must give a frame. Those before the first frame may be pictures that refer to what
+    the recording does not hold, which no player shows.
+
+    Args:
+        stream: The video stream.
+        lenient: Pass over what is damaged instead of raising.
+
+    Attributes:
+        frames: Whole frames so far.
+        damaged: Packets and frames that were passed over.
+    """
+
+    def __init__(self, stream: VideoStream, *, lenient: bool = False):
+        self.frames = self.damaged = 0
+        self._lenient = lenient
+        self._packets = 0
+        self._early: list[int] | None = []  # stamps of packets until the first frame is there
+        self._first = 0
+        self._is_interlaced = False
+        self._hides_frames = stream.codec_context.name == "vp8"
+
+    def decode(self, packet: Packet) -> Iterator[VideoFrame]:
+        """The frames that a packet completes.
+
+        Raises:
+            VideoError: one is incomplete.
+            FFmpegError: the packet cannot be decoded.
+        """
+        if packet.size and not packet.is_discard and not (self._hides_frames and _is_hidden(packet)):
+            self._count(packet)
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            if not self._lenient:
+                raise
+            self.damaged += 1
+            return
+        for frame in frames:
+            assert isinstance(frame, VideoFrame)
             if frame.is_corrupt:
-                raise VideoError(f"damaged: frame {count} is incomplete")
-            yield clock(frame), frame
-            count += 1
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(f"decoding failed after {count} frames: {describe(error)}") from None
+                if not self._lenient:
+                    raise VideoError(f"damaged: frame {self.frames} is incomplete")
+                self.damaged += 1
+                continue
+            self._begin(frame)
+            self._is_interlaced |= frame.interlaced_frame
+            self.frames += 1
+            yield frame
+
+    def _count(self, packet: Packet) -> None:
+        if self._early is not None and packet.pts is not None:
+            self._early.append(packet.pts)
+        elif packet.pts is None or packet.pts >= self._first:
+            self._packets += 1
+
+    def _begin(self, frame: VideoFrame) -> None:
+        if self._early is None:
+            return
+        self._first = frame.pts if frame.pts is not None else -(2**63)
+        self._packets += sum(pts >= self._first for pts in self._early)
+        self._early = None
+
+    @property
+    def missing(self) -> int:
+        """Frames that were announced by packets and did not come; two packets may be the fields of one frame."""
+        packets = self._packets if self._early is None else len(self._early)
+        return max(0, (-(-packets // 2) if self._is_interlaced else packets) - self.frames)
+
+    def finish(self) -> None:
+        """Look back at the end of the stream.
+
+        Raises:
+            VideoError: frames are missing.
+        """
+        if self.missing and not self._lenient:
+            raise VideoError(f"damaged: {self.missing} of {self.frames + self.missing} frames cannot be decoded")
 
 
-class FrameClock:
-    """Times of successive frames; one without a time stamp follows its predecessor by the stream's frame duration."""
-
-    def __init__(self, stream: VideoStream):
-        self._step = float(1 / (stream.average_rate or stream.guessed_rate or Fraction(25)))
-        self._last: float | None = None
-
-    def __call__(self, frame: VideoFrame) -> float:
-        if frame.time is not None:
-            self._last = frame.time
-        else:
-            self._last = 0.0 if self._last is None else self._last + self._step
-        return self._last
+def _is_hidden(packet: Packet) -> bool:
+    """Whether a VP8 packet holds a picture that is only referred to (RFC 6386, Sec. 9.1: show_frame is bit 4)."""
+    return not bytes(packet)[0] >> 4 & 1
 
 
 def sample(frames: Iterator[tuple[float, VideoFrame]], rate: float | None) -> Iterator[tuple[float, VideoFrame]]:
@@ -129,6 +226,54 @@ def sample(frames: Iterator[tuple[float, VideoFrame]], rate: float | None) -> It
         yield held
 
 
+@dataclass(frozen=True)
+class Orientation:
+    """How a stored picture is shown: mirrored left to right first, then turned counter-clockwise by quarter turns."""
+
+    quarters: int = 0
+    mirrored: bool = False
+
+    def upright(self, image: np.ndarray) -> np.ndarray:
+        """A stored image as it is shown; contiguous."""
+        return np.ascontiguousarray(np.rot90(image[:, ::-1] if self.mirrored else image, self.quarters))
+
+    def stored(self, image: np.ndarray) -> np.ndarray:
+        """A shown image as it is stored; contiguous."""
+        turned = np.rot90(image, -self.quarters)
+        return np.ascontiguousarray(turned[:, ::-1] if self.mirrored else turned)
+
+
+def side_data(frame: VideoFrame, kind: Type) -> bytes | None:
+    """What the file says beside a frame, as FFmpeg's structure of that kind."""
+    data: Any = frame.side_data.get(kind)  # type: ignore[call-overload]  # PyAV's stub knows indices only
+    return None if data is None else bytes(data)
+
+
+def display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
+    """The nine numbers of FFmpeg's display matrix, None where the file has none."""
+    data = side_data(frame, Type.DISPLAYMATRIX)
+    return struct.unpack("=9i", data) if data is not None else None
+
+
+def orientation(frame: VideoFrame) -> Orientation:
+    """How a frame is to be shown; an angle in between counts as the nearest quarter turn."""
+    matrix = display_matrix(frame)
+    return Orientation() if matrix is None else _orientation(matrix)
+
+
+@lru_cache
+def _orientation(matrix: tuple[int, ...]) -> Orientation:
+    a, b, _, c, d = matrix[:5]  # a stored place (x, y) is shown at (a x + c y, b x + d y)
+    mirrored = a * d - b * c < 0
+    return Orientation(round(math.atan2(c, -a if mirrored else a) / (math.pi / 2)) % 4, mirrored)
+
+
+def pixel_aspect(stream: VideoStream) -> Fraction | None:
+    """Width over height of one stored pixel; None: square, or not to be believed."""
+    aspect = stream.sample_aspect_ratio
+    return aspect if aspect and 1 <= max(aspect, 1 / aspect) <= _MAX_ASPECT else None
+
+
 def scaled_size(
     frame: VideoFrame, size: int | tuple[int, int] | None, aspect: Fraction | None = None
 ) -> tuple[int, int]:
@@ -139,7 +284,7 @@ def scaled_size(
         size: Shorter side, (height, width), or None for the video's own size.
         aspect: Width over height of one stored pixel; None means square.
     """
-    return _scaled_size(frame.width, frame.height, quarter_turns(frame) % 2 == 1, size, aspect)
+    return _scaled_size(frame.width, frame.height, orientation(frame).quarters % 2 == 1, size, aspect)
 
 
 @lru_cache
@@ -155,17 +300,17 @@ def _scaled_size(
     return max(1, round(height * factor)), max(1, round(width * factor))
 
 
-def capped_size(frame: VideoFrame, long_side: int | None) -> tuple[int, int]:
+def capped_size(frame: VideoFrame, long_side: int | None, aspect: Fraction | None = None) -> tuple[int, int]:
     """Height and width of the upright image when its longer side may be at most ``long_side`` pixels."""
-    height, width = scaled_size(frame, None)
-    factor = min(1.0, long_side / max(height, width)) if long_side else 1.0
+    height, width = scaled_size(frame, None, aspect)
+    factor = min(1.0, (long_side or _MAX_SIDE) / max(height, width))
     return max(1, round(height * factor)), max(1, round(width * factor))
 
 
 def to_rgb(frame: VideoFrame, height: int, width: int) -> np.ndarray:
     """Scale a frame (bilinear, antialiased) and turn it upright: uint8 (height, width, 3)."""
-    quarters = quarter_turns(frame)
-    return turn(_scale(frame, height, width, quarters, "rgb24").to_ndarray(), quarters)
+    shown = orientation(frame)
+    return shown.upright(_scale(frame, height, width, shown.quarters, "rgb24").to_ndarray())
 
 
 def to_jpeg(frame: VideoFrame, height: int, width: int, quality: int) -> bytes:
@@ -173,10 +318,10 @@ def to_jpeg(frame: VideoFrame, height: int, width: int, quality: int) -> bytes:
 
     The planes go from the scaler to libjpeg-turbo as they are, without a detour through RGB.
     """
-    quarters = quarter_turns(frame)
-    scaled = _scale(frame, height, width, quarters, "yuvj420p", dst_colorspace="ITU601", dst_color_range="JPEG")
+    shown = orientation(frame)
+    scaled = _scale(frame, height, width, shown.quarters, "yuvj420p", dst_colorspace="ITU601", dst_color_range="JPEG")
     y, u, v = (
-        turn(np.frombuffer(memoryview(p), np.uint8).reshape(p.height, p.line_size)[:, : p.width], quarters)
+        shown.upright(np.frombuffer(memoryview(p), np.uint8).reshape(p.height, p.line_size)[:, : p.width])
         for p in scaled.planes
     )
     # libjpeg-turbo reads the luma of an odd frame up to the next even side, beyond a tight array's end.
@@ -194,16 +339,6 @@ def _scale(frame: VideoFrame, height: int, width: int, quarters: int, pixel_form
     if quarters % 2:
         height, width = width, height
     return _scalers.scaler.reformat(frame, width, height, pixel_format, interpolation="BILINEAR", **colour)
-
-
-def quarter_turns(frame: VideoFrame) -> int:
-    """Counter-clockwise quarter turns that make the stored frame upright (0 to 3)."""
-    return round(frame.rotation / 90) % 4
-
-
-def turn(image: np.ndarray, quarters: int) -> np.ndarray:
-    """Rotate counter-clockwise by quarter turns; contiguous."""
-    return np.ascontiguousarray(np.rot90(image, quarters))
 
 
 def describe(error: BaseException) -> str:

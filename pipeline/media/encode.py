@@ -1,77 +1,97 @@
 """Encoding with PyAV: a video file like another one, with other pictures.
 
-Frame count, time stamps, rotation, pixel format and colour description stay; audio is copied as it is, and subtitles
-where the container can hold them. Cover art, further video streams, data streams and metadata are left out.
+Frames, time stamps (from 0 on), orientation, pixel shape, pixel format, colour description and the sound stay. Whatever
+else a file carries is left out unless it is asked for; what is lost, left out or converted is noted in a line.
 """
 
 import io
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import av.error
-from av.codec.context import Flags
 from av.container import InputContainer, OutputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from pipeline.errors import ActaError, VideoError, is_storage_failure
 from pipeline.files import atomic
-from pipeline.media.decode import FrameClock, describe, open_video
+from pipeline.media.decode import FrameDecoder, Orientation, describe, open_video, orientation
+from pipeline.media.picture import Picture, as_yuv
+from pipeline.media.probe import probe
+from pipeline.media.timeline import Timeline, steady
+from pipeline.media.tracks import SUFFIXES, counted, flush, make_tracks
 
-_ENCODERS = {".webm": ("libvpx-vp9", {"crf": "30", "b": "0", "row-mt": "1", "deadline": "realtime", "cpu-used": "6"})}
-_COPIED = ("audio", "subtitle")
-_COLOUR = ("color_range", "color_primaries", "color_trc", "colorspace")
 # Containers that keep the time stamps of H.264 (of VP9, WebM); AVI has none and would shift them.
-CONTAINERS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts")
+FORMATS = {suffix: name for name, suffix in SUFFIXES.items()} | {".m4v": "mp4"}
+CONTAINERS = tuple(FORMATS)
+KEEPABLE = ("subtitles", "chapters", "metadata", "attachments")
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How the output is encoded: libx264's constant rate factor (lower is better and larger) and its preset."""
+    """How the copy is written.
+
+    Args:
+        crf: libx264's constant rate factor; lower is better and larger. VP9 (WebM) takes ten more.
+        preset: libx264's preset.
+        audio: ``keep`` the sound or ``drop`` it.
+        keep: What else to keep, of `KEEPABLE`. All of it can tell who or where somebody is.
+        keep_what_is_whole: Write what can be read of a damaged file instead of refusing it.
+    """
 
     crf: int = 20
     preset: str = "veryfast"
+    audio: Literal["keep", "drop"] = "keep"
+    keep: frozenset[str] = frozenset()
+    keep_what_is_whole: bool = False
 
 
 @contextmanager
 def rewritten(
     source: Path, output: Path, encoding: Encoding = Encoding()
-) -> Iterator[tuple[Iterator[VideoFrame], FrameClock, "VideoWriter"]]:
+) -> Iterator[tuple[Iterator[VideoFrame], "VideoWriter"]]:
     """A copy of a video to be written picture by picture; it appears when it is whole.
 
     Args:
         source: The video. It is only read.
         output: The copy; its suffix chooses the container.
-        encoding: Quality and speed of the encoder.
+        encoding: How it is written, and what is kept.
 
     Yields:
-        The decoded pictures (YUV), the clock that tells their times, and the writer that takes pictures.
+        The decoded pictures (YUV), each with a time stamp after its predecessor's, and the writer that takes pictures.
 
     Raises:
-        ActaError: ``output`` is ``source``, or its container is unknown, or the disk is full.
+        ActaError: ``output`` is ``source``, its container is unknown or cannot hold what is to be kept, or the disk is
+            full.
         VideoError: ``source`` is damaged; nothing is written then.
     """
     if output.exists() and output.samefile(source):
         raise ActaError(f"{output} is the input itself; choose another output")
-    if output.suffix.lower() not in CONTAINERS:
+    if output.suffix.lower() not in FORMATS:
         raise ActaError(f"cannot write {output.name}: choose one of {' '.join(CONTAINERS)}")
+    damage = ""
+    try:
+        probe(source)
+    except VideoError as error:
+        if not encoding.keep_what_is_whole:
+            raise
+        damage = str(error)
     try:
         with (
             open_video(source, threads=0) as (container, stream),
             atomic(output) as temporary,
             WholeFile(temporary) as file,
-            av.open(file, "w") as out,
+            av.open(file, "w", format=FORMATS[output.suffix.lower()]) as out,
         ):
-            writer = VideoWriter(container, stream, out, output.suffix, encoding)
-            yield writer.copy_others(container), FrameClock(stream), writer
-            writer.finish()
+            writer = VideoWriter(container, stream, out, encoding)
+            yield steady(writer.read(), stream), writer
+            writer.finish(damage)
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if is_storage_failure(error):
             raise ActaError(f"{output} could not be written: {describe(error)}") from None
@@ -101,139 +121,159 @@ class WholeFile(io.FileIO):
             raise self.error
 
 
+@dataclass(frozen=True)
+class _Shape:
+    width: int
+    height: int
+    shown: Orientation
+
+    def __str__(self) -> str:
+        turned = f", turned by {90 * self.shown.quarters} degrees" if self.shown.quarters else ""
+        return f"{self.width}x{self.height}{', mirrored' if self.shown.mirrored else ''}{turned}"
+
+
 class VideoWriter:
-    """The output file: one encoded video stream like the source's, and copies of its audio and subtitles."""
+    """The output file: one encoded video stream like the source's, and the tracks that accompany it.
 
-    def __init__(
-        self, source: InputContainer, stream: VideoStream, out: OutputContainer, suffix: str, encoding: Encoding
-    ):
-        self._out = out
-        self._source = stream
-        self._suffix = suffix.lower()
-        self._encoding = encoding
-        self._clock = FrameClock(stream)
-        self._video: Any = None
-        self._shape: tuple[int, int, int] | None = None
-        self._last_pts: int | None = None
-        self._copies = {}
-        for other in source.streams:
-            context = other.codec_context
-            if other.type not in _COPIED or context is None:
-                continue
-            if context.name in out.supported_codecs:
-                self._copies[other.index] = out.add_stream_from_template(other)
-            elif other.type == "audio":
-                raise ActaError(f"{suffix or 'this container'} cannot hold {context.name} audio; choose .mkv")
-            else:
-                print(f"{suffix} cannot hold {context.name} subtitles: they are left out", file=sys.stderr)
-        self._waiting: list[av.Packet] = []  # packets to copy that came before the first picture was written
+    Attributes:
+        notes: A line on each thing that is lost, left out or converted; complete at the end.
+    """
 
-    def copy_others(self, container: InputContainer) -> Iterator[VideoFrame]:
-        """Decode the video; pass packets of the copied streams on as they come.
+    def __init__(self, source: InputContainer, stream: VideoStream, out: OutputContainer, encoding: Encoding):
+        self.notes: list[str] = []
+        self._container, self._source, self._out, self._encoding = source, stream, out, encoding
+        self._picture = Picture(stream, out, encoding.crf, encoding.preset, self.notes.append)
+        self._tracks = make_tracks(
+            source, out, audio=encoding.audio == "keep", keep=encoding.keep, note=self.notes.append
+        )
+        self._timeline = Timeline(source)
+        self._decoder = FrameDecoder(stream, lenient=encoding.keep_what_is_whole)
+        self._shape: _Shape | None = None
+        self._written = 0
+        self._waiting: list[Packet] = []  # of tracks, that came before the first picture was written
+        self._keep_what_is_asked_for()
+
+    def read(self) -> Iterator[VideoFrame]:
+        """Decode the video; pass packets of the tracks on as they come.
 
         Raises:
             VideoError: the stream is damaged, or changes its size or rotation half-way.
         """
-        wanted = [self._source, *(s for s in container.streams if s.index in self._copies)]
-        count = 0
+        for packet in self._packets():
+            if packet.stream.index in self._tracks:
+                self._pass_on(packet)
+                continue
+            for frame in self._decoded(packet):
+                if self._shape is None:
+                    self._picture.look_at(frame)
+                self._check(frame)
+                yield as_yuv(frame)
+        self._decoder.finish()
+
+    def _packets(self) -> Iterator[Packet]:
+        wanted = [self._source, *(s for s in self._container.streams if s.index in self._tracks)]
+        packets = self._container.demux(wanted)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except (av.error.FFmpegError, OSError) as error:
+                if not self._encoding.keep_what_is_whole:
+                    raise self._failed(error) from None
+                return
+            self._timeline.place(packet)
+            yield packet
+
+    def _decoded(self, packet: Packet) -> list[VideoFrame]:
         try:
-            for packet in container.demux(wanted):
-                if packet.stream.index in self._copies:
-                    self._copy(packet)
-                    continue
-                for frame in packet.decode():
-                    assert isinstance(frame, VideoFrame)
-                    if frame.is_corrupt:
-                        raise VideoError(f"damaged: frame {count} is incomplete")
-                    shape = (frame.width, frame.height, frame.rotation)
-                    if self._shape is not None and shape != self._shape:
-                        raise VideoError(f"its size or rotation changes at frame {count}: {self._shape} to {shape}")
-                    self._shape = shape
-                    yield _as_yuv(frame)
-                    count += 1
+            return list(self._decoder.decode(packet))
         except av.error.FFmpegError as error:
-            raise VideoError(f"decoding failed after {count} frames: {describe(error)}") from None
+            raise self._failed(error) from None
+
+    def _failed(self, error: Exception) -> VideoError:
+        return VideoError(f"decoding failed after {self._decoder.frames} frames: {describe(error)}")
 
     def write(self, frame: VideoFrame) -> None:
-        """Encode one frame.
-
-        Raises:
-            VideoError: its time stamp is not after its predecessor's, which no player shows as it is meant.
-        """
-        if self._video is None:
-            self._video = self._open_encoder(frame)
-        if frame.format.name != self._video.pix_fmt:
-            frame = like(frame.reformat(format=self._video.pix_fmt), frame)
-        time = self._clock(frame)
-        if frame.pts is None:
-            frame.time_base = frame.time_base or self._source.time_base
-            frame.pts = round(Fraction(time) / Fraction(frame.time_base or 1))
-        if self._last_pts is not None and frame.pts <= self._last_pts:
-            raise VideoError(f"its time stamps repeat or go back at {time:.3f} s")
-        self._last_pts = frame.pts
-        frame.pict_type = 0
-        self._out.mux(self._video.encode(frame))
+        """Encode one frame; its stamp must be after its predecessor's."""
+        assert frame.pts is not None
+        assert frame.time_base is not None
+        frame.pts -= round(self._timeline.zero / frame.time_base)
+        self._out.mux(self._picture.encode(frame))
+        self._written += 1
         if self._waiting:
             self._out.mux(self._waiting)
             self._waiting.clear()
 
-    def finish(self) -> None:
-        """Write what the encoder still holds."""
-        if self._video is None:
+    def finish(self, damage: str = "") -> None:
+        """Write what the encoders still hold; ``damage`` is what was found before reading.
+
+        Raises:
+            VideoError: there was no picture.
+        """
+        if not self._written:
             raise VideoError("no frame can be decoded")
-        self._out.mux(self._video.encode(None))
+        self._out.mux(self._picture.encode(None))
+        self._out.mux(flush(self._tracks.values()))
+        lost = self._decoder.missing
+        reasons = [damage] if damage else []
+        if lost:
+            reasons.append(f"{lost} frames cannot be decoded")
+        if reasons:
+            self.notes.append(f"damaged ({'; '.join(reasons)}): {self._written} frames are written")
 
-    def _copy(self, packet: av.Packet) -> None:
-        if packet.dts is None:
+    def _check(self, frame: VideoFrame) -> None:
+        shape = _Shape(frame.width, frame.height, orientation(frame))
+        if self._shape is not None and shape != self._shape:
+            raise VideoError(
+                f"its size or rotation changes at frame {self._decoder.frames - 1}: {self._shape} to {shape}"
+            )
+        self._shape = shape
+
+    def _pass_on(self, packet: Packet) -> None:
+        track, seconds = self._tracks[packet.stream.index], float((packet.dts or 0) * packet.time_base)
+        _shift(packet, -self._timeline.zero)
+        try:
+            # Where recordings were joined the counters of MPEG-TS jump, which looks like a loss.
+            if packet.is_corrupt and self._container.format.name != "mpegts":
+                raise av.error.InvalidDataError(0, "incomplete")
+            packets = track.take(packet)
+        except av.error.FFmpegError:
+            if not self._encoding.keep_what_is_whole:
+                raise VideoError(f"damaged: its sound is incomplete at {seconds:.2f} s") from None
             return
-        packet.stream = self._copies[packet.stream.index]
-        if self._video is None:
-            self._waiting.append(packet)
+        if self._written:
+            self._out.mux(packets)
         else:
-            self._out.mux(packet)
+            self._waiting += packets
 
-    def _open_encoder(self, frame: VideoFrame) -> Any:
-        x264 = {"crf": str(self._encoding.crf), "preset": self._encoding.preset}
-        name, options = _ENCODERS.get(self._suffix, ("libx264", x264))
-        rate = self._source.average_rate or self._source.guessed_rate or Fraction(25)
-        video: Any = self._out.add_stream(name, rate=rate, options=options)
-        video.width, video.height = frame.width, frame.height
-        video.pix_fmt = _encodable(frame.format.name, name, frame.width, frame.height)
-        video.codec_context.time_base = self._source.time_base
-        video.codec_context.flags |= Flags.frame_duration  # else the last frame would last as long as the one before
-        video.time_base = self._source.time_base
-        if self._source.sample_aspect_ratio:
-            video.codec_context.sample_aspect_ratio = self._source.sample_aspect_ratio
-        for attribute in _COLOUR:
-            setattr(video.codec_context, attribute, getattr(frame, attribute))
-        if self._shape and self._shape[2]:
-            video.set_display_rotation(self._shape[2])
-        return video
-
-
-def _as_yuv(frame: VideoFrame) -> VideoFrame:
-    """An RGB or palette frame as YUV 4:4:4 (BT.709, limited range), which the encoders take; others as they are."""
-    if not (frame.format.is_rgb or frame.format.has_palette):
-        return frame
-    deep = frame.format.components[0].bits > 8
-    copy = frame.reformat(format="yuv444p10le" if deep else "yuv444p", dst_colorspace="ITU709", dst_color_range="MPEG")
-    copy = like(copy, frame)
-    copy.colorspace, copy.color_range = Colorspace.ITU709, ColorRange.MPEG
-    return copy
+    def _keep_what_is_asked_for(self) -> None:
+        """Chapters, tags and attachments; note what is left out."""
+        source, keep = self._container, self._encoding.keep
+        chapters, container = source.chapters(), self._out.format.name
+        if chapters and "chapters" in keep:
+            if container == "mpegts":
+                raise ActaError(".ts cannot hold chapters: choose .mp4, .mov, .mkv or .webm")
+            for chapter in chapters:
+                offset = round(self._timeline.zero / (chapter["time_base"] or 1))
+                chapter["start"] = max(0, chapter["start"] - offset)
+                chapter["end"] = max(chapter["start"], chapter["end"] - offset)
+            self._out.set_chapters(chapters)
+        elif chapters:
+            self.notes.append(f"left out: {counted(len(chapters), 'chapter')}")
+        if "metadata" in keep:
+            self._out.metadata.update(source.metadata)
+        attachments: Any = source.streams.attachments if "attachments" in keep else ()
+        for attachment in attachments:
+            if container != "matroska":
+                raise ActaError(f"{SUFFIXES[container]} cannot hold attachments: choose .mkv")
+            self._out.add_attachment(attachment.name, attachment.mimetype, attachment.data)
+        others = sum(stream.index != self._source.index for stream in source.streams.video)
+        if others:
+            self.notes.append(f"left out: {counted(others, 'further video stream')} (cover art or another angle)")
 
 
-def _encodable(pixel_format: str, encoder: str, width: int, height: int) -> str:
-    """The pixel format to encode: the source's own where the encoder has it, else the nearest that loses nothing."""
-    offered = [fmt.name for fmt in av.Codec(encoder, "w").video_formats or ()]
-    odd = ("420" in pixel_format and (width % 2 or height % 2)) or ("422" in pixel_format and width % 2)
-    if pixel_format in offered and not odd:
-        return pixel_format
-    deep = "10" in pixel_format or "12" in pixel_format or "16" in pixel_format
-    return next(name for name in (("yuv444p10le",) if deep else ()) + ("yuv444p", "yuv420p") if name in offered)
-
-
-def like(copy: VideoFrame, frame: VideoFrame) -> VideoFrame:
-    copy.pts, copy.dts, copy.time_base, copy.duration = frame.pts, frame.dts, frame.time_base, frame.duration
-    for attribute in _COLOUR:
-        setattr(copy, attribute, getattr(frame, attribute))
-    return copy
+def _shift(packet: Packet, seconds: Fraction) -> None:
+    offset = round(seconds / packet.time_base)
+    packet.pts = None if packet.pts is None else packet.pts + offset
+    packet.dts = None if packet.dts is None else packet.dts + offset

@@ -14,7 +14,7 @@ from pipeline.config.stages import FramesStage
 from pipeline.data.manifest import Video, read_manifest
 from pipeline.errors import VideoError
 from pipeline.files import check_room, make_private, spool
-from pipeline.media.decode import decode, open_video, sample, scaled_size, to_jpeg
+from pipeline.media.decode import decode, open_video, pixel_aspect, sample, scaled_size, to_jpeg
 from pipeline.stages import code_digest
 from pipeline.store import Provenance, StoredVideo, write_frames
 from pipeline.workers import map_videos, split_results
@@ -97,7 +97,7 @@ def extract_video(
     sizes: list[int] = []
     shape: tuple[int, int] | None = None
     with open_video(path) as (container, stream), spooled.open("wb") as out:
-        aspect = stream.sample_aspect_ratio
+        aspect = pixel_aspect(stream)
         for time, frame in sample(decode(container, stream), sampling.rate):
             size = scaled_size(frame, frames.size, aspect)
             if shape is not None and size != shape:

@@ -7,10 +7,13 @@ from pathlib import Path
 import av.error
 
 from pipeline.errors import VideoError
-from pipeline.media.decode import decode, describe, open_video, quarter_turns, scaled_size
+from pipeline.media.decode import decode, describe, open_video, orientation, pixel_aspect, scaled_size
+from pipeline.media.extent import announced_size
+from pipeline.media.timeline import ESTIMATING, Timeline
 
 _MISSING_SECONDS = 0.5  # a header may round its duration; more than this and a tenth missing is a truncated file
 _MISSING_FRACTION = 0.1
+_PENDING = 2  # packets that a parser holds back when a loss is noticed
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,8 @@ class VideoInfo:
     """What the manifest says of a video.
 
     ``height`` and ``width`` are those of the upright picture in pixels; ``duration`` is in seconds; ``frame_rate`` is
-    the mean rate in frames per second; ``rotation`` is in degrees, counter-clockwise, as stored in the file.
+    the mean rate in frames per second; ``rotation`` is in degrees, counter-clockwise, as stored in the file, after the
+    stored picture was ``mirrored`` left to right. Frames that an edit list leaves out do not count.
     """
 
     duration: float
@@ -29,6 +33,7 @@ class VideoInfo:
     rotation: int
     codec: str
     pixel_format: str
+    mirrored: bool = False
 
 
 def probe(path: Path | str) -> VideoInfo:
@@ -41,17 +46,23 @@ def probe(path: Path | str) -> VideoInfo:
         _, first = next(decode(container, stream), (0.0, None))
         if first is None:
             raise VideoError("no frame can be decoded")
-        height, width = scaled_size(first, None, stream.sample_aspect_ratio)
-        rotation = quarter_turns(first) * 90
+        height, width = scaled_size(first, None, pixel_aspect(stream))
+        shown = orientation(first)
         codec = stream.codec_context.name
         pixel_format = first.format.name
-        declared = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+        is_promise = container.format.name not in ESTIMATING  # else it was read off the stamps themselves
+        declared = float(stream.duration * (stream.time_base or 0)) if stream.duration and is_promise else 0.0
         whole = _declared_seconds(container)
     with open_video(path) as (container, stream):
-        frames, duration, end = _count_packets(container, stream)
-        expected = stream.frames
-    if expected and frames < expected:
-        raise VideoError(f"truncated: {frames} of {expected} frames are there")
+        stored, frames, duration, end = _count_packets(container, stream)
+        expected, format_name = stream.frames, container.format.name
+    size, announced = Path(path).stat().st_size, announced_size(path)
+    # An index says more than the size of an MP4 file, which some writers get wrong; one in fragments has none.
+    if announced is not None and size < announced and not (expected and "mp4" in format_name):
+        raise VideoError(f"truncated: {size} of {announced} bytes are there, {stored} frames")
+    # AVI counts the slots of its constant rate, of which some may be empty; the durations below tell the same.
+    if expected and stored < expected and format_name != "avi":
+        raise VideoError(f"truncated: {stored} of {expected} frames are there")
     for there, promised in ((duration, declared), (end, 0.0 if declared else whole)):
         if promised and there < promised - max(_MISSING_SECONDS, _MISSING_FRACTION * promised):
             raise VideoError(f"truncated: {there:.2f} of {promised:.2f} seconds are there")
@@ -61,9 +72,10 @@ def probe(path: Path | str) -> VideoInfo:
         frames=frames,
         height=height,
         width=width,
-        rotation=rotation,
+        rotation=shown.quarters * 90,
         codec=codec,
         pixel_format=pixel_format,
+        mirrored=shown.mirrored,
     )
 
 
@@ -76,30 +88,41 @@ def _declared_seconds(container: av.container.InputContainer) -> float:
 
 def _count_packets(
     container: av.container.InputContainer, stream: av.video.stream.VideoStream
-) -> tuple[int, float, float]:
-    """Number of pictures, their duration, and the time at which the last of all streams ends (seconds)."""
-    count, first, last, longest, end = 0, None, None, 0, 0.0
+) -> tuple[int, int, float, float]:
+    """Stored pictures, shown pictures, their duration, and the time at which the last of all streams ends (seconds)."""
+    timeline = Timeline(container)
+    incomplete: int | None = None  # the last packet, if it is not whole
+    count, shown, first, last, longest, end = 0, 0, None, None, 0, 0.0
     try:
         for packet in container.demux():
             if packet.size == 0:
                 continue
+            timeline.place(packet)
             stamp = packet.pts if packet.pts is not None else packet.dts
             if stamp is not None and packet.time_base is not None:
                 end = max(end, float((stamp + (packet.duration or 0)) * packet.time_base))
             if packet.stream_index != stream.index:
                 continue
-            if packet.is_corrupt:
-                raise VideoError(f"truncated or damaged: packet {count} is incomplete")
+            # Where recordings were joined the counters of MPEG-TS jump, which looks like a loss; a keyframe follows.
+            if container.format.name == "mpegts" and packet.is_keyframe and count - (incomplete or 0) <= _PENDING:
+                incomplete = None
+            if incomplete is None and packet.is_corrupt:
+                incomplete = count
             count += 1
+            if packet.is_discard:
+                continue
+            shown += 1
             if stamp is not None:
                 first = stamp if first is None else min(first, stamp)
                 last = stamp if last is None else max(last, stamp)
                 longest = packet.duration or longest
     except (av.error.FFmpegError, OSError) as error:
         raise VideoError(f"truncated or damaged after {count} packets: {describe(error)}") from None
+    if incomplete is not None:
+        raise VideoError(f"truncated or damaged: packet {incomplete} is incomplete")
     if first is None or last is None or stream.time_base is None:
         rate = stream.average_rate or Fraction(25)
-        return count, float(count / rate), end
+        return count, shown, float(shown / rate), end
     if not longest and stream.average_rate:
         longest = round(1 / stream.average_rate / stream.time_base)
-    return count, float((last - first + longest) * stream.time_base), end
+    return count, shown, float((last - first + longest) * stream.time_base), end

@@ -9,14 +9,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from av.video.frame import VideoFrame
 
 from pipeline.config.privacy import DetectSettings, ObfuscateSettings
-from pipeline.media.decode import FrameClock, quarter_turns
-from pipeline.media.encode import Encoding, like, rewritten
+from pipeline.media.decode import orientation
+from pipeline.media.encode import Encoding, rewritten
+from pipeline.media.picture import as_planes, like, plane_pixels
 from pipeline.privacy.detect import detect_frame
 from pipeline.privacy.detectors import Detector, make_detector
 from pipeline.privacy.filters import hide
@@ -24,8 +24,6 @@ from pipeline.privacy.gaps import Pacer, bridge, fill_gaps
 from pipeline.privacy.instances import DetectedVideo, Instances
 from pipeline.workers import available_cores
 
-# Formats whose planes are one channel each, so that a filter can work on them as they are.
-_PLANAR = ("yuv4", "yuvj4", "gray")
 _MAX_THREADS = 16  # each holds two decoded frames
 
 
@@ -59,8 +57,8 @@ def anonymize_video(
     kept = DetectedVideo(source.name, "", "", np.zeros(0), [])
     times: list[float] = []
     detector = None if obfuscate.filter == "frame" else make_detector(detect)
-    with rewritten(source, output, encoding) as (pictures, clock, writer):
-        searched = _search(pictures, clock, detector, detect, threads or min(available_cores(), _MAX_THREADS))
+    with rewritten(source, output, encoding) as (pictures, writer):
+        searched = _search(pictures, detector, detect, threads or min(available_cores(), _MAX_THREADS))
         for done, (frame, time, instances) in enumerate(_filled(searched, detect.fill_gap), 1):
             if keep_detections:
                 times.append(time)
@@ -73,7 +71,6 @@ def anonymize_video(
 
 def _search(
     frames: Iterable[VideoFrame],
-    clock: FrameClock,
     detector: Detector | None,
     settings: DetectSettings,
     threads: int,
@@ -81,7 +78,7 @@ def _search(
     """Frames, their times and what was found in them, in order; None for those that `Pacer` lets pass."""
     if detector is None:
         for frame in frames:
-            yield frame, clock(frame), Instances()
+            yield frame, frame.time or 0.0, Instances()
         return
     due = Pacer(settings.interval)
     pending: deque[tuple[VideoFrame, float, Future[Instances] | None]] = deque()
@@ -89,7 +86,7 @@ def _search(
     with ThreadPoolExecutor(threads) as pool:
         try:
             for frame in frames:
-                time = clock(frame)
+                time = frame.time or 0.0
                 future = pool.submit(detect_frame, detector, frame, settings) if due(time) else None
                 pending.append((frame, time, future))
                 running += future is not None
@@ -122,25 +119,17 @@ def _hidden(frame: VideoFrame, instances: Instances, settings: ObfuscateSettings
     """The frame with its instances hidden; the frame itself when there is nothing to hide."""
     if not len(instances) and not instances.failed and settings.filter != "frame":
         return frame
-    name = frame.format.name
-    if not name.startswith(_PLANAR) or name.endswith("be"):
-        frame = like(frame.reformat(format="yuv444p"), frame)
-    turned = instances.turned(-quarter_turns(frame))
+    shown = orientation(frame)
+    stored = instances.turned(-shown.quarters)
+    if shown.mirrored:
+        stored = stored.mirrored()
+    frame = as_planes(frame)
     copy = like(VideoFrame(frame.width, frame.height, frame.format.name), frame)
-    planes = []
-    for ours, theirs in zip(copy.planes, frame.planes, strict=True):
-        source, target = _pixels(theirs, frame), _pixels(ours, copy)
-        np.copyto(target, source)
-        planes.append(target)
-    hide(planes, (frame.height, frame.width), turned, settings, _black(copy))
+    planes = [plane_pixels(plane, copy) for plane in copy.planes]
+    for plane, pixels in zip(frame.planes, planes, strict=True):
+        np.copyto(pixels, plane_pixels(plane, frame))
+    hide(planes, (frame.height, frame.width), stored, settings, _black(copy))
     return copy
-
-
-def _pixels(plane: Any, frame: VideoFrame) -> np.ndarray:
-    """A plane's memory as an array (height, width) without its padding."""
-    dtype = np.dtype("<u2" if frame.format.components[0].bits > 8 else "u1")
-    rows = np.frombuffer(plane, dtype).reshape(plane.height, plane.line_size // dtype.itemsize)
-    return rows[:, : plane.width]
 
 
 def _black(frame: VideoFrame) -> list[int]:

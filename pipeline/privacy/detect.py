@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -91,19 +92,38 @@ def _detect(job: _Job, settings: DetectStage) -> DetectedVideo:
     return DetectedVideo(job.video.id, job.video.label, job.video.split, np.array(times), filled)
 
 
-def detect_frame(detector: Detector, frame: VideoFrame, settings: DetectSettings) -> Instances:
-    """Instances of one decoded frame, relative to its upright picture; a detector's failure marks the frame failed."""
+def detect_frame(
+    detector: Detector, frame: VideoFrame, settings: DetectSettings, aspect: Fraction | None = None
+) -> Instances:
+    """Instances of one decoded frame, relative to its upright picture; a detector's failure marks the frame failed.
+
+    Args:
+        detector: What finds them.
+        frame: The frame as stored.
+        settings: Resolution, and whether turned pictures are searched too.
+        aspect: Width over height of a stored pixel; None: square.
+    """
     try:
-        height, width = capped_size(frame, settings.long_side)
-        wanted = detector.input_size(height, width)
-        if wanted[0] < height or wanted[1] < width:
-            return detector(to_rgb(frame, *wanted))
-        image = to_rgb(frame, height, width)  # a network that only rounds its input up gets that by interpolation
-        if wanted != (height, width):
-            image = cv2.resize(image, wanted[::-1], interpolation=cv2.INTER_LINEAR)
-        return detector(image)
+        height, width = capped_size(frame, settings.long_side, aspect)
+        found = _detect_turned(detector, frame, height, width, 0)
+        for quarters in (1, 2, 3) if settings.turned else ():
+            found = found.joined(_detect_turned(detector, frame, height, width, quarters))
+        return found
     except (ActaError, MemoryError):
         raise
     except Exception as error:  # whatever a runtime raises: the frame is then hidden whole
         print(f"detection failed on a frame, which will be hidden whole: {error}", file=sys.stderr)
         return Instances(failed=True)
+
+
+def _detect_turned(detector: Detector, frame: VideoFrame, height: int, width: int, quarters: int) -> Instances:
+    """What is found in the upright picture of that size after it was turned counter-clockwise by quarter turns."""
+    if quarters % 2:
+        height, width = width, height
+    wanted = detector.input_size(height, width)
+    # A network that only rounds its input up gets that by interpolation; a smaller input is scaled at once.
+    size = wanted if wanted[0] < height or wanted[1] < width else (height, width)
+    image = np.rot90(to_rgb(frame, *(size[::-1] if quarters % 2 else size)), quarters)
+    if wanted != size:
+        image = cv2.resize(image, wanted[::-1], interpolation=cv2.INTER_LINEAR)
+    return detector(np.ascontiguousarray(image)).turned(-quarters)

@@ -16,7 +16,7 @@ A mask is a boolean grid over its own box. Layout of a detection shard, beside /
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -79,6 +79,22 @@ class Instances:
         self.scores = np.append(self.scores, np.float32(score))
         self.masks = [*self.masks, mask]
         self.filled = np.append(self.filled, True)
+
+    def joined(self, other: "Instances") -> "Instances":
+        """The instances of both."""
+        return Instances(
+            np.concatenate([self.boxes, other.boxes]),
+            np.concatenate([self.scores, other.scores]),
+            [*self.masks, *other.masks],
+            np.concatenate([self.filled, other.filled]),
+            self.failed or other.failed,
+        )
+
+    def mirrored(self) -> "Instances":
+        """The same instances after the frame is mirrored left to right."""
+        x1, y1, x2, y2 = self.boxes.T
+        masks = [mask if mask is None else mask[:, ::-1] for mask in self.masks]
+        return replace(self, boxes=np.stack([1 - x2, y1, 1 - x1, y2], axis=1), masks=masks)
 
     def turned(self, quarters: int) -> "Instances":
         """The same instances after the frame is rotated counter-clockwise by quarter turns."""

@@ -21,7 +21,7 @@ from pipeline.config.spot import SpotFrameSettings
 from pipeline.config.spot_stages import SpotFramesStage
 from pipeline.errors import ActaError, VideoError
 from pipeline.files import make_private, spool
-from pipeline.media.decode import decode, open_video, scaled_size, to_jpeg
+from pipeline.media.decode import decode, open_video, pixel_aspect, scaled_size, to_jpeg
 from pipeline.spot.games import GameHalf, read_game
 from pipeline.stages import code_digest
 from pipeline.store import Provenance, Quarantined, StoredVideo, write_frames
@@ -146,7 +146,7 @@ def jpegs_at(
         VideoError: as of `frames_at`, or the frames change their size.
     """
     with open_video(path) as (_, stream):
-        aspect = stream.sample_aspect_ratio
+        aspect = pixel_aspect(stream)
     frames = frames_at(path, start=start, count=count, rate=settings.rate, convert=settings.convert, threads=threads)
     shape: tuple[int, int] | None = None
     previous: VideoFrame | None = None

@@ -398,6 +398,7 @@ READ_BY: list[tuple[str, Any, set[tuple[str, str | None]]]] = [
             ("threshold", 0.9),
             ("long_side", 320),
             ("interval", 0.5),
+            ("turned", True),
             ("fill_gap", 0),
             ("device", "cuda"),
         ]

@@ -2,14 +2,25 @@
 
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import cv2
 import numpy as np
 import pytest
 
-from pipeline.media.decode import capped_size, decode, open_video, sample, scaled_size, to_jpeg, to_rgb
-from tests.clips import numbered_image, read_number, read_times, write_clip
+from pipeline.media.decode import (
+    Orientation,
+    capped_size,
+    decode,
+    open_video,
+    pixel_aspect,
+    sample,
+    scaled_size,
+    to_jpeg,
+    to_rgb,
+)
+from tests.clips import ffmpeg, numbered_image, read_number, read_times, write_clip
 
 
 def decoded(path: Path, rate: float | None = None) -> list[tuple[float, av.VideoFrame]]:
@@ -65,8 +76,9 @@ def test_sampling_a_variable_rate_keeps_the_frames_own_times(tmp_path):
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
-def test_pictures_are_upright_whatever_the_file_says(tmp_path, rotation):
-    path = write_clip(tmp_path / "turned.mp4", frames=3, rotation=rotation)
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_pictures_are_upright_whatever_the_file_says(tmp_path, rotation, mirrored):
+    path = write_clip(tmp_path / "turned.mp4", frames=3, rotation=rotation, mirrored=mirrored)
     for number, (_, frame) in enumerate(decoded(path)):
         height, width = scaled_size(frame, None)
         assert (height, width) == ((128, 96) if rotation % 180 else (96, 128))
@@ -112,3 +124,39 @@ def test_scaled_size(stored, size, aspect, expected):
 @pytest.mark.parametrize(("long_side", "expected"), [(None, (720, 1280)), (640, (360, 640)), (4000, (720, 1280))])
 def test_detection_size_is_capped_and_never_enlarged(long_side, expected):
     assert capped_size(av.VideoFrame(1280, 720, "yuv420p"), long_side) == expected
+
+
+@pytest.mark.parametrize("flags", [(), ("-display_hflip",), ("-display_vflip",), ("-display_hflip", "-display_vflip")])
+@pytest.mark.parametrize("rotation", [0, 90, 180, -90])
+def test_orientation_is_what_ffmpeg_shows(tmp_path, flags, rotation):
+    """ffmpeg turns pictures by the display matrix itself when it is asked for raw ones."""
+    plain = write_clip(tmp_path / "plain.mp4", frames=1)
+    path, raw = tmp_path / "turned.mp4", tmp_path / "shown.rgb"
+    ffmpeg("-display_rotation", rotation, *flags, "-i", plain, "-c", "copy", path)
+    ffmpeg("-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24", raw)
+    [(_, frame)] = decoded(path)
+    image = to_rgb(frame, *scaled_size(frame, None))
+    expected = np.frombuffer(raw.read_bytes(), np.uint8).reshape(image.shape)
+    assert np.abs(image.astype(int) - expected).mean() < 3
+
+
+@pytest.mark.parametrize("quarters", range(4))
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_an_upright_image_goes_back_to_the_stored_one(quarters, mirrored):
+    stored = np.arange(12).reshape(3, 4)
+    shown = Orientation(quarters, mirrored)
+    assert np.array_equal(shown.stored(shown.upright(stored)), stored)
+
+
+def test_an_orientation_mirrors_first_and_turns_then():
+    stored = np.array([[1, 2], [3, 4]])
+    assert Orientation(1, True).upright(stored).tolist() == [[1, 3], [2, 4]]
+    assert Orientation(1, False).upright(stored).tolist() == [[2, 4], [1, 3]]
+
+
+@pytest.mark.parametrize(
+    ("aspect", "expected"),
+    [(None, None), (Fraction(32, 11), Fraction(32, 11)), (Fraction(1, 16), Fraction(1, 16)), (Fraction(17), None)],
+)
+def test_an_aspect_that_cannot_be_is_not_believed(aspect, expected):
+    assert pixel_aspect(SimpleNamespace(sample_aspect_ratio=aspect)) == expected

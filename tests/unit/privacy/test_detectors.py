@@ -81,7 +81,14 @@ def test_results_do_not_depend_on_the_number_of_threads(speech, name):
 
 def test_selfie_masks_cover_the_faces(speech):
     body = DetectSettings(
-        detector="selfie", weights=None, threshold=None, long_side=None, interval=0.0, fill_gap=0, device="cpu"
+        detector="selfie",
+        weights=None,
+        threshold=None,
+        long_side=None,
+        interval=0.0,
+        turned=False,
+        fill_gap=0,
+        device="cpu",
     )
     for frame in speech:
         people = detect_frame(make_detector(body), frame, body)

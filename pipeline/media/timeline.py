@@ -1,0 +1,93 @@
+"""Time stamps: one clock for all streams of a file, and frames whose stamps rise."""
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import chain
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+ESTIMATING = ("mpegts", "mpeg")  # containers without a header, whose clocks may be reset
+# Seconds by which stamps jump where recordings were joined: back in any container, forward in those.
+_BACK = 1
+_FORWARD = 10
+
+
+class Timeline:
+    """Moves the stamps of packets so that time goes on where recordings were joined.
+
+    Args:
+        container: The file. Its packets must be given in the order in which they are read.
+
+    Attributes:
+        zero: The stamp, in seconds, that players show as 0.
+    """
+
+    def __init__(self, container: InputContainer):
+        self.zero = max(Fraction(0), Fraction(container.start_time or 0, av.time_base))
+        self._offsets = [Fraction(0)]  # of each recording, in seconds
+        self._recording: dict[int, int] = {}  # of each stream
+        self._last: dict[int, Fraction] = {}  # its last stamp, as read
+        self._end = Fraction(0)  # of what was placed
+        self._resets = container.format.name in ESTIMATING
+
+    def place(self, packet: Packet) -> None:
+        """Move a packet's stamps."""
+        if packet.time_base is None or packet.size == 0:
+            return
+        stream, stamp = packet.stream_index, packet.dts if packet.dts is not None else packet.pts
+        if packet.dts is not None:
+            self._continue(stream, packet)
+            self._last[stream] = packet.dts * packet.time_base
+        offset = round(self._offsets[self._recording.get(stream, 0)] / packet.time_base)
+        if offset:
+            packet.pts = None if packet.pts is None else packet.pts + offset
+            packet.dts = None if packet.dts is None else packet.dts + offset
+        if stamp is not None:
+            self._end = max(self._end, (stamp + offset + (packet.duration or 0)) * packet.time_base)
+
+    def _continue(self, stream: int, packet: Packet) -> None:
+        """Go over to the next recording where the stream's stamps jump."""
+        assert packet.dts is not None
+        jump = packet.dts * packet.time_base - self._last.get(stream, packet.dts * packet.time_base)
+        if jump >= -_BACK and not (self._resets and jump > _FORWARD):
+            return
+        recording = self._recording[stream] = self._recording.get(stream, 0) + 1
+        if recording == len(self._offsets):
+            shown = packet.dts if packet.pts is None else packet.pts
+            self._offsets.append(self._end - shown * packet.time_base)
+
+
+def steady(frames: Iterable[VideoFrame], stream: VideoStream) -> Iterator[VideoFrame]:
+    """Frames whose stamps rise: one whose stamp is missing, repeats, goes back or runs ahead gets another.
+
+    It then follows its predecessor as that followed its own, or half-way to its successor where that is nearer.
+    """
+    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    last: int | None = None
+    step: int | None = None  # between the last two frames
+    held: VideoFrame | None = None
+    for frame in chain(frames, (None,)):
+        if held is not None:
+            held.time_base = held.time_base or Fraction(1, av.time_base)
+            usual = max(1, round(1 / rate / held.time_base))
+            stamp = _stamp(held.pts, last, None if frame is None else frame.pts, step or usual)
+            step = None if last is None else stamp - last
+            held.pts = last = stamp
+            yield held
+        held = frame
+
+
+def _stamp(stamp: int | None, last: int | None, following: int | None, step: int) -> int:
+    """A stamp after ``last`` and, where that can be, before ``following``: the frame's own if it is one."""
+    lowest, expected = (0, 0) if last is None else (last + 1, last + step)
+    if following is not None and following <= lowest:
+        following = None  # it is the successor's stamp that cannot be kept
+    if stamp is not None and (last is None or stamp > last):
+        runs_ahead = following is not None and stamp > following
+        if not runs_ahead or abs(stamp - expected) <= abs((following or 0) - expected):
+            return stamp
+    return expected if following is None or expected < following else (lowest + following) // 2
