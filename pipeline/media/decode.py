@@ -67,7 +67,7 @@ def open_video(path: Path | str, *, threads: int = 1) -> Iterator[tuple[InputCon
         stream = _video_stream(container)
         context = stream.codec_context
         if context is None:
-            raise VideoError(f"no decoder for its video stream ({stream.name or 'unknown codec'})")
+            raise VideoError("no decoder for its video stream")
         if max(context.width, context.height) > _MAX_SIDE:
             raise VideoError(f"{context.width}x{context.height} pixels; at most {_MAX_SIDE} a side are read")
         context.thread_count = threads

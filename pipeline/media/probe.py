@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import av.error
+from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from pipeline.errors import VideoError
 from pipeline.media.decode import decode, describe, open_video, orientation, pixel_aspect, scaled_size
@@ -13,6 +16,7 @@ from pipeline.media.timeline import ESTIMATING, Timeline
 
 _MISSING_SECONDS = 0.5  # a header may round its duration; more than this and a tenth missing is a truncated file
 _MISSING_FRACTION = 0.1
+_WITH_DURATION = ("matroska", "flv", "asf")  # containers whose header promises when the last stream ends
 _PENDING = 2  # packets that a parser holds back when a loss is noticed
 
 
@@ -36,6 +40,16 @@ class VideoInfo:
     mirrored: bool = False
 
 
+@dataclass(frozen=True)
+class _Packets:
+    """What was counted: stored and shown pictures, seconds that these last, and the time at which any stream ends."""
+
+    stored: int
+    shown: int
+    duration: float
+    end: float
+
+
 def probe(path: Path | str) -> VideoInfo:
     """Look at a video without decoding it: every packet is counted, the first frame decoded.
 
@@ -49,47 +63,46 @@ def probe(path: Path | str) -> VideoInfo:
         height, width = scaled_size(first, None, pixel_aspect(stream))
         shown = orientation(first)
         codec = stream.codec_context.name
-        pixel_format = first.format.name
-        is_promise = container.format.name not in ESTIMATING  # else it was read off the stamps themselves
-        declared = float(stream.duration * (stream.time_base or 0)) if stream.duration and is_promise else 0.0
-        whole = _declared_seconds(container)
     with open_video(path) as (container, stream):
-        stored, frames, duration, end = _count_packets(container, stream)
-        expected, format_name = stream.frames, container.format.name
-    size, announced = Path(path).stat().st_size, announced_size(path)
-    # An index says more than the size of an MP4 file, which some writers get wrong; one in fragments has none.
-    if announced is not None and size < announced and not (expected and "mp4" in format_name):
-        raise VideoError(f"truncated: {size} of {announced} bytes are there, {stored} frames")
-    # AVI counts the slots of its constant rate, of which some may be empty; the durations below tell the same.
-    if expected and stored < expected and format_name != "avi":
-        raise VideoError(f"truncated: {stored} of {expected} frames are there")
-    for there, promised in ((duration, declared), (end, 0.0 if declared else whole)):
-        if promised and there < promised - max(_MISSING_SECONDS, _MISSING_FRACTION * promised):
-            raise VideoError(f"truncated: {there:.2f} of {promised:.2f} seconds are there")
+        packets = _count_packets(container, stream)
+        _check_whole(path, container, stream, packets)
     return VideoInfo(
-        duration=round(duration, 6),
-        frame_rate=round(frames / duration, 6) if duration > 0 else 0.0,
-        frames=frames,
+        duration=round(packets.duration, 6),
+        frame_rate=round(packets.shown / packets.duration, 6) if packets.duration > 0 else 0.0,
+        frames=packets.shown,
         height=height,
         width=width,
         rotation=shown.quarters * 90,
         codec=codec,
-        pixel_format=pixel_format,
+        pixel_format=first.format.name,
         mirrored=shown.mirrored,
     )
 
 
-def _declared_seconds(container: av.container.InputContainer) -> float:
-    """Time at which the last of the file's streams ends, by a header that is written for the whole file; else 0."""
-    if container.format.name.startswith(("matroska", "flv", "asf")) and container.duration:
-        return container.duration / av.time_base
-    return 0.0
+def _check_whole(path: Path | str, container: InputContainer, stream: VideoStream, packets: _Packets) -> None:
+    """Compare what is there with what the file's headers promise.
+
+    Raises:
+        VideoError: there is less.
+    """
+    name, expected = container.format.name, stream.frames
+    size, announced = Path(path).stat().st_size, announced_size(path)
+    # An index says more than the size of an MP4 file, which some writers get wrong; one in fragments has none.
+    if announced is not None and size < announced and not (expected and "mp4" in name):
+        raise VideoError(f"truncated: {size} of {announced} bytes are there, {packets.stored} frames")
+    # AVI counts the slots of its constant rate, of which some may be empty; its duration tells the same.
+    if packets.stored < expected and name != "avi":
+        raise VideoError(f"truncated: {packets.stored} of {expected} frames are there")
+    there, promised = 0.0, 0.0
+    if stream.duration and name not in ESTIMATING:  # where it was read off the stamps themselves
+        there, promised = packets.duration, float(stream.duration * (stream.time_base or 0))
+    elif announced is None and name.startswith(_WITH_DURATION) and container.duration:
+        there, promised = packets.end, container.duration / av.time_base
+    if there < promised - max(_MISSING_SECONDS, _MISSING_FRACTION * promised):
+        raise VideoError(f"truncated: {there:.2f} of {promised:.2f} seconds are there")
 
 
-def _count_packets(
-    container: av.container.InputContainer, stream: av.video.stream.VideoStream
-) -> tuple[int, int, float, float]:
-    """Stored pictures, shown pictures, their duration, and the time at which the last of all streams ends (seconds)."""
+def _count_packets(container: InputContainer, stream: VideoStream) -> _Packets:
     timeline = Timeline(container)
     incomplete: int | None = None  # the last packet, if it is not whole
     count, shown, first, last, longest, end = 0, 0, None, None, 0, 0.0
@@ -122,7 +135,7 @@ def _count_packets(
         raise VideoError(f"truncated or damaged: packet {incomplete} is incomplete")
     if first is None or last is None or stream.time_base is None:
         rate = stream.average_rate or Fraction(25)
-        return count, shown, float(shown / rate), end
+        return _Packets(count, shown, float(shown / rate), end)
     if not longest and stream.average_rate:
         longest = round(1 / stream.average_rate / stream.time_base)
-    return count, shown, float((last - first + longest) * stream.time_base), end
+    return _Packets(count, shown, float((last - first + longest) * stream.time_base), end)
