@@ -338,7 +338,11 @@ def _scale(frame: VideoFrame, height: int, width: int, quarters: int, pixel_form
         _scalers.scaler = VideoReformatter()
     if quarters % 2:
         height, width = width, height
-    return _scalers.scaler.reformat(frame, width, height, pixel_format, interpolation="BILINEAR", **colour)
+    try:
+        return _scalers.scaler.reformat(frame, width, height, pixel_format, interpolation="BILINEAR", **colour)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        kind = f"{frame.format.name}, colour matrix {int(frame.colorspace)}"
+        raise VideoError(f"its pictures ({kind}) cannot be converted: {describe(error)}") from None
 
 
 def describe(error: BaseException) -> str:

@@ -150,6 +150,7 @@ class VideoWriter:
         self._decoder = FrameDecoder(stream, lenient=encoding.keep_what_is_whole)
         self._shape: _Shape | None = None
         self._written = 0
+        self._zero = Fraction(0)  # the stamp, in seconds, that becomes 0
         self._waiting: list[Packet] = []  # of tracks, that came before the first picture was written
         self._keep_what_is_asked_for()
 
@@ -198,12 +199,14 @@ class VideoWriter:
         """Encode one frame; its stamp must be after its predecessor's."""
         assert frame.pts is not None
         assert frame.time_base is not None
-        frame.pts -= round(self._timeline.zero / frame.time_base)
+        if not self._written:
+            self._zero = min(self._timeline.zero, frame.pts * frame.time_base)
+        frame.pts -= round(self._zero / frame.time_base)
         self._out.mux(self._picture.encode(frame))
         self._written += 1
-        if self._waiting:
-            self._out.mux(self._waiting)
-            self._waiting.clear()
+        waiting, self._waiting = self._waiting, []
+        for packet in waiting:
+            self._pass_on(packet)
 
     def finish(self, damage: str = "") -> None:
         """Write what the encoders still hold; ``damage`` is what was found before reading.
@@ -231,8 +234,11 @@ class VideoWriter:
         self._shape = shape
 
     def _pass_on(self, packet: Packet) -> None:
+        if not self._written:
+            self._waiting.append(packet)
+            return
         track, seconds = self._tracks[packet.stream.index], float((packet.dts or 0) * packet.time_base)
-        _shift(packet, -self._timeline.zero)
+        _shift(packet, -self._zero)
         try:
             # Where recordings were joined the counters of MPEG-TS jump, which looks like a loss.
             if packet.is_corrupt and self._container.format.name != "mpegts":
@@ -242,10 +248,7 @@ class VideoWriter:
             if not self._encoding.keep_what_is_whole:
                 raise VideoError(f"damaged: its sound is incomplete at {seconds:.2f} s") from None
             return
-        if self._written:
-            self._out.mux(packets)
-        else:
-            self._waiting += packets
+        self._out.mux(packets)
 
     def _keep_what_is_asked_for(self) -> None:
         """Chapters, tags and attachments; note what is left out."""

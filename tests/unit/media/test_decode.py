@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.errors import VideoError
 from pipeline.media.decode import (
     Orientation,
     capped_size,
@@ -160,3 +161,10 @@ def test_an_orientation_mirrors_first_and_turns_then():
 )
 def test_an_aspect_that_cannot_be_is_not_believed(aspect, expected):
     assert pixel_aspect(SimpleNamespace(sample_aspect_ratio=aspect)) == expected
+
+
+def test_colours_that_cannot_be_converted_are_a_fault_of_the_video():
+    frame = av.VideoFrame(64, 64, "yuv420p")
+    frame.colorspace = 99
+    with pytest.raises(VideoError, match=r"its pictures \(yuv420p, colour matrix 99\) cannot be converted"):
+        to_jpeg(frame, 64, 64, 90)

@@ -247,6 +247,19 @@ class TestTime:
         assert pictures(tmp_path / "out.mp4").times == pytest.approx(np.arange(10) / 10, abs=0.05)
         assert onset(tmp_path / "out.mp4") == pytest.approx(onset(source), abs=0.003)
 
+    def test_pictures_before_zero_are_not_lost(self, made, tmp_path):
+        source = tmp_path / "in.wmv"
+        ffmpeg("-i", made / "clip.mp4", "-c:v", "wmv2", "-c:a", "wmav2", source)
+        content = bytearray(source.read_bytes())
+        properties = content.index(bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"))  # ASF's File Properties Object
+        content[properties + 80 : properties + 88] = (3600).to_bytes(8, "little")  # preroll in ms, of which 3,100 are there
+        source.write_bytes(content)
+        assert pictures(source).times[0] < 0
+        copy(source, tmp_path / "out.mp4")
+        after = pictures(tmp_path / "out.mp4")
+        assert after.numbers == list(range(10))
+        assert after.times == pytest.approx(np.arange(10) / 10, abs=0.01)
+
     @pytest.mark.parametrize("offsets", [(0, 0), (0, 36000), (36000, 0, 7200)])
     def test_joined_recordings_play_on(self, made, tmp_path, offsets):
         parts = []
