@@ -32,6 +32,8 @@ from pipeline.media.timeline import Timeline, steady
 # a "video" could make the decoder open other files or addresses, are not among them.
 CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,h264,hevc,m4v,mpegvideo,mxf,nut,gif,ivf"
 _OPTIONS = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file", "enable_drefs": "0"}
+# Names and titles that are not UTF-8 must not stop a file. PyAV has to be told so until 18; from 19 on it never stops.
+_TEXT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 _MAX_SIDE = 16384
 _MAX_ASPECT = 16  # width over height of a pixel, or the other way round; more is a damaged header
 _STILLS = {"mjpeg", "png", "bmp", "gif", "tiff", "webp"}  # codecs of cover art
@@ -54,7 +56,7 @@ def open_video(path: Path | str, *, threads: int = 1) -> Iterator[tuple[InputCon
             raise VideoError("missing" if not path.exists() else "not a file")
         if path.stat().st_size == 0:
             raise VideoError("empty (0 bytes)")
-        container = av.open(f"file:{path}", options=_OPTIONS, metadata_errors="replace")
+        container = av.open(f"file:{path}", options=_OPTIONS, **_TEXT)
     except VideoError:
         raise
     except av.error.ArgumentError:  # what the whitelist answers
