@@ -1,27 +1,29 @@
 # make demo   install everything and run the whole DAG on real footage, to one page (half an hour)
 # make report CONFIG=my.yaml   run what the configuration asks for, and make its page
-# make test   install everything and run every test
+# make test   install everything and run every test; on another Python: VENV=.venv-3.13 PYTHON=python3.13
+# make test-lowest, make test-newest   what pyproject.toml claims of versions, in environments of their own
 # make lint   what pre-commit and CI check
 # make lock   resolve the dependencies anew (requirements.lock, envs/) and write the configuration's schema
 # make benchmark   speed and memory beside the peers, which get an environment of their own (two hours)
 PYTHON ?= python3
 CORES ?= $(shell env -u OMP_NUM_THREADS nproc)
-BIN := .venv/bin
+VENV = .venv
+BIN := $(VENV)/bin
 # Containers often set this; without cached bytecode each job would compile thousands of modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo report test lint lock install benchmark
+.PHONY: demo report test test-lowest test-newest lint lock install benchmark
 
-install: .venv/installed
+install: $(VENV)/installed
 
 # uv, itself in the lock, installs the lock; a lock with other hashes than the index's is an error.
-.venv/installed: requirements.lock pyproject.toml
+$(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "Acta needs Python 3.11, 3.12 or 3.13, but $(PYTHON) is $$($(PYTHON) --version); try: make PYTHON=python3.12 …" >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip sync --quiet --python .venv --require-hashes requirements.lock
-	$(BIN)/uv pip install --quiet --python .venv --no-deps --no-build-isolation --editable .
+	$(BIN)/uv pip sync --quiet --python $(VENV) --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(VENV) --no-deps --no-build-isolation --editable .
 	touch $@
 
 demo: install
@@ -47,6 +49,17 @@ test: install
 	$(BIN)/acta weights fetch
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(ARGS)
 
+# The lowest versions that pyproject.toml allows, and the newest that there are; the tests use every dependency.
+test-lowest: export ACTA_LOWEST = 1
+test-lowest: RESOLUTION = lowest-direct
+test-newest: RESOLUTION = highest
+test-lowest test-newest: test-%: install
+	$(BIN)/uv venv --quiet --clear --python $(PYTHON) .venv-$*
+	$(BIN)/uv pip install --quiet --python .venv-$* --resolution $(RESOLUTION) --editable '.[dev]'
+	touch .venv-$*/installed
+	@$(MAKE) --no-print-directory test VENV=.venv-$* ARGS="tests/workflow/test_tiny.py $(VERSIONS)"
+VERSIONS = $(wildcard tests/unit/*.py) $(addprefix tests/unit/,media privacy training shrink)
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -55,15 +68,16 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/codespell
 
+# Of each package the newest version that runs on all of the Pythons.
+LOCK = --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 lock: install
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile $(LOCK) --extra dev -o requirements.lock pyproject.toml
 	{ printf '%s\n' '# Made by `make lock`; equal to requirements.lock (a test says so).' 'channels: [conda-forge, nodefaults]' \
 		'dependencies:' '  - python=3.11' '  - pip' '  - pip:'; \
 	  $(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform linux --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links --constraint requirements.lock pyproject.toml | sed 's/^/      - /'; } > envs/acta.yaml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o benchmarks/peers.lock benchmarks/peers.in
+	$(BIN)/uv pip compile $(LOCK) -o benchmarks/peers.lock benchmarks/peers.in
 	$(BIN)/acta config schema > workflow/schemas/config.schema.json
 	$(BIN)/acta config reference > docs/configuration.md
 

@@ -2,7 +2,7 @@
 # the settings in config.yaml.
 from snakemake.utils import min_version
 
-min_version("9.10")
+min_version("9.11")
 
 
 configfile: "config.yaml"

@@ -1,4 +1,4 @@
-"""Text in a file that is not UTF-8 stops nothing, whichever version of PyAV reads it."""
+"""Each container that the documentation names is read, and text that is not UTF-8 stops no version of PyAV."""
 
 from pathlib import Path
 
@@ -8,9 +8,16 @@ import pytest
 
 import pipeline.privacy.anonymize  # noqa: F401  # cv2 changes the environment when it is imported
 from pipeline.cli import main
+from pipeline.data.adapters import SUFFIXES
 from pipeline.media.decode import decode, open_video
-from tests.clips import numbered_image, read_number
+from tests.clips import numbered_image, read_number, write_clip
 
+PROJECT = Path(__file__).resolve().parents[3]
+CODECS = {
+    **dict.fromkeys([".asf", ".wmv"], "wmv2"),
+    **dict.fromkeys([".mpeg", ".mpg", ".mxf"], "mpeg2video"),
+    **{".avi": "mpeg4", ".flv": "flv", ".gif": "gif", ".ogv": "libvpx", ".webm": "libvpx-vp9"},
+}
 LATIN = "José in Köln".encode("latin-1")
 
 
@@ -54,3 +61,20 @@ def test_a_recording_with_such_titles_is_anonymised_with_its_sound(suffix, tmp_p
     with open_video(output) as (container, stream):
         assert sum(1 for _ in decode(container, stream)) == 5
         assert len(container.streams.audio) == 1
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+def test_each_container_of_the_documentation_is_read(suffix, tmp_path):
+    pixels = "rgb8" if suffix == ".gif" else "yuv420p"
+    path = write_clip(
+        tmp_path / f"a{suffix}", rate=25, codec=CODECS.get(suffix, "libx264"), pixel_format=pixels, frames=6
+    )
+    with open_video(path) as (container, stream):
+        numbers = [read_number(frame.to_ndarray(format="rgb24")) for _, frame in decode(container, stream)]
+    assert numbers == [0, 1, 2, 3, 4, 5]
+
+
+def test_the_documentation_names_each_container():
+    text = " ".join((PROJECT / "docs/own-videos.md").read_text().split())
+    *first, last = sorted(SUFFIXES)
+    assert f"These containers are read: {', '.join(first)} and {last}." in text
