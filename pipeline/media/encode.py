@@ -219,9 +219,9 @@ class VideoWriter:
         self._out.mux(self._picture.encode(None))
         self._out.mux(flush(self._tracks.values()))
         lost = self._decoder.missing
-        reasons = [damage] if damage else []
+        reasons = [damage.removeprefix("damaged: ")] if damage else []
         if lost:
-            reasons.append(f"{lost} frames cannot be decoded")
+            reasons.append(f"{counted(lost, 'frame')} cannot be decoded")
         if reasons:
             self.notes.append(f"damaged ({'; '.join(reasons)}): {self._written} frames are written")
 
@@ -248,7 +248,13 @@ class VideoWriter:
             if not self._encoding.keep_what_is_whole:
                 raise VideoError(f"damaged: its sound is incomplete at {seconds:.2f} s") from None
             return
-        self._out.mux(packets)
+        try:
+            self._out.mux(packets)
+        except av.error.FFmpegError as error:
+            if is_storage_failure(error):
+                raise
+            reason = f"what accompanies the picture cannot be written at {seconds:.2f} s: {describe(error)}"
+            raise VideoError(f"{reason}; --audio drop leaves sound out") from None
 
     def _keep_what_is_asked_for(self) -> None:
         """Chapters, tags and attachments; note what is left out."""

@@ -72,6 +72,11 @@ def audio_only(path: Path) -> None:
     path.with_suffix(".full.mp4").unlink()
 
 
+def no_decoder(path: Path) -> None:
+    write_clip(path)
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+
+
 def unreadable(path: Path) -> None:
     write_clip(path)
     path.chmod(0)
@@ -94,6 +99,7 @@ CASES = [
     Case("text.mp4", lambda p: p.write_text("this is no video\n" * 50), reason="cannot be opened"),
     Case("noise.mp4", lambda p: p.write_bytes(bytes(i * i % 251 for i in range(20000))), reason="cannot be opened"),
     Case("audio_only.mp4", audio_only, reason="no video stream (only audio)"),
+    Case("no_decoder.mp4", no_decoder, reason="no decoder for its video stream"),
     Case("unreadable.mp4", unreadable, 12 if os.geteuid() == 0 else 0, reason="cannot be opened: Permission denied"),
     Case("mp4_named.avi", lambda p: (write_clip(p.with_suffix(".mp4")), p.with_suffix(".mp4").rename(p)), 12),
     Case("one_frame.mp4", lambda p: write_clip(p, frames=1), 1),

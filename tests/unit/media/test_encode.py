@@ -11,6 +11,7 @@ from av.sidedata.sidedata import Type
 
 from pipeline.errors import ActaError, VideoError
 from pipeline.media.decode import decode, open_video, side_data
+from pipeline.media.encode import rewritten
 from pipeline.media.probe import probe
 from tests.clips import ffmpeg, write_clip
 from tests.unit.media.recordings import copy, onset, packets, pictures, streams
@@ -247,12 +248,24 @@ class TestTime:
         assert pictures(tmp_path / "out.mp4").times == pytest.approx(np.arange(10) / 10, abs=0.05)
         assert onset(tmp_path / "out.mp4") == pytest.approx(onset(source), abs=0.003)
 
+    def test_a_long_last_picture_is_no_promise_of_more(self, tmp_path):
+        """Matroska's header says when the last picture ends, its last block does not say how long that is shown."""
+        source = write_clip(tmp_path / "three.mp4", frames=3)
+        with rewritten(source, tmp_path / "slides.mkv") as (frames, writer):
+            for number, frame in enumerate(frames):
+                if number == 2:
+                    frame.duration = round(12 / frame.time_base)
+                writer.write(frame)
+        with av.open(str(tmp_path / "slides.mkv")) as container:
+            assert container.duration > 12e6
+        assert probe(tmp_path / "slides.mkv").frames == 3
+
     def test_pictures_before_zero_are_not_lost(self, made, tmp_path):
         source = tmp_path / "in.wmv"
         ffmpeg("-i", made / "clip.mp4", "-c:v", "wmv2", "-c:a", "wmav2", source)
         content = bytearray(source.read_bytes())
         properties = content.index(bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"))  # ASF's File Properties Object
-        content[properties + 80 : properties + 88] = (3600).to_bytes(8, "little")  # preroll in ms, of which 3,100 are there
+        content[properties + 80 : properties + 88] = (3600).to_bytes(8, "little")  # preroll in ms
         source.write_bytes(content)
         assert pictures(source).times[0] < 0
         copy(source, tmp_path / "out.mp4")
