@@ -26,7 +26,7 @@ def add_anonymize(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     parser.add_argument("--what", choices=("faces", "bodies"), default="faces")
     parser.add_argument("--filter", choices=("blur", "pixelate", "solid", "frame"))
     parser.add_argument("--enlarge", type=float, help="factor on the boxes' sides")
-    parser.add_argument("--detector", help="retinaface, centerface, onnx; for bodies maskrcnn, selfie, onnx")
+    parser.add_argument("--detector", help="retinaface, centerface, onnx; for bodies maskrcnn, ssdlite, selfie, onnx")
     parser.add_argument("--weights", help="a local weights file for the detector")
     parser.add_argument("--threshold", type=float, help="lowest score that counts (default: the detector's own)")
     parser.add_argument("--long-side", type=int, help="pixels at which the detector looks; 0: the video's own size")
@@ -86,7 +86,7 @@ def _settings(options: argparse.Namespace, config: "Config") -> "tuple[DetectSta
     from pipeline.config.privacy import ObfuscateSettings
     from pipeline.config.stages import DetectStage
 
-    detect = getattr(config.privacy.detect, options.what)
+    detect = config.privacy.detect.search(options.what)
     obfuscate = getattr(config.privacy.obfuscate, options.what)
     names = ("detector", "weights", "threshold", "interval", "fill_gap", "device")
     changes = {name: value for name in names if (value := getattr(options, name)) is not None}

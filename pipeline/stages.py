@@ -60,6 +60,11 @@ _DETECTORS = (
     "pipeline/privacy/detectors.py",
     "pipeline/privacy/face_detectors.py",
     "pipeline/privacy/body_detectors.py",
+    "pipeline/privacy/people.py",
+    "pipeline/privacy/pose.py",
+    "pipeline/privacy/ssdlite.py",
+    "pipeline/models/frozen_graph.py",
+    "pipeline/models/litert.py",
 )
 _STATE = "pipeline/models/state.py"
 _NETWORKS = (

@@ -6,25 +6,26 @@ from pydantic import Field, model_validator
 
 from pipeline.config.base import Settings, What
 
-DETECTORS = {"faces": ("retinaface", "centerface", "onnx"), "bodies": ("maskrcnn", "selfie", "onnx")}
+DETECTORS = {"faces": ("retinaface", "centerface", "onnx"), "bodies": ("maskrcnn", "ssdlite", "selfie", "onnx")}
 Auditor = Literal["retinaface", "centerface", "pose", "maskrcnn"]
 Score = Annotated[float, Field(ge=0, le=1)]
 
 
-class DetectSettings(Settings):
-    """How instances are found."""
+class FindSettings(Settings):
+    """How instances are found in one picture."""
 
-    detector: Literal["retinaface", "centerface", "maskrcnn", "selfie", "onnx"] = Field(
+    detector: Literal["retinaface", "centerface", "maskrcnn", "ssdlite", "selfie", "onnx"] = Field(
         description="faces: retinaface (MobileNet-0.25; half the time, misses some small faces) or centerface; "
-        "bodies: maskrcnn (instance segmentation as in Sec. 5.1; needs its COCO weights) or selfie (works offline, "
-        "for people near the camera); either: onnx (a local file)."
+        "bodies: maskrcnn (instance segmentation as in Sec. 5.1; needs its COCO weights), ssdlite (works offline; "
+        "boxes of people near and far) or selfie (works offline; quick, masks of people near the camera); either: "
+        "onnx (a local file). Bodies include the faces that `privacy.detect.faces` finds and what is below them."
     )
     weights: str | None = Field(
         description="A local weights file instead of the registered ones; onnx needs one. null: the registered."
     )
     threshold: Score | None = Field(
         description="Lowest score that counts. Lower hides more, and more that is nothing. null: the detector's own "
-        "(retinaface 0.4, centerface 0.2, maskrcnn 0.5, selfie 0.3, onnx 0.5)."
+        "(retinaface 0.4, centerface 0.2, maskrcnn 0.5, ssdlite 0.2, selfie 0.3, onnx 0.5)."
     )
     long_side: int | None = Field(
         ge=64,
@@ -32,6 +33,14 @@ class DetectSettings(Settings):
         description="Pixels: longer side at which the detector looks; smaller videos are not enlarged. Cost grows "
         "with its square; smaller finds fewer small instances. null: the video's own resolution.",
     )
+    device: Literal["cpu", "cuda"] = Field(
+        description="Where to detect; only maskrcnn can use `cuda`. Part of the result: a change detects anew."
+    )
+
+
+class DetectSettings(FindSettings):
+    """How instances are found in a video."""
+
     interval: float = Field(
         ge=0,
         le=1,
@@ -50,9 +59,23 @@ class DetectSettings(Settings):
         "in. 0: off, as in the thesis, which names tracking for harder scenes (Sec. 5.1). Raise it with the frame "
         "rate.",
     )
-    device: Literal["cpu", "cuda"] = Field(
-        description="Where to detect; only maskrcnn can use `cuda`. Part of the result: a change detects anew."
-    )
+
+    @property
+    def picture_side(self) -> int | None:
+        """Pixels of the longer side of the picture that is searched; None: the video's own."""
+        return self.long_side
+
+
+class SearchSettings(DetectSettings):
+    """What a search of a variant reads; ``faces`` (bodies only): how the faces are found that are hidden with them."""
+
+    faces: FindSettings | None
+
+    @property
+    def picture_side(self) -> int | None:
+        if self.faces is None or self.long_side is None or self.faces.long_side is None:
+            return None if self.faces else self.long_side
+        return max(self.long_side, self.faces.long_side)
 
 
 def check_detector(what: str, detector: str) -> None:
@@ -102,6 +125,13 @@ class PerVariantDetect(Settings):
         check_detector("bodies", self.bodies.detector)
         return self
 
+    def search(self, what: What) -> SearchSettings:
+        """What the search for a variant reads: that for bodies finds the faces too, as those of the other variant."""
+        faces = None
+        if what == "bodies":
+            faces = FindSettings(**{name: getattr(self.faces, name) for name in FindSettings.model_fields})
+        return SearchSettings(**getattr(self, what).model_dump(), faces=faces)
+
 
 class PerVariantObfuscate(Settings):
     """Obfuscation, per variant."""
@@ -121,7 +151,7 @@ class AuditSettings(Settings):
     bodies: dict[Auditor, Score] = Field(
         min_length=1,
         description="Auditors of the variant whose bodies are hidden, each with the lowest score that counts. None "
-        "may be the detector that it checks.",
+        "may be a detector that it checks, that of the faces included.",
     )
 
 
@@ -149,11 +179,12 @@ class PrivacySettings(Settings):
         if len(set(self.what)) != len(self.what):
             raise ValueError(f"`what` names a variant twice: {list(self.what)}")
         for what in self.what:
-            detector = getattr(self.detect, what).detector
-            if detector in getattr(self.audit, what):
-                raise ValueError(
-                    f"audit.{what} uses {detector!r}, which also made the detections: choose another auditor"
-                )
+            search = self.detect.search(what)
+            for detector in {search.detector, search.faces.detector if search.faces else search.detector}:
+                if detector in getattr(self.audit, what):
+                    raise ValueError(
+                        f"audit.{what} uses {detector!r}, which also made the detections: choose another auditor"
+                    )
         return self
 
 

@@ -144,7 +144,7 @@ def stage_settings(
         case "contact-sheet" | "sample-faces":
             return ContactSheetStage(contact_sheet=config.contact_sheet)
         case "detect-people" if what:
-            return DetectStage(what=what, sampling=config.sampling, detect=getattr(privacy.detect, what))
+            return DetectStage(what=what, sampling=config.sampling, detect=privacy.detect.search(what))
         case "obfuscate" if what:
             return ObfuscateStage(obfuscate=getattr(privacy.obfuscate, what))
         case "audit" if what:

@@ -20,9 +20,9 @@ from pipeline.config.detect import (
 from pipeline.config.privacy import (
     Auditor,
     ContactSheetSettings,
-    DetectSettings,
     ObfuscateSettings,
     Score,
+    SearchSettings,
     check_detector,
 )
 from pipeline.config.shrink import Operator
@@ -44,11 +44,15 @@ class DetectStage(Settings):
 
     what: What
     sampling: SamplingSettings
-    detect: DetectSettings
+    detect: SearchSettings
 
     @model_validator(mode="after")
     def _detector_finds_what_is_wanted(self) -> "DetectStage":
         check_detector(self.what, self.detect.detector)
+        if (self.what == "bodies") != (self.detect.faces is not None):
+            raise ValueError("the search for bodies, and no other, says in `faces` how faces are found")
+        if self.detect.faces is not None:
+            check_detector("faces", self.detect.faces.detector)
         return self
 
 

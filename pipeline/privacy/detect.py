@@ -17,7 +17,7 @@ from pipeline.data.manifest import Video, read_manifest
 from pipeline.errors import ActaError, VideoError
 from pipeline.media.decode import capped_size, decode, open_video, sample, to_rgb
 from pipeline.models.weights import detector_digests
-from pipeline.privacy.detectors import Detector, make_detector
+from pipeline.privacy.detectors import Detector, make_detector, runtimes
 from pipeline.privacy.gaps import Pacer, bridge, fill_gaps
 from pipeline.privacy.instances import DetectedVideo, Instances, write_detections
 from pipeline.stages import code_digest
@@ -55,27 +55,19 @@ def detect_shard(
         workers = min(workers, _PER_GPU)
     results = map_videos(partial(_detect, settings=settings), jobs, workers=workers, stage="detect-people")
     videos, bad = split_results(results, max_bad_fraction, len(jobs), "detect-people")
-    name = settings.detect.detector
     provenance = Provenance(
         stage="detect-people",
         settings=canonical(settings),
         code=code_digest("detect-people"),
         inputs={"manifest": shard.digest},
         weights=detector_digests(settings),
-        packages=("av", "opencv-python-headless", "h5py", *_RUNTIMES[name]),
+        packages=("av", "opencv-python-headless", "h5py", *runtimes(settings.detect)),
     )
     write_detections(output, videos, bad, provenance)
 
 
 # Processes on one GPU: each holds a network of its own there, and pictures of up to 1333 pixels.
 _PER_GPU = 4
-_RUNTIMES = {
-    "retinaface": ("onnxruntime",),
-    "centerface": ("onnxruntime",),
-    "onnx": ("onnxruntime",),
-    "selfie": ("ai-edge-litert",),
-    "maskrcnn": ("torch", "torchvision"),
-}
 
 
 def _detect(job: _Job, settings: DetectStage) -> DetectedVideo:
@@ -104,7 +96,7 @@ def detect_frame(
         aspect: Width over height of a stored pixel; None: square.
     """
     try:
-        height, width = capped_size(frame, settings.long_side, aspect)
+        height, width = capped_size(frame, settings.picture_side, aspect)
         found = _detect_turned(detector, frame, height, width, 0)
         for quarters in (1, 2, 3) if settings.turned else ():
             found = found.joined(_detect_turned(detector, frame, height, width, quarters))

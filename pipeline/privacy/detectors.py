@@ -6,18 +6,22 @@ threads at once and uses one thread itself, so its result does not depend on how
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from pipeline.config.privacy import DetectSettings
+from pipeline.config.privacy import DetectSettings, SearchSettings
 from pipeline.errors import ActaError
 from pipeline.models.weights import weights_path
-from pipeline.privacy.body_detectors import MaskRCNN, Pose, Selfie
+from pipeline.privacy.body_detectors import MaskRCNN, Selfie
 from pipeline.privacy.face_detectors import CenterFace, OnnxModel, RetinaFace
 from pipeline.privacy.instances import Instances
+from pipeline.privacy.people import People
+from pipeline.privacy.pose import Pose
+from pipeline.privacy.ssdlite import SSDLite
 
 
 class Detector(Protocol):
@@ -30,24 +34,47 @@ class Detector(Protocol):
         """Find instances in an RGB image, uint8 (height, width, 3)."""
 
 
-# What each name needs: (class, default threshold). `onnx` is a local file only (docs/weights.md).
-_FACTORIES: dict[str, tuple[Callable[[Path, float, str], Detector], float]] = {
-    "retinaface": (RetinaFace, 0.4),
-    "centerface": (CenterFace, 0.2),
-    "onnx": (OnnxModel, 0.5),
-    "maskrcnn": (MaskRCNN, 0.5),
-    "selfie": (Selfie, 0.3),
-    "pose": (Pose, 0.5),
+def _pose(proposals: Path, threshold: float, device: str) -> Detector:
+    return Pose(weights_path("pose_landmarks"), threshold, proposals)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    make: Callable[[Path, float, str], Detector]
+    threshold: float
+    packages: tuple[str, ...]
+
+
+# What each name stands for. `onnx` is a local file only (docs/weights.md).
+_KINDS = {
+    "retinaface": _Kind(RetinaFace, 0.4, ("onnxruntime",)),
+    "centerface": _Kind(CenterFace, 0.2, ("onnxruntime",)),
+    "onnx": _Kind(OnnxModel, 0.5, ("onnxruntime",)),
+    "maskrcnn": _Kind(MaskRCNN, 0.5, ("torch", "torchvision")),
+    "ssdlite": _Kind(SSDLite, 0.2, ("onnxruntime",)),
+    "selfie": _Kind(Selfie, 0.3, ("ai-edge-litert",)),
+    "pose": _Kind(_pose, 0.5, ("ai-edge-litert",)),
 }
 
 
 def make_detector(settings: DetectSettings) -> Detector:
-    """The detector that the settings describe; made once per process.
+    """The detector that the settings describe; its networks are made once per process.
 
     Raises:
-        ActaError: its weights are missing, and how to get them.
+        ActaError: weights are missing, and how to get them.
     """
-    return _make(settings.detector, settings.threshold, settings.weights, settings.device)
+    found = _make(settings.detector, settings.threshold, settings.weights, settings.device)
+    if not isinstance(settings, SearchSettings) or settings.faces is None:
+        return found
+    faces = settings.faces
+    network = _make(faces.detector, faces.threshold, faces.weights, faces.device)
+    return People(found, settings.long_side, network, faces.long_side)
+
+
+def runtimes(settings: SearchSettings) -> tuple[str, ...]:
+    """Packages that run the networks of a search."""
+    names = [settings.detector, *([settings.faces.detector] if settings.faces else [])]
+    return tuple(dict.fromkeys(package for name in names for package in _KINDS[name].packages))
 
 
 def make_auditor(name: str, threshold: float) -> Detector:
@@ -65,7 +92,7 @@ def _make(name: str, threshold: float | None, weights: str | None, device: str) 
 
 @lru_cache(maxsize=4)
 def _make_once(name: str, threshold: float | None, weights: str | None, device: str) -> Detector:
-    factory, default = _FACTORIES[name]
+    kind = _KINDS[name]
     if device != "cpu" and name != "maskrcnn":
         raise ActaError(f"detector {name!r} runs on the cpu, not on {device!r}")
     if weights is None and name == "onnx":
@@ -73,4 +100,4 @@ def _make_once(name: str, threshold: float | None, weights: str | None, device: 
     path = Path(weights) if weights is not None else weights_path(name)
     if not path.is_file():
         raise ActaError(f"the weights {str(path)!r} of detector {name!r} are not there")
-    return factory(path, default if threshold is None else threshold, device)
+    return kind.make(path, kind.threshold if threshold is None else threshold, device)

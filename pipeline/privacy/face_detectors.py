@@ -43,7 +43,7 @@ class RetinaFace:
         centers = anchors[:, :2] + offsets[:, :2] * _CENTER_VARIANCE * anchors[:, 2:]
         sides = anchors[:, 2:] * np.exp(offsets[:, 2:] * _SIZE_VARIANCE)
         boxes = np.concatenate([centers - sides / 2, centers + sides / 2], axis=1)
-        boxes, scores = _suppress(boxes, scores, 0.4)
+        boxes, scores = suppress(boxes, scores, 0.4)
         return Instances.of(boxes / [width, height, width, height], scores)
 
 
@@ -67,7 +67,7 @@ class CenterFace:
         centers = np.stack([columns, rows], axis=1) + offset[0, ::-1, rows, columns] + 0.5
         low = np.clip(centers * 4 - sides / 2, 0, [width, height])
         boxes = np.concatenate([low, np.minimum(low + sides, [width, height])], axis=1)
-        boxes, scores = _suppress(boxes, heat[0, 0, rows, columns], 0.3)
+        boxes, scores = suppress(boxes, heat[0, 0, rows, columns], 0.3)
         return Instances.of(boxes / [width, height, width, height], scores)
 
 
@@ -145,7 +145,7 @@ def _anchors(height: int, width: int) -> np.ndarray:
     return np.concatenate(parts).astype(np.float32)
 
 
-def _suppress(boxes: np.ndarray, scores: np.ndarray, overlap: float) -> tuple[np.ndarray, np.ndarray]:
+def suppress(boxes: np.ndarray, scores: np.ndarray, overlap: float) -> tuple[np.ndarray, np.ndarray]:
     """Non-maximum suppression; best score first."""
     if len(boxes) == 0:
         return boxes, scores

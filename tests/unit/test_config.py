@@ -160,7 +160,7 @@ def test_rate_that_is_not_a_number_is_refused() -> None:
             "privacy.detect.faces.detector",
             "yolo",
             """'privacy.detect.faces.detector' is "yolo": input should be 'retinaface', 'centerface', 'maskrcnn', """
-            "'selfie' or 'onnx'.",
+            "'ssdlite', 'selfie' or 'onnx'.",
         ),
         (
             "privacy.obfuscate.faces.filter",
@@ -199,6 +199,16 @@ def test_auditor_must_not_be_the_detector(what: str, detector: str) -> None:
     assert f"audit.{what} uses {detector!r}, which also made the detections: choose another auditor" in mistake(content)
 
 
+@pytest.mark.parametrize("detector", ["retinaface", "centerface"])
+def test_auditor_of_bodies_must_not_be_the_detector_of_the_faces_that_go_with_them(detector: str) -> None:
+    content = changed("privacy.detect.faces.detector", detector)
+    content["privacy"] |= {"what": ["bodies"]}
+    content["privacy"]["audit"]["bodies"] = {"pose": 0.5, detector: 0.5}
+    assert f"audit.bodies uses {detector!r}, which also made the detections" in mistake(content)
+    content["privacy"]["audit"]["bodies"] = {"pose": 0.5}
+    assert parse(Config, content).privacy.detect.faces.detector == detector
+
+
 def test_auditor_of_a_variant_that_is_not_made_is_free() -> None:
     content = changed("privacy.what", ["bodies"])
     content["privacy"]["audit"]["faces"] = {"retinaface": 0.5}
@@ -218,6 +228,48 @@ def test_unknown_key_of_a_stage_names_the_nearest_known_one(config: Config) -> N
     content = json.loads(canonical(stage_settings(config, "detect-people", "faces")))
     content["detect"]["thresholds"] = 0.3
     with pytest.raises(ActaError, match="Did you mean 'threshold'"):
+        parse(DetectStage, content)
+
+
+def test_search_for_bodies_also_reads_how_faces_are_found(config: Config) -> None:
+    faces, bodies = (config.privacy.detect.search(what) for what in ("faces", "bodies"))
+    shipped = config.privacy.detect
+    assert faces.model_dump() == shipped.faces.model_dump() | {"faces": None}
+    kept = ("detector", "weights", "threshold", "long_side", "device")
+    assert bodies.model_dump() == shipped.bodies.model_dump() | {
+        "faces": {key: value for key, value in shipped.faces.model_dump().items() if key in kept}
+    }
+
+
+@pytest.mark.parametrize(
+    ("bodies", "faces", "side"),
+    [(640, 1280, 1280), (1280, 640, 1280), (None, 640, None), (640, None, None), (None, None, None)],
+)
+def test_picture_searched_for_bodies_is_as_large_as_either_detector_asks(
+    bodies: int | None, faces: int | None, side: int | None
+) -> None:
+    content = changed("privacy.detect.bodies.long_side", bodies)
+    content["privacy"]["detect"]["faces"]["long_side"] = faces
+    detect = parse(Config, content).privacy.detect
+    assert detect.search("bodies").picture_side == side
+    assert detect.search("faces").picture_side == faces
+
+
+def test_search_for_bodies_without_faces_is_refused(config: Config) -> None:
+    content = json.loads(canonical(stage_settings(config, "detect-people", "bodies")))
+    content["detect"]["faces"]["detector"] = "selfie"
+    with pytest.raises(ActaError, match="detector 'selfie' does not find faces; choose one of retinaface"):
+        parse(DetectStage, content)
+    content["detect"]["faces"] = None
+    with pytest.raises(ActaError, match="the search for bodies, and no other, says in `faces` how faces are found"):
+        parse(DetectStage, content)
+
+
+def test_search_for_faces_finds_them_once(config: Config) -> None:
+    content = json.loads(canonical(stage_settings(config, "detect-people", "bodies")))
+    content |= {"what": "faces"}
+    content["detect"]["detector"] = "retinaface"
+    with pytest.raises(ActaError, match="the search for bodies, and no other, says in `faces` how faces are found"):
         parse(DetectStage, content)
 
 
@@ -332,11 +384,11 @@ READ_BY: list[tuple[str, Any, set[tuple[str, str | None]]]] = [
     ("contact_sheet.frames", 1, SHEETS),
     ("report.targets", ["all"], set()),
     ("report.originals", True, set()),
-    ("privacy.detect.faces.detector", "onnx", {DETECT["faces"]}),
+    ("privacy.detect.faces.detector", "onnx", {*DETECT.values()}),
     ("privacy.detect.bodies.detector", "onnx", {DETECT["bodies"]}),
     ("privacy.audit.faces.retinaface", 0.9, {AUDIT["faces"]}),
     ("privacy.audit.bodies.pose", 0.9, {AUDIT["bodies"]}),
-    ("privacy.audit.bodies.centerface", 0.9, {AUDIT["bodies"]}),
+    ("privacy.audit.bodies.retinaface", 0.9, {AUDIT["bodies"]}),
     ("classify.splits.split1.train", "train1", BY_NAME),
     ("classify.splits.split1.test", "val", BY_NAME),
     ("classify.classes", "classes.txt", {*TRAIN.values()}),
@@ -391,16 +443,17 @@ READ_BY: list[tuple[str, Any, set[tuple[str, str | None]]]] = [
         ]
     ),
     *(
-        (f"privacy.detect.{what}.{key}", value, {DETECT[what]})
+        # The search for bodies finds faces too, in frames of its own choice.
+        (f"privacy.detect.{what}.{key}", value, {DETECT[what]} | ({DETECT["bodies"]} if shared else set()))
         for what in ("faces", "bodies")
-        for key, value in [
-            ("weights", "mine.onnx"),
-            ("threshold", 0.9),
-            ("long_side", 320),
-            ("interval", 0.5),
-            ("turned", True),
-            ("fill_gap", 0),
-            ("device", "cuda"),
+        for key, value, shared in [
+            ("weights", "mine.onnx", True),
+            ("threshold", 0.9, True),
+            ("long_side", 320, True),
+            ("device", "cuda", True),
+            ("interval", 0.5, False),
+            ("turned", True, False),
+            ("fill_gap", 0, False),
         ]
     ),
     *(

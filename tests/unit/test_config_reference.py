@@ -94,8 +94,8 @@ def as_group(path: str) -> str:
         ("classify.recipes.<name>.learning_rate", "number above 0; shipped: `0.04`; `0.1` in `slowfast`."),
         (
             "privacy.detect.<faces|bodies>.detector",
-            "`retinaface`, `centerface`, `maskrcnn`, `selfie` or `onnx`; "
-            "shipped: `centerface` in `faces`; `selfie` in `bodies`.",
+            "`retinaface`, `centerface`, `maskrcnn`, `ssdlite`, `selfie` or `onnx`; "
+            "shipped: `centerface` in `faces`; `ssdlite` in `bodies`.",
         ),
         ("privacy.what", "list, at least one, each `faces` or `bodies`; shipped: `[faces, bodies]`."),
         ("privacy.audit.faces", "mapping of names to a number from 0 to 1; shipped: `{retinaface: 0.4}`."),

@@ -390,10 +390,41 @@ def test_onnx_needs_a_local_file(config: Config) -> None:
         detector_digests(detect(config, detector="onnx"))
 
 
+def bodies(config: Config, faces: dict[str, Any], **changes: Any) -> DetectStage:
+    settings = stage_settings(config, "detect-people", "bodies")
+    assert isinstance(settings, DetectStage)
+    assert settings.detect.faces is not None
+    both = changes | {"faces": settings.detect.faces.model_copy(update=faces)}
+    return settings.model_copy(update={"detect": settings.detect.model_copy(update=both)})
+
+
+def test_digests_of_a_search_for_bodies_hold_the_one_for_faces(config: Config, tmp_path: Path) -> None:
+    registered = {name: entry.source.sha256 for name, entry in registry.WEIGHTS.items()}
+    assert detector_digests(bodies(config, {})) == {name: registered[name] for name in ("ssdlite", "centerface")}
+    (tmp_path / "mine.onnx").write_bytes(CONTENT)
+    local = bodies(config, {"detector": "retinaface", "weights": str(tmp_path / "mine.onnx")}, detector="maskrcnn")
+    assert detector_digests(local) == {"maskrcnn": registered["maskrcnn"], "retinaface": sha256(CONTENT)}
+
+
+def test_digests_of_two_local_files_of_one_kind(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "faces.onnx").write_bytes(CONTENT)
+    (tmp_path / "bodies.onnx").write_bytes(OTHER)
+    faces = {"detector": "onnx", "weights": str(tmp_path / "faces.onnx")}
+    settings = bodies(config, faces, detector="onnx", weights=str(tmp_path / "bodies.onnx"))
+    assert detector_digests(settings) == {"onnx": sha256(OTHER), "onnx of faces": sha256(CONTENT)}
+
+
+def test_missing_local_file_of_the_faces_that_go_with_bodies(config: Config, tmp_path: Path) -> None:
+    path = str(tmp_path / "none.onnx")
+    with pytest.raises(ActaError, match=r"the weights '.*none\.onnx' of detector 'centerface' are not there"):
+        detector_digests(bodies(config, {"weights": path}))
+
+
 def test_digests_of_auditors(config: Config) -> None:
     settings = stage_settings(config, "audit", "bodies")
     assert isinstance(settings, AuditStage)
-    assert detector_digests(settings) == {name: registry.WEIGHTS[name].source.sha256 for name in ("pose", "centerface")}
+    networks = ("pose", "pose_landmarks", "retinaface")
+    assert detector_digests(settings) == {name: registry.WEIGHTS[name].source.sha256 for name in networks}
 
 
 # ---- the models as registered
@@ -410,7 +441,7 @@ def test_registered_hash_is_whole_or_in_the_files_name(name: str) -> None:
         assert entry.source.sha256 in entry.source.url
 
 
-@pytest.mark.parametrize("name", ["retinaface", "centerface", "selfie", "pose"])
+@pytest.mark.parametrize("name", ["retinaface", "centerface", "ssdlite", "selfie", "pose", "pose_landmarks"])
 def test_cached_weights_are_whole(name: str) -> None:
     """`make test` has fetched them."""
     assert file_sha256(weights_path(name)) == registry.WEIGHTS[name].source.sha256

@@ -12,11 +12,13 @@ import torch
 from onnx import TensorProto, helper
 from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 
-from pipeline.config.privacy import DetectSettings
+from pipeline.config.privacy import DetectSettings, SearchSettings
+from pipeline.config.whole import Config
 from pipeline.errors import ActaError
 from pipeline.privacy.body_detectors import MaskRCNN
 from pipeline.privacy.detect import detect_frame
-from pipeline.privacy.detectors import make_auditor, make_detector
+from pipeline.privacy.detectors import make_auditor, make_detector, runtimes
+from pipeline.privacy.filters import hide
 from pipeline.privacy.instances import Instances, iou
 
 
@@ -26,6 +28,7 @@ def settings(detector: str, **changes: object) -> DetectSettings:
         "threshold": None,
         "long_side": None,
         "interval": 0.0,
+        "turned": False,
         "fill_gap": 0,
         "device": "cpu",
     } | changes
@@ -66,7 +69,7 @@ def test_boxes_are_relative_so_they_hold_at_any_resolution(speech):
     )
 
 
-@pytest.mark.parametrize("name", ["retinaface", "centerface", "selfie", "pose"])
+@pytest.mark.parametrize("name", ["retinaface", "centerface", "ssdlite", "selfie", "pose"])
 def test_results_do_not_depend_on_the_number_of_threads(speech, name):
     detector = make_auditor(name, 0.3)
     height, width = detector.input_size(240, 320)
@@ -77,6 +80,87 @@ def test_results_do_not_depend_on_the_number_of_threads(speech, name):
     for first, second in zip(alone, together, strict=True):
         assert np.array_equal(first.boxes, second.boxes)
         assert np.array_equal(first.scores, second.scores)
+
+
+@pytest.fixture(scope="module")
+def nobody(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ONNX file that finds nothing: in a frame of 32 x 48 pixels no score reaches 0.5."""
+    return _constant_model(tmp_path_factory.mktemp("nobody") / "nobody.onnx", 0.1)
+
+
+def search(config: Config, **changes: object) -> SearchSettings:
+    """The shipped search for bodies with another detector of bodies."""
+    return config.privacy.detect.search("bodies").model_copy(update=changes)
+
+
+@pytest.mark.parametrize("detector", ["ssdlite", "selfie", "onnx"])
+def test_whatever_finds_bodies_finds_what_faces_finds(config, speech, nobody, detector):
+    """Faces of 25 pixels in a large picture, of which selfie sees 256 x 256 pixels, ssdlite 640, and onnx 32 x 48."""
+    picture = np.full((720, 960, 3), 90, np.uint8)
+    picture[300:444, 400:592] = cv2.resize(
+        speech[1].to_ndarray(format="rgb24"), (192, 144), interpolation=cv2.INTER_AREA
+    )
+    frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+    settings_ = search(config, detector=detector, weights=str(nobody) if detector == "onnx" else None)
+    people = detect_frame(make_detector(settings_), frame, settings_)
+    only = config.privacy.detect.search("faces")
+    faces = detect_frame(make_detector(only), frame, only)
+    assert len(faces) == 2
+    white = np.full((720, 960), 255, np.uint8)
+    hide([white], white.shape, people, config.privacy.obfuscate.bodies.model_copy(update={"filter": "solid"}), [0])
+    bare = np.full((720, 960), 255, np.uint8)
+    hide([bare], bare.shape, faces, config.privacy.obfuscate.faces.model_copy(update={"filter": "solid"}), [0])
+    assert (white[bare == 0] == 0).all()
+    for x1, _, x2, y2 in faces.boxes * [960, 720, 960, 720]:
+        assert (white[int(y2) : int(y2) + 24, int(x1) : int(x2)] == 0).all(), "the body below the face"
+    assert (white == 0).mean() < 0.2
+
+
+def test_every_person_is_one_instance(config, speech):
+    settings_ = search(config)
+    for frame in speech:
+        assert len(detect_frame(make_detector(settings_), frame, settings_)) == 2
+
+
+def test_faces_of_bodies_are_found_with_their_own_settings(config, speech):
+    """A threshold that no score reaches finds none, in bodies and in faces each by itself."""
+    shipped = search(config)
+    assert shipped.faces is not None
+    none = shipped.faces.model_copy(update={"threshold": 1.0})
+    without_bodies = search(config, threshold=1.0)
+    assert len(detect_frame(make_detector(without_bodies), speech[0], without_bodies)) == 2
+    without_both = search(config, threshold=1.0, faces=none)
+    assert len(detect_frame(make_detector(without_both), speech[0], without_both)) == 0
+    small = shipped.faces.model_copy(update={"long_side": 64})
+    too_small = search(config, threshold=1.0, faces=small)
+    assert len(detect_frame(make_detector(too_small), speech[0], too_small)) == 1
+
+
+def test_missing_weights_of_the_faces_are_an_error_of_bodies(config, tmp_path):
+    shipped = search(config)
+    assert shipped.faces is not None
+    faces = shipped.faces.model_copy(update={"weights": str(tmp_path / "none.onnx")})
+    with pytest.raises(ActaError, match=r"none\.onnx' of detector 'centerface' are not there"):
+        make_detector(search(config, faces=faces))
+
+
+@pytest.mark.parametrize(
+    ("bodies", "faces", "packages"),
+    [
+        ("ssdlite", "centerface", ("onnxruntime",)),
+        ("selfie", "retinaface", ("ai-edge-litert", "onnxruntime")),
+        ("maskrcnn", "onnx", ("torch", "torchvision", "onnxruntime")),
+        ("onnx", "onnx", ("onnxruntime",)),
+    ],
+)
+def test_packages_that_run_a_search(config, bodies, faces, packages):
+    shipped = search(config)
+    assert shipped.faces is not None
+    assert (
+        runtimes(search(config, detector=bodies, faces=shipped.faces.model_copy(update={"detector": faces})))
+        == packages
+    )
+    assert runtimes(config.privacy.detect.search("faces")) == ("onnxruntime",)
 
 
 def test_selfie_masks_cover_the_faces(speech):
@@ -102,15 +186,9 @@ def test_selfie_masks_cover_the_faces(speech):
             assert canvas[y1:y2, x1:x2].mean() > 0.8
 
 
-def test_pose_finds_people(speech):
-    detector = make_auditor("pose", 0.5)
-    found = [detector(f.to_ndarray(format="rgb24", width=224, height=168)) for f in speech]
-    assert all(len(instances) >= 1 for instances in found)
-
-
 def test_nothing_is_found_where_there_is_nothing():
     grey = np.full((256, 256, 3), 127, np.uint8)
-    for name in ("retinaface", "centerface", "selfie", "pose"):
+    for name in ("retinaface", "centerface", "ssdlite", "selfie", "pose"):
         image = cv2.resize(grey, make_auditor(name, 0.3).input_size(256, 256)[::-1])
         assert len(make_auditor(name, 0.3)(image)) == 0
 
@@ -118,6 +196,10 @@ def test_nothing_is_found_where_there_is_nothing():
 @pytest.fixture(scope="module")
 def own_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An ONNX file of the documented contract: two boxes with a mask, the score of the first is the mean brightness."""
+    return _constant_model(tmp_path_factory.mktemp("onnx") / "own.onnx", 1.0)
+
+
+def _constant_model(path: Path, brightest: float) -> Path:
     boxes = np.array([[0.25, 0.25, 0.75, 0.5], [0, 0, 0.1, 0.1]], np.float32)
     masks = np.zeros((2, 4, 4), np.float32)
     masks[:, :2] = 1
@@ -129,7 +211,11 @@ def own_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         helper.make_node("Identity", ["all_boxes"], ["boxes"]),
         helper.make_node("Identity", ["all_masks"], ["masks"]),
     ]
-    constants = {"full": np.float32(255), "one": np.array([1], np.int64), "low": np.array([0.05], np.float32)}
+    constants = {
+        "full": np.float32(255 / brightest),
+        "one": np.array([1], np.int64),
+        "low": np.array([0.05], np.float32),
+    }
     graph = helper.make_graph(
         nodes,
         "own",
@@ -144,7 +230,6 @@ def own_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for k, v in (constants | {"all_boxes": boxes, "all_masks": masks}).items()
         ],
     )
-    path = tmp_path_factory.mktemp("onnx") / "own.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path)
     return path
 

@@ -14,7 +14,9 @@ from pipeline.config.stages import ObfuscateStage
 from pipeline.data.adapters import list_videos
 from pipeline.data.lists import write_lists
 from pipeline.errors import ActaError
+from pipeline.models.weights import detector_digests
 from pipeline.privacy.audit import audit_shard
+from pipeline.privacy.detect import detect_shard
 from pipeline.privacy.instances import DetectedVideo, DetectionShard, Instances, write_detections
 from pipeline.privacy.obfuscate import obfuscate_shard
 from pipeline.store import FrameShard, Provenance
@@ -58,6 +60,27 @@ def test_every_face_is_found_hidden_and_counted(stages):
             assert counts["before"] >= row["frames"], f"{auditor} finds a face in every frame of {row['id']}"
             assert counts["after"] <= 0.01 * counts["before"], f"{auditor} still finds faces in {row['id']}"
     assert content["quarantine"] == []
+
+
+def test_bodies_are_found_with_their_faces_hidden_and_counted(stages, config, tmp_path):
+    name = "talking_in_car/carphone_pristine.mp4"
+    content = json.loads((stages / "manifest.json").read_text())
+    content["videos"] = [video for video in content["videos"] if video["id"] == name]
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    frames, found, hidden = stages / "none/frames.h5", tmp_path / "bodies.h5", tmp_path / "hidden.h5"
+    settings = {stage: stage_settings(config, stage, "bodies") for stage in ("detect-people", "obfuscate", "audit")}
+    detect_shard(tmp_path / "manifest.json", stages / "videos", found, settings["detect-people"])
+    shard = DetectionShard(found)
+    assert all(len(frame) in (1, 2) for frame in shard.frames(name))
+    assert shard.provenance["weights"] == detector_digests(settings["detect-people"])
+    assert shard.provenance["settings"]["detect"]["faces"]["detector"] == "centerface"
+    assert {"av", "h5py", "onnxruntime"} <= set(shard.provenance["packages"])
+    obfuscate_shard(frames, found, hidden, settings["obfuscate"])
+    audit_shard(frames, hidden, found, tmp_path / "audit.json", settings["audit"])
+    (row,) = json.loads((tmp_path / "audit.json").read_text())["videos"]
+    for counts in row["auditors"].values():
+        assert counts["before"] >= row["frames"]
+        assert counts["after"] == 0
 
 
 def test_time_stamps_are_the_videos_own(stages):
