@@ -24,6 +24,7 @@ def add_classification_stages(commands: "argparse._SubParsersAction[argparse.Arg
     evaluate.add_argument("frames", nargs="+", help="frame shards to test on")
     lists_option(evaluate)
     evaluate.add_argument("--predictions", type=Path, required=True, help="table to write: the best classes per video")
+    evaluate.set_defaults(writes=("output", "predictions"))
     evaluate.set_defaults(run=_evaluate, workers=0)
 
 

@@ -60,6 +60,7 @@ def add_classify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     about = "text file, one class a line, in the outputs' order; or a label map (.pbtxt)"
     convert.add_argument("--classes", type=Path, required=True, help=about)
     convert.add_argument("-o", "--output", type=Path, required=True, help="model file to write (.safetensors)")
+    convert.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
     convert.set_defaults(run=_convert)
 
 
@@ -150,9 +151,12 @@ def _stage_complexity(options: argparse.Namespace) -> None:
 
 
 def _convert(options: argparse.Namespace) -> None:
+    from pipeline.files import check_outputs
     from pipeline.models.convert import convert_checkpoint
 
     if options.output.suffix != ".safetensors":
         raise ActaError(f"the output {options.output} must end in .safetensors")
+    outputs = [options.output, options.output.with_suffix(".json")]
+    check_outputs(outputs, [options.checkpoint, options.classes], overwrite=options.overwrite)
     convert_checkpoint(options.checkpoint, options.output, options.backbone, options.classes)
     print(f"wrote {options.output} and {options.output.with_suffix('.json').name}")

@@ -5,23 +5,26 @@ import difflib
 import importlib
 import os
 import select
+import signal
 import sys
 import textwrap
 import traceback
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from pipeline import __version__
-from pipeline.commands import COMMANDS, GROUPS, Command
+from pipeline.commands import COMMANDS, GROUPS, OWN_FILES, Command
+from pipeline.ending import Ended, tidy_end
 from pipeline.errors import ActaError
+from pipeline.files import identities
 
 _ABOUT = "Privacy-preserving understanding of actions in video."
-_INTERRUPTED = 130  # what a shell says of a process that Ctrl-C has ended …
-_READER_GONE = 141  # … and of one that writes where nobody reads
+_ENDED = 128  # what a shell adds to the number of the signal that has ended a process …
+_READER_GONE = 141  # … and says of one that writes where nobody reads
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0 done, 1 an error, 130 interrupted."""
+    """Run one command; returns the exit status: 0 done, 1 an error, 128 and a signal's number (130: Ctrl-C)."""
     try:
         try:
             return _run(parse(arguments))
@@ -135,9 +138,13 @@ def _table() -> str:
 def _run(options: argparse.Namespace) -> int:
     try:
         if options.costs_log is None:
-            return options.run(options) or 0
+            _check_outputs(options)
+            # The workflow's tasks have their own ways to end: a training saves first.
+            with tidy_end() if options.called[0] in OWN_FILES else nullcontext():
+                return options.run(options) or 0
         from pipeline.costs import recording
 
+        _check_outputs(options)
         with recording(options.costs_log, options.called[0], getattr(options, "output", None)) as done:
             status: int = options.run(options) or 0
             done.finished = status == 0
@@ -153,7 +160,11 @@ def _run(options: argparse.Namespace) -> int:
         return _failed(options, f"{error.filename}: {error.strerror}" if named else str(error))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return _INTERRUPTED
+        return _ENDED + signal.SIGINT
+    except Ended as end:
+        words = "interrupted" if end.number == signal.SIGINT else f"ended by {signal.Signals(end.number).name}"
+        print(words, file=sys.stderr)
+        return _ENDED + end.number
     except Exception as error:
         # Nobody can ask the job of a cluster again, so its log has the traceback at once.
         shown = options.debug or not sys.stderr.isatty()
@@ -163,6 +174,35 @@ def _run(options: argparse.Namespace) -> int:
         hint = "" if shown else "\nThe same command with --debug shows where it arose."
         print(_block(f"a bug in acta, not in what you gave it:\n{words}{hint}"), file=sys.stderr)
         return 1
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """A task makes its outputs anew whenever it has to, but none of them may be a file that it reads.
+
+    ``writes`` names the options that are outputs, where these are others than ``output``.
+    """
+    values = vars(options)
+    names: tuple[str, ...] = values.get("writes", ("output",))
+    written = [values[name] for name in names if isinstance(values.get(name), Path)]
+    read = [
+        Path(text)
+        for name, value in values.items()
+        if name not in (*names, "called")
+        for text in (value if isinstance(value, list) else [value])
+        if _is_file(text)
+    ]
+    for output in written:
+        if identities([output]) & identities(read):
+            raise ActaError(f"the output {output} is an input; choose another output")
+    if len({os.path.realpath(output) for output in written}) < len(written):
+        raise ActaError(f"two outputs are the same file: {' '.join(map(str, written))}")
+
+
+def _is_file(value: object) -> bool:
+    try:
+        return isinstance(value, str | Path) and Path(value).is_file()
+    except OSError:  # settings as text are no name that a file can have
+        return False
 
 
 def _failed(options: argparse.Namespace, message: str) -> int:

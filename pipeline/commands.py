@@ -41,11 +41,11 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     "Use on your own files": (
         Command(
             "anonymize",
-            "hide faces or bodies in video files",
+            "hide faces or bodies in videos and photographs",
             "anonymize_command:add_anonymize",
             (
                 "acta anonymize in.mp4 out.mp4",
-                "acta anonymize recordings/ anonymised/ --what bodies --filter pixelate",
+                "acta anonymize recordings/ anonymised/ --what bodies --jobs 4 --skip-existing",
             ),
         ),
         Command(
@@ -572,3 +572,4 @@ GROUPS: dict[str, tuple[Command, ...]] = {
 }
 
 COMMANDS = {command.name: command for group in GROUPS.values() for command in group}
+OWN_FILES = frozenset(command.name for command in GROUPS["Use on your own files"])

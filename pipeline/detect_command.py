@@ -71,14 +71,15 @@ def add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _detect(options: argparse.Namespace) -> None:
     from pipeline.config.whole import load_over
     from pipeline.detect.video import Models, annotate_video, detect_video, write_table
+    from pipeline.files import check_outputs
     from pipeline.models.weights import weights_path
     from pipeline.progress import progress
 
     if not 0 <= options.score <= 1:
         raise ActaError(f"--score {options.score} is not in [0, 1]")
-    for path in (options.output, options.video):
-        if path is not None and path.exists() and not options.overwrite:
-            raise ActaError(f"{path} exists; --overwrite replaces it")
+    outputs = [path for path in (options.output, options.video) if path is not None]
+    inputs = [options.input, options.model, options.backbone, options.detector, *options.config]
+    check_outputs(outputs, [path for path in inputs if path is not None], overwrite=options.overwrite)
     settings = load_over(options.config).detect
     # …/detect/networks/<features>/<network>/seed_<n>/model.safetensors
     place = options.model.resolve()
@@ -106,7 +107,8 @@ def _detect(options: argparse.Namespace) -> None:
     print(f"wrote {options.output}: {len(people)} people on {len({person.time for person in people})} keyframes")
     if options.video is not None:
         with progress(unit="frames", desc=options.video.name) as bar:
-            annotate_video(options.input, options.video, people, settings.keyframes.step, options.score, bar.update)
+            step, replace = settings.keyframes.step, options.overwrite
+            annotate_video(options.input, options.video, people, step, options.score, bar.update, overwrite=replace)
         print(f"wrote {options.video}")
 
 

@@ -75,6 +75,7 @@ def add_detection_stages(commands: "argparse._SubParsersAction[argparse.Argument
     evaluate.add_argument("--model", type=Path, help="STAGE's model file; none: the backbone's own classifier")
     _evaluated(evaluate)
     evaluate.add_argument("--detections", type=Path, required=True, help="CSV to write: AVA's form of detections")
+    evaluate.set_defaults(writes=("output", "detections"))
     evaluate.set_defaults(run=_evaluate_detection)
 
 

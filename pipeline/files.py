@@ -1,49 +1,196 @@
 """Writing files so that what has its final name is whole, and what is private stays so."""
 
+import errno
+import fcntl
 import glob
+import hashlib
 import json
 import os
 import shutil
 import socket
+import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ActaError
 
+# Bytes of an output's name and of its suffix that temporary names keep. With the host (64 at most), the process and a
+# random part they stay below the 255 that file systems allow.
+_LONGEST_NAME, _LONGEST_SUFFIX = 80, 16
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
+
 
 @contextmanager
-def atomic(path: Path | str) -> Iterator[Path]:
+def atomic(path: Path | str, *, overwrite: bool | None = None) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its name when the block ends without an error.
 
     The data is flushed to disk first, so a file with its final name is whole. What a killed process on this host left
     behind for the same output is removed.
+
+    Args:
+        path: The output.
+        overwrite: None for the output of a task, which is made anew whenever it has to be. Otherwise the output belongs
+            to somebody: no other run can write it as long as the block runs, and what is there already is replaced if
+            true; if false, it stays, even where it came while the block ran.
+
+    Raises:
+        ActaError: ``overwrite`` is given, and something is at ``path`` or another run is writing it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{_host()}.{os.getpid()}.tmp{path.suffix}"
-    _remove_leftovers(path)
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with nullcontext() if overwrite is None else _claimed(path):
+        if overwrite is not None:
+            check_free(path, overwrite=overwrite)
+        temporary = path.parent / f"{_stem(path)}{_host()}.{os.getpid()}.tmp{_short_suffix(path)}"
+        _remove_temporaries(path)
+        try:
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            if overwrite is False:
+                _publish(temporary, path)
+            else:
+                temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def spool(output: Path) -> Iterator[Path]:
     """A private temporary folder (mode 0700) beside ``output``, removed at the end."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(output)
-    folder = Path(tempfile.mkdtemp(prefix=f".{output.name}.{_host()}.{os.getpid()}.tmp", dir=output.parent))
+    _remove_temporaries(output)
+    folder = Path(tempfile.mkdtemp(prefix=f"{_stem(output)}{_host()}.{os.getpid()}.tmp", dir=output.parent))
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def identities(paths: Iterable[Path]) -> set[Path | tuple[int, int]]:
+    """What tells whether paths are one file: the path without links, and the file's number on its device.
+
+    Two paths are the same file, by a link, a hard link, a relative path or another case, where these sets meet.
+    """
+    found: set[Path | tuple[int, int]] = set()
+    for path in paths:
+        found.add(Path(os.path.realpath(path)))  # which, unlike `resolve`, puts up with links in a circle
+        with suppress(OSError):
+            status = path.stat()
+            found.add((status.st_dev, status.st_ino))
+    return found
+
+
+def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path], *, overwrite: bool) -> None:
+    """Refuse, before anything is begun, outputs that would replace something.
+
+    Args:
+        outputs: Every file that will be written.
+        inputs: Every file that will be read; none of them is ever replaced.
+        overwrite: Whether other files may be.
+
+    Raises:
+        ActaError: an output is an input, under whatever name; or it is there; or two outputs are the same file.
+    """
+    read, written = identities(inputs), set[Path | tuple[int, int]]()
+    for output in outputs:
+        own = identities([output])
+        if own & read:
+            raise ActaError(f"the output {output} is an input; choose another output")
+        if own & written:
+            raise ActaError(f"two outputs are the same file, {output}; choose another for one of them")
+        written |= own
+        check_free(output, overwrite=overwrite)
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Refuse an output where something is: a file, a folder, a link even if it leads nowhere.
+
+    Args:
+        path: The output.
+        overwrite: A file or a link may be replaced (not what it leads to); nothing else ever is.
+
+    Raises:
+        ActaError: what is there, and what to do.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+        kind = "a folder" if stat.S_ISDIR(mode) else "no ordinary file"
+        raise ActaError(f"{path} is {kind}, which is never replaced; choose another output")
+    if not overwrite:
+        raise ActaError(f"{path} exists; --overwrite replaces it")
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes of this host left beside an output, unless another run is writing it."""
+    with suppress(ActaError), _claimed(path):
+        _remove_temporaries(path)
+
+
+@contextmanager
+def _claimed(path: Path) -> Iterator[None]:
+    """Keep an output from other runs as long as the block runs.
+
+    A lock of the operating system ends with its process, however that ends. Where the file system has none, runs do not
+    see each other here, and `_publish` alone keeps them apart.
+    """
+    lock = path.parent / f"{_stem(path)}lock"
+    while True:
+        file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        try:
+            _lock(file, path)
+            if _is_at(file, lock):  # else its last owner has just removed it
+                try:
+                    yield
+                finally:
+                    lock.unlink(missing_ok=True)
+                return
+        finally:
+            os.close(file)
+
+
+def _lock(file: int, path: Path) -> None:
+    with suppress(OSError):
+        os.fchmod(file, 0o666)  # what a killed run leaves must not stop another user
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ActaError(f"{path} is being written by another run") from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+
+
+def _is_at(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    """Give a file its final name unless something has it: a hard link, unlike a rename, replaces nothing."""
+    try:
+        os.link(temporary, path)
+        return
+    except FileExistsError:
+        if path.exists() and path.samefile(temporary):
+            return  # a network file system did it and lost its answer
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+            temporary.replace(path)
+            return
+    raise ActaError(f"{path} came into being meanwhile, and was kept; --overwrite replaces it")
 
 
 def reserve(path: Path, size: int) -> None:
@@ -84,13 +231,38 @@ def make_private(folder: Path) -> None:
     folder.chmod(0o700)
 
 
+@contextmanager
+def private_files() -> Iterator[None]:
+    """Whatever this process creates while the block runs is its owner's alone (mode 0600) from its first byte."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
 def _host() -> str:
     return socket.gethostname().split(".")[0]
 
 
-def _remove_leftovers(path: Path) -> None:
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.{_host()}.*.tmp*"):
-        pid = leftover.name.removeprefix(f".{path.name}.{_host()}.").split(".")[0]
+def _stem(path: Path) -> str:
+    """What the names of an output's temporary files begin with."""
+    name = os.fsencode(path.name)
+    if len(name) <= _LONGEST_NAME:
+        return f".{path.name}."
+    beginning = name[: _LONGEST_NAME - 17].decode("utf-8", "ignore")
+    return f".{beginning}~{hashlib.sha256(name).hexdigest()[:16]}."
+
+
+def _short_suffix(path: Path) -> str:
+    """The suffix, by which libraries know the format; what is longer than any format's is left out."""
+    return path.suffix if len(os.fsencode(path.suffix)) <= _LONGEST_SUFFIX else ""
+
+
+def _remove_temporaries(path: Path) -> None:
+    beginning = f"{_stem(path)}{_host()}."
+    for leftover in path.parent.glob(f"{glob.escape(beginning)}*.tmp*"):
+        pid = leftover.name.removeprefix(beginning).split(".")[0]
         if pid.isdigit() and int(pid) != os.getpid() and not Path(f"/proc/{pid}").exists():
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
 

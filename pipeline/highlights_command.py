@@ -37,12 +37,13 @@ def add_highlights(commands: "argparse._SubParsersAction[argparse.ArgumentParser
 
 def _highlights(options: argparse.Namespace) -> None:
     from pipeline.config.whole import load_over
+    from pipeline.files import check_outputs
     from pipeline.progress import progress
     from pipeline.spot.highlights_video import make_highlights
 
-    for path in (options.output.with_suffix(suffix) for suffix in (options.output.suffix, ".json", ".vtt")):
-        if path.exists() and not options.overwrite:
-            raise ActaError(f"{path} exists; --overwrite replaces it")
+    outputs = [options.output.with_suffix(suffix) for suffix in (options.output.suffix, ".json", ".vtt")]
+    inputs = [options.first, options.second, options.events, options.ini, *options.config]
+    check_outputs(outputs, [path for path in inputs if path is not None], overwrite=options.overwrite)
     settings = _settings(options, load_over(options.config).spot.highlights)
     parts = _parts(options)
     spots = _spots(options.events, options.version, parts)

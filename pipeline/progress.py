@@ -110,6 +110,13 @@ class Progress(Generic[ItemT]):
             self._bar.set_description(desc, refresh=False)
             self._bar.set_postfix_str(figures, refresh=False)
 
+    def note(self, line: str) -> None:
+        """Print a line that is to stay, above the bar where there is one."""
+        if self._bar is not None:
+            self._bar.write(line, file=sys.stderr)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
     def _say(self, where: str) -> None:
         self._said = time.monotonic()
         share = f"{self.done / self._total:.0%}".replace("%", " %") if self._total else ""

@@ -32,12 +32,13 @@ def add_spot(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 def _spot(options: argparse.Namespace) -> None:
     from pipeline.config.whole import load_over
     from pipeline.data.soccernet import read_ini
+    from pipeline.files import check_outputs
     from pipeline.spot.events import HALVES
     from pipeline.spot.soccernet_files import write_prediction_file
     from pipeline.spot.video import Models, spot_match
 
-    if options.output.exists() and not options.overwrite:
-        raise ActaError(f"{options.output} exists; --overwrite replaces it")
+    inputs = [*options.halves, options.model, options.ini, options.backbone, options.projection, *options.config]
+    check_outputs([options.output], [path for path in inputs if path is not None], overwrite=options.overwrite)
     if len(options.halves) > len(HALVES):
         raise ActaError(f"{len(options.halves)} files are given; a match has two halves at most")
     for name in ("stride", "nms"):

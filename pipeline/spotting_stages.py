@@ -53,6 +53,7 @@ def add_spotting_stages(commands: "argparse._SubParsersAction[argparse.ArgumentP
     _games(predict, shown=True)
     predict.add_argument("--model", type=Path, required=True)
     predict.add_argument("--about", type=Path, required=True, help="JSON to write: games, and those left out")
+    predict.set_defaults(writes=("output", "about"))
     predict.set_defaults(run=_predict)
 
     evaluate = stage_parser(commands, "evaluate-spots", workers=False)

@@ -50,7 +50,7 @@ def add_video_stages(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     lists_option(certify)
     certify.add_argument("--certificate", type=Path, required=True, help="JSON to write")
     certify.add_argument("--table", type=Path, required=True, help="table to write")
-    certify.set_defaults(run=_certify)
+    certify.set_defaults(run=_certify, writes=("certificate", "table"))
 
     statistics = commands.add_parser("statistics")
     for what in ("faces", "bodies"):
@@ -59,7 +59,7 @@ def add_video_stages(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     statistics.add_argument("--splits", nargs="*", default=[], help="only these splits; none: all")
     statistics.add_argument("--table", type=Path, required=True, help="table to write")
     statistics.add_argument("--figure", type=Path, required=True, help="picture to write (PNG)")
-    statistics.set_defaults(run=_statistics)
+    statistics.set_defaults(run=_statistics, writes=("table", "figure"))
 
     sheet = stage_parser(commands, "contact-sheet", workers=False)
     for variant in ("none", "faces", "bodies"):

@@ -34,7 +34,8 @@ class FindSettings(Settings):
         "with its square; smaller finds fewer small instances. null: the video's own resolution.",
     )
     device: Literal["cpu", "cuda"] = Field(
-        description="Where to detect; only maskrcnn can use `cuda`. Part of the result: a change detects anew."
+        description="Where to detect. maskrcnn can use `cuda`, and so can retinaface, centerface and onnx with "
+        "onnxruntime-gpu. Part of the result: a change detects anew."
     )
 
 
@@ -90,6 +91,11 @@ class ObfuscateSettings(Settings):
         description="blur: normalised box filter, the thesis's (Sec. 5.1); pixelate: `blocks` mean-coloured blocks "
         "along the longer side; solid: black; frame: the box filter over the whole of every frame, no detection "
         "needed to hide it."
+    )
+    shape: Literal["box", "ellipse"] = Field(
+        description="Of what is hidden where the detector draws boxes; a mask is its own shape. ellipse: through the "
+        "corners of the enlarged box, so it hides all that the box would, with a soft edge around it. The thesis "
+        "blurs boxes."
     )
     enlarge: float = Field(
         ge=1,

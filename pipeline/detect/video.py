@@ -148,7 +148,14 @@ def write_table(path: Path, people: Sequence[Person], score: float) -> None:
 
 
 def annotate_video(
-    video: Path, output: Path, people: Sequence[Person], step: float, score: float, progress: Callable[[], object]
+    video: Path,
+    output: Path,
+    people: Sequence[Person],
+    step: float,
+    score: float,
+    progress: Callable[[], object],
+    *,
+    overwrite: bool = False,
 ) -> None:
     """Write a copy with everybody's box and actions; a keyframe's hold for half a step before and after it.
 
@@ -159,9 +166,10 @@ def annotate_video(
         step: Seconds between two keyframes.
         score: Lowest score of an action that is shown.
         progress: Called after each frame.
+        overwrite: Replace a file that is there already.
     """
     times = np.array(sorted({person.time for person in people}))
-    with rewritten(video, output) as (pictures, writer):
+    with rewritten(video, output, overwrite=overwrite) as (pictures, writer):
         for frame in pictures:
             time = frame.time or 0.0
             near = times[np.abs(times - time).argmin()] if len(times) else np.inf

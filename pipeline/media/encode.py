@@ -54,7 +54,7 @@ class Encoding:
 
 @contextmanager
 def rewritten(
-    source: Path, output: Path, encoding: Encoding = Encoding()
+    source: Path, output: Path, encoding: Encoding = Encoding(), *, overwrite: bool = False
 ) -> Iterator[tuple[Iterator[VideoFrame], "VideoWriter"]]:
     """A copy of a video to be written picture by picture; it appears when it is whole.
 
@@ -62,6 +62,7 @@ def rewritten(
         source: The video. It is only read.
         output: The copy; its suffix chooses the container.
         encoding: How it is written, and what is kept.
+        overwrite: Replace a file that is there already; never ``source``.
 
     Yields:
         The decoded pictures (YUV), each with a time stamp after its predecessor's, and the writer that takes pictures.
@@ -85,7 +86,7 @@ def rewritten(
     try:
         with (
             open_video(source, threads=0) as (container, stream),
-            atomic(output) as temporary,
+            atomic(output, overwrite=overwrite) as temporary,
             WholeFile(temporary) as file,
             av.open(file, "w", format=FORMATS[output.suffix.lower()]) as out,
         ):

@@ -8,12 +8,15 @@ further video streams, data streams and metadata (place, author, device) are lef
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from av.video.frame import VideoFrame
 
 from pipeline.config.privacy import DetectSettings, ObfuscateSettings
+from pipeline.files import private_files
 from pipeline.media.decode import orientation
 from pipeline.media.encode import Encoding, rewritten
 from pipeline.media.picture import as_planes, like, plane_pixels
@@ -22,9 +25,29 @@ from pipeline.privacy.detectors import Detector, make_detector
 from pipeline.privacy.filters import hide
 from pipeline.privacy.gaps import Pacer, bridge, fill_gaps
 from pipeline.privacy.instances import DetectedVideo, Instances
+from pipeline.privacy.preview import draw
 from pipeline.workers import available_cores
 
 _MAX_THREADS = 16  # each holds two decoded frames
+
+
+@dataclass(frozen=True)
+class Anonymized:
+    """What was done to one file.
+
+    Attributes:
+        frames: How many the output has; a photograph is one.
+        instances: Faces or bodies that were hidden, each counted in every frame.
+        failed: Frames that were hidden whole because the detector failed on them.
+        notes: What was lost, converted or dropped, a line each.
+        detections: What was found in every frame, if it was asked for.
+    """
+
+    frames: int
+    instances: int
+    failed: int
+    notes: tuple[str, ...] = ()
+    detections: DetectedVideo | None = None
 
 
 def anonymize_video(
@@ -34,10 +57,12 @@ def anonymize_video(
     obfuscate: ObfuscateSettings,
     *,
     encoding: Encoding = Encoding(),
+    overwrite: bool = False,
+    preview: bool = False,
     threads: int | None = None,
     progress: Callable[[int], object] = lambda frames: None,
     keep_detections: bool = False,
-) -> DetectedVideo:
+) -> Anonymized:
     """Write ``output``, an anonymised copy of ``source``.
 
     Args:
@@ -45,28 +70,35 @@ def anonymize_video(
         output: The copy; its suffix chooses the container. It appears when it is whole.
         detect: Detector, resolution, gap filling.
         obfuscate: Filter and its size. ``frame`` hides every frame whole and runs no detector.
-        encoding: Quality and speed of the encoder.
+        encoding: Quality and speed of the encoder, and what beside pictures is kept.
+        overwrite: Replace a file that is there already; never ``source``.
+        preview: Hide nothing, but draw what would be hidden; only the owner can read the output (mode 0600).
         threads: Frames searched at the same time; the result does not depend on it. None: one a core.
         progress: Called after each frame with the number of frames done.
-        keep_detections: Return what was found in every frame; otherwise the result holds no frames.
+        keep_detections: Return what was found in every frame.
 
     Raises:
-        ActaError: ``output`` is ``source``, or its container is unknown, or the disk is full.
+        ActaError: ``output`` is ``source`` or is there, or its container is unknown, or the disk is full.
         VideoError: ``source`` is damaged; nothing is written then.
     """
-    kept = DetectedVideo(source.name, "", "", np.zeros(0), [])
+    done = hidden = failed = 0
     times: list[float] = []
+    found: list[Instances] = []
     detector = None if obfuscate.filter == "frame" else make_detector(detect)
-    with rewritten(source, output, encoding) as (pictures, writer):
+    with (
+        private_files() if preview else nullcontext(),
+        rewritten(source, output, encoding, overwrite=overwrite) as (pictures, writer),
+    ):
         searched = _search(pictures, detector, detect, threads or min(available_cores(), _MAX_THREADS))
-        for done, (frame, time, instances) in enumerate(_filled(searched, detect.fill_gap), 1):
+        for frame, time, instances in _filled(searched, detect.fill_gap):
             if keep_detections:
                 times.append(time)
-                kept.frames.append(instances)
-            writer.write(_hidden(frame, instances, obfuscate))
+                found.append(instances)
+            writer.write(_drawn(frame, instances) if preview else _hidden(frame, instances, obfuscate))
+            done, hidden, failed = done + 1, hidden + len(instances), failed + instances.failed
             progress(done)
-    kept.times = np.array(times)
-    return kept
+    kept = DetectedVideo(source.name, "", "", np.array(times), found) if keep_detections else None
+    return Anonymized(done, hidden, failed, tuple(writer.notes), kept)
 
 
 def _search(
@@ -113,6 +145,15 @@ def _filled(
 
     for found in fill_gaps(bridge(instances()), max_gap):
         yield *frames.popleft(), found
+
+
+def _drawn(frame: VideoFrame, instances: Instances) -> VideoFrame:
+    """The frame with what was found in it drawn, upright as a player shows it."""
+    shown = orientation(frame)
+    image = shown.upright(frame.to_ndarray(format="rgb24"))
+    draw(image, instances)
+    drawn = VideoFrame.from_ndarray(shown.stored(image), "rgb24")
+    return like(drawn.reformat(format=frame.format.name, dst_colorspace=frame.colorspace), frame)
 
 
 def _hidden(frame: VideoFrame, instances: Instances, settings: ObfuscateSettings) -> VideoFrame:

@@ -57,6 +57,9 @@ _KINDS = {
 }
 
 
+_ON_A_GPU = ("maskrcnn", "retinaface", "centerface", "onnx")
+
+
 def make_detector(settings: DetectSettings) -> Detector:
     """The detector that the settings describe; its networks are made once per process.
 
@@ -93,7 +96,7 @@ def _make(name: str, threshold: float | None, weights: str | None, device: str) 
 @lru_cache(maxsize=4)
 def _make_once(name: str, threshold: float | None, weights: str | None, device: str) -> Detector:
     kind = _KINDS[name]
-    if device != "cpu" and name != "maskrcnn":
+    if device != "cpu" and name not in _ON_A_GPU:
         raise ActaError(f"detector {name!r} runs on the cpu, not on {device!r}")
     if weights is None and name == "onnx":
         raise ActaError("detector 'onnx' needs `weights`: the path of the ONNX file")

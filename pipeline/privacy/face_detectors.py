@@ -1,5 +1,7 @@
 """Face detectors in onnxruntime: RetinaFace, CenterFace, and any ONNX file that keeps a simple contract."""
 
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,9 @@ from pipeline.privacy.instances import Instances, above
 _STRIDES = (8, 16, 32)
 _ANCHOR_SIDES = ((16, 32), (64, 128), (256, 512))
 _CENTER_VARIANCE, _SIZE_VARIANCE = 0.1, 0.2
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+# Without TensorFloat-32, whose ten bits would move boxes, and without trying which convolution is fastest at each size.
+_EXACT = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 _RETINAFACE_MEAN_BGR = np.array([104, 117, 123], np.float32)
 
 
@@ -24,7 +29,7 @@ class RetinaFace:
     """
 
     def __init__(self, weights: Path, threshold: float, device: str = "cpu"):
-        self._session = _session(weights)
+        self._session = _session(weights, device)
         self._input = self._session.get_inputs()[0].name
         self._threshold = threshold
 
@@ -51,7 +56,7 @@ class CenterFace:
     """CenterFace (Xu et al., 2019): a heat map of face centres with a size and an offset at every place, stride 4."""
 
     def __init__(self, weights: Path, threshold: float, device: str = "cpu"):
-        self._session = _session(weights)
+        self._session = _session(weights, device)
         self._input = self._session.get_inputs()[0].name
         self._threshold = threshold
 
@@ -81,9 +86,9 @@ class OnnxModel:
 
     def __init__(self, weights: Path, threshold: float, device: str = "cpu"):
         try:
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = options.inter_op_num_threads = 1
-            self._session = onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
+            self._session = _start(str(weights), device)
+        except ActaError:
+            raise
         except Exception as error:  # onnxruntime's own errors share no base class
             raise ActaError(f"{weights} cannot be loaded as ONNX: {error}") from None
         self._outputs = [output.name for output in self._session.get_outputs()]
@@ -109,7 +114,7 @@ class OnnxModel:
         return Instances.of(found["boxes"][keep], found["scores"][keep], masks)
 
 
-def _session(weights: Path) -> Any:
+def _session(weights: Path, device: str) -> Any:
     """A one-thread session that takes images of any size.
 
     Files of older exporters list their weights among the inputs and fix the input's size; without both, onnxruntime
@@ -127,10 +132,36 @@ def _session(weights: Path) -> Any:
         for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
             if axis != 1:
                 dimension.dim_param = f"{value.name}_{axis}"
+    return _start(model.SerializeToString(), device)
+
+
+def _start(model: bytes | str, device: str) -> Any:
+    """A one-thread session on the device that was asked for; never, as onnxruntime would, on another in silence.
+
+    Raises:
+        ActaError: this onnxruntime has no CUDA, or finds no GPU that it can use.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    if device == "cpu":
+        return onnxruntime.InferenceSession(model, options, providers=[_CPU])
+    offered = onnxruntime.get_available_providers()
+    if _CUDA not in offered:
+        raise ActaError(
+            f"device 'cuda' needs onnxruntime-gpu, but this onnxruntime only has {', '.join(offered)}; it takes the "
+            "other's place: pip uninstall onnxruntime, then pip install onnxruntime-gpu"
+        )
+    with redirect_stdout(StringIO()):  # it says what it does not find where nothing may be missing
+        onnxruntime.preload_dlls()
+    session = onnxruntime.InferenceSession(model, options, providers=[(_CUDA, _EXACT), _CPU])
+    if session.get_providers()[0] != _CUDA:
+        raise ActaError(
+            "device 'cuda' was asked for, but onnxruntime finds no GPU that it can use, or not the libraries of CUDA "
+            "and cuDNN that it was built for; nvidia-smi and `python -c 'import onnxruntime; "
+            "onnxruntime.print_debug_info()'` say more"
+        )
+    return session
 
 
 def _anchors(height: int, width: int) -> np.ndarray:

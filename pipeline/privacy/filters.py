@@ -14,6 +14,7 @@ from pipeline.config.privacy import ObfuscateSettings
 from pipeline.privacy.instances import Instances
 
 _WHOLE = np.array([0, 0, 1, 1], np.float32)
+_EDGE = 0.25  # width of an ellipse's soft edge, as a share of its radius
 
 
 def hide(
@@ -29,7 +30,7 @@ def hide(
         planes: Arrays (height, width) or (height, width, channels), uint8 or uint16, all showing the same frame.
         size: Height and width of the frame in pixels (a plane may be smaller).
         instances: What to hide.
-        settings: Filter, enlargement, kernel.
+        settings: Filter, shape, enlargement, kernel.
         black: Value of black in each plane, for ``solid``.
 
     Returns:
@@ -63,20 +64,56 @@ def _hide_box(
     # A subsampled plane of an odd frame has (side + 1) // 2 pixels, so its pixels are steps of the frame's, not shares.
     steps = (-(-size[0] // rows), -(-size[1] // columns))
     larger = enlarge(box, settings.enlarge) if mask is None else _margins(box, mask, settings.enlarge)
-    x1, x2 = max(0, int(larger[0] * size[1] // steps[1])), min(columns, -int(-larger[2] * size[1] // steps[1]))
-    y1, y2 = max(0, int(larger[1] * size[0] // steps[0])), min(rows, -int(-larger[3] * size[0] // steps[0]))
+    touched = np.array(
+        [
+            larger[0] * size[1] // steps[1],
+            larger[1] * size[0] // steps[0],
+            -(-larger[2] * size[1] // steps[1]),
+            -(-larger[3] * size[0] // steps[0]),
+        ]
+    )
+    ellipse = mask is None and settings.shape == "ellipse"
+    outer = _around_ellipse(touched) if ellipse else touched
+    (x1, y1), (x2, y2) = np.maximum(outer[:2], 0).astype(int), np.minimum(outer[2:], [columns, rows]).astype(int)
     if x2 <= x1 or y2 <= y1:
         return
     region = plane[y1:y2, x1:x2]
     side = max((larger[2] - larger[0]) * size[1], (larger[3] - larger[1]) * size[0])
     hidden = _filtered(region, side, steps, settings, black)
-    if mask is None:
+    if ellipse:
+        _blend(region, hidden, _shares(touched, x1, y1, x2, y2))
+    elif mask is None:
         region[...] = hidden
     else:
         edges_y = np.arange(y1, y2 + 1) * steps[0] / size[0]
         edges_x = np.arange(x1, x2 + 1) * steps[1] / size[1]
         chosen = _touched(_dilate(mask, settings.enlarge), larger, edges_y, edges_x)
         region[chosen] = hidden[chosen]
+
+
+def _around_ellipse(box: np.ndarray) -> np.ndarray:
+    """The box, in pixels, that holds the ellipse through a box's corners, with its soft edge."""
+    larger = enlarge(box, np.sqrt(2) * (1 + _EDGE))
+    return np.concatenate([np.floor(larger[:2]), np.ceil(larger[2:])])
+
+
+def _shares(box: np.ndarray, x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
+    """How far the pixels of an area are to be hidden: 1 in the ellipse through a box's corners, less beyond it.
+
+    So all that the box holds is hidden whole, and the soft edge lies outside.
+    """
+    center, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
+    across = (np.arange(x1, x2) + 0.5 - center[0]) / half[0]
+    down = (np.arange(y1, y2) + 0.5 - center[1]) / half[1]
+    radius = np.sqrt((across[None] ** 2 + down[:, None] ** 2) / 2)
+    return np.clip((1 + _EDGE - radius) / _EDGE, 0, 1).astype(np.float32)
+
+
+def _blend(region: np.ndarray, hidden: np.ndarray, shares: np.ndarray) -> None:
+    """Mix what is hidden into a region, in place; a share of 1 leaves nothing of what was there."""
+    if region.ndim == 3:
+        shares = shares[..., None]
+    region[...] = np.rint(region + shares * (hidden.astype(np.float32) - region))
 
 
 def _margin_cells(mask: np.ndarray, factor: float) -> list[int]:

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
@@ -14,9 +15,10 @@ from typing import get_args
 import pytest
 
 from pipeline import classify_command, cli
-from pipeline.commands import COMMANDS, GROUPS
+from pipeline.commands import COMMANDS, GROUPS, OWN_FILES
 from pipeline.config.classify import BackboneName
 from pipeline.config.detect import ActorBackboneName, FeatureName
+from pipeline.ending import Ended
 from pipeline.errors import ActaError
 from pipeline.models.architecture import BASES, OPERATORS
 from pipeline.options import settings_of
@@ -224,6 +226,73 @@ def test_a_log_has_the_traceback_of_a_bug_at_once(run):
 
 def test_an_interrupted_command_says_so(run):
     assert run(failing(KeyboardInterrupt())) == (130, "interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [
+        ("SIGINT", 130, "interrupted\n"),
+        ("SIGTERM", 143, "ended by SIGTERM\n"),
+        ("SIGHUP", 129, "ended by SIGHUP\n"),
+    ],
+)
+def test_a_command_that_a_signal_ends_says_which(run, name, status, words):
+    assert run(failing(Ended(getattr(signal, name)))) == (status, words)
+
+
+@pytest.mark.parametrize(("name", "hears"), [*((name, True) for name in sorted(OWN_FILES)), ("train", False)])
+def test_commands_on_own_files_hear_signals(monkeypatch, name, hears):
+    """Those of the workflow do not: a training has its own handlers."""
+    heard = []
+    options = argparse.Namespace(called=[name], costs_log=None, debug=False)
+    options.run = lambda options: heard.append(signal.getsignal(signal.SIGHUP))
+    monkeypatch.setattr(cli, "parse", lambda arguments: options)
+    before = signal.getsignal(signal.SIGHUP)
+    assert cli.main() == 0
+    assert (heard != [before]) == hears
+    assert signal.getsignal(signal.SIGHUP) == before
+
+
+# ---- outputs
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "manifest {in} --root . -o {in}",
+        "manifest {in} --root . -o {link}",
+        "obfuscate {other} --detections {in} --settings x -o {link}",
+        "obfuscate {in} --detections {other} --settings x -o {in}",
+        "evaluate {other} {in} --settings x --predictions {link} -o new.json",
+        "evaluate-detection {in} --lists . --label-map {other} --groundtruth x --settings x --detections {link} -o new",
+        "predict-spots --lists . --games {in} --shards {other} --model {other} --settings x --about {link} -o new",
+        "certify {in} --lists . --certificate {link} --table new.csv",
+        "certify {in} --lists . --certificate new.json --table {link}",
+        "statistics --lists . --faces {in} --table new.csv --figure {link}",
+        "report-costs --logs . --plan {in} -o new.csv --figure {link}",
+        "train-detector {other} --lists . --boxes {in} --settings x -o {link}",
+        "average-features {other} {in} -o {link}",
+    ],
+)
+def test_no_output_is_an_input(line, tmp_path, capsys, monkeypatch):
+    places = {"in": tmp_path / "in.bin", "other": tmp_path / "other.bin", "link": tmp_path / "link.bin"}
+    for name in ("in", "other"):
+        places[name].write_text("precious")
+    places["link"].symlink_to("in.bin")
+    assert cli.main(line.format(**places).split()) == 1
+    assert "is an input; choose another output" in capsys.readouterr().err
+    assert places["in"].read_text() == "precious"
+
+
+def test_no_two_outputs_are_one_file(tmp_path, capsys):
+    assert cli.main(["certify", "a.json", "--certificate", "new.json", "--table", "./new.json"]) == 1
+    assert "two outputs are the same file: new.json new.json" in capsys.readouterr().err
+
+
+def test_a_task_makes_its_output_anew(tmp_path, monkeypatch):
+    (tmp_path / "out.json").write_text("old")
+    monkeypatch.setattr("pipeline.video_stages._manifest", lambda options: None)
+    assert cli.main(["manifest", "list", "--root", ".", "-o", str(tmp_path / "out.json")]) == 0
 
 
 def test_debug_of_a_submitted_command_is_not_ours():

@@ -461,6 +461,7 @@ READ_BY: list[tuple[str, Any, set[tuple[str, str | None]]]] = [
         for what in ("faces", "bodies")
         for key, value in [
             ("filter", "solid"),
+            ("shape", "ellipse"),
             ("enlarge", 3),
             ("kernel", 0.5),
             ("blocks", 9),

@@ -12,8 +12,17 @@ from pipeline.privacy.instances import Instances
 FILTERS = ("blur", "pixelate", "solid")
 
 
-def settings(name: str = "solid", factor: float = 1.0, kernel: float = 1.0, blocks: int = 4) -> ObfuscateSettings:
-    return ObfuscateSettings(filter=name, enlarge=factor, kernel=kernel, blocks=blocks, jpeg_quality=90)  # type: ignore[arg-type]
+def settings(
+    name: str = "solid", factor: float = 1.0, kernel: float = 1.0, blocks: int = 4, shape: str = "box"
+) -> ObfuscateSettings:
+    return ObfuscateSettings(
+        filter=name,  # type: ignore[arg-type]
+        shape=shape,  # type: ignore[arg-type]
+        enlarge=factor,
+        kernel=kernel,
+        blocks=blocks,
+        jpeg_quality=90,
+    )
 
 
 def one(*box: float, mask: np.ndarray | None = None) -> Instances:
@@ -234,6 +243,77 @@ def test_box_outside_the_frame_changes_nothing(name: str, box: tuple[float, ...]
 def test_tiny_planes(name: str, shape: tuple[int, int]) -> None:
     plane = noise(*shape)
     assert hide([plane], shape, one(0.0, 0.0, 1.0, 1.0), settings(name), [0]) is True
+
+
+# ---- an ellipse with a soft edge
+
+
+def ellipse_shares(box: tuple[float, ...], height: int, width: int) -> np.ndarray:
+    """How far each pixel is to be hidden: whole up to the ellipse through the corners of a box that is given in pixels,
+    then less in proportion to the radius, to nothing at 1.25 of it."""
+    x1, y1, x2, y2 = box
+    across = (2 * np.arange(width) + 1 - x1 - x2) / (x2 - x1)
+    down = (2 * np.arange(height) + 1 - y1 - y2) / (y2 - y1)
+    radius = np.hypot(across[None], down[:, None]) / np.sqrt(2)
+    return np.clip((1.25 - radius) / 0.25, 0, 1)
+
+
+@pytest.mark.parametrize("box", [(50, 40, 150, 80), (75, 20, 100, 150), (-25, 30, 50, 170)], ids=str)
+def test_ellipse_by_hand(box: tuple[int, ...]) -> None:
+    plane = np.full((160, 200), 200, np.uint8)
+    hide([plane], (160, 200), one(*(np.array(box) / [200, 160, 200, 160])), settings("solid", shape="ellipse"), [0])
+    assert np.abs(plane - 200 * (1 - ellipse_shares(box, 160, 200))).max() <= 0.51
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("interleaved", [False, True])
+def test_ellipse_mixes_what_was_there_with_the_filtered(interleaved: bool, dtype: Any) -> None:
+    before = noise(40, 48, dtype=dtype)
+    plane = np.stack([before, before // 2], axis=2) if interleaved else before.copy()
+    hide([plane], (40, 48), one(0.375, 0.375, 0.625, 0.625), settings("blur", shape="ellipse"), [0])
+    half = np.sqrt(2) * 1.25 * np.array([5, 6])  # of the box that the soft edge ends in, whose pixels are filtered
+    y1, x1 = np.floor([20, 24] - half).astype(int)
+    y2, x2 = np.ceil([20, 24] + half).astype(int)
+    shares = ellipse_shares((18, 15, 30, 25), 40, 48)[y1:y2, x1:x2]
+    expected = before.astype(float)
+    expected[y1:y2, x1:x2] += shares * (box_filter(before[y1:y2, x1:x2], 12) - before[y1:y2, x1:x2])
+    assert np.abs((plane[..., 0] if interleaved else plane) - expected).max() < 1.5
+    if interleaved:
+        assert np.abs(plane[..., 1] - expected / 2).max() < 1.5
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.5, 3.0])
+@pytest.mark.parametrize("step", [1, 2])
+def test_ellipse_hides_all_that_the_box_hides(factor: float, step: int) -> None:
+    """In every plane, subsampled ones as well: not one pixel of the box keeps a trace of what it was."""
+    generator = np.random.default_rng(11)
+    soft = 0
+    for _ in range(60):
+        low = generator.random(2) * 0.9 - 0.05
+        box = np.concatenate([low, low + 0.002 + generator.random(2) * 0.4]).astype(np.float32)
+        planes = [np.full((-(-75 // step), -(-103 // step)), 200, np.uint8) for _ in range(2)]
+        for plane, shape in zip(planes, ("box", "ellipse"), strict=True):
+            hide([plane], (75, 103), one(*box), settings("solid", factor, shape=shape), [0])
+        assert (planes[1][planes[0] == 0] == 0).all()
+        soft += int(((planes[1] > 0) & (planes[1] < 200)).sum())
+    assert soft > 0
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_whole_frame_is_hidden_whole_whatever_the_shape(name: str) -> None:
+    planes = [noise(31, 47), noise(31, 47)]
+    for plane, shape in zip(planes, ("box", "ellipse"), strict=True):
+        hide([plane], (31, 47), Instances(failed=True), settings(name, 1.5, shape=shape), [7])
+    assert np.array_equal(*planes)
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_mask_is_its_own_shape(name: str) -> None:
+    planes = [noise(60, 60), noise(60, 60)]
+    for plane, shape in zip(planes, ("box", "ellipse"), strict=True):
+        found = one(0.2, 0.2, 0.8, 0.8, mask=np.eye(8, dtype=bool))
+        hide([plane], (60, 60), found, settings(name, 1.2, shape=shape), [7])
+    assert np.array_equal(*planes)
 
 
 # ---- the whole frame

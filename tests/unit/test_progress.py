@@ -98,3 +98,15 @@ def test_a_terminal_gets_the_count_where_there_is_no_total(monkeypatch):
     with progress(unit="frames", desc="a.mp4") as bar:
         bar.to(7)
     assert terminal.getvalue().split("\r")[-1].startswith("a.mp4: 7 frames [")
+
+
+def test_a_note_is_a_line_of_its_own(clock, capsys, monkeypatch):
+    with progress(total=2, unit="frames", desc="a.mp4") as bar:
+        bar.note("note: something")
+    assert capsys.readouterr().err == "note: something\n"
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with progress(total=2, unit="frames", desc="a.mp4") as bar:
+        bar.update(1)
+        bar.note("note: something")
+    assert "\rnote: something\n" in terminal.getvalue().replace(" ", "").replace("note:", "note: ")

@@ -22,12 +22,13 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import pytest
 import yaml
 
 import pipeline.spot.video  # noqa: F401  # cv2 changes the environment when it is imported
 from pipeline.cli import parse
-from tests.clips import write_clip
+from tests.clips import numbered_image, write_clip
 from tests.workflow.project import PROJECT, Project
 
 PAGES = [
@@ -99,6 +100,10 @@ RUN = {page: [block for block in BASH if block.page == page and not block.marker
 
 def _clip(path: Path) -> None:
     write_clip(path, frames=15, audio=True)
+
+
+def _photograph(path: Path) -> None:
+    cv2.imwrite(str(path), numbered_image(1)[..., ::-1])
 
 
 def _recordings(path: Path) -> None:
@@ -210,6 +215,7 @@ def _results(path: Path) -> None:
 GIVEN: dict[str, Callable[[Path], None]] = {
     "in.mp4": _clip,
     "clip.mp4": _clip,
+    "photo.jpg": _photograph,
     "recordings/": _recordings,
     "my_videos/": _videos,
     "1_HQ.mkv": _half,

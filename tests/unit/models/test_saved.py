@@ -178,6 +178,8 @@ def test_command_converts_a_torchvision_checkpoint(tmp_path: Path, capsys: pytes
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in theirs.state_dict().items())
     capsys.readouterr()
     assert main([*command[:4], "r2plus1d_18", *command[5:]]) == 1
+    assert "r3d.safetensors exists; --overwrite replaces it" in capsys.readouterr().err
+    assert main([*command[:4], "r2plus1d_18", *command[5:], "--overwrite"]) == 1
     assert "r3d.pth holds the weights of another architecture" in capsys.readouterr().err
 
 

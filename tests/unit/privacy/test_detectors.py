@@ -315,9 +315,9 @@ def test_maskrcnn_on_cuda_without_a_gpu_is_an_error(maskrcnn_weights):
         MaskRCNN(maskrcnn_weights, 0.5, "cuda")
 
 
-def test_only_maskrcnn_takes_cuda():
-    with pytest.raises(ActaError, match="'retinaface' runs on the cpu, not on 'cuda'"):
-        make_detector(settings("retinaface", device="cuda"))
+def test_selfie_takes_no_cuda():
+    with pytest.raises(ActaError, match="'selfie' runs on the cpu, not on 'cuda'"):
+        make_detector(settings("selfie", device="cuda"))
 
 
 def test_a_failing_detector_marks_the_frame(speech):

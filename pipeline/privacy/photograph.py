@@ -1,0 +1,239 @@
+"""`acta anonymize` on photographs: the detectors and filters of video, on one picture.
+
+What comes out is upright, with its colour profile and nothing else: place, time, device, comments and thumbnails are
+dropped. Alpha and 16 bits of grey stay; what cannot be kept is refused, not thinned out in silence.
+"""
+
+import warnings
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from av.video.frame import VideoFrame
+from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
+
+from pipeline.config.privacy import DetectSettings, ObfuscateSettings
+from pipeline.errors import ActaError, VideoError
+from pipeline.files import atomic, private_files
+from pipeline.privacy.anonymize import Anonymized
+from pipeline.privacy.detect import detect_frame
+from pipeline.privacy.detectors import make_detector
+from pipeline.privacy.filters import hide
+from pipeline.privacy.instances import DetectedVideo, Instances, iou
+from pipeline.privacy.preview import draw
+
+FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+_WITH_ALPHA, _DEEP, _WITH_PROFILE = ("PNG", "WEBP", "TIFF"), ("PNG", "TIFF"), ("PNG", "JPEG", "WEBP", "TIFF")
+_PLAIN = {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
+_DEEP_GREY = ("I;16", "I;16B", "I;16L")
+_SAME = 0.5  # two searches have found the same instance where their boxes overlap by so much
+
+
+@dataclass(frozen=True)
+class _Photograph:
+    """Pixels, uint8 or uint16, (height, width) or (height, width, 3), upright; and what is written beside them."""
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None
+    profile: bytes | None
+    lossless: bool
+    saving: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def anonymize_photograph(
+    source: Path,
+    output: Path,
+    detect: DetectSettings,
+    obfuscate: ObfuscateSettings,
+    *,
+    overwrite: bool = False,
+    preview: bool = False,
+) -> Anonymized:
+    """Write ``output``, an anonymised copy of the photograph ``source``.
+
+    It is searched at ``detect.long_side`` and at twice that: a picture of a group has small faces, and time enough.
+
+    Args:
+        source: The photograph. It is only read.
+        output: The copy; its suffix, one of `FORMATS`, chooses the format.
+        detect: Detector and resolution.
+        obfuscate: Filter, shape and size.
+        overwrite: Replace a file that is there already.
+        preview: Hide nothing, but draw what would be hidden; only the owner can read the output (mode 0600).
+
+    Raises:
+        ActaError: ``output`` is there, or its format is unknown or cannot hold what the photograph is.
+        VideoError: ``source`` is damaged, or of a kind that is not read.
+    """
+    form = FORMATS.get(output.suffix.lower())
+    if form is None:
+        raise ActaError(f"cannot write {output.name} from a photograph: choose one of {' '.join(FORMATS)}")
+    photograph = _fitting(_read(source), form, output)
+    found, count = Instances(), 0
+    if obfuscate.filter != "frame":
+        found, count = _search(_shown(photograph.pixels), detect)
+    if preview:
+        image = _shown(photograph.pixels)
+        draw(image, found)
+        photograph = replace(photograph, pixels=image, alpha=None)
+    else:
+        planes = [photograph.pixels] + ([] if photograph.alpha is None else [photograph.alpha])
+        hide(planes, photograph.pixels.shape[:2], found, obfuscate, black=[0, 255][: len(planes)])
+    _write(photograph, output, form, overwrite=overwrite, private=preview)
+    kept = DetectedVideo(source.name, "", "", np.zeros(1), [found])
+    return Anonymized(1, count, int(found.failed), photograph.notes, kept)
+
+
+def _read(path: Path) -> _Photograph:
+    if not path.stat().st_size:
+        raise VideoError("empty (0 bytes)")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of large pictures and odd tags
+            with Image.open(path, formats=sorted(set(FORMATS.values()))) as image:
+                return _decoded(image)
+    except VideoError:
+        raise
+    except UnidentifiedImageError:
+        raise VideoError(f"no photograph that can be read; supported are {' '.join(FORMATS)}") from None
+    except Exception as error:  # a damaged file makes the library raise many kinds
+        words = str(error).replace(str(path), path.name) or type(error).__name__
+        raise VideoError(f"damaged, or not supported: {words}") from None
+
+
+def _decoded(image: Any) -> _Photograph:
+    notes: tuple[str, ...] = ()
+    pictures = getattr(image, "n_frames", 1)
+    if pictures > 1 and image.format != "MPO":
+        raise VideoError(f"it holds {pictures} pictures (an animation, or pages); save them as a video, or one by one")
+    if pictures > 1:
+        notes = (f"of its {pictures} pictures only the first is kept (the others: depth, brightness, a second lens)",)
+    if _bits(image) > 8 and image.mode not in _DEEP_GREY:
+        raise VideoError(f"{_bits(image)} bits a channel are not read in colour; convert it to 8 bits first")
+    if image.mode not in (*_PLAIN, *_DEEP_GREY):
+        raise VideoError(f"colours in {image.mode} are not read; convert it to RGB first")
+    saving: dict[str, Any] = {}
+    if image.format in ("JPEG", "MPO"):  # as finely as it was
+        saving = {"qtables": image.quantization, "subsampling": max(0, JpegImagePlugin.get_sampling(image))}
+    lossless = image.format in ("PNG", "BMP", "TIFF") or (
+        image.format == "WEBP" and _has_lossless_chunk(_stored(image))
+    )
+    profile = image.info.get("icc_profile") or None
+    if image.mode in _PLAIN:
+        clear = "transparency" in image.info
+        wanted = _PLAIN[image.mode]
+        upright = ImageOps.exif_transpose(image).convert("RGBA" if clear and wanted in ("L", "RGB") else wanted)
+    else:
+        upright = ImageOps.exif_transpose(image)
+    pixels = np.array(upright)
+    if pixels.dtype.itemsize == 2:
+        pixels = pixels.astype(np.uint16)
+    alpha = np.ascontiguousarray(pixels[..., -1]) if upright.mode in ("LA", "RGBA") else None
+    if alpha is not None:
+        pixels = np.ascontiguousarray(pixels[..., 0] if upright.mode == "LA" else pixels[..., :3])
+    return _Photograph(pixels, alpha, profile, lossless, saving, notes)
+
+
+def _bits(image: Any) -> int:
+    """Bits of a channel as stored; the library would cut colours of more to 8 without a word."""
+    if image.format == "PNG":
+        bits: int = _stored(image)[24]
+        return bits
+    if image.format == "TIFF":
+        return int(max(image.tag_v2.get(258, (8,))))
+    return 8
+
+
+def _stored(image: Any) -> bytes:
+    """The file's bytes; the place up to which the library has read it stays."""
+    here = image.fp.tell()
+    image.fp.seek(0)
+    content: bytes = image.fp.read()
+    image.fp.seek(here)
+    return content
+
+
+def _has_lossless_chunk(webp: bytes) -> bool:
+    place = 12
+    while place + 8 <= len(webp) and webp[place : place + 4] not in (b"VP8 ", b"VP8L"):
+        size = int.from_bytes(webp[place + 4 : place + 8], "little")
+        place += 8 + size + size % 2
+    return webp[place : place + 4] == b"VP8L"
+
+
+def _fitting(photograph: _Photograph, form: str, output: Path) -> _Photograph:
+    """The photograph as a format can hold it.
+
+    Raises:
+        ActaError: it cannot hold its transparency or its depth.
+    """
+    for missing, able, what in (
+        (photograph.alpha is not None, _WITH_ALPHA, "transparency"),
+        (photograph.pixels.dtype == np.uint16, _DEEP, "16 bits"),
+    ):
+        if missing and form not in able:
+            suffixes = " ".join(suffix for suffix, name in FORMATS.items() if name in able)
+            raise ActaError(f"{output.suffix} cannot hold {what}, which the photograph has; choose one of {suffixes}")
+    if photograph.profile and form not in _WITH_PROFILE:
+        note = f"{output.suffix} holds no colour profile: it is left out"
+        return replace(photograph, profile=None, notes=(*photograph.notes, note))
+    return photograph
+
+
+def _shown(pixels: np.ndarray) -> np.ndarray:
+    """A copy as 8-bit RGB; of 16 bits the whole span, as few photographs use all of it."""
+    if pixels.dtype == np.uint16:
+        pixels = np.rint(pixels * (255 / max(1, int(pixels.max())))).astype(np.uint8)
+    return np.array(pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2))
+
+
+def _search(image: np.ndarray, detect: DetectSettings) -> tuple[Instances, int]:
+    """All that is found at one size and at twice that, and how many instances these are."""
+    detector = make_detector(detect)
+    frame = VideoFrame.from_ndarray(image, "rgb24")
+    found = detect_frame(detector, frame, detect)
+    if not detect.long_side or max(image.shape[:2]) <= detect.long_side:
+        return found, len(found)
+    more = detect_frame(detector, frame, detect.model_copy(update={"long_side": 2 * detect.long_side}))
+    new = len(more)
+    if len(found) and len(more):
+        new = int((iou(more.boxes, found.boxes).max(axis=1) < _SAME).sum())
+    both = Instances(
+        np.concatenate([found.boxes, more.boxes]),
+        np.concatenate([found.scores, more.scores]),
+        [*found.masks, *more.masks],
+        np.concatenate([found.filled, more.filled]),
+        found.failed or more.failed,
+    )
+    return both, len(found) + new
+
+
+def _write(photograph: _Photograph, output: Path, form: str, *, overwrite: bool, private: bool) -> None:
+    saving: dict[str, Any] = {"icc_profile": photograph.profile} if photograph.profile else {}
+    if form == "JPEG":
+        saving |= photograph.saving or {"quality": 95, "subsampling": 0}
+    elif form == "WEBP":
+        saving |= {"lossless": photograph.lossless, "quality": 95, "exact": True}
+    elif form == "TIFF":
+        saving |= {"compression": "tiff_adobe_deflate"}
+    pixels, alpha = photograph.pixels, photograph.alpha
+    image = Image.fromarray(pixels if alpha is None else np.dstack([pixels, alpha]))
+    with atomic(output, overwrite=overwrite) as temporary:
+        try:
+            if private:
+                with private_files():
+                    temporary.touch()
+            image.save(temporary, form, **saving)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise ActaError(f"{output} could not be written: {reason}") from None
