@@ -106,11 +106,26 @@ def test_another_blur_kernel_reruns_obfuscate_and_below_of_that_variant(project)
     assert {w["what"] for _, w in jobs if "what" in w} == {"faces"}
 
 
-def test_another_detector_reruns_detect_and_below_of_that_variant(project):
-    project.configure(privacy__detect__faces__detector="retinaface", privacy__audit__faces={"centerface": 0.2})
+def test_another_detector_of_bodies_reruns_detect_and_below_of_that_variant(project):
+    project.configure(privacy__detect__bodies__detector="selfie")
+    jobs = project.planned()
+    assert {rule for rule, _ in jobs} == EVERY_STAGE - {"build_manifest", "extract_frames", "draw_face_sample"}
+    assert {w["what"] for _, w in jobs if "what" in w} == {"bodies"}
+
+
+def test_another_detector_of_faces_reruns_both_variants_as_bodies_hide_faces_too(project):
+    project.configure(
+        privacy__detect__faces__detector="retinaface",
+        privacy__audit={"faces": {"centerface": 0.2}, "bodies": {"pose": 0.5}},
+    )
     jobs = project.planned()
     assert {rule for rule, _ in jobs} == EVERY_STAGE - {"build_manifest", "extract_frames"}
-    assert {w["what"] for _, w in jobs if "what" in w} == {"faces"}
+    assert {w["what"] for _, w in jobs if "what" in w} == {"faces", "bodies"}
+
+
+def test_another_search_of_faces_in_time_reruns_faces_only(project):
+    project.configure(privacy__detect__faces__interval=0.5)
+    assert {w["what"] for _, w in project.planned() if "what" in w} == {"faces"}
 
 
 def test_another_frame_size_detects_nothing_anew(project):
