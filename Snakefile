@@ -2,7 +2,7 @@
 # the settings in config.yaml.
 from snakemake.utils import min_version
 
-min_version("9.11")
+min_version("9.12")
 
 
 configfile: "config.yaml"
