@@ -152,7 +152,16 @@ STAGES = {
     "manifest": Stage(NoSettings, ("pipeline/data/manifest.py", *_PROBE, *_DECODE)),
     "frames": Stage(FramesStage, ("pipeline/media/frames.py", *_DECODE, *_STORE)),
     "detect-people": Stage(
-        DetectStage, ("pipeline/privacy/detect.py", "pipeline/privacy/gaps.py", *_DETECTORS, *_DECODE, *_STORE)
+        DetectStage,
+        (
+            "pipeline/privacy/detect.py",
+            "pipeline/privacy/gaps.py",
+            "pipeline/privacy/motion.py",
+            "pipeline/privacy/search.py",
+            *_DETECTORS,
+            *_DECODE,
+            *_STORE,
+        ),
     ),
     "obfuscate": Stage(
         ObfuscateStage, ("pipeline/privacy/obfuscate.py", "pipeline/privacy/filters.py", *_INSTANCES, *_STORE)

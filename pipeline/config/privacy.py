@@ -45,9 +45,10 @@ class DetectSettings(FindSettings):
     interval: float = Field(
         ge=0,
         le=1,
-        description="Seconds: the shortest time between two frames that are searched. The frames between them hide "
-        "what either shows, where it must have been. 0: every frame is searched, as in the thesis (Sec. 5.1). Raise "
-        "it to save time on long videos, lower it for fast motion.",
+        description="Seconds: at least so often a frame is searched, and one frame of sixteen. A frame between two of "
+        "them is passed over only if the picture shows each instance near its place and nothing else that is new; it "
+        "hides the whole way, without masks. The last frame and those around a cut are searched. 0: every frame is "
+        "searched, as in the thesis (Sec. 5.1). Raise it to save time on calm videos.",
     )
     turned: bool = Field(
         description="Search the picture turned by 90, 180 and 270 degrees too, for faces that lie or stand on their "
@@ -56,9 +57,9 @@ class DetectSettings(FindSettings):
     fill_gap: int = Field(
         ge=0,
         le=1000,
-        description="Frames: an instance missed for at most so many frames between two detections of it is filled "
-        "in. 0: off, as in the thesis, which names tracking for harder scenes (Sec. 5.1). Raise it with the frame "
-        "rate.",
+        description="Frames: an instance missed for at most so many frames between two detections of it is hidden "
+        "there, as one box around both. 0: off, as in the thesis, which names tracking for harder scenes (Sec. 5.1). "
+        "Raise it with the frame rate.",
     )
 
     @property

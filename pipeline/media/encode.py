@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 
 from pipeline.errors import ActaError, VideoError, is_storage_failure
 from pipeline.files import atomic
-from pipeline.media.decode import FrameDecoder, Orientation, describe, open_video, orientation
+from pipeline.media.decode import FrameDecoder, Orientation, describe, open_video, orientation, pixel_aspect
 from pipeline.media.picture import Picture, as_yuv
 from pipeline.media.probe import probe
 from pipeline.media.timeline import Timeline, steady
@@ -138,10 +138,12 @@ class VideoWriter:
 
     Attributes:
         notes: A line on each thing that is lost, left out or converted; complete at the end.
+        aspect: Width over height of the source's pixels; None: square.
     """
 
     def __init__(self, source: InputContainer, stream: VideoStream, out: OutputContainer, encoding: Encoding):
         self.notes: list[str] = []
+        self.aspect = pixel_aspect(stream)
         self._container, self._source, self._out, self._encoding = source, stream, out, encoding
         self._picture = Picture(stream, out, encoding.crf, encoding.preset, self.notes.append)
         self._tracks = make_tracks(

@@ -5,11 +5,10 @@ container can hold them. Frame count, time stamps, rotation, pixel format and co
 further video streams, data streams and metadata (place, author, device) are left out: each can tell who is there.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +20,11 @@ from pipeline.media.decode import orientation
 from pipeline.media.encode import Encoding, rewritten
 from pipeline.media.picture import as_planes, like, plane_pixels
 from pipeline.privacy.detect import detect_frame
-from pipeline.privacy.detectors import Detector, make_detector
+from pipeline.privacy.detectors import make_detector
 from pipeline.privacy.filters import hide
-from pipeline.privacy.gaps import Pacer, bridge, fill_gaps
 from pipeline.privacy.instances import DetectedVideo, Instances
 from pipeline.privacy.preview import draw
+from pipeline.privacy.search import search
 from pipeline.workers import available_cores
 
 _MAX_THREADS = 16  # each holds two decoded frames
@@ -89,8 +88,10 @@ def anonymize_video(
         private_files() if preview else nullcontext(),
         rewritten(source, output, encoding, overwrite=overwrite) as (pictures, writer),
     ):
-        searched = _search(pictures, detector, detect, threads or min(available_cores(), _MAX_THREADS))
-        for frame, time, instances in _filled(searched, detect.fill_gap):
+        find = None if detector is None else partial(detect_frame, detector, settings=detect, aspect=writer.aspect)
+        frames = ((frame.time or 0.0, frame) for frame in pictures)
+        searched = search(frames, find, detect, threads or min(available_cores(), _MAX_THREADS))
+        for time, frame, instances in searched:
             if keep_detections:
                 times.append(time)
                 found.append(instances)
@@ -99,52 +100,6 @@ def anonymize_video(
             progress(done)
     kept = DetectedVideo(source.name, "", "", np.array(times), found) if keep_detections else None
     return Anonymized(done, hidden, failed, tuple(writer.notes), kept)
-
-
-def _search(
-    frames: Iterable[VideoFrame],
-    detector: Detector | None,
-    settings: DetectSettings,
-    threads: int,
-) -> Iterator[tuple[VideoFrame, float, Instances | None]]:
-    """Frames, their times and what was found in them, in order; None for those that `Pacer` lets pass."""
-    if detector is None:
-        for frame in frames:
-            yield frame, frame.time or 0.0, Instances()
-        return
-    due = Pacer(settings.interval)
-    pending: deque[tuple[VideoFrame, float, Future[Instances] | None]] = deque()
-    running = 0
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for frame in frames:
-                time = frame.time or 0.0
-                future = pool.submit(detect_frame, detector, frame, settings) if due(time) else None
-                pending.append((frame, time, future))
-                running += future is not None
-                while running > threads + 1:
-                    frame, time, future = pending.popleft()
-                    running -= future is not None
-                    yield frame, time, future.result() if future else None
-            for frame, time, future in pending:
-                yield frame, time, future.result() if future else None
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _filled(
-    searched: Iterable[tuple[VideoFrame, float, Instances | None]], max_gap: int
-) -> Iterator[tuple[VideoFrame, float, Instances]]:
-    """Fill in what was not searched or missed; a few frames are held back for it."""
-    frames: deque[tuple[VideoFrame, float]] = deque()
-
-    def instances() -> Iterator[Instances | None]:
-        for frame, time, found in searched:
-            frames.append((frame, time))
-            yield found
-
-    for found in fill_gaps(bridge(instances()), max_gap):
-        yield *frames.popleft(), found
 
 
 def _drawn(frame: VideoFrame, instances: Instances) -> VideoFrame:

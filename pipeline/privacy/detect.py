@@ -15,11 +15,11 @@ from pipeline.config.privacy import DetectSettings
 from pipeline.config.stages import DetectStage
 from pipeline.data.manifest import Video, read_manifest
 from pipeline.errors import ActaError, VideoError
-from pipeline.media.decode import capped_size, decode, open_video, sample, to_rgb
+from pipeline.media.decode import capped_size, decode, open_video, pixel_aspect, sample, to_rgb
 from pipeline.models.weights import detector_digests
 from pipeline.privacy.detectors import Detector, make_detector, runtimes
-from pipeline.privacy.gaps import Pacer, bridge, fill_gaps
 from pipeline.privacy.instances import DetectedVideo, Instances, write_detections
+from pipeline.privacy.search import search
 from pipeline.stages import code_digest
 from pipeline.store import Provenance
 from pipeline.workers import map_videos, split_results
@@ -72,16 +72,14 @@ _PER_GPU = 4
 
 def _detect(job: _Job, settings: DetectStage) -> DetectedVideo:
     detector = make_detector(settings.detect)
-    due = Pacer(settings.detect.interval)
-    times, frames = [], []
     with open_video(job.path) as (container, stream):
-        for time, frame in sample(decode(container, stream), settings.sampling.rate):
-            times.append(time)
-            frames.append(detect_frame(detector, frame, settings.detect) if due(time) else None)
-    if not frames:
+        find = partial(detect_frame, detector, settings=settings.detect, aspect=pixel_aspect(stream))
+        frames = sample(decode(container, stream), settings.sampling.rate)
+        found = [(time, instances) for time, _, instances in search(frames, find, settings.detect, threads=1)]
+    if not found:
         raise VideoError("no frame can be decoded")
-    filled = list(fill_gaps(bridge(frames), settings.detect.fill_gap))
-    return DetectedVideo(job.video.id, job.video.label, job.video.split, np.array(times), filled)
+    times = np.array([time for time, _ in found])
+    return DetectedVideo(job.video.id, job.video.label, job.video.split, times, [instances for _, instances in found])
 
 
 def detect_frame(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from pipeline.privacy.gaps import Pacer, bridge, fill_gaps
+from pipeline.privacy.gaps import fill_gaps, hull, linked
 from pipeline.privacy.instances import Instances
 
 SIDE = 0.2
@@ -25,16 +25,16 @@ def lefts(frames: list[Instances]) -> list[list[float]]:
     return [[round(float(left), 4) for left in frame.boxes[:, 0]] for frame in frames]
 
 
-def test_gap_is_filled_by_linear_interpolation() -> None:
+def test_gap_is_filled_with_all_the_way_from_one_box_to_the_other() -> None:
     found = filled([at(0.30), at(), at(), at(), at(0.38)], 3)
-    assert lefts(found) == [[0.3], [0.32], [0.34], [0.36], [0.38]]
-    assert np.allclose(found[2].boxes, [[0.34, 0.4, 0.54, 0.6]])
+    assert lefts(found) == [[0.3], [0.3], [0.3], [0.3], [0.38]]
+    assert np.allclose([frame.boxes[0] for frame in found[1:4]], [0.3, 0.4, 0.58, 0.6])
 
 
-def test_size_is_interpolated_too() -> None:
+def test_the_larger_size_counts() -> None:
     small, large = at(0.3), at(0.3)
     large.boxes = np.array([[0.26, 0.36, 0.54, 0.64]], np.float32)
-    assert np.allclose(filled([small, at(), large], 1)[1].boxes, [[0.28, 0.38, 0.52, 0.62]])
+    assert np.allclose(filled([small, at(), large], 1)[1].boxes, [[0.26, 0.36, 0.54, 0.64]])
 
 
 def test_filled_instances_are_marked() -> None:
@@ -47,11 +47,12 @@ def test_filled_instance_has_the_lower_score() -> None:
     assert [round(float(frame.scores[0]), 4) for frame in found] == [0.9, 0.6, 0.6, 0.6, 0.8]
 
 
-def test_filled_instance_has_the_nearer_mask() -> None:
-    first, second = np.ones((2, 2), bool), np.ones((3, 3), bool)
-    found = filled([at(0.3, mask=first), at(), at(), at(), at(0.3, mask=second)], 3)
-    assert [frame.masks[0] is first for frame in found] == [True, True, False, False, False]
-    assert [frame.masks[0] is second for frame in found] == [False, False, True, True, True]
+def test_filled_instance_is_a_whole_box() -> None:
+    """What a mask leaves open may be where a body's limb was."""
+    mask = np.eye(2, dtype=bool)
+    found = filled([at(0.3, mask=mask), at(), at(0.3, mask=mask)], 1)
+    assert [frame.masks[0] is mask for frame in found] == [True, False, True]
+    assert found[1].masks == [None]
 
 
 @pytest.mark.parametrize(("missing", "max_gap"), [(1, 1), (3, 3), (3, 10), (10, 10)])
@@ -73,7 +74,8 @@ def test_nothing_is_filled_before_the_first_and_after_the_last() -> None:
 
 def test_several_gaps_of_one_instance_are_filled() -> None:
     found = filled([at(0.30), at(), at(0.34), at(), at(), at(0.40)], 2)
-    assert lefts(found) == [[0.3], [0.32], [0.34], [0.36], [0.38], [0.4]]
+    assert lefts(found) == [[0.3], [0.3], [0.34], [0.34], [0.34], [0.4]]
+    assert np.allclose([frame.boxes[0, 2] for frame in found], [0.5, 0.54, 0.54, 0.6, 0.6, 0.6])
 
 
 def test_no_gap_changes_nothing() -> None:
@@ -93,7 +95,8 @@ def test_instances_are_linked_by_overlap(shift: float, linked: bool) -> None:
 
 def test_neighbours_keep_their_own_tracks() -> None:
     found = filled([at(0.30, 0.36), at(), at(0.38, 0.32)], 1)
-    assert sorted(lefts(found)[1]) == [0.31, 0.37]
+    assert sorted(lefts(found)[1]) == [0.3, 0.36]
+    assert sorted(found[1].boxes[:, 2].round(4).tolist()) == pytest.approx([0.52, 0.58])
 
 
 def test_one_detection_ends_one_gap_only() -> None:
@@ -104,7 +107,8 @@ def test_one_detection_ends_one_gap_only() -> None:
 
 def test_best_overlap_is_linked_first() -> None:
     found = filled([at(0.30), at(), at(0.40, 0.32)], 1)
-    assert lefts(found)[1] == [0.31]
+    assert lefts(found)[1] == [0.3]
+    assert found[1].boxes[0, 2] == pytest.approx(0.52)
 
 
 def test_one_instance_is_filled_while_another_is_seen() -> None:
@@ -149,69 +153,18 @@ def test_only_so_many_frames_are_held_back(max_gap: int) -> None:
         assert read == min(20, done + max_gap)
 
 
-@pytest.mark.parametrize(
-    ("rate", "interval", "searched"),
-    [
-        (25, 0.1, [0, 3, 6, 9]),
-        (30, 0.1, [0, 3, 6, 9]),
-        (10, 0.1, list(range(10))),
-        (25, 0.0, list(range(10))),
-        (8, 0.1, list(range(10))),
-    ],
-)
-def test_frames_are_searched_at_the_interval(rate: float, interval: float, searched: list[int]) -> None:
-    due = Pacer(interval)
-    assert [k for k in range(10) if due(k / rate)] == searched
+def test_hull_holds_all_boxes() -> None:
+    boxes = np.array([[0.1, 0.5, 0.2, 0.6], [0.3, 0.4, 0.35, 0.55], [0.2, 0.45, 0.25, 0.9]], np.float32)
+    assert hull(*boxes) == pytest.approx(np.array([0.1, 0.4, 0.35, 0.9]))
+    assert hull(boxes[0]).tolist() == boxes[0].tolist()
 
 
-def test_a_clock_that_goes_back_starts_anew() -> None:
-    due = Pacer(0.1)
-    assert [due(time) for time in (5.0, 5.05, 0.0, 0.05, 0.1)] == [True, False, True, False, True]
+@pytest.mark.parametrize(("least", "pairs"), [(0.0, [(1, 0), (0, 1)]), (0.5, [(1, 0)]), (0.9, [])])
+def test_linked_boxes_overlap_and_have_one_partner_each(least: float, pairs: list[tuple[int, int]]) -> None:
+    """Squares of side 0.2: 0.02 apart the IoU is 0.82, 0.08 apart 0.43."""
+    assert linked(at(0.3, 0.4).boxes, at(0.42, 0.38).boxes, least) == pairs
 
 
-def bridged(frames: list[Instances | None]) -> list[Instances]:
-    return list(bridge(frames))
-
-
-def test_between_two_searched_frames_an_instance_moves() -> None:
-    found = bridged([at(0.30), None, None, None, at(0.38)])
-    assert lefts(found) == [[0.3], [0.32], [0.34], [0.36], [0.38]]
-    assert [frame.filled.tolist() for frame in found] == [[False], [True], [True], [True], [False]]
-
-
-def test_what_one_side_shows_is_hidden_up_to_the_other() -> None:
-    assert lefts(bridged([at(0.3), None, None, at()])) == [[0.3], [0.3], [0.3], []]
-    assert lefts(bridged([at(), None, None, at(0.3)])) == [[], [0.3], [0.3], [0.3]]
-
-
-def test_two_places_too_far_apart_are_both_hidden_between() -> None:
-    assert lefts(bridged([at(0.0), None, at(0.7)])) == [[0.0], [0.0, 0.7], [0.7]]
-
-
-def test_after_the_last_searched_frame_its_instances_stay() -> None:
-    assert lefts(bridged([at(0.3), None, None])) == [[0.3], [0.3], [0.3]]
-
-
-def test_a_failed_side_fails_the_frames_between() -> None:
-    failed = Instances(failed=True)
-    assert [frame.failed for frame in bridged([at(0.3), None, failed, None, at(0.3), None, at(0.3)])] == [
-        False,
-        True,
-        True,
-        True,
-        False,
-        False,
-        False,
-    ]
-
-
-def test_a_gap_over_searched_frames_is_filled_too() -> None:
-    """One miss among the searched frames leaves no frame open."""
-    frames = [at(0.3), None, at(), None, at(0.3)]
-    assert [len(frame) for frame in fill_gaps(bridge(frames), 3)] == [1] * 5
-
-
-def test_nothing_is_bridged_where_every_frame_is_searched() -> None:
-    frames = [at(0.3), at(), at(0.5)]
-    assert bridged(list(frames)) == frames
-    assert bridged([]) == []
+def test_nothing_is_linked_to_nothing() -> None:
+    assert linked(at().boxes, at(0.3).boxes, 0.0) == []
+    assert linked(at(0.3).boxes, at().boxes, 0.0) == []

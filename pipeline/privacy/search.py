@@ -1,0 +1,180 @@
+"""Searching a stream of frames: not every frame where the pictures say that nothing is lost by it.
+
+The first frame is searched, one at least in every interval, the last, and around a cut all up to the next searched one.
+A frame between two of these is not searched if three things hold, and is searched otherwise: each instance of the one
+has its partner in the other; the content of each is found again in the frame, near its place; and the frame shows
+nothing as large as a face that neither of the two shows (`pipeline.privacy.motion`). In either case it hides what the
+two show, where they show it, where that is found again, and all between.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from av.video.frame import VideoFrame
+
+from pipeline.config.privacy import DetectSettings
+from pipeline.privacy.gaps import fill_gaps, hull, linked
+from pipeline.privacy.instances import Instances
+from pipeline.privacy.motion import follow, has_news, is_cut, small_grey
+
+_SAME_IOU = 0.3  # of the boxes of one instance in two searched frames
+_LONGEST = 16  # frames: one of so many is searched, however long the interval
+_NO_PICTURE = np.zeros((0, 0), np.uint8)
+_HELD = 64  # frames that wait for the searched one behind them; decoded frames are what costs memory
+
+Find = Callable[[VideoFrame], Instances]
+
+
+@dataclass
+class _Seen:
+    """A frame on its way. ``grey`` is empty where no frame is passed over."""
+
+    time: float
+    frame: VideoFrame
+    grey: np.ndarray
+    found: Future[Instances] | None = None
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Frames up to one that is searched. ``due``: it is its turn; ``cut``: a scene ends in them or just before."""
+
+    frames: list[_Seen]
+    due: bool
+    cut: bool
+
+
+@dataclass(frozen=True)
+class _Side:
+    """A searched frame, for those before and behind it."""
+
+    grey: np.ndarray
+    found: Instances
+
+
+def search(
+    frames: Iterable[tuple[float, VideoFrame]], find: Find | None, settings: DetectSettings, threads: int
+) -> Iterator[tuple[float, VideoFrame, Instances]]:
+    """Every frame with what must be hidden in it, in the order given.
+
+    Args:
+        frames: Times in seconds, and frames. Times may repeat or go back.
+        find: Searches one frame; it is called from several threads at once. None: nothing is searched, nothing found.
+        settings: How often frames are searched, and which gaps are filled.
+        threads: Frames searched at the same time; the result does not depend on it.
+    """
+    if find is None:
+        for time, frame in frames:
+            yield time, frame, Instances()
+        return
+    held: deque[tuple[float, VideoFrame]] = deque()
+
+    def instances() -> Iterator[Instances]:
+        for seen, found in _searched(frames, find, settings, threads):
+            held.append((seen.time, seen.frame))
+            yield found
+
+    for found in fill_gaps(instances(), settings.fill_gap):
+        yield *held.popleft(), found
+
+
+def _searched(
+    frames: Iterable[tuple[float, VideoFrame]], find: Find, settings: DetectSettings, threads: int
+) -> Iterator[tuple[_Seen, Instances]]:
+    """Frames and what to hide in them, in order; a bounded number is held back, so that all threads have work."""
+    waiting: deque[_Run] = deque()  # until the last frame of each is searched
+    running: deque[_Seen] = deque()
+    before = _Side(_NO_PICTURE, Instances())  # of the first frame, which is searched
+
+    def decide(run: _Run) -> None:
+        nonlocal before
+        last = run.frames[-1]
+        after = _Side(last.grey, replace(_result(last)))  # a copy: filling gaps adds to what is given away
+        for seen in run.frames[:-1]:
+            seen.found = pool.submit(_between, seen, before, after, find, run.cut)
+        if not run.due:  # searched out of turn: it hides what it would have hidden without that, too
+            last.found = pool.submit(_between, last, before, after, lambda _: after.found, True)
+        before = after
+        running.extend(run.frames)
+
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for run in _runs(frames, settings):
+                run.frames[-1].found = pool.submit(find, run.frames[-1].frame)
+                waiting.append(run)
+                while len(waiting) > threads or sum(len(each.frames) for each in waiting) > _HELD:
+                    decide(waiting.popleft())
+                while len(running) > 2 * threads:
+                    seen = running.popleft()
+                    yield seen, _result(seen)
+            for run in waiting:
+                decide(run)
+            for seen in running:
+                yield seen, _result(seen)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _result(seen: _Seen) -> Instances:
+    assert seen.found is not None
+    return seen.found.result()
+
+
+def _runs(frames: Iterable[tuple[float, VideoFrame]], settings: DetectSettings) -> Iterator[_Run]:
+    """All frames in runs that end with one to be searched whatever the others show; the first frame is the first."""
+    run: list[_Seen] = []
+    last: _Seen | None = None
+    cut = False
+    searched = 0.0
+    interval = settings.interval - 1e-6  # times are sums of fractions
+    for time, frame in frames:
+        grey = small_grey(frame, settings.long_side) if settings.interval else _NO_PICTURE
+        cut = cut or (last is not None and settings.interval > 0 and is_cut(last.grey, grey))
+        due = last is None or not 0 <= time - searched < interval
+        last = _Seen(time, frame, grey)
+        run.append(last)
+        if due:
+            searched = time
+        if due or len(run) == _LONGEST:
+            yield _Run(run, due, cut)
+            run, cut = [], False
+    if run:
+        yield _Run(run, False, cut)
+
+
+def _between(seen: _Seen, before: _Side, after: _Side, find: Find, cut: bool) -> Instances:
+    """What to hide in a frame between two searched ones. A failed side fails it; a cut tells to search it."""
+    first, second = before.found, after.found
+    if first.failed or second.failed:
+        return Instances(failed=True)
+    ways, back = (_ways(side, seen.grey, cut) for side in (before, after))
+    pairs = linked(first.boxes, second.boxes, _SAME_IOU)
+    alone = [(ways[i][0], float(first.scores[i])) for i in set(range(len(first))) - {i for i, _ in pairs}]
+    alone += [(back[j][0], float(second.scores[j])) for j in set(range(len(second))) - {j for _, j in pairs}]
+    places = [(hull(ways[i][0], back[j][0]), float(min(first.scores[i], second.scores[j]))) for i, j in pairs]
+    known = not cut and not alone and all(there for _, there in ways + back)
+    if known and not has_news(seen.grey, (before.grey, after.grey), [box for box, _ in places]):
+        return _with(Instances(), places)
+    return _with(find(seen.frame), places + alone)
+
+
+def _with(found: Instances, places: list[tuple[np.ndarray, float]]) -> Instances:
+    """What a frame shows and what it hides anyway: one whole box for both where they overlap."""
+    boxes, masks = found.boxes.copy(), list(found.masks)
+    merged = dict(linked(np.array([box for box, _ in places]).reshape(-1, 4), boxes, _SAME_IOU))
+    for i, j in merged.items():
+        boxes[j], masks[j] = hull(places[i][0], boxes[j]), None
+    result = replace(found, boxes=boxes, masks=masks)
+    for i in set(range(len(places))) - set(merged):
+        result.add(*places[i], None)
+    return result
+
+
+def _ways(side: _Side, grey: np.ndarray, cut: bool) -> list[tuple[np.ndarray, bool]]:
+    """For each instance of a searched frame: the box that holds its way to another frame, and if it is seen there."""
+    again = [None if cut else follow(box, side.grey, grey) for box in side.found.boxes]
+    boxes = zip(side.found.boxes, again, strict=True)
+    return [(box, False) if moved is None else (hull(box, moved), True) for box, moved in boxes]
