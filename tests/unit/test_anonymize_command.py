@@ -356,6 +356,8 @@ def test_skipping_and_overwriting_exclude_each_other() -> None:
         (["--jobs", "0"], "--jobs 0 is below 1"),
         (["--crf", "52"], "--crf 52 is not in 0 to 51"),
         (["--crf", "-1"], "--crf -1 is not in 0 to 51"),
+        (["--crf", "0", "--jobs", "1", "--weights", "nowhere.onnx"], "nowhere.onnx"),
+        (["--crf", "51", "--jobs", "1", "--weights", "nowhere.onnx"], "nowhere.onnx"),
     ],
 )
 def test_values_out_of_range_are_named(
@@ -387,6 +389,16 @@ def test_missing_weights_are_one_error_and_not_one_a_file(recordings: Path, tmp_
     assert acta(recordings, tmp_path / "out", "--weights", "nowhere.onnx") == 1
     assert capsys.readouterr().err.count("nowhere.onnx") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_no_detector_is_made_where_none_is_needed(
+    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+    monkeypatch.setattr("pipeline.privacy.detectors.make_detector", made.append)
+    assert acta(recordings / "a.mp4", tmp_path / "out.mp4", *WHOLE) == 0
+    assert acta(recordings / "a.mp4", tmp_path / "out.mp4", "--skip-existing") == 0
+    assert made == []
 
 
 def test_no_library_speaks(recordings: Path, tmp_path: Path) -> None:
@@ -459,7 +471,8 @@ def test_long_names_leave_room_for_the_bar(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("codec", "suffix", "frames"), [("libx264", ".mp4", 12), ("libx264", ".mkv", 12), ("mpeg4", ".avi", 12)]
+    ("codec", "suffix", "frames"),
+    [("libx264", ".mp4", 12), ("libx264", ".mkv", 12), ("libx264", ".ts", 12), ("mpeg4", ".avi", 12)],
 )
 def test_frames_are_counted_as_the_header_says(tmp_path: Path, codec: str, suffix: str, frames: int) -> None:
     path = write_clip(tmp_path / f"in{suffix}", codec=codec)
@@ -511,6 +524,22 @@ def test_one_file_has_one_line(
         shown(0, Anonymized(1, 1, 0))
     assert shown.summary() == 0
     assert capsys.readouterr().out == f"wrote {tmp_path / 'a.out.mp4'}: {words} in 1 frame\n"
+
+
+@pytest.mark.parametrize("other", ["there", "left_out"])
+def test_two_files_have_a_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any, other: str) -> None:
+    shown = report(tmp_path, {"a.mp4": 1}, monkeypatch)
+    job = Job(Path("e.mp4"), Path("e.out.mp4"))
+    if other == "there":
+        shown._plan.there.append(job)
+    else:
+        shown._plan.left_out.append((job.source, "it is there"))
+        shown._failed = [(job.source, "it is there")]
+    with shown:
+        shown(0, Anonymized(1, 1, 0))
+    assert shown.summary() == (other == "left_out")
+    rest = "1 passed over, as the output was there" if other == "there" else "1 left out:\n  e.mp4: it is there"
+    assert capsys.readouterr().out == f"1 video done: 1 face hidden in 1 frame\n{rest}\n"
 
 
 def test_one_file_that_fails_has_one_line(tmp_path: Path, capsys: Any) -> None:

@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
@@ -171,6 +172,13 @@ def test_too_little_room_is_said_before_anything_is_begun(tmp_path: Path) -> Non
     ):
         check_room(tmp_path / "new", 1e18, "an exabyte")
     assert not (tmp_path / "new").exists()
+
+
+def test_room_for_just_so_much_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: Namespace(free=2_500_000_000))
+    check_room(tmp_path, 2.5e9, "it")
+    with pytest.raises(ActaError, match=r"room for 2\.50 GB, but about 2\.60 GB are needed for it"):
+        check_room(tmp_path, 2.6e9, "it")
 
 
 # ---- long names
@@ -391,6 +399,12 @@ def test_what_a_killed_run_leaves_does_not_block_the_next(tmp_path: Path, dead: 
     with atomic(tmp_path / "out.mp4", overwrite=False) as temporary:
         temporary.write_text("whole")
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("out.mp4", "whole")]
+
+
+def test_a_lock_can_be_taken_over_by_another_user(tmp_path: Path) -> None:
+    with atomic(tmp_path / "out", overwrite=False) as temporary:
+        temporary.touch()
+        assert stat.S_IMODE((tmp_path / ".out.lock").stat().st_mode) == 0o666
 
 
 def test_leftovers_are_removed_unless_somebody_writes(tmp_path: Path, dead: int) -> None:

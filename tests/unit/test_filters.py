@@ -90,6 +90,17 @@ def test_blur_is_a_normalised_box_filter(kernel: float) -> None:
     assert np.abs(plane[6:18, 8:24] - expected).max() < 0.6  # rounded, and OpenCV divides small sums in fixed point
 
 
+@pytest.mark.parametrize(
+    ("box", "side"), [((0.25, 0.125, 0.75, 0.375), 16), ((0.5, 0.0, 0.75, 0.75), 18)], ids=["wide", "tall"]
+)
+def test_the_kernel_is_as_large_as_the_longer_side(box: tuple[float, ...], side: int) -> None:
+    plane = noise(24, 32)
+    before = plane.copy()
+    hide([plane], (24, 32), one(*box), settings("blur"), [0])
+    x1, y1, x2, y2 = (int(v) for v in np.array(box) * [32, 24, 32, 24])
+    assert np.abs(plane[y1:y2, x1:x2] - box_filter(before[y1:y2, x1:x2], side)).max() < 0.6
+
+
 def test_blur_keeps_a_plain_colour() -> None:
     plane = np.full((24, 32), 77, np.uint8)
     hide([plane], (24, 32), one(0.25, 0.25, 0.75, 0.75), settings("blur"), [0])
@@ -129,6 +140,14 @@ def test_pixelate_into_as_many_blocks_along_the_longer_side(blocks: int, across:
     hide([plane], (32, 64), one(0.0, 0.0, 1.0, 1.0), settings("pixelate", blocks=blocks), [0])
     edges = [int((np.diff(plane.astype(int), axis=axis) != 0).any(axis=1 - axis).sum()) + 1 for axis in (1, 0)]
     assert edges == [across, down]
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (16, 64), (16, 32)], ids=["4:2:2", "4:4:0", "4:2:0"])
+def test_pixelate_subsampled_planes_into_the_same_blocks(shape: tuple[int, int]) -> None:
+    plane = noise(*shape)
+    hide([plane], (32, 64), one(0.0, 0.0, 1.0, 1.0), settings("pixelate", blocks=4), [0])
+    edges = [int((np.diff(plane.astype(int), axis=axis) != 0).any(axis=1 - axis).sum()) + 1 for axis in (1, 0)]
+    assert edges == [4, 2]
 
 
 def test_pixelate_keeps_the_mean_of_each_block() -> None:
@@ -422,6 +441,16 @@ def test_mask_is_dilated_as_much_as_its_box_would_grow(factor: float, cells: int
     low, high = 150 - 6 * cells, 156 + 6 * cells
     for found, wanted in [(rows.min(), low), (columns.min(), low), (rows.max() + 1, high), (columns.max() + 1, high)]:
         assert abs(int(found) - wanted) <= 1
+
+
+@pytest.mark.parametrize(("down", "across"), [(1, 2), (2, 1), (2, 2)])
+def test_a_mask_hides_the_same_places_in_subsampled_planes(down: int, across: int) -> None:
+    mask = np.random.default_rng(5).random((6, 9)) < 0.4
+    full, part = np.full((60, 84), 200, np.uint8), np.full((60 // down, 84 // across), 200, np.uint8)
+    for plane in (full, part):
+        hide([plane], (60, 84), one(0.1, 0.2, 0.8, 0.7, mask=mask), settings("solid"), [0])
+    blocks = full.reshape(60 // down, down, 84 // across, across)
+    assert np.array_equal(part == 0, (blocks == 0).any(axis=(1, 3)))
 
 
 def test_full_mask_hides_at_least_its_box() -> None:

@@ -143,6 +143,21 @@ def test_what_only_one_size_shows_is_hidden_and_counted(
     assert (after[:16, :24] == 0).all()
 
 
+@pytest.mark.parametrize("sides", [(48,), (96,), ()])
+def test_one_search_may_find_nothing(
+    detector: Fixed, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sides: tuple[int, ...]
+) -> None:
+    def find(self: Fixed, image: np.ndarray) -> Instances:
+        return Instances.of(BOX[None], np.ones(1)) if image.shape[1] in sides else Instances()
+
+    monkeypatch.setattr(Fixed, "__call__", find)
+    Image.fromarray(picture()).save(tmp_path / "in.png")
+    detect = settings[0].model_copy(update={"long_side": 48})
+    done = anonymize_photograph(tmp_path / "in.png", tmp_path / "out.png", detect, settings[1])
+    assert done.instances == len(sides)
+    assert (read(tmp_path / "out.png")[INSIDE] == 0).all() == bool(sides)
+
+
 def test_a_failing_detector_hides_the_whole_picture(
     detector: Fixed, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +301,13 @@ def test_a_lossless_webp_stays_lossless(
     before, after = read(tmp_path / "in.webp").copy(), read(anonymised(tmp_path / "in.webp", settings))
     before[INSIDE] = 0
     assert np.array_equal(before, after) == lossless
+
+
+def test_tiff_is_compressed(detector: Fixed, settings: Any, tmp_path: Path) -> None:
+    Image.fromarray(picture(3)).save(tmp_path / "in.png")
+    assert anonymised(tmp_path / "in.png", settings, "out.tiff").stat().st_size < HEIGHT * WIDTH
+    with Image.open(tmp_path / "out.tiff") as image:
+        assert image.info["compression"] == "tiff_adobe_deflate"
 
 
 def test_of_several_lenses_the_first_picture_is_kept(detector: Fixed, settings: Any, tmp_path: Path) -> None:

@@ -52,5 +52,6 @@ def test_a_score_at_the_upper_edge_is_in_the_picture() -> None:
 def test_a_frame_on_which_the_detector_failed_has_a_red_border() -> None:
     image = np.full((100, 200, 3), 90, np.uint8)
     draw(image, Instances(failed=True))
-    assert (border(image, 0, 0, 200, 100) == RED).all()
+    for edge in (0, 1):
+        assert (border(image, edge, edge, 200 - edge, 100 - edge) == RED).all()
     assert (image[5:-5, 5:-5] == 90).all()
