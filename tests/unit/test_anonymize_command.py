@@ -482,6 +482,42 @@ def test_frames_are_counted_as_the_header_says(tmp_path: Path, codec: str, suffi
     assert command._frame_count(Job(tmp_path / "bad.mp4", path)) is None
 
 
+@pytest.mark.parametrize(
+    ("count", "shares"),
+    [(2, [[0, 2, 4], [1, 3]]), (4, [[0, 4], [1], [2], [3]]), (5, [[0], [1], [2], [3], [4]]), (7, [[0], [1]])],
+)
+def test_processes_share_the_cores(count: int, shares: list[list[int]]) -> None:
+    cores = range(5)
+    assert [list(anonymize_run._share(cores, number, count)) for number in range(count)][-len(shares) :] == shares
+
+
+class Pipe:
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    def send(self, event: Any) -> None:
+        self.sent.append(event)
+
+
+def test_a_worker_tells_how_far_it_is_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(anonymize_run.time, "monotonic", lambda: now[0])
+    pipe = Pipe()
+    reporter = anonymize_run._Reporter(pipe)  # type: ignore[arg-type]
+    for frames in range(1, 9):
+        now[0] += 0.07
+        reporter(frames)
+    assert pipe.sent == [Moved(3), Moved(6)]
+
+
+def test_a_worker_sends_whole_lines() -> None:
+    pipe = Pipe()
+    lines = anonymize_run._Lines(pipe)  # type: ignore[arg-type]
+    for text in ("one", " line", "\n", "two\nthree\nhalf"):
+        lines.write(text)
+    assert pipe.sent == [Said("one line"), Said("two"), Said("three")]
+
+
 # ---- what is told at the end
 
 
