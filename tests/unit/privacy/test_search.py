@@ -242,6 +242,7 @@ def test_the_first_and_the_last_frame_are_searched(settings, count, interval):
     made = film(still, count)
     hidden = made.run(settings, interval=interval)
     assert made.bare(hidden) == []
+    assert not any(hidden[k].filled.any() for k in made.searched)
     keys = {0, 6, count - 1} if interval == 0.1 else {0, count - 1}
     assert made.searched == (sorted(keys & set(range(count))) if interval else list(range(count)))
 
