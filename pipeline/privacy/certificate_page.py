@@ -110,7 +110,7 @@ def _how(made: Mapping[str, Any]) -> str:
             "Found by",
             f"{detect['detector']}, {_or(detect['threshold'], 'its own threshold', 'from a score of {:g} on')}",
         ),
-        ("Searched", f"every {every:g} s" if every else "every frame"),
+        ("Searched", f"at least every {every:g} s" if every else "every frame"),
         (
             "Size when searched",
             _or(detect["long_side"], "the video's own", "at most {:g} pixels along the longer side"),

@@ -140,7 +140,7 @@ def test_page_says_how_it_was_hidden_and_what_made_it(tmp_path: Path) -> None:
     said = paged(tmp_path, FIRST)
     for text in (
         "<dd>retinaface, its own threshold</dd>",
-        "<dd>every 0.1 s</dd>",
+        "<dd>at least every 0.1 s</dd>",
         "<dd>at most 1280 pixels along the longer side</dd>",
         "<dd>what is missed for at most 10 frames between two detections</dd>",
         "<dd>enlarged 1.5 times</dd>",
