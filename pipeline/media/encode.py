@@ -24,7 +24,7 @@ from pipeline.files import atomic
 from pipeline.media.decode import FrameDecoder, Orientation, describe, open_video, orientation, pixel_aspect
 from pipeline.media.picture import Picture, as_yuv
 from pipeline.media.probe import probe
-from pipeline.media.timeline import Timeline, steady
+from pipeline.media.timeline import Timeline, move, steady
 from pipeline.media.tracks import SUFFIXES, counted, flush, make_tracks
 
 # Containers that keep the time stamps of H.264 (of VP9, WebM); AVI has none and would shift them.
@@ -241,7 +241,7 @@ class VideoWriter:
             self._waiting.append(packet)
             return
         track, seconds = self._tracks[packet.stream.index], float((packet.dts or 0) * packet.time_base)
-        _shift(packet, -self._zero)
+        move(packet, -self._zero)
         try:
             # Where recordings were joined the counters of MPEG-TS jump, which looks like a loss.
             if packet.is_corrupt and self._container.format.name != "mpegts":
@@ -283,9 +283,3 @@ class VideoWriter:
         others = sum(stream.index != self._source.index for stream in source.streams.video)
         if others:
             self.notes.append(f"left out: {counted(others, 'further video stream')} (cover art or another angle)")
-
-
-def _shift(packet: Packet, seconds: Fraction) -> None:
-    offset = round(seconds / packet.time_base)
-    packet.pts = None if packet.pts is None else packet.pts + offset
-    packet.dts = None if packet.dts is None else packet.dts + offset

@@ -19,7 +19,6 @@ from pipeline.media.decode import Orientation, display_matrix, orientation, pixe
 
 _COLOUR = ("color_range", "color_primaries", "color_trc", "colorspace")
 _VP9 = {"b": "0", "row-mt": "1", "deadline": "realtime", "cpu-used": "6"}
-_TRANSFERS = {16: "HDR (PQ)", 18: "HDR (HLG)"}  # ITU-T H.273
 _BOTTOM_FIRST = (3, 4)  # AVFieldOrder: bottom field shown first
 _LOST = {
     Type.SPHERICAL: "the 360° projection is lost: players show the picture flat",

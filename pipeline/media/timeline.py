@@ -42,10 +42,7 @@ class Timeline:
         if packet.dts is not None:
             self._continue(stream, packet)
             self._last[stream] = packet.dts * packet.time_base
-        offset = round(self._offsets[self._recording.get(stream, 0)] / packet.time_base)
-        if offset:
-            packet.pts = None if packet.pts is None else packet.pts + offset
-            packet.dts = None if packet.dts is None else packet.dts + offset
+        offset = move(packet, self._offsets[self._recording.get(stream, 0)])
         if stamp is not None:
             self._end = max(self._end, (stamp + offset + (packet.duration or 0)) * packet.time_base)
 
@@ -59,6 +56,14 @@ class Timeline:
         if recording == len(self._offsets):
             shown = packet.dts if packet.pts is None else packet.pts
             self._offsets.append(self._end - shown * packet.time_base)
+
+
+def move(packet: Packet, seconds: Fraction) -> int:
+    """Move a packet's stamps; returns by how many units of its time base."""
+    offset = round(seconds / packet.time_base)
+    packet.pts = None if packet.pts is None else packet.pts + offset
+    packet.dts = None if packet.dts is None else packet.dts + offset
+    return offset
 
 
 def steady(frames: Iterable[VideoFrame], stream: VideoStream) -> Iterator[VideoFrame]:

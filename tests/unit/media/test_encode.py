@@ -130,6 +130,19 @@ class TestStreams:
         copy(source, tmp_path / "out.mp4")
         assert b"GPS" not in (tmp_path / "out.mp4").read_bytes()
 
+    def test_closed_captions_between_pictures_are_left_out(self, tmp_path):
+        """ATSC A/53 captions, one in each picture, as an SEI message that libx264 would write again."""
+        raw = tmp_path / "raw.h264"
+        write_clip(raw, frames=4, options={"bf": "0", "sliced-threads": "0", "x264-params": "keyint=1:aud=1"})
+        caption = b"\xb5\x00\x31GA94\x03\xc1\xff\xfc\xc8\xe9\xff"
+        message = b"\0\0\0\1\x06\x04" + bytes([len(caption)]) + caption + b"\x80"
+        delimiter = b"\0\0\0\1\x09\x10"
+        raw.write_bytes(raw.read_bytes().replace(delimiter, delimiter + message))
+        copy(raw, tmp_path / "out.mp4")
+        before, after = (pictures(path).frames[1] for path in (raw, tmp_path / "out.mp4"))
+        assert side_data(before, Type.A53_CC) == b"\xfc\xc8\xe9"
+        assert side_data(after, Type.A53_CC) is None
+
     @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
     @pytest.mark.parametrize("codec", ["mjpeg", "png"])
     def test_a_cover_that_comes_first_is_not_the_video(self, made, tmp_path, suffix, codec):

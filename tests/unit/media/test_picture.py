@@ -1,13 +1,16 @@
 """Formats of pictures: one channel a plane, upright planes, and what the encoder is told."""
 
 from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from av.sidedata.sidedata import Type
 
 from pipeline.media.decode import Orientation
-from pipeline.media.picture import as_planes, as_yuv, like, plane_pixels, turned
+from pipeline.media.picture import Picture, as_planes, as_yuv, like, plane_pixels, turned
 from tests.clips import numbered_image, read_number, write_clip
 from tests.unit.media.recordings import copy
 
@@ -88,6 +91,25 @@ def test_like_takes_stamps_and_colours_over():
     copied = like(av.VideoFrame(128, 96, "yuv420p"), frame)
     assert (copied.pts, copied.dts, copied.time_base, copied.duration) == (7, 3, Fraction(1, 25), 2)
     assert (copied.color_range, copied.colorspace, copied.color_primaries, copied.color_trc) == (2, 9, 9, 16)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (Type.SPHERICAL, "the 360° projection is lost: players show the picture flat"),
+        (Type.STEREO3D, "the arrangement of a stereoscopic picture is lost"),
+        (Type.DYNAMIC_HDR_PLUS, "dynamic HDR metadata (HDR10+) are lost; the static ones stay"),
+        (Type.DOVI_METADATA, "dynamic HDR metadata (Dolby Vision) are lost"),
+    ],
+)
+def test_what_no_encoder_here_keeps_is_said(kind, words):
+    """By a stand-in: no tool at hand writes these."""
+    frame: Any = SimpleNamespace(side_data={kind: b""}, format=av.VideoFormat("yuv420p"), interlaced_frame=False)
+    notes: list[str] = []
+    source: Any = SimpleNamespace(average_rate=Fraction(25), disposition=0, metadata={})
+    out: Any = SimpleNamespace(format=SimpleNamespace(name="mp4"), add_stream=lambda *_, **__: SimpleNamespace())
+    Picture(source, out, 20, "veryfast", notes.append).look_at(frame)
+    assert notes == [words]
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])

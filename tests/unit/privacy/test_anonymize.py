@@ -10,22 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import av
-import ffmpeg
 import numpy as np
 import pytest
-from imageio_ffmpeg import get_ffmpeg_exe
 
 from pipeline.cli import main
 from pipeline.config.privacy import DetectSettings, ObfuscateSettings
 from pipeline.errors import ActaError, VideoError
-from pipeline.media.decode import orientation, scaled_size, to_rgb
+from pipeline.media.decode import decode, open_video, orientation, pixel_aspect, scaled_size, to_rgb
 from pipeline.media.encode import Encoding
 from pipeline.models.weights import WEIGHTS
 from pipeline.privacy import anonymize as module
 from pipeline.privacy.anonymize import anonymize_video
 from pipeline.privacy.detectors import make_auditor
 from pipeline.privacy.instances import DetectionShard, Instances
-from tests.clips import read_number, read_times, write_clip
+from tests.clips import ffmpeg, read_number, read_times, write_clip
 
 BOX = np.array([0.5, 0.5, 0.75, 0.75], np.float32)
 
@@ -85,6 +83,38 @@ def test_detectors_find_at_most_one_percent(footage, faces, tmp_path, name, audi
     assert read_times(output) == pytest.approx(read_times(footage / name), abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        ["-display_hflip"],
+        ["-display_vflip"],
+        ["-display_rotation", 90, "-display_hflip"],
+        ["-vf", "setsar=32/11"],
+        ["-vf", "setsar=11/32"],
+    ],
+    ids=["mirrored", "upside down", "turned and mirrored", "wide pixels", "narrow pixels"],
+)
+def test_faces_are_hidden_however_the_picture_is_displayed(footage, faces, tmp_path, recipe):
+    """The picture is stored so that its display is upright or of the right shape, as ffmpeg shows it."""
+    speech, source = footage / "giving_speech/obama_speech.mp4", tmp_path / "in.mp4"
+    if recipe[0] == "-vf":  # squeezed, so that the displayed faces have their own shape
+        number, over = (int(part) for part in recipe[1].removeprefix("setsar=").split("/"))
+        size = f"scale=iw*{over}/{max(number, over)}:ih*{number}/{max(number, over)},{recipe[1]}"
+        ffmpeg("-i", speech, "-frames:v", 8, "-vf", size, "-an", source)
+    else:
+        ffmpeg(*recipe, "-i", speech, "-frames:v", 8, "-an", tmp_path / "upright.mp4")  # pixels as displayed …
+        ffmpeg(*recipe, "-i", tmp_path / "upright.mp4", "-c", "copy", source)  # … and told to be shown turned back
+    anonymize_video(source, tmp_path / "out.mp4", *faces)
+    judge = make_auditor("centerface", 0.3)
+    counts = []
+    for path in (source, tmp_path / "out.mp4"):
+        with open_video(path) as (container, stream):
+            sizes = [(frame, scaled_size(frame, None, pixel_aspect(stream))) for _, frame in decode(container, stream)]
+        counts.append(sum(len(judge(to_rgb(frame, *judge.input_size(*size)))) for frame, size in sizes))
+    assert counts[0] >= 8
+    assert counts[1] == 0
+
+
 def test_sound_is_copied_packet_by_packet(clip, fixed, tmp_path):
     anonymize_video(clip, tmp_path / "out.mp4", *fixed)
     assert packets_of(tmp_path / "out.mp4", "audio") == packets_of(clip, "audio")
@@ -93,8 +123,9 @@ def test_sound_is_copied_packet_by_packet(clip, fixed, tmp_path):
 def test_subtitles_are_kept_if_asked_for(clip, fixed, tmp_path):
     (tmp_path / "words.srt").write_text("1\n00:00:00,100 --> 00:00:00,600\nhello\n")
     source = tmp_path / "subtitled.mkv"
-    inputs = [ffmpeg.input(str(clip))["v"], ffmpeg.input(str(tmp_path / "words.srt"))]
-    ffmpeg.output(*inputs, str(source), vcodec="copy", scodec="srt", loglevel="error").run(cmd=get_ffmpeg_exe())
+    ffmpeg(
+        "-i", clip, "-i", tmp_path / "words.srt", "-map", "0:v", "-map", "1:s", "-c:v", "copy", "-c:s", "srt", source
+    )
     anonymize_video(source, tmp_path / "out.mkv", *fixed, encoding=Encoding(keep=frozenset({"subtitles"})))
     assert packets_of(tmp_path / "out.mkv", "subtitles") == [b"hello"]
 
