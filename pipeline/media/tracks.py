@@ -82,10 +82,7 @@ class Copied(Track):
 
     def __init__(self, source: Any, target: Any, container: str):
         super().__init__(source, target)
-        context = source.codec_context
-        self._container = container
-        # Seconds that the source's header announces to be passed over.
-        self._announced = context.delay / context.sample_rate if source.type == "audio" and context.sample_rate else 0.0
+        self._container, self._announced = container, _announced(source)
         self._begin: float | None = None
         self._last: int | None = None
 
@@ -100,8 +97,9 @@ class Copied(Track):
             return []
         if begin < 0 and self._container not in _EDITABLE + _ANNOUNCING:
             packet.pts = packet.dts = 0
-        tick = math.ceil(_CLOSE / packet.time_base)
-        if self._last is not None and packet.dts < self._last + tick:  # no container takes stamps that do not rise
+        # No container takes stamps that go back, and few those that repeat.
+        tick = 0 if self._container in _ANNOUNCING else math.ceil(_CLOSE / packet.time_base)
+        if self._last is not None and packet.dts < self._last + tick:
             packet.pts = packet.dts = self._last + tick
         self._last = packet.dts
         packet.stream = self._target
@@ -113,9 +111,15 @@ class Copied(Track):
             return not is_cut
         if self._container in _EDITABLE:
             return end > _CLOSE and not is_cut if self._begin < -_PRIMING else end > -_PRIMING
-        if is_cut or begin < -self._announced - _CLOSE:
+        if begin < -self._announced - _CLOSE:
             return False
-        return end > _CLOSE or self._container in _ANNOUNCING
+        return self._container in _ANNOUNCING or (end > _CLOSE and not is_cut)
+
+
+def _announced(stream: Any) -> float:
+    """Seconds of sound that the source's header announces to be passed over at the beginning."""
+    context = stream.codec_context
+    return context.delay / context.sample_rate if stream.type == "audio" and context.sample_rate else 0.0
 
 
 class Converted(Track):
@@ -226,7 +230,9 @@ def codec_name(stream: Any) -> str:
 
 def _sound(stream: Any, out: OutputContainer, note: Callable[[str], object]) -> Track:
     container, codec = out.format.name, codec_name(stream)
-    if codec in SOUND[container]:
+    is_held = codec in SOUND[container]
+    # Matroska's header would announce the whole of what an edit list cuts, though its packets are left out.
+    if is_held and not (container in _ANNOUNCING and _announced(stream) > _PRIMING):
         return Copied(stream, out.add_stream_from_template(stream), container)
     context = stream.codec_context
     if context is None or not context.sample_rate:
@@ -242,7 +248,8 @@ def _sound(stream: Any, out: OutputContainer, note: Callable[[str], object]) -> 
     target.bit_rate = channels * min(80_000, 4 * rate)
     mixed = f", {context.layout.nb_channels} channels to 2" if context.layout.nb_channels > 2 else ""
     name = "Opus" if encoder == "libopus" else "AAC"
-    note(f"sound converted from {codec} to {name}{mixed}: {SUFFIXES[container]} cannot hold it as it is")
+    what = "what an edit list cuts out of it" if is_held else "it as it is"
+    note(f"sound converted from {codec} to {name}{mixed}: {SUFFIXES[container]} cannot hold {what}")
     return Converted(stream, target, container)
 
 

@@ -67,6 +67,21 @@ def test_what_a_header_announces_stays_where_another_header_can_say_so(container
     assert kept(container, [Packet(-22), Packet(-10), Packet(0)], delay=20) == [-10, 0]
 
 
+@pytest.mark.parametrize("container", ["matroska", "webm"])
+def test_priming_that_is_marked_to_be_passed_over_stays_where_it_is_announced(container):
+    assert kept(container, [Packet(-20, is_discard=True), Packet(-10, is_discard=True), Packet(0)], delay=20) == [
+        -20,
+        -10,
+        0,
+    ]
+    assert kept(container, [Packet(-20, is_discard=True), Packet(-10, is_discard=True), Packet(0)]) == [0]
+
+
+@pytest.mark.parametrize("container", ["matroska", "webm"])
+def test_stamps_may_repeat_where_the_container_lets_them(container):
+    assert kept(container, [Packet(0), Packet(0), Packet(5), Packet(3), Packet(9)]) == [0, 0, 5, 5, 9]
+
+
 def test_what_a_header_announces_is_left_out_or_moved_to_zero_in_mpeg_ts():
     assert kept("mpegts", [Packet(-20), Packet(-10), Packet(0)], delay=20) == [0]
     assert kept("mpegts", [Packet(-5), Packet(5)], delay=5) == [0, 5]
