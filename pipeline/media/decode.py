@@ -3,6 +3,7 @@
 Coordinates: images are uint8 (height, width, 3), RGB, upright (as a player shows them).
 """
 
+import errno
 import math
 import struct
 import threading
@@ -63,7 +64,9 @@ def open_video(path: Path | str, *, threads: int = 1) -> Iterator[tuple[InputCon
         names = CONTAINERS.replace(",", ", ")
         raise VideoError(f"cannot be opened: not a supported container; supported are {names}") from None
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(f"cannot be opened: {describe(error)}") from None
+        damaged = isinstance(error, av.error.InvalidDataError) or getattr(error, "errno", None) == errno.EIO
+        reason = "damaged, truncated, or no video" if damaged else describe(error)
+        raise VideoError(f"cannot be opened: {reason}") from None
     with container:
         assert isinstance(container, InputContainer)
         stream = _video_stream(container)

@@ -85,7 +85,8 @@ def rewritten(
         damage = str(error)
     try:
         with (
-            open_video(source, threads=0) as (container, stream),
+            # A damaged packet takes with it what other decoding threads hold.
+            open_video(source, threads=1 if encoding.keep_what_is_whole else 0) as (container, stream),
             atomic(output, overwrite=overwrite) as temporary,
             WholeFile(temporary) as file,
             av.open(file, "w", format=FORMATS[output.suffix.lower()]) as out,
@@ -96,7 +97,7 @@ def rewritten(
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if is_storage_failure(error):
             raise ActaError(f"{output} could not be written: {describe(error)}") from None
-        raise ActaError(f"{source} -> {output}: {describe(error)}") from None
+        raise ActaError(f"cannot be written as {output.suffix}: {describe(error)}") from None
 
 
 class WholeFile(io.FileIO):
@@ -152,7 +153,8 @@ class VideoWriter:
         self._timeline = Timeline(source)
         self._decoder = FrameDecoder(stream, lenient=encoding.keep_what_is_whole)
         self._shape: _Shape | None = None
-        self._written = 0
+        self._written = self._lost_packets = 0  # frames; packets of tracks
+        self._stopped = ""  # why reading ended before the file's end
         self._zero = Fraction(0)  # the stamp, in seconds, that becomes 0
         self._waiting: list[Packet] = []  # of tracks, that came before the first picture was written
         self._keep_what_is_asked_for()
@@ -185,6 +187,7 @@ class VideoWriter:
             except (av.error.FFmpegError, OSError) as error:
                 if not self._encoding.keep_what_is_whole:
                     raise self._failed(error) from None
+                self._stopped = f"it cannot be read on after {self._decoder.frames} frames: {describe(error)}"
                 return
             self._timeline.place(packet)
             yield packet
@@ -221,12 +224,20 @@ class VideoWriter:
             raise VideoError("no frame can be decoded")
         self._out.mux(self._picture.encode(None))
         self._out.mux(flush(self._tracks.values()))
-        lost = self._decoder.missing
+        self._say_what_is_missing(damage)
+
+    def _say_what_is_missing(self, damage: str) -> None:
         reasons = [damage.removeprefix("damaged: ")] if damage else []
-        if lost:
-            reasons.append(f"{counted(lost, 'frame')} cannot be decoded")
+        if self._stopped:
+            reasons.append(self._stopped)
+        if self._decoder.missing:
+            reasons.append(f"{counted(self._decoder.missing, 'frame')} cannot be decoded")
+        if self._lost_packets:
+            reasons.append(f"{counted(self._lost_packets, 'packet')} of sound or subtitles cannot be read")
         if reasons:
-            self.notes.append(f"damaged ({'; '.join(reasons)}): {self._written} frames are written")
+            expected = self._source.frames
+            of_all = f" of {expected}" if expected > self._written else ""
+            self.notes.append(f"damaged ({'; '.join(reasons)}): {self._written}{of_all} frames are written")
 
     def _check(self, frame: VideoFrame) -> None:
         shape = _Shape(frame.width, frame.height, orientation(frame))
@@ -250,6 +261,7 @@ class VideoWriter:
         except av.error.FFmpegError:
             if not self._encoding.keep_what_is_whole:
                 raise VideoError(f"damaged: its sound is incomplete at {seconds:.2f} s") from None
+            self._lost_packets += 1
             return
         try:
             self._out.mux(packets)

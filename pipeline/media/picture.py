@@ -101,15 +101,18 @@ class Picture:
 
     def _pixel_format(self, frame: VideoFrame, width: int, height: int) -> str:
         """The source's own format where the encoder has it, else the nearest that loses nothing."""
-        name = frame.format.name
+        name, bits = frame.format.name, frame.format.components[0].bits
         offered = [fmt.name for fmt in av.Codec(self._encoder, "w").video_formats or ()]
         odd = ("420" in name and (width % 2 or height % 2)) or ("422" in name and width % 2)
         if name in offered and not odd:
             chosen = name
         else:
-            deep = frame.format.components[0].bits > 8
-            names = (("yuv444p10le",) if deep else ()) + ("yuv444p", "yuv420p")
-            chosen = next(name for name in names if name in offered)
+            chroma = next((kind for kind in ("420", "422") if kind in name and not odd), "444")
+            deep = [f"yuv{chroma}p10le", "yuv444p10le"] if bits > 8 else []
+            chosen = next(name for name in (*deep, f"yuv{chroma}p", "yuv444p") if name in offered)
+        kept = 10 if "10" in chosen else 8
+        if kept < bits:
+            self._note(f"{bits} bits a channel become {kept}")
         self._say_who_plays(chosen, f"odd size {width}x{height}" if odd else f"{self._source.pix_fmt} source")
         return chosen
 

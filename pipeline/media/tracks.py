@@ -1,6 +1,7 @@
 """What accompanies the picture in a copy of a video: sound and subtitles, copied packet by packet or converted."""
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
@@ -45,6 +46,24 @@ _NAMES = {  # decoders' names to codecs'
     "srt": "subrip",
     "ssa": "ass",
 }
+# ISO 639-2 has two codes for some languages, of which QuickTime takes one.
+_BIBLIOGRAPHIC = {
+    "deu": "ger",
+    "ell": "gre",
+    "isl": "ice",
+    "nld": "dut",
+    "sqi": "alb",
+    "swe": "sve",
+    "zho": "chi",
+    "fre": "fra",
+    "cze": "ces",
+    "slo": "slk",
+    "rum": "ron",
+}
+_QUICKTIME = (
+    "eng fra ger ita dut sve spa dan por nor heb jpn ara fin gre ice mlt tur chi urd hin tha kor lit pol hun est lav "
+    "rus iri alb ron ces slk slv und"
+)
 _PRIMING = 0.11  # seconds; what encoders put before the sound, HE-AAC's at most. More is an edit list's cut
 _SILENCE = 600  # seconds; a longer gap in sound is a damaged stamp
 _GAP = 0.02  # seconds; stamps may be off by so much, as some containers round them, before converted sound is moved
@@ -53,10 +72,10 @@ _GAP = 0.02  # seconds; stamps may be off by so much, as some containers round t
 class Track:
     """One stream of the copy that is not the picture; takes the source's packets."""
 
-    def __init__(self, source: Any, target: Any):
+    def __init__(self, source: Any, target: Any, language: str | None):
         self._target = target
-        if source.language:
-            target.metadata["language"] = source.language
+        if language:
+            target.metadata["language"] = language
         target.disposition = source.disposition
 
     def take(self, packet: Packet) -> list[Packet]:
@@ -81,7 +100,7 @@ class Copied(Track):
     """
 
     def __init__(self, source: Any, target: Any, container: str):
-        super().__init__(source, target)
+        super().__init__(source, target, language_in(container, source.language))
         self._container, self._announced = container, _announced(source)
         self._begin: float | None = None
         self._last: int | None = None
@@ -126,7 +145,7 @@ class Converted(Track):
     """Sound that is decoded and encoded anew, in step with its stamps: gaps become silence, overlaps are cut."""
 
     def __init__(self, source: Any, target: Any, container: str):
-        super().__init__(source, target)
+        super().__init__(source, target, language_in(container, source.language))
         self._can_begin_before_zero = container in _EDITABLE + _ANNOUNCING
         self._layout, self._rate = target.layout.name, target.rate
         self._resampler: AudioResampler | None = None
@@ -181,6 +200,22 @@ class Converted(Track):
         return packets
 
 
+def language_in(container: str, language: str | None) -> str | None:
+    """A language as a container takes it; None where it takes none such, or where it is no code but words.
+
+    Matroska takes the codes of BCP 47, MPEG-TS and MP4 those of three letters, QuickTime a list of its own.
+    """
+    if not language or not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*", language):
+        return None
+    if container in _ANNOUNCING:
+        return language
+    code = language.lower() if len(language) == 3 else None
+    if container == "mov" and code is not None:
+        code = _BIBLIOGRAPHIC.get(code, code)
+        return code if code in _QUICKTIME else None
+    return code
+
+
 def make_tracks(
     source: InputContainer,
     out: OutputContainer,
@@ -210,6 +245,10 @@ def make_tracks(
             tracks[stream.index] = _subtitles(stream, out)
         elif stream.type in _KINDS and not (stream.type == "attachment" and "attachments" in keep):
             dropped[stream.type] = dropped.get(stream.type, 0) + 1
+    for index in tracks:
+        language = source.streams[index].language
+        if language not in (None, "und") and language_in(out.format.name, language) is None:
+            note(f"a track's language is left out: {SUFFIXES[out.format.name]} takes no {language[:20]!r}")
     for kind, count in dropped.items():
         note(f"left out: {counted(count, _KINDS[kind])}")
     return tracks

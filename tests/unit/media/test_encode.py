@@ -181,7 +181,7 @@ class TestDamage:
             ("a.mp4", 0.6, ("-movflags", "faststart"), r"truncated: \d of 10 frames are there"),
             ("a.mp4", 0.6, ("-movflags", "frag_keyframe+empty_moov"), r"truncated: \d+ of \d+ bytes are there"),
             ("a.mov", 0.6, ("-movflags", "faststart"), r"truncated: \d of 10 frames are there"),
-            ("a.mp4", 0.5, (), "cannot be opened: Invalid data found"),
+            ("a.mp4", 0.5, (), "cannot be opened: damaged, truncated, or no video"),
         ],
     )
     def test_a_truncated_file_is_refused(self, made, tmp_path, name, share, options, reason):
@@ -222,9 +222,21 @@ class TestDamage:
         [note] = copy(source, tmp_path / "out.mp4", keep_what_is_whole=True)
         there = len(pictures(tmp_path / "out.mp4").times)
         assert 3 <= there <= 9
-        assert note == f"damaged (truncated: {there} of 10 frames are there): {there} frames are written"
+        reasons = f"truncated: {there} of 10 frames are there; 1 packet of sound or subtitles cannot be read"
+        assert note == f"damaged ({reasons}): {there} of 10 frames are written"
         with av.open(str(tmp_path / "out.mp4")) as container:
             assert list(container.decode(audio=0))  # no packet that is only partly there
+
+    def test_what_is_lost_of_the_sound_is_said(self, made, tmp_path):
+        source = tmp_path / "in.mp4"
+        ffmpeg("-i", made / "clip.mp4", "-c", "copy", "-c:a", "ac3", source)
+        with av.open(str(source)) as container:
+            packet = [p for p in container.demux(container.streams.audio[0]) if p.size][20]
+        content = bytearray(source.read_bytes())
+        content[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+        source.write_bytes(content)
+        notes = copy(source, tmp_path / "out.webm", keep_what_is_whole=True)
+        assert notes[-1] == "damaged (1 packet of sound or subtitles cannot be read): 10 frames are written"
 
     def test_a_whole_file_has_no_such_line(self, made, tmp_path):
         assert copy(made / "clip.mp4", tmp_path / "out.mp4", keep_what_is_whole=True) == []
@@ -400,7 +412,10 @@ class TestPicture:
         ]
 
     def test_what_webm_loses_of_hdr_is_said(self, hdr, tmp_path):
-        assert copy(hdr, tmp_path / "out.webm") == ["HDR mastering metadata are lost: .webm is not told them"]
+        assert copy(hdr, tmp_path / "out.webm") == [
+            "10 bits a channel become 8",
+            "HDR mastering metadata are lost: .webm is not told them",
+        ]
 
     @pytest.mark.parametrize(
         ("options", "suffix", "notes"),

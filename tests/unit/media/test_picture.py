@@ -134,10 +134,33 @@ def test_a_lower_rate_factor_makes_a_larger_and_better_file(tmp_path, suffix):
         ((97, 127), "yuv444p", "yuv444p"),
         ((97, 127), "yuv420p10le", "yuv444p10le"),
         ((96, 128), "yuv410p", "yuv444p"),
+        ((96, 128), "yuv420p12le", "yuv420p10le"),
+        ((96, 128), "yuv422p12le", "yuv422p10le"),
+        ((96, 128), "yuv444p16le", "yuv444p10le"),
+        ((96, 128), "gray12le", "yuv444p10le"),
     ],
 )
-def test_the_nearest_format_that_loses_nothing_is_encoded(tmp_path, size, pixel_format, encoded):
+def test_the_nearest_format_is_encoded(tmp_path, size, pixel_format, encoded):
     source = write_clip(tmp_path / "in.mkv", frames=1, size=size, codec="ffv1", pixel_format=pixel_format)
-    copy(source, tmp_path / "out.mp4")
+    notes = copy(source, tmp_path / "out.mp4")
     with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.streams.video[0].codec_context.pix_fmt == encoded
+    bits = [number for number in ("12", "16") if number in pixel_format]
+    assert [note for note in notes if "bits" in note] == [f"{number} bits a channel become 10" for number in bits]
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "encoded", "notes"),
+    [
+        ("yuv420p", "yuv420p", []),
+        ("yuv420p10le", "yuv420p", ["10 bits a channel become 8"]),
+        ("yuv422p10le", "yuv422p", ["10 bits a channel become 8"]),
+        ("yuv444p12le", "yuv444p", ["12 bits a channel become 8"]),
+        ("gray", "yuv444p", []),
+    ],
+)
+def test_webm_has_eight_bits_and_says_so(tmp_path, pixel_format, encoded, notes):
+    source = write_clip(tmp_path / "in.mkv", frames=1, codec="ffv1", pixel_format=pixel_format)
+    assert copy(source, tmp_path / "out.webm") == notes
+    with av.open(str(tmp_path / "out.webm")) as container:
         assert container.streams.video[0].codec_context.pix_fmt == encoded

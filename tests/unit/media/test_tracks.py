@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import VideoError
-from pipeline.media.tracks import Converted, Copied, counted
+from pipeline.media.tracks import Converted, Copied, counted, language_in
 from tests.clips import ffmpeg, write_clip
 from tests.unit.media.recordings import copy, onset
 
@@ -223,3 +223,44 @@ def test_sound_that_begins_late_stays_late(tmp_path, suffix):
 
 def test_counted():
     assert [counted(number, "audio track") for number in (1, 2)] == ["1 audio track", "2 audio tracks"]
+
+
+@pytest.mark.parametrize(
+    ("container", "language", "expected"),
+    [
+        ("matroska", "deu", "deu"),
+        ("webm", "de-CH", "de-CH"),
+        ("mp4", "deu", "deu"),
+        ("mp4", "gsw", "gsw"),
+        ("mp4", "de", None),
+        ("mpegts", "ITA", "ita"),
+        ("mov", "ita", "ita"),
+        ("mov", "deu", "ger"),  # QuickTime's code of the two
+        ("mov", "zho", "chi"),
+        ("mov", "gsw", None),
+        ("matroska", "Anna Meier", None),  # words, not a code
+        ("matroska", "Anna", None),
+        ("matroska", "", None),
+        ("matroska", None, None),
+    ],
+)
+def test_a_language_is_a_code_that_the_container_takes(container, language, expected):
+    assert language_in(container, language) == expected
+
+
+@pytest.mark.parametrize(
+    ("language", "suffix", "kept_language", "notes"),
+    [
+        ("deu", ".mov", "ger", []),
+        ("gsw", ".mov", None, ["a track's language is left out: .mov takes no 'gsw'"]),
+        ("Anna Meier", ".mkv", None, ["a track's language is left out: .mkv takes no 'Anna Meier'"]),
+    ],
+)
+def test_languages_of_real_files(tmp_path, language, suffix, kept_language, notes):
+    clip = write_clip(tmp_path / "silent.mkv", frames=5)
+    tagged = ["-c:v", "copy", "-c:a", "aac", "-metadata:s:a", f"language={language}"]
+    ffmpeg("-i", clip, "-f", "lavfi", "-i", "sine=440:d=0.5", *tagged, tmp_path / "in.mkv")
+    assert copy(tmp_path / "in.mkv", tmp_path / f"out{suffix}") == notes
+    with av.open(str(tmp_path / f"out{suffix}")) as container:
+        assert container.streams.audio[0].language == kept_language
+    assert b"Anna" not in (tmp_path / f"out{suffix}").read_bytes()
