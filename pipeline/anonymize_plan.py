@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.data.adapters import SUFFIXES
 from pipeline.errors import ActaError
-from pipeline.files import check_free, identities
+from pipeline.files import check_free, check_no_input
 from pipeline.media.encode import CONTAINERS
 from pipeline.privacy.photograph import FORMATS
 
@@ -59,11 +59,9 @@ def make_plan(inputs: list[Path], output: Path, *, overwrite: bool, skip_existin
     """
     plan = Plan()
     pairs = list(dict.fromkeys(_pairs(inputs, output, plan, preview)))
-    sources = identities(source for source, _ in pairs) | identities(inputs)
+    check_no_input((target for _, target in pairs), [*inputs, *(source for source, _ in pairs)])
     by_target: dict[Path, list[Path]] = defaultdict(list)
     for source, target in pairs:
-        if identities([target]) & sources:
-            raise ActaError(f"the output {target} is an input; choose another output")
         by_target[_place(target)].append(source)
     for source, target in pairs:
         others = [other for other in by_target[_place(target)] if other != source]

@@ -76,35 +76,48 @@ def identities(paths: Iterable[Path]) -> set[Path | tuple[int, int]]:
 
     Two paths are the same file, by a link, a hard link, a relative path or another case, where these sets meet.
     """
-    found: set[Path | tuple[int, int]] = set()
+    known: set[Path | tuple[int, int]] = set()
     for path in paths:
-        found.add(Path(os.path.realpath(path)))  # which, unlike `resolve`, puts up with links in a circle
+        known.add(Path(os.path.realpath(path)))  # which, unlike `resolve`, puts up with links in a circle
         with suppress(OSError):
             status = path.stat()
-            found.add((status.st_dev, status.st_ino))
-    return found
+            known.add((status.st_dev, status.st_ino))
+    return known
 
 
-def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path], *, overwrite: bool) -> None:
+def check_no_input(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Refuse an output that is an input, under whatever name.
+
+    Raises:
+        ActaError: one is.
+    """
+    read = identities(inputs)
+    for output in outputs:
+        if identities([output]) & read:
+            raise ActaError(f"the output {output} is an input; choose another output")
+
+
+def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path], *, overwrite: bool | None) -> None:
     """Refuse, before anything is begun, outputs that would replace something.
 
     Args:
         outputs: Every file that will be written.
         inputs: Every file that will be read; none of them is ever replaced.
-        overwrite: Whether other files may be.
+        overwrite: Whether other files may be; None for the outputs of a task, which are rebuilt when needed.
 
     Raises:
         ActaError: an output is an input, under whatever name; or it is there; or two outputs are the same file.
     """
-    read, written = identities(inputs), set[Path | tuple[int, int]]()
+    outputs = list(outputs)
+    check_no_input(outputs, inputs)
+    written: set[Path | tuple[int, int]] = set()
     for output in outputs:
         own = identities([output])
-        if own & read:
-            raise ActaError(f"the output {output} is an input; choose another output")
         if own & written:
             raise ActaError(f"two outputs are the same file, {output}; choose another for one of them")
         written |= own
-        check_free(output, overwrite=overwrite)
+        if overwrite is not None:
+            check_free(output, overwrite=overwrite)
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:

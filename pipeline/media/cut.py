@@ -23,7 +23,7 @@ from av.container import InputContainer, OutputContainer
 from av.video.frame import PictureType, VideoFrame
 
 from pipeline.errors import ActaError, VideoError
-from pipeline.files import atomic
+from pipeline.files import atomic, check_no_input
 from pipeline.media.canvas import Canvas
 from pipeline.media.decode import decode, describe, open_video, pixel_aspect, scaled_size
 from pipeline.media.encode import Encoding, WholeFile
@@ -114,8 +114,7 @@ def cut_video(
     if output.suffix.lower() != ".mp4":
         raise ActaError(f"cannot write {output.name}: only .mp4")
     used = [parts[half] for half in sorted({clip.half for clip in clips})]
-    if output.exists() and any(output.samefile(part.path) for part in used if part.path.exists()):
-        raise ActaError(f"{output} is an input itself; choose another output")
+    check_no_input([output], [part.path for part in used])
     sound = any(_has_sound(part) for part in used)
     written = _places(clips)
     try:

@@ -20,7 +20,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pipeline.errors import ActaError, VideoError, is_storage_failure
-from pipeline.files import atomic
+from pipeline.files import atomic, check_no_input
 from pipeline.media.decode import FrameDecoder, Orientation, describe, open_video, orientation, pixel_aspect
 from pipeline.media.picture import Picture, as_yuv
 from pipeline.media.probe import probe
@@ -72,8 +72,7 @@ def rewritten(
             full.
         VideoError: ``source`` is damaged; nothing is written then.
     """
-    if output.exists() and output.samefile(source):
-        raise ActaError(f"{output} is the input itself; choose another output")
+    check_no_input([output], [source])
     if output.suffix.lower() not in FORMATS:
         raise ActaError(f"cannot write {output.name}: choose one of {' '.join(CONTAINERS)}")
     damage = ""

@@ -18,6 +18,7 @@ from pipeline.errors import ActaError
 from pipeline.files import (
     atomic,
     check_free,
+    check_no_input,
     check_outputs,
     check_room,
     identities,
@@ -500,7 +501,7 @@ def ways_to(path: Path, how: str) -> Path:
 @pytest.mark.parametrize(
     "how", ["itself", "relative", "up and down", "link", "link to a link", "hard link", "through a linked folder"]
 )
-@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("overwrite", [False, True, None])
 def test_an_input_is_never_an_output(tmp_path: Path, how: str, overwrite: bool) -> None:
     source = tmp_path / "in.mp4"
     source.write_text("precious")
@@ -508,6 +509,9 @@ def test_an_input_is_never_an_output(tmp_path: Path, how: str, overwrite: bool) 
     assert identities([output]) & identities([source])
     with pytest.raises(ActaError, match="is an input; choose another output"):
         check_outputs([tmp_path / "new.mp4", output], [tmp_path / "more.mp4", source], overwrite=overwrite)
+    with pytest.raises(ActaError, match=f"^the output {output} is an input; choose another output$"):
+        check_no_input([tmp_path / "new.mp4", output], [tmp_path / "more.mp4", source])
+    check_no_input([tmp_path / "new.mp4"], [source])
 
 
 def test_outputs_must_differ_and_be_free(tmp_path: Path) -> None:
@@ -517,7 +521,12 @@ def test_outputs_must_differ_and_be_free(tmp_path: Path) -> None:
         check_outputs([tmp_path / "a.csv", tmp_path / "x/../a.csv"], [], overwrite=True)
     with pytest.raises(ActaError, match=r"there\.json exists"):
         check_outputs([tmp_path / "a.csv", tmp_path / "there.json"], [], overwrite=False)
-    check_outputs([tmp_path / "a.csv", tmp_path / "there.json"], [], overwrite=True)
+    for overwrite in (True, None):
+        check_outputs([tmp_path / "a.csv", tmp_path / "there.json"], [], overwrite=overwrite)
+    (tmp_path / "folder").mkdir()
+    check_outputs([tmp_path / "folder"], [], overwrite=None)
+    with pytest.raises(ActaError, match="is a folder, which is never replaced"):
+        check_outputs([tmp_path / "folder"], [], overwrite=True)
 
 
 def test_private_files_are_their_owners_from_the_first_byte(tmp_path: Path) -> None:

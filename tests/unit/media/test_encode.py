@@ -1,5 +1,6 @@
 """A copy of a video: what stays, what is left out, what is refused (`test_matrix`: every sound in every container)."""
 
+import shutil
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -456,6 +457,21 @@ class TestPicture:
         source.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
         with pytest.raises(VideoError, match=r"its size or rotation changes at frame \d: 128x96 to 160x96$"):
             copy(source, tmp_path / "out.mp4")
+
+
+@pytest.mark.parametrize("how", ["itself", "link", "hard link"])
+def test_a_video_is_never_written_onto_itself(made, tmp_path, how):
+    source = output = tmp_path / "in.mp4"
+    shutil.copy(made / "clip.mp4", source)
+    if how != "itself":
+        output = tmp_path / "out.mp4"
+        (output.symlink_to if how == "link" else output.hardlink_to)(source)
+    with (
+        pytest.raises(ActaError, match=f"^the output {output} is an input; choose another output$"),
+        rewritten(source, output, overwrite=True),
+    ):
+        pytest.fail("it began")
+    assert source.read_bytes() == (made / "clip.mp4").read_bytes()
 
 
 def test_what_is_no_container_is_named(made, tmp_path):
