@@ -39,7 +39,7 @@ def add_anonymize(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     found = parser.add_argument_group("what is found")
     found.add_argument("--what", choices=("faces", "bodies"), default="faces", help="default: %(default)s")
     found.add_argument("--detector", help="retinaface, centerface, onnx; for bodies maskrcnn, ssdlite, selfie, onnx")
-    found.add_argument("--weights", help="a local weights file for the detector")
+    found.add_argument("--weights", type=Path, help="a local weights file for the detector")
     found.add_argument("--threshold", type=float, help="lowest score that counts (default: the detector's own)")
     found.add_argument("--long-side", type=int, help="pixels at which the detector looks; 0: the video's own size")
     found.add_argument("--interval", type=float, help="seconds between searched frames; 0: every frame is searched")
@@ -70,7 +70,7 @@ def add_anonymize(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     there = many.add_mutually_exclusive_group()
     there.add_argument("--skip-existing", action="store_true", help="pass over files whose output is there already")
     there.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
-    parser.set_defaults(run=anonymize)
+    parser.set_defaults(run=anonymize, writes=("output", "keep_detections"))
 
 
 def anonymize(options: argparse.Namespace) -> int:
@@ -123,8 +123,10 @@ def _settings(options: argparse.Namespace, config: "Config") -> "tuple[DetectSta
 
     detect = config.privacy.detect.search(options.what)
     obfuscate = getattr(config.privacy.obfuscate, options.what)
-    names = ("detector", "weights", "threshold", "interval", "turned", "fill_gap", "device")
+    names = ("detector", "threshold", "interval", "turned", "fill_gap", "device")
     changes = {name: value for name in names if (value := getattr(options, name)) is not None}
+    if options.weights is not None:
+        changes["weights"] = str(options.weights)
     if options.long_side is not None:
         changes["long_side"] = options.long_side or None
     filters = {

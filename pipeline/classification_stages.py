@@ -4,16 +4,16 @@ import argparse
 from pathlib import Path
 
 from pipeline.errors import ActaError
-from pipeline.options import lists_option, paths_of, save_every_option, settings_of, stage_parser
+from pipeline.options import lists_option, output_option, paths_of, save_every_option, settings_of, stage_parser
 
 
 def add_classification_stages(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands to the parser."""
     train = stage_parser(commands, "train")
-    train.add_argument("frames", nargs="+", help="frame shards that the network sees")
+    train.add_argument("frames", nargs="+", type=Path, help="frame shards that the network sees")
     lists_option(train)
     train.add_argument("--teacher", type=Path, help="the teacher's model file")
-    train.add_argument("--teacher-frames", nargs="+", default=[], help="frame shards that the teacher sees")
+    train.add_argument("--teacher-frames", nargs="+", type=Path, default=[], help="frame shards that the teacher sees")
     train.add_argument("--like", type=Path, metavar="MODEL", help="take this model file's architecture")
     train.add_argument("--keep-weights", action="store_true", help="and its weights")
     save_every_option(train)
@@ -21,10 +21,9 @@ def add_classification_stages(commands: "argparse._SubParsersAction[argparse.Arg
 
     evaluate = stage_parser(commands, "evaluate")
     evaluate.add_argument("model", type=Path, help="model file")
-    evaluate.add_argument("frames", nargs="+", help="frame shards to test on")
+    evaluate.add_argument("frames", nargs="+", type=Path, help="frame shards to test on")
     lists_option(evaluate)
-    evaluate.add_argument("--predictions", type=Path, required=True, help="table to write: the best classes per video")
-    evaluate.set_defaults(writes=("output", "predictions"))
+    output_option(evaluate, "--predictions", about="table to write: the best classes per video")
     evaluate.set_defaults(run=_evaluate, workers=0)
 
 

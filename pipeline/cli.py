@@ -16,7 +16,7 @@ from pipeline import __version__
 from pipeline.commands import COMMANDS, GROUPS, OWN_FILES, Command
 from pipeline.ending import Ended, tidy_end
 from pipeline.errors import ActaError
-from pipeline.files import identities
+from pipeline.files import check_outputs
 
 _ABOUT = "Privacy-preserving understanding of actions in video."
 _ENDED = 128  # what a shell adds to the number of the signal that has ended a process …
@@ -177,32 +177,20 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
-    """A task makes its outputs anew whenever it has to, but none of them may be a file that it reads.
+    """A task rebuilds its outputs when needed, but none of them may be a file that it reads.
 
-    ``writes`` names the options that are outputs, where these are others than ``output``.
+    ``writes`` names the options that are outputs, where these are others than ``output``; the other paths are read.
     """
     values = vars(options)
-    names: tuple[str, ...] = values.get("writes", ("output",))
-    written = [values[name] for name in names if isinstance(values.get(name), Path)]
-    read = [
-        Path(text)
-        for name, value in values.items()
-        if name not in (*names, "called")
-        for text in (value if isinstance(value, list) else [value])
-        if _is_file(text)
-    ]
-    for output in written:
-        if identities([output]) & identities(read):
-            raise ActaError(f"the output {output} is an input; choose another output")
-    if len({os.path.realpath(output) for output in written}) < len(written):
-        raise ActaError(f"two outputs are the same file: {' '.join(map(str, written))}")
-
-
-def _is_file(value: object) -> bool:
-    try:
-        return isinstance(value, str | Path) and Path(value).is_file()
-    except OSError:  # settings as text are no name that a file can have
-        return False
+    writes: tuple[str, ...] = values.get("writes", ("output",))
+    written, read = list[Path](), list[Path]()
+    for name, value in values.items():
+        paths = [path for path in (value if isinstance(value, list) else [value]) if isinstance(path, Path)]
+        if name in writes:
+            written += paths
+        else:
+            read += [path for path in paths if path.is_file()]
+    check_outputs(written, read, overwrite=None)
 
 
 def _failed(options: argparse.Namespace, message: str) -> int:

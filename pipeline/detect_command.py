@@ -26,7 +26,7 @@ def add_detect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     detect.add_argument("--config", type=Path, nargs="+", default=[], help=about)
     detect.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
     detect.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
-    detect.set_defaults(run=_detect)
+    detect.set_defaults(run=_detect, writes=("output", "video"))
     evaluate = commands.add_parser(
         "evaluate-detections",
         description="frame-mAP of AVA's own files, equal to ActivityNet's evaluator, as JSON; precisions in [0, 1].",

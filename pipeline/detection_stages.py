@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import ActaError
-from pipeline.options import lists_option, max_bad_option, paths_of, save_every_option, settings_of, stage_parser
+from pipeline.options import (
+    lists_option,
+    max_bad_option,
+    output_option,
+    paths_of,
+    save_every_option,
+    settings_of,
+    stage_parser,
+)
 
 
 def add_detection_stages(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -74,13 +82,12 @@ def add_detection_stages(commands: "argparse._SubParsersAction[argparse.Argument
     _shards(evaluate, "feature shards, all of a dataset")
     evaluate.add_argument("--model", type=Path, help="STAGE's model file; none: the backbone's own classifier")
     _evaluated(evaluate)
-    evaluate.add_argument("--detections", type=Path, required=True, help="CSV to write: AVA's form of detections")
-    evaluate.set_defaults(writes=("output", "detections"))
+    output_option(evaluate, "--detections", about="CSV to write: AVA's form of detections")
     evaluate.set_defaults(run=_evaluate_detection)
 
 
 def _shards(parser: argparse.ArgumentParser, about: str) -> None:
-    parser.add_argument("shards", nargs="+", help=about)
+    parser.add_argument("shards", nargs="+", type=Path, help=about)
     lists_option(parser)
 
 

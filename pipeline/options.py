@@ -25,7 +25,7 @@ def stage_parser(
         workers: Whether it can use several processes.
     """
     parser = commands.add_parser(name, description=about)
-    parser.add_argument("-o", "--output", type=Path, required=True, help="what to write")
+    output_option(parser, "-o", "--output", about="what to write")
     if settings:
         about_settings = "the stage's settings as JSON, or @file (snakemake --dry-run --printshellcmds prints them)"
         parser.add_argument("--settings", required=True, help=about_settings)
@@ -33,6 +33,12 @@ def stage_parser(
     if workers:
         parser.add_argument("--workers", type=int, default=1, help="processes; the result does not depend on it")
     return parser
+
+
+def output_option(parser: argparse.ArgumentParser, *names: str, about: str, required: bool = True) -> None:
+    """Add an option that names a file to write; it may be none that another option names."""
+    option = parser.add_argument(*names, type=Path, required=required, help=about)
+    parser.set_defaults(writes=(*(parser.get_default("writes") or ()), option.dest))
 
 
 def max_bad_option(parser: argparse.ArgumentParser, what: str = "videos") -> None:
@@ -52,17 +58,17 @@ def lists_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def paths_of(names: list[str], lists: Path | None) -> list[Path]:
+def paths_of(paths: list[Path], lists: Path | None) -> list[Path]:
     """Paths as given, those with ``{shard}`` once for every shard."""
     from pipeline.data.lists import shard_names
 
     shards = shard_names(lists) if lists else []
-    if not shards and any("{shard}" in name for name in names):
+    if not shards and any("{shard}" in str(path) for path in paths):
         raise ActaError("a path with {shard} needs --lists with the folder of the list files")
     return [
-        Path(path)
-        for name in names
-        for path in ([name.replace("{shard}", s) for s in shards] if "{shard}" in name else [name])
+        each
+        for path in paths
+        for each in ([Path(str(path).replace("{shard}", s)) for s in shards] if "{shard}" in str(path) else [path])
     ]
 
 

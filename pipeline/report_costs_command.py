@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from pipeline.options import output_option
+
 
 def add_costs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the parser."""
@@ -13,9 +15,8 @@ def add_costs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     costs.add_argument("--logs", type=Path, required=True, help="logs/<dataset>")
     costs.add_argument("--plan", type=Path, help="logs/<dataset>/plan.json")
-    costs.add_argument("--figure", type=Path, help="also draw it (PNG)")
-    costs.set_defaults(writes=("output", "figure"))
-    costs.add_argument("-o", "--output", type=Path, required=True, help="ends in .csv; .md and .html come beside it")
+    output_option(costs, "--figure", about="also draw it (PNG)", required=False)
+    output_option(costs, "-o", "--output", about="ends in .csv; .md and .html come beside it")
     costs.set_defaults(run=_report)
 
 

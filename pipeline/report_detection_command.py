@@ -14,8 +14,10 @@ def add_report_detection(commands: "argparse._SubParsersAction[argparse.Argument
     report.add_argument("--results", type=Path, required=True, help="results/<dataset>/detect")
     report.add_argument("--label-map", type=Path, help="of the figures: actions that count (pbtxt)")
     report.add_argument("--truth", type=Path, help="of Figures 3.5 and 3.6: annotated boxes (CSV)")
-    report.add_argument("--frames", nargs="+", default=[], help="of those: shards of original frames")
-    report.add_argument("--features", nargs="+", default=[], help="of those: feature shards of the first features")
+    report.add_argument("--frames", nargs="+", type=Path, default=[], help="of those: shards of original frames")
+    report.add_argument(
+        "--features", nargs="+", type=Path, default=[], help="of those: feature shards of the first features"
+    )
     lists_option(report)
     report.set_defaults(run=_report)
 

@@ -11,7 +11,7 @@ def add_shrink(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add the commands to the parser."""
     hypothesis = stage_parser(commands, "hypothesis")
     hypothesis.add_argument("previous", type=Path, help="model file to reduce")
-    hypothesis.add_argument("frames", nargs="+", help="frame shards to train on")
+    hypothesis.add_argument("frames", nargs="+", type=Path, help="frame shards to train on")
     lists_option(hypothesis)
     hypothesis.add_argument("--base", type=Path, required=True, help="model file of the base network, which teaches")
     hypothesis.add_argument("--stored", type=Path, help="its logits, stored, in place of it")
@@ -23,7 +23,7 @@ def add_shrink(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
     logits = stage_parser(commands, "teacher-logits")
     logits.add_argument("teacher", type=Path, help="model file")
-    logits.add_argument("frames", nargs="+", help="frame shards that it sees")
+    logits.add_argument("frames", nargs="+", type=Path, help="frame shards that it sees")
     lists_option(logits)
     logits.set_defaults(run=_teacher_logits, workers=0)
 

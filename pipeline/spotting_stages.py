@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ActaError
-from pipeline.options import max_bad_option, save_every_option, settings_of, stage_parser
+from pipeline.options import max_bad_option, output_option, save_every_option, settings_of, stage_parser
 
 if TYPE_CHECKING:
     from pipeline.spot.inputs import Inputs
@@ -35,7 +35,7 @@ def add_spotting_stages(commands: "argparse._SubParsersAction[argparse.ArgumentP
 
     pca = stage_parser(commands, "fit-pca", workers=False)
     _lists(pca)
-    pca.add_argument("--shards", required=True, help="feature shards; {shard} stands for every game")
+    pca.add_argument("--shards", type=Path, required=True, help="feature shards; {shard} stands for every game")
     pca.set_defaults(run=_fit_pca)
 
     project = stage_parser(commands, "project-features", settings=False, workers=False)
@@ -52,8 +52,7 @@ def add_spotting_stages(commands: "argparse._SubParsersAction[argparse.ArgumentP
     predict = stage_parser(commands, "predict-spots", workers=False)
     _games(predict, shown=True)
     predict.add_argument("--model", type=Path, required=True)
-    predict.add_argument("--about", type=Path, required=True, help="JSON to write: games, and those left out")
-    predict.set_defaults(writes=("output", "about"))
+    output_option(predict, "--about", about="JSON to write: games, and those left out")
     predict.set_defaults(run=_predict)
 
     evaluate = stage_parser(commands, "evaluate-spots", workers=False)
@@ -81,7 +80,7 @@ def add_spotting_stages(commands: "argparse._SubParsersAction[argparse.ArgumentP
 
     quarantine = stage_parser(commands, "spot-quarantine", settings=False, workers=False)
     _games(quarantine)
-    quarantine.add_argument("--shards", help="their frames or features, with {shard}")
+    quarantine.add_argument("--shards", type=Path, help="their frames or features, with {shard}")
     quarantine.set_defaults(run=_quarantine)
 
 
@@ -92,19 +91,19 @@ def _lists(parser: argparse.ArgumentParser) -> None:
 
 def _games(parser: argparse.ArgumentParser, *, shown: bool = False) -> None:
     _lists(parser)
-    parser.add_argument("--games", required=True, help="the games' manifests, with {shard}")
+    parser.add_argument("--games", type=Path, required=True, help="the games' manifests, with {shard}")
     max_bad_option(parser, "games")
     if shown:
-        parser.add_argument("--shards", help="their frames or features, with {shard}")
+        parser.add_argument("--shards", type=Path, help="their frames or features, with {shard}")
         parser.add_argument("--imported", help="or what SoccerNet's feature files are called after the half's number …")
         parser.add_argument("--root", type=Path, help="… and the folder with the leagues")
 
 
-def _paths(pattern: str, lists: list[Path]) -> list[Path]:
+def _paths(pattern: Path, lists: list[Path]) -> list[Path]:
     from pipeline.data.lists import shard_names
 
     keys = [key for folder in lists for key in shard_names(folder)]
-    return [Path(pattern.replace("{shard}", key)) for key in keys]
+    return [Path(str(pattern).replace("{shard}", key)) for key in keys]
 
 
 def _inputs(options: argparse.Namespace) -> "Inputs":

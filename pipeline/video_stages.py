@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pipeline.options import lists_option, max_bad_option, paths_of, settings_of, stage_parser
+from pipeline.options import lists_option, max_bad_option, output_option, paths_of, settings_of, stage_parser
 
 
 def add_video_stages(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -46,30 +46,30 @@ def add_video_stages(commands: "argparse._SubParsersAction[argparse.ArgumentPars
     audit.set_defaults(run=_audit)
 
     certify = commands.add_parser("certify")
-    certify.add_argument("audits", nargs="+", help="of each shard (JSON)")
+    certify.add_argument("audits", nargs="+", type=Path, help="of each shard (JSON)")
     lists_option(certify)
-    certify.add_argument("--certificate", type=Path, required=True, help="JSON to write")
-    certify.add_argument("--table", type=Path, required=True, help="table to write")
-    certify.set_defaults(run=_certify, writes=("certificate", "table"))
+    output_option(certify, "--certificate", about="JSON to write")
+    output_option(certify, "--table", about="table to write")
+    certify.set_defaults(run=_certify)
 
     statistics = commands.add_parser("statistics")
     for what in ("faces", "bodies"):
-        statistics.add_argument(f"--{what}", nargs="+", default=[], help=f"detection shards of {what}")
+        statistics.add_argument(f"--{what}", nargs="+", type=Path, default=[], help=f"detection shards of {what}")
     lists_option(statistics)
     statistics.add_argument("--splits", nargs="*", default=[], help="only these splits; none: all")
-    statistics.add_argument("--table", type=Path, required=True, help="table to write")
-    statistics.add_argument("--figure", type=Path, required=True, help="picture to write (PNG)")
-    statistics.set_defaults(run=_statistics, writes=("table", "figure"))
+    output_option(statistics, "--table", about="table to write")
+    output_option(statistics, "--figure", about="picture to write (PNG)")
+    statistics.set_defaults(run=_statistics)
 
     sheet = stage_parser(commands, "contact-sheet", workers=False)
     for variant in ("none", "faces", "bodies"):
-        sheet.add_argument(f"--{variant}", nargs="+", default=[], help=f"frame shards of {variant}")
+        sheet.add_argument(f"--{variant}", nargs="+", type=Path, default=[], help=f"frame shards of {variant}")
     lists_option(sheet)
     sheet.set_defaults(run=_contact_sheet)
 
     quarantine = stage_parser(commands, "quarantine", settings=False, workers=False)
     for what in ("manifests", "frames", "detections", "features"):
-        quarantine.add_argument(f"--{what}", nargs="+", default=[], help="of the shards")
+        quarantine.add_argument(f"--{what}", nargs="+", type=Path, default=[], help="of the shards")
     lists_option(quarantine)
     quarantine.set_defaults(run=_quarantine)
 

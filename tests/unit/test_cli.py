@@ -272,6 +272,8 @@ def test_commands_on_own_files_hear_signals(monkeypatch, name, hears):
         "report-costs --logs . --plan {in} -o new.csv --figure {link}",
         "train-detector {other} --lists . --boxes {in} --settings x -o {link}",
         "average-features {other} {in} -o {link}",
+        "anonymize {other} {in} --weights {link} --overwrite",
+        "anonymize {other} new.mp4 --config {in} --keep-detections {link} --overwrite",
     ],
 )
 def test_no_output_is_an_input(line, tmp_path, capsys, monkeypatch):
@@ -284,9 +286,36 @@ def test_no_output_is_an_input(line, tmp_path, capsys, monkeypatch):
     assert places["in"].read_text() == "precious"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "anonymize {other} blur --filter blur --overwrite",
+        "anonymize {other} a.mp4 --detector a.mp4 --overwrite",
+        "report-architecture table_6_10 --results . --settings table_6_10 -o table_6_10",
+        "train-spotting --lists . --games g --imported table --settings x -o table",
+        "statistics --lists . --splits table --table table --figure new.png",
+        "manifest list --root . -o old",  # which is rebuilt
+    ],
+)
+def test_a_value_that_is_also_the_name_of_a_file_is_no_input(line, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("other", "blur", "a.mp4", "table_6_10", "table", "old"):
+        (tmp_path / name).write_text("there")
+    options = cli.parse(line.format(other="other").split())
+    options.run = lambda options: print("run")
+    monkeypatch.setattr(cli, "parse", lambda arguments: options)
+    assert cli.main() == 0
+    assert capsys.readouterr().out == "run\n"
+
+
+def test_a_folder_that_is_read_and_written_is_no_input(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.detect_command._convert", lambda options: None)
+    assert cli.main(["convert-annotations", "jhmdb21", str(tmp_path), "-o", str(tmp_path)]) == 0
+
+
 def test_no_two_outputs_are_one_file(tmp_path, capsys):
     assert cli.main(["certify", "a.json", "--certificate", "new.json", "--table", "./new.json"]) == 1
-    assert "two outputs are the same file: new.json new.json" in capsys.readouterr().err
+    assert "two outputs are the same file, new.json; choose another for one of them" in capsys.readouterr().err
 
 
 def test_a_task_makes_its_output_anew(tmp_path, monkeypatch):
