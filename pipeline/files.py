@@ -33,8 +33,8 @@ def atomic(path: Path | str, *, overwrite: bool | None = None) -> Iterator[Path]
 
     Args:
         path: The output.
-        overwrite: None for the output of a task, which is made anew whenever it has to be. Otherwise the output belongs
-            to somebody: no other run can write it as long as the block runs, and what is there already is replaced if
+        overwrite: None for the output of a task, which is rebuilt when needed. Otherwise the output belongs to
+            somebody: no other run can write it as long as the block runs, and what is there already is replaced if
             true; if false, it stays, even where it came while the block ran.
 
     Raises:
@@ -135,7 +135,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
-        kind = "a folder" if stat.S_ISDIR(mode) else "no ordinary file"
+        kind = "a folder" if stat.S_ISDIR(mode) else "a device, pipe or socket"
         raise ActaError(f"{path} is {kind}, which is never replaced; choose another output")
     if not overwrite:
         raise ActaError(f"{path} exists; --overwrite replaces it")
@@ -203,7 +203,9 @@ def _publish(temporary: Path, path: Path) -> None:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
             temporary.replace(path)
             return
-    raise ActaError(f"{path} came into being meanwhile, and was kept; --overwrite replaces it")
+    raise ActaError(
+        f"{path} was created by another process during the run and was left as it is; --overwrite replaces it"
+    )
 
 
 def reserve(path: Path, size: int) -> None:

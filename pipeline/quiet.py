@@ -1,4 +1,4 @@
-"""Standard error for this program's own words: what C libraries write there themselves is nobody's to read."""
+"""Keep standard error for this program: drop what C libraries print there."""
 
 import os
 import sys

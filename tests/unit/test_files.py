@@ -275,7 +275,7 @@ def test_whatever_is_there_is_refused(tmp_path: Path, make: Callable[[Path], Non
     path = tmp_path / "out.mp4"
     make(path)
     before = sorted((p.name, p.lstat().st_ino) for p in tmp_path.iterdir())
-    message = r"is a folder|is no ordinary file|out\.mp4 exists; --overwrite replaces it"
+    message = r"is a folder|is a device, pipe or socket|out\.mp4 exists; --overwrite replaces it"
     with pytest.raises(ActaError, match=message):
         check_free(path, overwrite=False)
     with pytest.raises(ActaError, match=message), atomic(path, overwrite=False):
@@ -296,7 +296,7 @@ def test_overwriting_replaces_the_file_or_link_and_not_what_the_link_leads_to(
     assert [p.read_text() for p in tmp_path.glob("target")] in ([], ["precious"])
 
 
-@pytest.mark.parametrize(("make", "kind"), [(_folder, "a folder"), (_pipe, "no ordinary file")])
+@pytest.mark.parametrize(("make", "kind"), [(_folder, "a folder"), (_pipe, "a device, pipe or socket")])
 def test_folders_and_devices_are_never_replaced(tmp_path: Path, make: Callable[[Path], None], kind: str) -> None:
     make(tmp_path / "out.mp4")
     with pytest.raises(ActaError, match=rf"out\.mp4 is {kind}, which is never replaced; choose another output"):
@@ -316,7 +316,10 @@ def write_too_late(path: Path) -> None:
 
 
 def test_what_comes_while_the_block_runs_is_kept(tmp_path: Path) -> None:
-    with pytest.raises(ActaError, match="came into being meanwhile"):
+    with pytest.raises(
+        ActaError,
+        match=r"was created by another process during the run and was left as it is; --overwrite replaces it$",
+    ):
         write_too_late(tmp_path / "out.mp4")
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("out.mp4", "theirs")]
 
