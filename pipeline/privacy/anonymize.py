@@ -1,8 +1,7 @@
 """`acta anonymize`: one video file in, the same video without faces or bodies out, in constant memory.
 
-The picture is decoded, searched, filtered and encoded as a stream; audio is copied as it is, and subtitles where the
-container can hold them. Frame count, time stamps, rotation, pixel format and colour description stay. Cover art,
-further video streams, data streams and metadata (place, author, device) are left out: each can tell who is there.
+The pictures are decoded, searched, filtered and encoded as a stream. `pipeline.media.encode` says what else of the file
+is kept.
 """
 
 from collections.abc import Callable
@@ -67,7 +66,7 @@ def anonymize_video(
     Args:
         source: The video. It is only read.
         output: The copy; its suffix chooses the container. It appears when it is whole.
-        detect: Detector, resolution, gap filling.
+        detect: How instances are found; for bodies including ``faces``.
         obfuscate: Filter and its size. ``frame`` hides every frame whole and runs no detector.
         encoding: Quality and speed of the encoder, and what beside pictures is kept.
         overwrite: Replace a file that is there already; never ``source``.
