@@ -56,7 +56,7 @@ def check_ended() -> None:
 def _end(number: int, frame: Any) -> None:
     global _came
     _came = number
-    for each in _SIGNALS:
-        if signal.getsignal(each) is _end:
-            signal.signal(each, signal.SIG_IGN)  # a second one must not cut the tidying up short
+    for heard in _SIGNALS:
+        if signal.getsignal(heard) is _end:
+            signal.signal(heard, signal.SIG_IGN)  # a second one must not cut the tidying up short
     raise Ended(number)
