@@ -34,13 +34,13 @@ class Plan:
     Attributes:
         jobs: In the order of the inputs.
         left_out: Files that cannot be done, with the reason.
-        there: Jobs whose output is there already, where such ones are skipped.
+        skipped: Jobs whose output is there already, where such ones are passed over.
         unknown: Files in folders that are neither videos nor photographs by name: how many of each suffix.
     """
 
     jobs: list[Job] = field(default_factory=list)
     left_out: list[tuple[Path, str]] = field(default_factory=list)
-    there: list[Job] = field(default_factory=list)
+    skipped: list[Job] = field(default_factory=list)
     unknown: Counter[str] = field(default_factory=Counter)
 
 
@@ -68,7 +68,7 @@ def make_plan(inputs: list[Path], output: Path, *, overwrite: bool, skip_existin
         if others:
             plan.left_out.append((source, f"its output {target} would also be that of {others[0]}; rename one"))
         elif skip_existing and target.is_file():
-            plan.there.append(Job(source, target))
+            plan.skipped.append(Job(source, target))
         else:
             try:
                 check_free(target, overwrite=overwrite)
@@ -103,7 +103,7 @@ def _pairs(inputs: list[Path], output: Path, plan: Plan, preview: bool) -> list[
 def _files(folder: Path, output: Path, plan: Plan) -> list[Path]:
     """Videos and photographs below a folder, sorted; not below the output, nor what is hidden."""
     here = output.resolve() if output.resolve() != folder.resolve() else None
-    found = []
+    files = []
     for place, folders, names in os.walk(folder, onerror=_raise):
         kept = []
         for name in folders:
@@ -119,10 +119,10 @@ def _files(folder: Path, output: Path, plan: Plan) -> list[Path]:
             if name.startswith("."):
                 continue
             if suffix in SUFFIXES or suffix in FORMATS:
-                found.append(Path(place, name))
+                files.append(Path(place, name))
             else:
                 plan.unknown[suffix or "no suffix"] += 1
-    return sorted(found)
+    return sorted(files)
 
 
 def _raise(error: OSError) -> None:

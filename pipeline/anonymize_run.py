@@ -56,7 +56,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Moved:
-    """So many frames of a job are done."""
+    """Number of frames of a job that are done."""
 
     frames: int
 

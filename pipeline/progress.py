@@ -73,7 +73,7 @@ class Progress(Generic[ItemT]):
                 unit=f" {unit}",
                 dynamic_ncols=True,
                 mininterval=0.2,
-                bar_format=_WITHOUT if total is None else _WITH_TOTAL,
+                bar_format=_format(total),
             )
 
     def __iter__(self) -> Iterator[ItemT]:
@@ -102,6 +102,12 @@ class Progress(Generic[ItemT]):
     def to(self, done: float) -> None:
         """Say that so many units are done in all."""
         self.update(done - self.done)
+
+    def expect(self, total: float | None) -> None:
+        """Change the units of the whole work as more becomes known of it; shown with the next update."""
+        self._total = total
+        if self._bar is not None:
+            self._bar.total, self._bar.bar_format = total, _format(total)
 
     def describe(self, desc: str, figures: str = "") -> None:
         """Change what is being done, and add figures such as the loss; shown with the next update."""
@@ -137,6 +143,10 @@ class Progress(Generic[ItemT]):
         rate = (self.done - self._first) / max(time.monotonic() - self._began, 1e-9)
         seconds, word = next((pair for pair in ((1, "s"), (60, "min")) if rate * pair[0] >= 1), (3600, "h"))
         return f"{rate * seconds:.1f} {self._unit}/{word}"
+
+
+def _format(total: float | None) -> str:
+    return _WITHOUT if total is None else _WITH_TOTAL
 
 
 def _clock(seconds: float) -> str:
