@@ -49,7 +49,7 @@ test: install
 	$(BIN)/acta weights fetch
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(ARGS)
 
-# The lowest versions that pyproject.toml allows, and the newest that there are; the tests use every dependency.
+# A subset of the tests, which uses every dependency, with the lowest versions that pyproject.toml allows or the newest.
 test-lowest: export ACTA_LOWEST = 1
 test-lowest: RESOLUTION = lowest-direct
 test-newest: RESOLUTION = highest

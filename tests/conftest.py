@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
+import pynvml
 import pytest
 
 from pipeline.config.whole import Config, load
@@ -13,6 +15,26 @@ from pipeline.data.demo import get_footage
 from tests.clips import write_clip
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked ``cuda`` are skipped where there is no GPU; with ``ACTA_EXPECT_CUDA=1`` they fail."""
+    if item.get_closest_marker("cuda") is None or not (reason := without_cuda()):
+        return
+    if os.environ.get("ACTA_EXPECT_CUDA") == "1":
+        pytest.fail(f"ACTA_EXPECT_CUDA=1, but {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+def without_cuda() -> str:
+    """Why face detectors cannot run on a GPU here; empty where they can."""
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return "there is no onnxruntime-gpu"
+    try:
+        pynvml.nvmlInit()
+        return "" if pynvml.nvmlDeviceGetCount() else "there is no GPU"
+    except pynvml.NVMLError as error:
+        return f"there is no GPU: {error}"
 
 
 @pytest.fixture(scope="session")

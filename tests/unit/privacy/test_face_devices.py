@@ -90,9 +90,6 @@ def test_without_onnxruntime_gpu_the_error_says_how_to_get_it(detector: Any, mod
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(
-    "CUDAExecutionProvider" not in onnxruntime.get_available_providers(), reason="needs onnxruntime-gpu"
-)
 @pytest.mark.parametrize("name", ["retinaface", "centerface"])
 def test_boxes_on_a_gpu_are_those_on_the_cpu(footage: Path, name: str) -> None:
     image = np.ascontiguousarray(cv2.imread(str(footage / "astronaut.png"))[..., ::-1])
