@@ -4,6 +4,7 @@
 """
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 import pipeline.spot.video  # noqa: F401  # cv2 changes the environment when it is imported
 from pipeline.store import FrameShard
-from tests.clips import read_number
+from tests.clips import read_number, write_clip
 from tests.workflow.project import Project
 
 STUDENT = "results/clips/evaluations/split1/r2plus1d/faces/kd/on_faces/evaluation.json"
@@ -57,6 +59,23 @@ def test_a_face_is_hidden_in_every_frame_and_the_rest_is_kept(footage, project):
     change = np.abs(before - after).mean(axis=-1)
     assert change[:, 40:80, 60:100].mean(axis=(1, 2)).min() > 15, "the man's face, in each frame"
     assert change[:, :16, :16].mean(axis=(1, 2)).max() < 4, "the car, in each frame"
+
+
+def test_bodies_are_hidden_in_a_folder_by_several_processes(footage, tmp_path):
+    """ssdlite in onnxruntime, a photograph by Pillow, and workers that a server forks."""
+    (tmp_path / "in").mkdir()
+    write_clip(tmp_path / "in/clip.mp4", frames=3)
+    shutil.copy(footage / "astronaut.png", tmp_path / "in/astronaut.png")
+    said = acta("anonymize", "in", "out", "--what", "bodies", "--jobs", "2", folder=tmp_path)
+    assert said.startswith("1 video and 1 photograph done: ")
+    assert said.endswith(" in 4 frames\n")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["astronaut.png", "clip.mp4"]
+    assert [read_number(picture) for picture in pictures(tmp_path / "out/clip.mp4")] == [0, 1, 2]
+    before, after = (np.array(Image.open(tmp_path / name / "astronaut.png"), float) for name in ("in", "out"))
+    change = np.abs(before - after).mean(axis=-1)
+    assert change[100:200, 170:280].mean() > 15, "her face"
+    assert change[300:500, 150:350].mean() > 10, "her body"
+    assert change[:, 450:].max() == 0, "what is beside her"
 
 
 def test_a_shard_of_frames_is_stored(project):
