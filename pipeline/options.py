@@ -65,11 +65,11 @@ def paths_of(paths: list[Path], lists: Path | None) -> list[Path]:
     shards = shard_names(lists) if lists else []
     if not shards and any("{shard}" in str(path) for path in paths):
         raise ActaError("a path with {shard} needs --lists with the folder of the list files")
-    return [
-        each
-        for path in paths
-        for each in ([Path(str(path).replace("{shard}", s)) for s in shards] if "{shard}" in str(path) else [path])
-    ]
+    named: list[Path] = []
+    for path in paths:
+        text = str(path)
+        named += [Path(text.replace("{shard}", shard)) for shard in shards] if "{shard}" in text else [path]
+    return named
 
 
 def settings_of(options: argparse.Namespace) -> Any:
