@@ -15,8 +15,8 @@ import numpy as np
 from benchmarks.footage import write_720p
 from benchmarks.measure import PROJECT, compare, table
 from pipeline.config.whole import load
-from pipeline.privacy.filters import enlarge
-from pipeline.privacy.instances import DetectionShard, iou
+from pipeline.privacy.boxes import enlarge, iou
+from pipeline.privacy.instances import DetectionShard
 
 PEER = PROJECT / ".venv-peer" / "bin"
 _PEER_BOXES = """

@@ -55,8 +55,12 @@ _DECODE = ("pipeline/media/decode.py", "pipeline/media/timeline.py")
 _PROBE = ("pipeline/media/extent.py", "pipeline/media/probe.py")
 _STORE = ("pipeline/store.py",)
 _INSTANCES = ("pipeline/privacy/instances.py",)
+_BOXES = "pipeline/privacy/boxes.py"
+_KINDS = "pipeline/config/detectors.py"
 _DETECTORS = (
     *_INSTANCES,
+    _BOXES,
+    _KINDS,
     "pipeline/privacy/detectors.py",
     "pipeline/privacy/face_detectors.py",
     "pipeline/privacy/body_detectors.py",
@@ -65,6 +69,7 @@ _DETECTORS = (
     "pipeline/privacy/ssdlite.py",
     "pipeline/models/frozen_graph.py",
     "pipeline/models/litert.py",
+    "pipeline/models/onnx_session.py",
 )
 _STATE = "pipeline/models/state.py"
 _NETWORKS = (
@@ -94,6 +99,8 @@ _DETECTOR = "pipeline/models/object_detector.py"
 _ANNOTATION = ("pipeline/data/annotation.py", "pipeline/data/ava.py")
 _PROPOSALS = ("pipeline/data/proposals.py", *_ANNOTATION)
 _KEYFRAMES = ("pipeline/features/keyframes.py", *_PROPOSALS)
+_TIMED = ("pipeline/features/timed.py", *_STORE)
+_OBJECTS = ("pipeline/features/objects.py", *_KEYFRAMES, *_TIMED)
 _ACTOR_BACKBONES = (
     "pipeline/models/actor_backbones.py",
     "pipeline/models/architecture.py",
@@ -137,6 +144,15 @@ _EVALUATE_SPOTS = ("pipeline/spot/evaluation.py", "pipeline/metrics/average_map.
 _STYLE = "pipeline/report/style.py"
 _TABLES = ("pipeline/report/catalogue.py", "pipeline/report/tables.py", "pipeline/report/thesis.yaml")
 _DIFFERS = ("pipeline/report/differs.py", "pipeline/models/architecture.py", *_TABLES)
+_CHAPTER = (_STYLE, *_DIFFERS)
+_DETECTION_CHAPTER = (
+    "pipeline/report/detection.py",
+    "pipeline/report/thesis_detection.py",
+    "pipeline/features/entities.py",
+    "pipeline/models/stage.py",
+    *_CHAPTER,
+    *_STORE,
+)
 _CLIPS = ("pipeline/classify/clips.py", *_NETWORKS, *_STORE)
 
 
@@ -164,12 +180,12 @@ STAGES = {
         ),
     ),
     "obfuscate": Stage(
-        ObfuscateStage, ("pipeline/privacy/obfuscate.py", "pipeline/privacy/filters.py", *_INSTANCES, *_STORE)
+        ObfuscateStage, ("pipeline/privacy/obfuscate.py", "pipeline/privacy/filters.py", _BOXES, *_INSTANCES, *_STORE)
     ),
     "audit": Stage(AuditStage, ("pipeline/privacy/audit.py", *_DETECTORS, *_STORE)),
     "certify": Stage(
         NoSettings,
-        ("pipeline/privacy/certify.py", "pipeline/privacy/certificate_page.py", "pipeline/report/tables.py"),
+        ("pipeline/privacy/certify.py", "pipeline/privacy/certificate_page.py", _KINDS, "pipeline/report/tables.py"),
     ),
     "statistics": Stage(NoSettings, ("pipeline/report/statistics.py", _STYLE, *_TABLES, *_INSTANCES, *_STORE)),
     "contact-sheet": Stage(ContactSheetStage, ("pipeline/report/contact_sheet.py", _STYLE, *_STORE)),
@@ -188,20 +204,18 @@ STAGES = {
         ReportClassificationStage,
         (
             "pipeline/report/classification_figures.py",
-            _STYLE,
             "pipeline/report/classification.py",
             "pipeline/report/thesis.py",
-            *_DIFFERS,
+            *_CHAPTER,
         ),
     ),
     "report-shrinking": Stage(
         ReportShrinkingStage,
         (
             "pipeline/report/shrinking_figures.py",
-            _STYLE,
             "pipeline/report/shrinking.py",
             "pipeline/report/thesis_shrinkage.py",
-            *_DIFFERS,
+            *_CHAPTER,
         ),
     ),
     "report-architecture": Stage(
@@ -221,64 +235,47 @@ STAGES = {
         TrainDetectorStage,
         (
             "pipeline/features/train_detector.py",
-            "pipeline/features/timed.py",
             "pipeline/data/named_boxes.py",
             _DETECTOR,
             _STATE,
             *_SHARED_LOOP,
-            *_STORE,
+            *_TIMED,
         ),
     ),
     "detect-objects": Stage(
         DetectObjectsStage,
-        (
-            "pipeline/features/detect_objects.py",
-            "pipeline/features/timed.py",
-            "pipeline/features/objects.py",
-            _DETECTOR,
-            _STATE,
-            _PICKLES,
-            *_KEYFRAMES,
-            *_STORE,
-        ),
+        ("pipeline/features/detect_objects.py", _DETECTOR, _STATE, _PICKLES, *_OBJECTS),
     ),
     "train-backbone": Stage(
         TrainBackboneStage,
         (
             "pipeline/features/train_backbone.py",
-            "pipeline/features/timed.py",
             "pipeline/features/clips.py",
             *_ANNOTATION,
             *_ACTOR_BACKBONES,
             *_SHARED_LOOP,
-            *_STORE,
+            *_TIMED,
         ),
     ),
     "actor-features": Stage(
         ActorFeaturesStage,
         (
             "pipeline/features/actors.py",
-            "pipeline/features/timed.py",
             "pipeline/features/clips.py",
             "pipeline/features/entities.py",
-            "pipeline/features/objects.py",
             _DETECTOR,
-            *_KEYFRAMES,
+            *_OBJECTS,
             *_ACTOR_BACKBONES,
-            *_STORE,
         ),
     ),
     "import-objects": Stage(
         ImportObjectsStage,
         (
             "pipeline/features/import_objects.py",
-            "pipeline/features/timed.py",
             "pipeline/features/entities.py",
-            "pipeline/features/objects.py",
             "pipeline/features/published.py",
             _PICKLES,
-            *_KEYFRAMES,
-            *_STORE,
+            *_OBJECTS,
         ),
     ),
     "import-features": Stage(
@@ -297,18 +294,7 @@ STAGES = {
     "evaluate-detection": Stage(EvaluateDetectionStage, ("pipeline/detect/evaluate.py", *_STAGE)),
     "report-detection": Stage(
         ReportDetectionStage,
-        (
-            "pipeline/report/detection_figures.py",
-            _STYLE,
-            "pipeline/report/detection.py",
-            "pipeline/report/thesis_detection.py",
-            *_DIFFERS,
-            "pipeline/data/ava.py",
-            "pipeline/features/entities.py",
-            "pipeline/models/stage.py",
-            *_INSTANCES,
-            *_STORE,
-        ),
+        ("pipeline/report/detection_figures.py", "pipeline/data/ava.py", _BOXES, *_DETECTION_CHAPTER),
     ),
     "report-costs": Stage(
         NoSettings,
@@ -380,16 +366,10 @@ STAGES = {
         ReportSpottingStage,
         (
             "pipeline/report/spotting_figures.py",
-            _STYLE,
             "pipeline/report/spotting.py",
             "pipeline/report/thesis_spotting.py",
-            "pipeline/report/detection.py",
-            "pipeline/report/thesis_detection.py",
-            *_DIFFERS,
-            "pipeline/features/entities.py",
-            "pipeline/models/stage.py",
             _EVENTS,
-            *_STORE,
+            *_DETECTION_CHAPTER,
         ),
     ),
     "spot-quarantine": Stage(NoSettings, ("pipeline/spot/left_out.py", *_INPUTS)),

@@ -1,14 +1,16 @@
 """Settings of anonymisation (Sec. 5.1)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from pipeline.config.base import Settings, What
+from pipeline.config.detectors import DETECTORS, detectors_of
 
-DETECTORS = {"faces": ("retinaface", "centerface", "onnx"), "bodies": ("maskrcnn", "ssdlite", "selfie", "onnx")}
 Auditor = Literal["retinaface", "centerface", "pose", "maskrcnn"]
 Score = Annotated[float, Field(ge=0, le=1)]
+_THRESHOLDS = ", ".join(f"{name} {kind.threshold:g}" for name, kind in DETECTORS.items() if kind.finds)
+_ON_A_GPU = ", ".join(name for name, kind in DETECTORS.items() if kind.on_gpu)
 
 
 class FindSettings(Settings):
@@ -25,7 +27,7 @@ class FindSettings(Settings):
     )
     threshold: Score | None = Field(
         description="Lowest score that counts. Lower hides more, and more that is nothing. null: the detector's own "
-        "(retinaface 0.4, centerface 0.2, maskrcnn 0.5, ssdlite 0.2, selfie 0.3, onnx 0.5)."
+        f"({_THRESHOLDS})."
     )
     long_side: int | None = Field(
         ge=64,
@@ -34,9 +36,13 @@ class FindSettings(Settings):
         "with its square; smaller finds fewer small instances. null: the video's own resolution.",
     )
     device: Literal["cpu", "cuda"] = Field(
-        description="Where to detect. maskrcnn can use `cuda`, and so can retinaface, centerface and onnx with "
-        "onnxruntime-gpu. Part of the result: a change detects anew."
+        description=f"Where to detect. These can use `cuda`: {_ON_A_GPU}; all but maskrcnn need onnxruntime-gpu for "
+        "it. Part of the result: changing it reruns detection."
     )
+
+    def scaled(self, factor: int) -> Self:
+        """The same with a larger picture; the video's own size stays."""
+        return self.model_copy(update={"long_side": self.long_side and factor * self.long_side})
 
 
 class DetectSettings(FindSettings):
@@ -45,10 +51,10 @@ class DetectSettings(FindSettings):
     interval: float = Field(
         ge=0,
         le=1,
-        description="Seconds: at least so often a frame is searched, and one frame of sixteen. A frame between two of "
-        "them is passed over only if the picture shows each instance near its place and nothing else that is new; it "
-        "hides the whole way, without masks. The last frame and those around a cut are searched. 0: every frame is "
-        "searched, as in the thesis (Sec. 5.1). Raise it to save time on calm videos.",
+        description="Seconds: the longest time between two searched frames; at least one frame in sixteen is "
+        "searched. A frame between two of them is passed over only if the picture shows each instance near its place "
+        "and nothing else that is new; it hides the whole way, without masks. The last frame and those around a cut "
+        "are searched. 0: every frame is searched, as in the thesis (Sec. 5.1). Raise it to save time on calm videos.",
     )
     turned: bool = Field(
         description="Search the picture turned by 90, 180 and 270 degrees too, for faces that lie or stand on their "
@@ -57,15 +63,10 @@ class DetectSettings(FindSettings):
     fill_gap: int = Field(
         ge=0,
         le=1000,
-        description="Frames: an instance missed for at most so many frames between two detections of it is hidden "
-        "there, as one box around both. 0: off, as in the thesis, which names tracking for harder scenes (Sec. 5.1). "
-        "Raise it with the frame rate.",
+        description="Frames: an instance missed for at most this number of frames between two detections of it is "
+        "hidden there, as one box around both. 0: off, as in the thesis, which names tracking for harder scenes "
+        "(Sec. 5.1). Raise it with the frame rate.",
     )
-
-    @property
-    def picture_side(self) -> int | None:
-        """Pixels of the longer side of the picture that is searched; None: the video's own."""
-        return self.long_side
 
 
 class SearchSettings(DetectSettings):
@@ -74,15 +75,30 @@ class SearchSettings(DetectSettings):
     faces: FindSettings | None
 
     @property
+    def networks(self) -> tuple[FindSettings, ...]:
+        """How each network of the search finds: its own, then that of the faces."""
+        return (self,) if self.faces is None else (self, self.faces)
+
+    @property
     def picture_side(self) -> int | None:
-        if self.faces is None or self.long_side is None or self.faces.long_side is None:
-            return None if self.faces else self.long_side
-        return max(self.long_side, self.faces.long_side)
+        """Pixels of the longer side of the picture that is searched; None: the video's own."""
+        sides = [network.long_side for network in self.networks]
+        known = [side for side in sides if side is not None]
+        return max(known) if len(known) == len(sides) else None
+
+    def scaled(self, factor: int) -> Self:
+        """The same with a larger picture for each network."""
+        return super().scaled(factor).model_copy(update={"faces": self.faces and self.faces.scaled(factor)})
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether any of its networks runs on a GPU."""
+        return any(network.device == "cuda" for network in self.networks)
 
 
-def check_detector(what: str, detector: str) -> None:
-    if detector not in DETECTORS[what]:
-        raise ValueError(f"detector {detector!r} does not find {what}; choose one of {', '.join(DETECTORS[what])}")
+def check_detector(what: What, detector: str) -> None:
+    if detector not in detectors_of(what):
+        raise ValueError(f"detector {detector!r} does not find {what}; choose one of {', '.join(detectors_of(what))}")
 
 
 class ObfuscateSettings(Settings):
@@ -175,7 +191,7 @@ class PrivacySettings(Settings):
         description="How people are found, for each variant, on the video at its own resolution."
     )
     obfuscate: PerVariantObfuscate = Field(
-        description="How what was found is hidden, for each variant. Changes detect nothing anew."
+        description="How what was found is hidden, for each variant. Changing it does not rerun detection."
     )
     audit: AuditSettings = Field(
         description="Which independent detectors look for what is left in the anonymised frames."
@@ -186,11 +202,11 @@ class PrivacySettings(Settings):
         if len(set(self.what)) != len(self.what):
             raise ValueError(f"`what` names a variant twice: {list(self.what)}")
         for what in self.what:
-            search = self.detect.search(what)
-            for detector in {search.detector, search.faces.detector if search.faces else search.detector}:
-                if detector in getattr(self.audit, what):
+            for network in self.detect.search(what).networks:
+                if network.detector in getattr(self.audit, what):
                     raise ValueError(
-                        f"audit.{what} uses {detector!r}, which also made the detections: choose another auditor"
+                        f"audit.{what} uses {network.detector!r}, which also made the detections: choose another "
+                        "auditor"
                     )
         return self
 

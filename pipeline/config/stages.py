@@ -20,6 +20,7 @@ from pipeline.config.detect import (
 from pipeline.config.privacy import (
     Auditor,
     ContactSheetSettings,
+    FindSettings,
     ObfuscateSettings,
     Score,
     SearchSettings,
@@ -49,10 +50,19 @@ class DetectStage(Settings):
     @model_validator(mode="after")
     def _detector_finds_what_is_wanted(self) -> "DetectStage":
         check_detector(self.what, self.detect.detector)
-        if (self.what == "bodies") != (self.detect.faces is not None):
-            raise ValueError("the search for bodies, and no other, says in `faces` how faces are found")
-        if self.detect.faces is not None:
-            check_detector("faces", self.detect.faces.detector)
+        faces = self.detect.faces
+        if self.what == "bodies":
+            if faces is None:
+                raise ValueError(
+                    "`detect.faces` is null, but for what: bodies it must say how the faces are found that are hidden "
+                    f"with them, by the keys {', '.join(FindSettings.model_fields)}"
+                )
+            check_detector("faces", faces.detector)
+        elif faces is not None:
+            raise ValueError(
+                f"`detect.faces` names the detector {faces.detector!r}, but for what: faces it must be null, as "
+                "`detect` itself says how faces are found"
+            )
         return self
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.config.detectors import DETECTORS
 from pipeline.config.privacy import FindSettings
 from pipeline.config.stages import AuditStage, DetectStage
 from pipeline.errors import ActaError
@@ -157,10 +158,6 @@ def cache_folder() -> Path:
     return Path(base) / "weights"
 
 
-# Auditors of more than one network.
-_NETWORKS = {"pose": ("pose", "pose_landmarks")}
-
-
 def detector_digests(settings: DetectStage | AuditStage) -> dict[str, str]:
     """sha256 of the weights that a stage uses, by network: the registered one, or that of the local file it is given.
 
@@ -168,24 +165,35 @@ def detector_digests(settings: DetectStage | AuditStage) -> dict[str, str]:
         ActaError: a local file is missing, or `onnx` is used without one.
     """
     if isinstance(settings, AuditStage):
-        names = [network for name in settings.auditors for network in _NETWORKS.get(name, (name,))]
-        return {name: _entry(name).source.sha256 for name in names}
-    digests: dict[str, str] = {settings.detect.detector: _digest(settings.detect)}
-    if faces := settings.detect.faces:
-        digests[f"{faces.detector} of faces" if faces.detector in digests else faces.detector] = _digest(faces)
+        return {
+            name: _entry(name).source.sha256 for auditor in settings.auditors for name in DETECTORS[auditor].weights
+        }
+    digests: dict[str, str] = {}
+    for network in settings.detect.networks:
+        name = network.detector
+        digests[f"{name} of faces" if name in digests else name] = _digest(network)
     return digests
 
 
 def _digest(settings: FindSettings) -> str:
-    name, weights = settings.detector, settings.weights
+    path = local_weights(settings.detector, settings.weights)
+    return file_sha256(path) if path else _entry(settings.detector).source.sha256
+
+
+def local_weights(detector: str, weights: str | None) -> Path | None:
+    """The local weights file of a detector's settings; None: the registered one is used.
+
+    Raises:
+        ActaError: the file is missing, or the detector has no registered weights and is given none.
+    """
     if weights is None:
-        if name == "onnx":
-            raise ActaError("detector 'onnx' needs `weights`: the path of the ONNX file")
-        return _entry(name).source.sha256
+        if not DETECTORS[detector].weights:
+            raise ActaError(f"detector {detector!r} needs `weights`: the path of the ONNX file")
+        return None
     path = Path(weights)
     if not path.is_file():
-        raise ActaError(f"the weights {weights!r} of detector {name!r} are not there")
-    return file_sha256(path)
+        raise ActaError(f"the weights {weights!r} of detector {detector!r} are not there")
+    return path
 
 
 def weights_path(name: str) -> Path:
@@ -207,7 +215,7 @@ def check_sha256(path: Path, expected: str, name: str) -> str:
     found = file_sha256(path)
     if not found.startswith(expected):
         raise ActaError(
-            f"{path} has sha256 {found}, but {name!r} is registered with {expected}: delete it and fetch anew"
+            f"{path} has sha256 {found}, but {name!r} is registered with {expected}: delete it and fetch it again"
         )
     return found
 

@@ -27,20 +27,19 @@ class Kind:
     Args:
         unit: Of the work, in the plural, as it is printed.
         amount: A job's work in that unit; None: it is not known (yet).
-        device: The settings that say by ``device`` where a job computes; None: it has no such settings, a CPU.
+        gpu: Whether a job computes on a GPU; None: none does.
         grows: Whether what a job writes grows with its work; else all jobs of the rule count as writing the same.
         writes: Bytes that a job writes, where the configuration tells by itself.
     """
 
     unit: str
     amount: Amount
-    device: Callable[[Site, Job], Any] | None = None
+    gpu: Callable[[Site, Job], bool] | None = None
     grows: bool = False
     writes: Amount | None = None
 
     def on_gpu(self, site: Site, job: Job) -> bool:
-        settings = self.device(site, job) if self.device else None
-        return settings is not None and settings.device == "cuda"
+        return self.gpu is not None and self.gpu(site, job)
 
 
 def kind_of(rule: str) -> Kind:
@@ -54,14 +53,20 @@ _JOBS = Kind("jobs", lambda site, job: 1.0)
 # Where jobs compute.
 
 
-def _searching(site: Site, job: Job) -> Any:
-    detect = site.config.privacy.detect
+def _where(settings: Callable[[Site, Job], Any]) -> Callable[[Site, Job], bool]:
+    """Whether a job computes on a GPU, by the key ``device`` of settings; without settings it does not."""
+
+    def on_gpu(site: Site, job: Job) -> bool:
+        found = settings(site, job)
+        return found is not None and found.device == "cuda"
+
+    return on_gpu
+
+
+def _searching(site: Site, job: Job) -> bool:
     what = site.wildcard(job, "what", ("faces", "bodies"))
-    return getattr(detect, what) if what else None
-
-
-def _classifying(site: Site, job: Job) -> Any:
-    return site.config.classify.training
+    search = site.config.privacy.detect.search("bodies" if what == "bodies" else "faces")
+    return what is not None and search.uses_gpu
 
 
 def _features(site: Site, job: Job) -> Any:
@@ -74,10 +79,6 @@ def _backbone_training(site: Site, job: Job) -> Any:
     return source.training if source else None
 
 
-def _graphs(site: Site, job: Job) -> Any:
-    return site.config.detect.training
-
-
 def _frame_features(site: Site, job: Job) -> Any:
     name = site.wildcard(job, "features", tuple(site.config.spot.features))
     return site.config.spot.features[name] if name else None
@@ -88,8 +89,9 @@ def _spotter(site: Site, job: Job) -> Any:
     return spotters[site.wildcard(job, "network", tuple(spotters)) or site.config.spot.chosen]
 
 
-def _spotting(site: Site, job: Job) -> Any:
-    return _spotter(site, job).training
+_CLASSIFYING = _where(lambda site, job: site.config.classify.training)
+_GRAPHS = _where(lambda site, job: site.config.detect.training)
+_SPOTTING = _where(lambda site, job: _spotter(site, job).training)
 
 
 # Work of Ch. 5 and 6.
@@ -251,37 +253,41 @@ KINDS: dict[str, Kind] = {
     "obfuscate": Kind(_VIDEO, _shard, grows=True),
     "audit": Kind(_VIDEO, _shard, grows=True),
     # Ch. 5.
-    "train": Kind(MULTIPLY_ADDS, _train, _classifying, writes=_parameters),
-    "evaluate": Kind(MULTIPLY_ADDS, _evaluate, _classifying),
+    "train": Kind(MULTIPLY_ADDS, _train, _CLASSIFYING, writes=_parameters),
+    "evaluate": Kind(MULTIPLY_ADDS, _evaluate, _CLASSIFYING),
     # Ch. 6.
-    "hypothesis": Kind(MULTIPLY_ADDS, _hypothesis, _classifying, writes=_parameters),
-    "start_hypothesis": Kind(MULTIPLY_ADDS, _hypothesis, _classifying, writes=_parameters),
-    "train_alone": Kind(MULTIPLY_ADDS, _reduced_training, _classifying, writes=_parameters),
-    "train_transferred": Kind(MULTIPLY_ADDS, _reduced_training, _classifying, writes=_parameters),
-    "store_teacher_logits": Kind(MULTIPLY_ADDS, _logits, _classifying),
-    "evaluate_shrunk": Kind(MULTIPLY_ADDS, _evaluate, _classifying),
-    "evaluate_transferred": Kind(MULTIPLY_ADDS, _evaluate, _classifying),
-    "export": Kind("jobs", lambda site, job: 1.0, _classifying),
+    "hypothesis": Kind(MULTIPLY_ADDS, _hypothesis, _CLASSIFYING, writes=_parameters),
+    "start_hypothesis": Kind(MULTIPLY_ADDS, _hypothesis, _CLASSIFYING, writes=_parameters),
+    "train_alone": Kind(MULTIPLY_ADDS, _reduced_training, _CLASSIFYING, writes=_parameters),
+    "train_transferred": Kind(MULTIPLY_ADDS, _reduced_training, _CLASSIFYING, writes=_parameters),
+    "store_teacher_logits": Kind(MULTIPLY_ADDS, _logits, _CLASSIFYING),
+    "evaluate_shrunk": Kind(MULTIPLY_ADDS, _evaluate, _CLASSIFYING),
+    "evaluate_transferred": Kind(MULTIPLY_ADDS, _evaluate, _CLASSIFYING),
+    "export": Kind("jobs", lambda site, job: 1.0, _CLASSIFYING),
     # Ch. 3.
     "build_detection_manifest": Kind(_VIDEO, _detection_shard, grows=True),
     "extract_detection_frames": Kind(_VIDEO, _detection_shard, grows=True),
-    "train_detector": Kind("keyframes, by epochs", _train_detector, lambda site, job: site.config.detect.detector),
-    "detect_objects": Kind("keyframes", _keyframes_of_shard, lambda site, job: site.config.detect.objects, grows=True),
-    "train_backbone": Kind("keyframes, by epochs", _train_backbone, _backbone_training),
-    "actor_features": Kind("keyframes", _keyframes_of_shard, _features, grows=True),
+    "train_detector": Kind(
+        "keyframes, by epochs", _train_detector, _where(lambda site, job: site.config.detect.detector)
+    ),
+    "detect_objects": Kind(
+        "keyframes", _keyframes_of_shard, _where(lambda site, job: site.config.detect.objects), grows=True
+    ),
+    "train_backbone": Kind("keyframes, by epochs", _train_backbone, _where(_backbone_training)),
+    "actor_features": Kind("keyframes", _keyframes_of_shard, _where(_features), grows=True),
     "import_objects": Kind("keyframes", _keyframes_of_shard, grows=True),
     "import_features": Kind("keyframes", _keyframes_of_shard, grows=True),
     "average_features": Kind("keyframes", _keyframes_of_shard, grows=True),
-    "train_detection": Kind("keyframes, by epochs", _train_graphs, _graphs),
-    "evaluate_detection": Kind("keyframes", _test_keyframes, _graphs, grows=True),
+    "train_detection": Kind("keyframes, by epochs", _train_graphs, _GRAPHS),
+    "evaluate_detection": Kind("keyframes", _test_keyframes, _GRAPHS, grows=True),
     "evaluate_backbone": Kind("keyframes", _test_keyframes, grows=True),
     # Ch. 4.
     "build_game": Kind(_VIDEO, _game),
     "store_spot_frames": Kind(_VIDEO, _game, grows=True),
-    "extract_frame_features": Kind(_VIDEO, _game, _frame_features, grows=True),
+    "extract_frame_features": Kind(_VIDEO, _game, _where(_frame_features), grows=True),
     "fit_pca": Kind(_VIDEO, _games("train")),
     "project_features": Kind(_VIDEO, _game, grows=True),
-    "train_spotting": Kind("clips, by epochs", _train_spotter, _spotting),
-    "predict_spots": Kind(_VIDEO, _games("split"), _spotting, grows=True),
-    "count_votes": Kind(_VIDEO, _games("test"), _spotting),
+    "train_spotting": Kind("clips, by epochs", _train_spotter, _SPOTTING),
+    "predict_spots": Kind(_VIDEO, _games("split"), _SPOTTING, grows=True),
+    "count_votes": Kind(_VIDEO, _games("test"), _SPOTTING),
 }

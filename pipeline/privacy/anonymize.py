@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from av.video.frame import VideoFrame
 
-from pipeline.config.privacy import DetectSettings, ObfuscateSettings
+from pipeline.config.privacy import ObfuscateSettings, SearchSettings
 from pipeline.files import private_files
 from pipeline.media.decode import orientation
 from pipeline.media.encode import Encoding, rewritten
@@ -21,7 +21,7 @@ from pipeline.media.picture import as_planes, like, plane_pixels
 from pipeline.privacy.detect import detect_frame
 from pipeline.privacy.detectors import make_detector
 from pipeline.privacy.filters import hide
-from pipeline.privacy.instances import DetectedVideo, Instances
+from pipeline.privacy.instances import DetectedVideo, Failures, Instances
 from pipeline.privacy.preview import draw
 from pipeline.privacy.search import search
 from pipeline.workers import available_cores
@@ -37,7 +37,7 @@ class Anonymized:
         frames: How many the output has; a photograph is one.
         instances: Faces or bodies that were hidden, each counted in every frame.
         failed: Frames that were hidden whole because the detector failed on them.
-        notes: What was lost, converted or dropped, a line each.
+        notes: What was lost, converted or dropped, and why the detector failed, a line each.
         detections: What was found in every frame, if it was asked for.
     """
 
@@ -51,7 +51,7 @@ class Anonymized:
 def anonymize_video(
     source: Path,
     output: Path,
-    detect: DetectSettings,
+    detect: SearchSettings,
     obfuscate: ObfuscateSettings,
     *,
     encoding: Encoding = Encoding(),
@@ -79,7 +79,8 @@ def anonymize_video(
         ActaError: ``output`` is ``source`` or is there, or its container is unknown, or the disk is full.
         VideoError: ``source`` is damaged; nothing is written then.
     """
-    done = hidden = failed = 0
+    done = hidden = 0
+    failures = Failures()
     times: list[float] = []
     found: list[Instances] = []
     detector = None if obfuscate.filter == "frame" else make_detector(detect)
@@ -95,10 +96,11 @@ def anonymize_video(
                 times.append(time)
                 found.append(instances)
             writer.write(_drawn(frame, instances) if preview else _hidden(frame, instances, obfuscate))
-            done, hidden, failed = done + 1, hidden + len(instances), failed + instances.failed
+            done, hidden = done + 1, hidden + len(instances)
+            failures.add(time, instances)
             progress(done)
     kept = DetectedVideo(source.name, "", "", np.array(times), found) if keep_detections else None
-    return Anonymized(done, hidden, failed, tuple(writer.notes), kept)
+    return Anonymized(done, hidden, failures.count, (*writer.notes, *failures.notes()), kept)
 
 
 def _drawn(frame: VideoFrame, instances: Instances) -> VideoFrame:

@@ -17,7 +17,7 @@ from pipeline.config.stages import AuditStage
 from pipeline.errors import ActaError, VideoError
 from pipeline.files import write_json
 from pipeline.models.weights import detector_digests
-from pipeline.privacy.detectors import make_auditor
+from pipeline.privacy.detectors import make_auditor, runtimes
 from pipeline.privacy.instances import DetectionShard
 from pipeline.stages import code_digest
 from pipeline.store import FrameShard, Provenance
@@ -64,7 +64,7 @@ def audit_shard(
         code=code_digest("audit"),
         inputs={"before": original.digest, "after": hidden.digest, "detections": found.digest},
         weights=detector_digests(settings),
-        packages=("onnxruntime", "ai-edge-litert", "opencv-python-headless"),
+        packages=("opencv-python-headless", *runtimes(settings.auditors)),
     )
     content = {
         "provenance": json.loads(provenance.to_json()),
@@ -95,7 +95,7 @@ def _count(shard: FrameShard, video: str, auditor: str, threshold: float) -> lis
     for jpeg in shard.jpegs(video):
         image = cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB)
         if image is None:
-            raise VideoError("a stored frame is no JPEG image; make the frame shard anew")
+            raise VideoError("a stored frame is no JPEG image; delete the frame shard and make it again")
         height, width = detector.input_size(*image.shape[:2])
         if (height, width) != image.shape[:2]:
             image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)

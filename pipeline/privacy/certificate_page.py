@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pipeline.config.detectors import DETECTORS
 from pipeline.report.tables import escape, html_table, page
 
 Row = dict[str, Any]
@@ -42,7 +43,7 @@ def certificate_page(certificate: Mapping[str, Any], rows: Sequence[Row]) -> str
                 _heading("Where most is left"),
                 _worst(rows),
                 _heading("How it was hidden"),
-                _how(certificate["made_by"]),
+                _how(what, certificate["made_by"]),
                 _heading("Videos left out"),
                 _left_out(certificate["quarantined"]),
                 _heading("What this does not prove"),
@@ -60,11 +61,14 @@ def _heading(text: str) -> str:
 
 def _summary(certificate: Mapping[str, Any]) -> str:
     made, what = certificate["made_by"], certificate["what"]
-    detector = made["detect"]["settings"]["detect"]["detector"]
+    found = made["detect"]["settings"]["detect"]
+    by = f"the detector {found['detector']}"
+    if found["faces"]:
+        by += f", their faces by {found['faces']['detector']},"
     auditors = ", ".join(made["audit"]["settings"]["auditors"])
     return (
         f"<p>The {escape(what)} in {_count(certificate['videos'], 'video')} with "
-        f"{_count(certificate['frames'], 'frame')} were found by the detector {escape(detector)} and hidden. Then "
+        f"{_count(certificate['frames'], 'frame')} were found by {escape(by)} and hidden. Then "
         f"other detectors ({escape(auditors)}) looked for {escape(what)} in the frames before and after. This page "
         "says what they found; it is measured, not promised.</p>\n"
     )
@@ -96,7 +100,7 @@ def _worst(rows: Sequence[Row]) -> str:
     return table + (f"<p>The others ({rest:,}) are in the table of the audit.</p>\n" if rest else "")
 
 
-def _how(made: Mapping[str, Any]) -> str:
+def _how(what: str, made: Mapping[str, Any]) -> str:
     detect, hiding = made["detect"]["settings"]["detect"], made["obfuscate"]["settings"]["obfuscate"]
     filters = {
         "blur": f"a box filter over each, its side {hiding['kernel']:g} of the box's longer side",
@@ -104,23 +108,33 @@ def _how(made: Mapping[str, Any]) -> str:
         "solid": "black",
         "frame": f"a box filter over the whole of every frame, its side {hiding['kernel']:g} of the longer side",
     }
-    every = detect["interval"]
-    entries = [
-        (
-            "Found by",
-            f"{detect['detector']}, {_or(detect['threshold'], 'its own threshold', 'from a score of {:g} on')}",
-        ),
+    shapes = {
+        "box": "the detector's outline where it gives one, else the box",
+        "ellipse": "the detector's outline where it gives one, else an ellipse that holds the box, with a soft edge",
+    }
+    every, faces = detect["interval"], detect["faces"]
+    entries = [(f"{what.capitalize()} found by", _network(detect))]
+    if faces:
+        assumed = "a body in the proportions of somebody upright is assumed below it and hidden"
+        entries += [("Faces found by", _network(faces)), ("Face without a body", assumed)]
+    entries += [
         ("Searched", f"at least every {every:g} s" if every else "every frame"),
-        (
-            "Size when searched",
-            _or(detect["long_side"], "the video's own", "at most {:g} pixels along the longer side"),
-        ),
+        ("Turned pictures", "searched too, by 90, 180 and 270 degrees" if detect["turned"] else "not searched"),
         ("Filled in", f"what is missed for at most {_count(detect['fill_gap'], 'frame')} between two detections"),
+        ("Shape", "the whole frame" if hiding["filter"] == "frame" else shapes[hiding["shape"]]),
         ("Box", f"enlarged {hiding['enlarge']:g} times"),
         ("Hidden by", filters[hiding["filter"]]),
         ("On failure", "a frame on which the detector failed is hidden whole"),
     ]
     return _entries(entries)
+
+
+def _network(settings: Mapping[str, Any]) -> str:
+    """How a network looks for instances."""
+    name, threshold, side = settings["detector"], settings["threshold"], settings["long_side"]
+    score = f"its own score of {DETECTORS[name].threshold:g}" if threshold is None else f"a score of {threshold:g}"
+    size = "the video's own size" if side is None else f"at most {side} pixels along the longer side"
+    return f"{name}, from {score} on, in pictures of {size}"
 
 
 def _left_out(quarantined: Sequence[Mapping[str, str]]) -> str:
@@ -154,10 +168,6 @@ def _entries(entries: Sequence[tuple[str, str]]) -> str:
 
 def _list(entries: Iterator[str]) -> str:
     return f"<ul>\n{''.join(f'<li>{entry}</li>' for entry in entries)}</ul>\n".replace("</li><li>", "</li>\n<li>")
-
-
-def _or(value: float | None, absent: str, form: str) -> str:
-    return absent if value is None else form.format(value)
 
 
 def _count(number: int, noun: str) -> str:

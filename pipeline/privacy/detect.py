@@ -11,14 +11,14 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from pipeline.config.base import canonical
-from pipeline.config.privacy import DetectSettings
+from pipeline.config.privacy import SearchSettings
 from pipeline.config.stages import DetectStage
 from pipeline.data.manifest import Video, read_manifest
 from pipeline.errors import ActaError, VideoError
 from pipeline.media.decode import capped_size, decode, open_video, pixel_aspect, sample, to_rgb
 from pipeline.models.weights import detector_digests
-from pipeline.privacy.detectors import Detector, make_detector, runtimes
-from pipeline.privacy.instances import DetectedVideo, Instances, write_detections
+from pipeline.privacy.detectors import make_detector, runtimes
+from pipeline.privacy.instances import DetectedVideo, Detector, Failures, Instances, write_detections
 from pipeline.privacy.search import search
 from pipeline.stages import code_digest
 from pipeline.store import Provenance
@@ -51,17 +51,25 @@ def detect_shard(
     make_detector(settings.detect)  # missing weights are one error, not one a video
     shard = read_manifest(manifest)
     jobs = [_Job(video.id, video, root / video.path) for video in shard.videos]
-    if settings.detect.device == "cuda":
+    if settings.detect.uses_gpu:
         workers = min(workers, _PER_GPU)
     results = map_videos(partial(_detect, settings=settings), jobs, workers=workers, stage="detect-people")
     videos, bad = split_results(results, max_bad_fraction, len(jobs), "detect-people")
+    for video in videos:
+        for note in _failures(video).notes():
+            print(f"{video.id}: {note}", file=sys.stderr)
     provenance = Provenance(
         stage="detect-people",
         settings=canonical(settings),
         code=code_digest("detect-people"),
         inputs={"manifest": shard.digest},
         weights=detector_digests(settings),
-        packages=("av", "opencv-python-headless", "h5py", *runtimes(settings.detect)),
+        packages=(
+            "av",
+            "opencv-python-headless",
+            "h5py",
+            *runtimes(network.detector for network in settings.detect.networks),
+        ),
     )
     write_detections(output, videos, bad, provenance)
 
@@ -82,8 +90,15 @@ def _detect(job: _Job, settings: DetectStage) -> DetectedVideo:
     return DetectedVideo(job.video.id, job.video.label, job.video.split, times, [instances for _, instances in found])
 
 
+def _failures(video: DetectedVideo) -> Failures:
+    failures = Failures()
+    for time, frame in zip(video.times, video.frames, strict=True):
+        failures.add(time, frame)
+    return failures
+
+
 def detect_frame(
-    detector: Detector, frame: VideoFrame, settings: DetectSettings, aspect: Fraction | None = None
+    detector: Detector, frame: VideoFrame, settings: SearchSettings, aspect: Fraction | None = None
 ) -> Instances:
     """Instances of one decoded frame, relative to its upright picture; a detector's failure marks the frame failed.
 
@@ -102,8 +117,7 @@ def detect_frame(
     except (ActaError, MemoryError):
         raise
     except Exception as error:  # whatever a runtime raises: the frame is then hidden whole
-        print(f"detection failed on a frame, which will be hidden whole: {error}", file=sys.stderr)
-        return Instances(failed=True)
+        return Instances(failed=True, reason=" ".join(str(error).split()) or type(error).__name__)
 
 
 def _detect_turned(detector: Detector, frame: VideoFrame, height: int, width: int, quarters: int) -> Instances:

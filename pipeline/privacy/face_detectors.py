@@ -1,24 +1,17 @@
 """Face detectors in onnxruntime: RetinaFace, CenterFace, and any ONNX file that keeps a simple contract."""
 
-from contextlib import redirect_stdout
-from io import StringIO
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
-import onnx
-import onnxruntime
 
 from pipeline.errors import ActaError
+from pipeline.models.onnx_session import session_of_any_size, start_session
+from pipeline.privacy.boxes import suppress
 from pipeline.privacy.instances import Instances, above
 
 _STRIDES = (8, 16, 32)
 _ANCHOR_SIDES = ((16, 32), (64, 128), (256, 512))
 _CENTER_VARIANCE, _SIZE_VARIANCE = 0.1, 0.2
-_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-# Without TensorFloat-32, whose ten bits would move boxes, and without trying which convolution is fastest at each size.
-_EXACT = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 _RETINAFACE_MEAN_BGR = np.array([104, 117, 123], np.float32)
 
 
@@ -29,7 +22,7 @@ class RetinaFace:
     """
 
     def __init__(self, weights: Path, threshold: float, device: str = "cpu"):
-        self._session = _session(weights, device)
+        self._session = session_of_any_size(weights, device)
         self._input = self._session.get_inputs()[0].name
         self._threshold = threshold
 
@@ -48,15 +41,15 @@ class RetinaFace:
         centers = anchors[:, :2] + offsets[:, :2] * _CENTER_VARIANCE * anchors[:, 2:]
         sides = anchors[:, 2:] * np.exp(offsets[:, 2:] * _SIZE_VARIANCE)
         boxes = np.concatenate([centers - sides / 2, centers + sides / 2], axis=1)
-        boxes, scores = suppress(boxes, scores, 0.4)
-        return Instances.of(boxes / [width, height, width, height], scores)
+        best = suppress(boxes, scores, 0.4)
+        return Instances.of(boxes[best] / [width, height, width, height], scores[best])
 
 
 class CenterFace:
     """CenterFace (Xu et al., 2019): a heat map of face centres with a size and an offset at every place, stride 4."""
 
     def __init__(self, weights: Path, threshold: float, device: str = "cpu"):
-        self._session = _session(weights, device)
+        self._session = session_of_any_size(weights, device)
         self._input = self._session.get_inputs()[0].name
         self._threshold = threshold
 
@@ -72,8 +65,9 @@ class CenterFace:
         centers = np.stack([columns, rows], axis=1) + offset[0, ::-1, rows, columns] + 0.5
         low = np.clip(centers * 4 - sides / 2, 0, [width, height])
         boxes = np.concatenate([low, np.minimum(low + sides, [width, height])], axis=1)
-        boxes, scores = suppress(boxes, heat[0, 0, rows, columns], 0.3)
-        return Instances.of(boxes / [width, height, width, height], scores)
+        scores = heat[0, 0, rows, columns]
+        best = suppress(boxes, scores, 0.3)
+        return Instances.of(boxes[best] / [width, height, width, height], scores[best])
 
 
 class OnnxModel:
@@ -86,7 +80,7 @@ class OnnxModel:
 
     def __init__(self, weights: Path, threshold: float, device: str = "cpu"):
         try:
-            self._session = _start(str(weights), device)
+            self._session = start_session(str(weights), device)
         except ActaError:
             raise
         except Exception as error:  # onnxruntime's own errors share no base class
@@ -114,56 +108,6 @@ class OnnxModel:
         return Instances.of(found["boxes"][keep], found["scores"][keep], masks)
 
 
-def _session(weights: Path, device: str) -> Any:
-    """A one-thread session that takes images of any size.
-
-    Files of older exporters list their weights among the inputs and fix the input's size; without both, onnxruntime
-    folds the batch norms into the convolutions and accepts any size.
-    """
-    try:
-        model = onnx.load(str(weights))
-    except Exception as error:
-        raise ActaError(f"{weights} cannot be read as ONNX: {error}") from None
-    constants = {initializer.name for initializer in model.graph.initializer}
-    images = [value for value in model.graph.input if value.name not in constants]
-    del model.graph.input[:]
-    model.graph.input.extend(images)
-    for value in [*model.graph.input, *model.graph.output]:
-        for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
-            if axis != 1:
-                dimension.dim_param = f"{value.name}_{axis}"
-    return _start(model.SerializeToString(), device)
-
-
-def _start(model: bytes | str, device: str) -> Any:
-    """A one-thread session on the device that was asked for; never, as onnxruntime would, on another in silence.
-
-    Raises:
-        ActaError: this onnxruntime has no CUDA, or finds no GPU that it can use.
-    """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    if device == "cpu":
-        return onnxruntime.InferenceSession(model, options, providers=[_CPU])
-    offered = onnxruntime.get_available_providers()
-    if _CUDA not in offered:
-        raise ActaError(
-            f"device 'cuda' needs onnxruntime-gpu, but this onnxruntime only has {', '.join(offered)}; it takes the "
-            "other's place: pip uninstall onnxruntime, then pip install onnxruntime-gpu"
-        )
-    with redirect_stdout(StringIO()):  # it says what it does not find where nothing may be missing
-        onnxruntime.preload_dlls()
-    session = onnxruntime.InferenceSession(model, options, providers=[(_CUDA, _EXACT), _CPU])
-    if session.get_providers()[0] != _CUDA:
-        raise ActaError(
-            "device 'cuda' was asked for, but onnxruntime finds no GPU that it can use, or not the libraries of CUDA "
-            "and cuDNN that it was built for; nvidia-smi and `python -c 'import onnxruntime; "
-            "onnxruntime.print_debug_info()'` say more"
-        )
-    return session
-
-
 def _anchors(height: int, width: int) -> np.ndarray:
     """Anchor boxes as (center x, center y, width, height) in pixels: per stride, row by row, small before large."""
     parts = []
@@ -174,15 +118,6 @@ def _anchors(height: int, width: int) -> np.ndarray:
         squares = np.tile(np.array(sides, np.float32)[:, None], (len(centers) // len(sides), 2))
         parts.append(np.concatenate([centers, squares], axis=1))
     return np.concatenate(parts).astype(np.float32)
-
-
-def suppress(boxes: np.ndarray, scores: np.ndarray, overlap: float) -> tuple[np.ndarray, np.ndarray]:
-    """Non-maximum suppression; best score first."""
-    if len(boxes) == 0:
-        return boxes, scores
-    corners = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-    keep = np.asarray(cv2.dnn.NMSBoxes(corners.tolist(), scores.tolist(), 0.0, overlap), np.int64).reshape(-1)
-    return boxes[keep], scores[keep]
 
 
 def _round_up(side: int) -> int:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from pipeline.config.privacy import ObfuscateSettings
+from pipeline.privacy.boxes import enlarge
 from pipeline.privacy.instances import Instances
 
 _WHOLE = np.array([0, 0, 1, 1], np.float32)
@@ -44,12 +45,6 @@ def hide(
         for plane, value in zip(planes, black, strict=True):
             _hide_box(plane, size, box, mask, settings, value)
     return len(instances) > 0
-
-
-def enlarge(box: np.ndarray, factor: float) -> np.ndarray:
-    """A box about the same centre with its sides multiplied; not clipped."""
-    center, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * factor
-    return np.concatenate([center - half, center + half])
 
 
 def _hide_box(

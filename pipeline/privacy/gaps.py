@@ -1,7 +1,7 @@
 """What must be hidden in frames in which the detector missed something.
 
 Instances are linked from frame to frame by the overlap of their boxes (the thesis, Sec. 5.1, names tracking for complex
-scenes). What is filled into frame t depends on few later frames, so a stream needs only so long a delay.
+scenes). What is filled into a frame depends on the next few frames only, so a stream is delayed by no more.
 """
 
 from collections import deque
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.privacy.instances import Instances, iou
+from pipeline.privacy.boxes import hull, iou
+from pipeline.privacy.instances import Instances
 
 _MIN_IOU = 0.2
 
@@ -74,9 +75,3 @@ def linked(before: np.ndarray, after: np.ndarray, least: float) -> list[tuple[in
         if all(i != a and j != b for a, b in pairs):
             pairs.append((i, j))
     return pairs
-
-
-def hull(*boxes: np.ndarray) -> np.ndarray:
-    """The smallest box around boxes (x1, y1, x2, y2): whatever goes straight from one to another stays in it."""
-    stacked = np.stack(boxes)
-    return np.concatenate([stacked[:, :2].min(axis=0), stacked[:, 2:].max(axis=0)])

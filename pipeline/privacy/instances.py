@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -38,6 +39,7 @@ class Instances:
         masks: n boolean grids over their boxes, or None where the box is all there is.
         filled: bool (n,), true for what gap filling added.
         failed: The detector failed on this frame.
+        reason: Why it failed, in one line; not stored.
     """
 
     boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
@@ -45,6 +47,7 @@ class Instances:
     masks: list[np.ndarray | None] = field(default_factory=list)
     filled: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
     failed: bool = False
+    reason: str = ""
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -88,6 +91,7 @@ class Instances:
             [*self.masks, *other.masks],
             np.concatenate([self.filled, other.filled]),
             self.failed or other.failed,
+            self.reason or other.reason,
         )
 
     def mirrored(self) -> "Instances":
@@ -103,7 +107,7 @@ class Instances:
             x1, y1, x2, y2 = boxes.T
             boxes = np.stack([y1, 1 - x2, y2, 1 - x1], axis=1)
             masks = [mask if mask is None else np.rot90(mask) for mask in masks]
-        return Instances(boxes, self.scores, masks, self.filled, self.failed)
+        return replace(self, boxes=boxes, masks=masks)
 
 
 def above(scores: np.ndarray, threshold: float) -> tuple[np.ndarray, ...]:
@@ -117,13 +121,44 @@ def above(scores: np.ndarray, threshold: float) -> tuple[np.ndarray, ...]:
     return np.nonzero(scores > threshold)
 
 
-def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Intersection over union of every pair of boxes: (n, 4), (m, 4) -> (n, m)."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    both = np.prod(np.maximum(high - low, 0), axis=2)
-    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (first, second)]
-    return both / np.maximum(areas[0][:, None] + areas[1][None] - both, 1e-12)
+class Detector(Protocol):
+    """What every detector is."""
+
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the image that the detector wants to be given for a frame of that size."""
+
+    def __call__(self, image: np.ndarray) -> Instances:
+        """Find instances in an RGB image, uint8 (height, width, 3)."""
+
+
+@dataclass
+class Failures:
+    """The frames of one video on which detection failed.
+
+    Args:
+        count: How many.
+        time: Of the first, in seconds.
+        reason: Of the first.
+    """
+
+    count: int = 0
+    time: float = 0.0
+    reason: str = ""
+
+    def add(self, time: float, frame: Instances) -> None:
+        """Take in the next frame."""
+        if frame.failed and not self.count:
+            self.time, self.reason = time, frame.reason
+        self.count += frame.failed
+
+    def notes(self) -> tuple[str, ...]:
+        """A line for people; none if nothing failed."""
+        if not self.count:
+            return ()
+        which = f"{self.count:,} frames, the first at {self.time:.2f} s, which are"
+        if self.count == 1:
+            which = f"1 frame, at {self.time:.2f} s, which is"
+        return (f"detection failed on {which} hidden whole: {self.reason}",)
 
 
 @dataclass

@@ -12,22 +12,23 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from pipeline.media.decode import capped_size, to_rgb
+from pipeline.privacy.boxes import enlarge
 
 _SIDE = 320  # pixels of the longer side, or a quarter of what the detector sees: its smallest faces keep four pixels
-_QUARTER = 4
+_SHRINK = 4
 _REACH = 0.25  # how far a box is followed, in its shorter sides: two faces side by side are not taken for each other
 _UNLIKE = 0.5  # mean squared difference over the variance: of a talking face 0.1 to 0.4, of another picture 1 to 4
-_SHIFTS = 6  # pixels by which anything may move without being news
+_SHIFTS = 6  # pixels by which anything may move without being new
 _PATCH = 5  # pixels: side of the squares that are looked for
-_NEWS = ((11, 17.0), (21, 12.0))  # side of a face in pixels, and grey levels: the mean over it that makes it news
+_NOVELTY = ((11, 17.0), (21, 12.0))  # side of a face in pixels, and grey levels: a higher mean over it is new
 _CUT = 12.0  # grey levels, mean over the picture
-_MARGIN = 0.125  # on each side of a box, in its sides: what moves with a face, and is hidden with it
+_WIDER = 1.25  # a box with what moves with a face, and is hidden with it: its sides over the box's
 
 
 def small_grey(frame: VideoFrame, long_side: int | None) -> np.ndarray:
     """The upright picture of a frame, a quarter as large as the detector sees it, but not below 320 pixels."""
     seen = max(capped_size(frame, long_side))
-    height, width = capped_size(frame, min(seen, max(_SIDE, seen // _QUARTER)))
+    height, width = capped_size(frame, min(seen, max(_SIDE, seen // _SHRINK)))
     return cv2.cvtColor(to_rgb(frame, height, width), cv2.COLOR_RGB2GRAY)
 
 
@@ -58,13 +59,15 @@ def follow(box: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray
     return np.clip(moved, 0, 1).astype(np.float32)
 
 
-def has_news(picture: np.ndarray, sides: tuple[np.ndarray, np.ndarray], hidden: Iterable[np.ndarray]) -> bool:
+def shows_something_new(
+    picture: np.ndarray, sides: tuple[np.ndarray, np.ndarray], hidden: Iterable[np.ndarray]
+) -> bool:
     """Whether a picture shows something as large as a face, outside the boxes, that neither side shows nearby.
 
     Each small square of the picture is looked for in the pictures on its two sides, at the same place and around it.
     """
     least = np.full(picture.shape, 255, np.uint8)
-    known = [_pixels(_widened(box), picture.shape) for box in hidden]
+    known = [_pixels(enlarge(box, _WIDER), picture.shape) for box in hidden]
     padded = [cv2.copyMakeBorder(s, _SHIFTS, _SHIFTS, _SHIFTS, _SHIFTS, cv2.BORDER_REPLICATE) for s in sides]
     height, width = picture.shape
     for ring in range(_SHIFTS + 1):
@@ -75,7 +78,7 @@ def has_news(picture: np.ndarray, sides: tuple[np.ndarray, np.ndarray], hidden: 
         for x1, y1, x2, y2 in known:
             least[y1:y2, x1:x2] = 0
         mean = least.astype(np.float32)
-        if all(cv2.blur(mean, (side, side)).max() <= levels for side, levels in _NEWS):
+        if all(cv2.blur(mean, (side, side)).max() <= levels for side, levels in _NOVELTY):
             return False
     return True
 
@@ -84,11 +87,6 @@ def _ring(radius: int) -> Iterator[tuple[int, int]]:
     """The places at that distance, along rows or columns whichever is greater."""
     around = range(-radius, radius + 1)
     return ((y, x) for y in around for x in around if max(abs(y), abs(x)) == radius)
-
-
-def _widened(box: np.ndarray) -> np.ndarray:
-    margin = _MARGIN * (box[2:] - box[:2])
-    return np.concatenate([box[:2] - margin, box[2:] + margin])
 
 
 def _pixels(box: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:

@@ -94,7 +94,7 @@ def hide_in_jpeg(jpeg: np.ndarray, instances: Instances, settings: ObfuscateSett
         return jpeg
     image = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
     if image is None:
-        raise VideoError("a stored frame is no JPEG image; make the frame shard anew")
+        raise VideoError("a stored frame is no JPEG image; delete the frame shard and make it again")
     hide([image], image.shape[:2], instances, settings, black=[0])
     _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality])
     return encoded

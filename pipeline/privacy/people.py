@@ -1,27 +1,20 @@
 """People as they are hidden: the bodies that a detector finds, every face, and below a face what belongs to it."""
 
-from typing import Protocol
-
 import cv2
 import numpy as np
 
-from pipeline.privacy.instances import Instances
+from pipeline.privacy.boxes import enlarge, hull
+from pipeline.privacy.instances import Detector, Instances
 
 # A head's sides over those of its face's box.
 _HEAD = 1.5
 # In heights of a face's box, to the sides of its middle and down from the chin. Measured with a pose network on the
 # demo's clips: of nine people in ten the elbows lie within 1.8 and the ankles within 7.
 _HALF_WIDTH, _DOWN = 1.8, 7.0
-# A body that was found is a face's if it covers so much of the face, and as much of what is so many heights of it below
-# the chin.
+# A found body belongs to a face if it covers at least this share of the face and of the area `_CHEST` face heights
+# below the chin.
 _COVERED, _CHEST = 0.5, 2.0
 _NOTHING = 1e-9  # of the picture: what rounding leaves of an overlap
-
-
-class _Detector(Protocol):
-    def input_size(self, height: int, width: int) -> tuple[int, int]: ...
-
-    def __call__(self, image: np.ndarray) -> Instances: ...
 
 
 class People:
@@ -37,7 +30,7 @@ class People:
         faces_side: As ``bodies_side``, for it.
     """
 
-    def __init__(self, bodies: _Detector, bodies_side: int | None, faces: _Detector, faces_side: int | None):
+    def __init__(self, bodies: Detector, bodies_side: int | None, faces: Detector, faces_side: int | None):
         self._parts = ((bodies, bodies_side), (faces, faces_side))
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
@@ -47,18 +40,18 @@ class People:
         found, faces = (detector(_shown(image, detector, side)) for detector, side in self._parts)
         boxes, scores, masks = list(found.boxes), list(found.scores), list(found.masks)
         for face, score in zip(faces.boxes, faces.scores, strict=True):
-            head = np.clip(_around(face, _HEAD), 0, 1)
-            mine = _body(face, found)
-            if mine is None:
-                boxes.append(_hull(head, _below(face, image.shape[1] / image.shape[0])))
+            head = np.clip(enlarge(face, _HEAD), 0, 1)
+            body = _body(face, found)
+            if body is None:
+                boxes.append(hull(head, _below(face, image.shape[1] / image.shape[0])))
                 scores.append(score)
                 masks.append(None)
             else:
-                boxes[mine], masks[mine] = _with_head(boxes[mine], masks[mine], head)
+                boxes[body], masks[body] = _with_head(boxes[body], masks[body], head)
         return Instances.of(np.array(boxes, np.float32).reshape(-1, 4), np.array(scores), masks)
 
 
-def _shown(image: np.ndarray, detector: _Detector, side: int | None) -> np.ndarray:
+def _shown(image: np.ndarray, detector: Detector, side: int | None) -> np.ndarray:
     """The picture at the size that a detector asks for when its longer side may be at most ``side`` pixels."""
     height, width = image.shape[:2]
     factor = min(1.0, side / max(height, width)) if side else 1.0
@@ -69,20 +62,11 @@ def _shown(image: np.ndarray, detector: _Detector, side: int | None) -> np.ndarr
     return cv2.resize(image, wanted[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def _around(box: np.ndarray, factor: float) -> np.ndarray:
-    margins = (box[2:] - box[:2]) * (factor - 1) / 2
-    return np.concatenate([box[:2] - margins, box[2:] + margins])
-
-
 def _below(face: np.ndarray, aspect: float) -> np.ndarray:
     """The body of somebody upright with that face; ``aspect`` is the picture's width over its height."""
     tall, middle = face[3] - face[1], (face[0] + face[2]) / 2
     half = _HALF_WIDTH * tall / aspect
     return np.clip([middle - half, face[1], middle + half, face[3] + _DOWN * tall], 0, 1)
-
-
-def _hull(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    return np.concatenate([np.minimum(first[:2], second[:2]), np.maximum(first[2:], second[2:])])
 
 
 def _body(face: np.ndarray, bodies: Instances) -> int | None:
@@ -105,13 +89,13 @@ def _share(part: np.ndarray, box: np.ndarray, mask: np.ndarray | None) -> float:
 
 def _with_head(box: np.ndarray, mask: np.ndarray | None, head: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """A body that was found with a head of its own; a mask's cells keep about their size."""
-    hull = _hull(box, head)
+    whole = hull(box, head)
     if mask is None:
-        return hull, None
-    grown = (hull[2:] - hull[:2]) / (box[2:] - box[:2])
+        return whole, None
+    grown = (whole[2:] - whole[:2]) / (box[2:] - box[:2])
     shape = round(mask.shape[0] * float(grown[1])), round(mask.shape[1] * float(grown[0]))
-    parts = _overlap(hull, shape, box, mask) + _overlap(hull, shape, head, _cells(None))
-    return hull, parts > _NOTHING
+    parts = _overlap(whole, shape, box, mask) + _overlap(whole, shape, head, _cells(None))
+    return whole, parts > _NOTHING
 
 
 def _cells(mask: np.ndarray | None) -> np.ndarray:

@@ -13,14 +13,15 @@ import numpy as np
 from av.video.frame import VideoFrame
 from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
-from pipeline.config.privacy import DetectSettings, ObfuscateSettings
+from pipeline.config.privacy import ObfuscateSettings, SearchSettings
 from pipeline.errors import ActaError, VideoError
 from pipeline.files import atomic, private_files
 from pipeline.privacy.anonymize import Anonymized
+from pipeline.privacy.boxes import iou
 from pipeline.privacy.detect import detect_frame
 from pipeline.privacy.detectors import make_detector
 from pipeline.privacy.filters import hide
-from pipeline.privacy.instances import DetectedVideo, Instances, iou
+from pipeline.privacy.instances import DetectedVideo, Instances
 from pipeline.privacy.preview import draw
 
 FORMATS = {
@@ -32,10 +33,10 @@ FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
-_WITH_ALPHA, _DEEP, _WITH_PROFILE = ("PNG", "WEBP", "TIFF"), ("PNG", "TIFF"), ("PNG", "JPEG", "WEBP", "TIFF")
+_WITH_ALPHA, _SIXTEEN_BIT, _WITH_PROFILE = ("PNG", "WEBP", "TIFF"), ("PNG", "TIFF"), ("PNG", "JPEG", "WEBP", "TIFF")
 _PLAIN = {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
-_DEEP_GREY = ("I;16", "I;16B", "I;16L")
-_SAME = 0.5  # two searches have found the same instance where their boxes overlap by so much
+_SIXTEEN_BIT_GREY = ("I;16", "I;16B", "I;16L")
+_SAME = 0.5  # lowest IoU at which the boxes of two searches are the same instance
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class _Photograph:
 def anonymize_photograph(
     source: Path,
     output: Path,
-    detect: DetectSettings,
+    detect: SearchSettings,
     obfuscate: ObfuscateSettings,
     *,
     overwrite: bool = False,
@@ -61,7 +62,8 @@ def anonymize_photograph(
 ) -> Anonymized:
     """Write ``output``, an anonymised copy of the photograph ``source``.
 
-    It is searched at ``detect.long_side`` and at twice that: a picture of a group has small faces, and time enough.
+    It is searched at each network's ``long_side`` and at twice that: a picture of a group has small faces, and time
+    enough.
 
     Args:
         source: The photograph. It is only read.
@@ -91,7 +93,8 @@ def anonymize_photograph(
         hide(planes, photograph.pixels.shape[:2], found, obfuscate, black=[0, 255][: len(planes)])
     _write(photograph, output, form, overwrite=overwrite, private=preview)
     kept = DetectedVideo(source.name, "", "", np.zeros(1), [found])
-    return Anonymized(1, count, int(found.failed), photograph.notes, kept)
+    failure = (f"detection failed, so the picture is hidden whole: {found.reason}",) if found.failed else ()
+    return Anonymized(1, count, int(found.failed), (*photograph.notes, *failure), kept)
 
 
 def _read(path: Path) -> _Photograph:
@@ -118,9 +121,9 @@ def _decoded(image: Any) -> _Photograph:
         raise VideoError(f"it holds {pictures} pictures (an animation, or pages); save them as a video, or one by one")
     if pictures > 1:
         notes = (f"of its {pictures} pictures only the first is kept (the others: depth, brightness, a second lens)",)
-    if _bits(image) > 8 and image.mode not in _DEEP_GREY:
+    if _bits(image) > 8 and image.mode not in _SIXTEEN_BIT_GREY:
         raise VideoError(f"{_bits(image)} bits a channel are not read in colour; convert it to 8 bits first")
-    if image.mode not in (*_PLAIN, *_DEEP_GREY):
+    if image.mode not in (*_PLAIN, *_SIXTEEN_BIT_GREY):
         raise VideoError(f"colours in {image.mode} are not read; convert it to RGB first")
     saving: dict[str, Any] = {}
     if image.format in ("JPEG", "MPO"):  # as finely as it was
@@ -179,7 +182,7 @@ def _fitting(photograph: _Photograph, form: str, output: Path) -> _Photograph:
     """
     for missing, able, what in (
         (photograph.alpha is not None, _WITH_ALPHA, "transparency"),
-        (photograph.pixels.dtype == np.uint16, _DEEP, "16 bits"),
+        (photograph.pixels.dtype == np.uint16, _SIXTEEN_BIT, "16 bits"),
     ):
         if missing and form not in able:
             suffixes = " ".join(suffix for suffix, name in FORMATS.items() if name in able)
@@ -197,25 +200,16 @@ def _shown(pixels: np.ndarray) -> np.ndarray:
     return np.array(pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2))
 
 
-def _search(image: np.ndarray, detect: DetectSettings) -> tuple[Instances, int]:
+def _search(image: np.ndarray, detect: SearchSettings) -> tuple[Instances, int]:
     """All that is found at one size and at twice that, and how many instances these are."""
-    detector = make_detector(detect)
     frame = VideoFrame.from_ndarray(image, "rgb24")
-    found = detect_frame(detector, frame, detect)
-    if not detect.long_side or max(image.shape[:2]) <= detect.long_side:
+    found = detect_frame(make_detector(detect), frame, detect)
+    if all(network.long_side is None or max(image.shape[:2]) <= network.long_side for network in detect.networks):
         return found, len(found)
-    more = detect_frame(detector, frame, detect.model_copy(update={"long_side": 2 * detect.long_side}))
-    new = len(more)
-    if len(found) and len(more):
-        new = int((iou(more.boxes, found.boxes).max(axis=1) < _SAME).sum())
-    both = Instances(
-        np.concatenate([found.boxes, more.boxes]),
-        np.concatenate([found.scores, more.scores]),
-        [*found.masks, *more.masks],
-        np.concatenate([found.filled, more.filled]),
-        found.failed or more.failed,
-    )
-    return both, len(found) + new
+    larger = detect.scaled(2)
+    more = detect_frame(make_detector(larger), frame, larger)
+    new = int((iou(more.boxes, found.boxes).max(axis=1, initial=0) < _SAME).sum())
+    return found.joined(more), len(found) + new
 
 
 def _write(photograph: _Photograph, output: Path, form: str, *, overwrite: bool, private: bool) -> None:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from pipeline.models.litert import LiteModel
+from pipeline.privacy.boxes import suppress
 from pipeline.privacy.instances import Instances, above
 
 # (stride, anchors a cell): MediaPipe's SSD layout with two anchors a layer, its three stride-32 layers merged.
@@ -65,9 +66,9 @@ class Pose:
         (keep,) = above(scores, _PROPOSAL_SCORE)
         centers, places = self._centers[keep], outputs[12][keep]
         # The boxes are of one size, whatever the person's: they mark the head. Points tell how large somebody is.
-        heads = np.concatenate([centers + places[:, :2] - places[:, 2:4] / 2, places[:, 2:4]], axis=1)
-        kept = cv2.dnn.NMSBoxes(heads.tolist(), scores[keep].tolist(), 0.0, _OVERLAP)
-        chosen = np.asarray(kept, np.int64).reshape(-1)
+        middles, halves = centers + places[:, :2], places[:, 2:4] / 2
+        heads = np.concatenate([middles - halves, middles + halves], axis=1)
+        chosen = suppress(heads, scores[keep], _OVERLAP)
         points = centers[chosen, None] + places[chosen, 4:8].reshape(-1, 2, 2)
         return points[:, 0] / scale, points[:, 1] / scale
 

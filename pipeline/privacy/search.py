@@ -15,13 +15,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from av.video.frame import VideoFrame
 
-from pipeline.config.privacy import DetectSettings
-from pipeline.privacy.gaps import fill_gaps, hull, linked
+from pipeline.config.privacy import SearchSettings
+from pipeline.privacy.boxes import hull
+from pipeline.privacy.gaps import fill_gaps, linked
 from pipeline.privacy.instances import Instances
-from pipeline.privacy.motion import follow, has_news, is_cut, small_grey
+from pipeline.privacy.motion import follow, is_cut, shows_something_new, small_grey
 
 _SAME_IOU = 0.3  # of the boxes of one instance in two searched frames
-_LONGEST = 16  # frames: one of so many is searched, however long the interval
+_LONGEST = 16  # frames: at least one in this number is searched, however long the interval
 _NO_PICTURE = np.zeros((0, 0), np.uint8)
 _HELD = 64  # frames that wait for the searched one behind them; decoded frames are what costs memory
 
@@ -56,7 +57,7 @@ class _Side:
 
 
 def search(
-    frames: Iterable[tuple[float, VideoFrame]], find: Find | None, settings: DetectSettings, threads: int
+    frames: Iterable[tuple[float, VideoFrame]], find: Find | None, settings: SearchSettings, threads: int
 ) -> Iterator[tuple[float, VideoFrame, Instances]]:
     """Every frame with what must be hidden in it, in the order given.
 
@@ -82,7 +83,7 @@ def search(
 
 
 def _searched(
-    frames: Iterable[tuple[float, VideoFrame]], find: Find, settings: DetectSettings, threads: int
+    frames: Iterable[tuple[float, VideoFrame]], find: Find, settings: SearchSettings, threads: int
 ) -> Iterator[tuple[_Seen, Instances]]:
     """Frames and what to hide in them, in order; a bounded number is held back, so that all threads have work."""
     waiting: deque[_Run] = deque()  # until the last frame of each is searched
@@ -123,7 +124,7 @@ def _result(seen: _Seen) -> Instances:
     return seen.found.result()
 
 
-def _runs(frames: Iterable[tuple[float, VideoFrame]], settings: DetectSettings) -> Iterator[_Run]:
+def _runs(frames: Iterable[tuple[float, VideoFrame]], settings: SearchSettings) -> Iterator[_Run]:
     """All frames in runs that end with one to be searched whatever the others show; the first frame is the first."""
     run: list[_Seen] = []
     last: _Seen | None = None
@@ -131,7 +132,7 @@ def _runs(frames: Iterable[tuple[float, VideoFrame]], settings: DetectSettings) 
     searched = 0.0
     interval = settings.interval - 1e-6  # times are sums of fractions
     for time, frame in frames:
-        grey = small_grey(frame, settings.long_side) if settings.interval else _NO_PICTURE
+        grey = small_grey(frame, settings.picture_side) if settings.interval else _NO_PICTURE
         cut = cut or (last is not None and settings.interval > 0 and is_cut(last.grey, grey))
         due = last is None or not 0 <= time - searched < interval
         last = _Seen(time, frame, grey)
@@ -149,14 +150,14 @@ def _between(seen: _Seen, before: _Side, after: _Side, find: Find, cut: bool) ->
     """What to hide in a frame between two searched ones. A failed side fails it; a cut tells to search it."""
     first, second = before.found, after.found
     if first.failed or second.failed:
-        return Instances(failed=True)
+        return Instances(failed=True, reason=first.reason or second.reason)
     ways, back = (_ways(side, seen.grey, cut) for side in (before, after))
     pairs = linked(first.boxes, second.boxes, _SAME_IOU)
     alone = [(ways[i][0], float(first.scores[i])) for i in set(range(len(first))) - {i for i, _ in pairs}]
     alone += [(back[j][0], float(second.scores[j])) for j in set(range(len(second))) - {j for _, j in pairs}]
     places = [(hull(ways[i][0], back[j][0]), float(min(first.scores[i], second.scores[j]))) for i, j in pairs]
     known = not cut and not alone and all(there for _, there in ways + back)
-    if known and not has_news(seen.grey, (before.grey, after.grey), [box for box, _ in places]):
+    if known and not shows_something_new(seen.grey, (before.grey, after.grey), [box for box, _ in places]):
         return _with(Instances(), places)
     return _with(find(seen.frame), places + alone)
 

@@ -10,11 +10,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-import onnx
-import onnxruntime
 
 from pipeline.models.frozen_graph import onnx_of_frozen_graph
-from pipeline.privacy.face_detectors import suppress
+from pipeline.models.onnx_session import start_session
+from pipeline.privacy.boxes import suppress
 from pipeline.privacy.instances import Instances, above
 
 _INPUT = "Preprocessor/sub"  # pixels from -1 to 1
@@ -31,8 +30,8 @@ class SSDLite:
 
     def __init__(self, weights: Path, threshold: float, device: str = "cpu"):
         names = [f"BoxPredictor_{k}/{part}Predictor/BiasAdd" for k in range(6) for part in ("BoxEncoding", "Class")]
-        self._whole = _session(onnx_of_frozen_graph(weights, _INPUT, names))
-        self._finest = _session(onnx_of_frozen_graph(weights, _INPUT, names[:2]))
+        self._whole = start_session(onnx_of_frozen_graph(weights, _INPUT, names).SerializeToString())
+        self._finest = start_session(onnx_of_frozen_graph(weights, _INPUT, names[:2]).SerializeToString())
         self._threshold = threshold
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
@@ -45,7 +44,8 @@ class SSDLite:
         if large:
             found.append(self._find(self._finest, image))
         boxes, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        return Instances.of(*suppress(boxes, scores, _OVERLAP))
+        best = suppress(boxes, scores, _OVERLAP)
+        return Instances.of(boxes[best], scores[best])
 
     def _find(self, session: Any, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Relative boxes (n, 4) over the threshold with their scores (n,), before suppression."""
@@ -79,10 +79,3 @@ def _shapes(level: int) -> np.ndarray:
         kinds = [(_SCALES[level], ratio) for ratio in _RATIOS]
         kinds.append((float(np.sqrt(_SCALES[level] * _SCALES[level + 1])), 1))
     return np.array([(_SIDE * scale * np.sqrt(ratio), _SIDE * scale / np.sqrt(ratio)) for scale, ratio in kinds])
-
-
-def _session(model: onnx.ModelProto) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -17,7 +17,7 @@ from pipeline.config.report import ReportDetectionStage
 from pipeline.data.ava import LabelMap, Rows, read_label_map, read_rows
 from pipeline.errors import ActaError
 from pipeline.features.entities import FeatureShard
-from pipeline.privacy.instances import iou
+from pipeline.privacy.boxes import iou
 from pipeline.report import style
 from pipeline.report.catalogue import note, other_data
 from pipeline.report.detection import Mean, Measured, Pick, Row, gains, mean_of

@@ -26,8 +26,16 @@ def provenance(stage: str, settings: dict[str, Any], **more: Any) -> dict[str, A
     } | more
 
 
-DETECT = {"detector": "retinaface", "threshold": None, "long_side": 1280, "interval": 0.1, "fill_gap": 10}
-HIDE = {"filter": "blur", "enlarge": 1.5, "kernel": 1.0, "blocks": 4}
+DETECT = {
+    "detector": "retinaface",
+    "threshold": None,
+    "long_side": 1280,
+    "interval": 0.1,
+    "turned": False,
+    "fill_gap": 10,
+    "faces": None,
+}
+HIDE = {"filter": "blur", "shape": "box", "enlarge": 1.5, "kernel": 1.0, "blocks": 4}
 
 
 def counts(before: int, after: int, frames: int) -> dict[str, int]:
@@ -139,9 +147,11 @@ def test_page_says_what_was_found(tmp_path: Path) -> None:
 def test_page_says_how_it_was_hidden_and_what_made_it(tmp_path: Path) -> None:
     said = paged(tmp_path, FIRST)
     for text in (
-        "<dd>retinaface, its own threshold</dd>",
+        "<dt><strong>Faces found by</strong></dt> <dd>retinaface, from its own score of 0.4 on, in pictures of at most "
+        "1280 pixels along the longer side</dd>",
         "<dd>at least every 0.1 s</dd>",
-        "<dd>at most 1280 pixels along the longer side</dd>",
+        "<dt><strong>Turned pictures</strong></dt> <dd>not searched</dd>",
+        "<dd>the detector&#x27;s outline where it gives one, else the box</dd>",
         "<dd>what is missed for at most 10 frames between two detections</dd>",
         "<dd>enlarged 1.5 times</dd>",
         "<dd>a box filter over each, its side 1 of the box&#x27;s longer side</dd>",
@@ -158,20 +168,49 @@ def test_page_says_how_it_was_hidden_and_what_made_it(tmp_path: Path) -> None:
         ({"filter": "pixelate"}, "a mosaic of 4 blocks along the box&#x27;s longer side"),
         ({"filter": "solid"}, "<dd>black</dd>"),
         ({"filter": "frame", "kernel": 0.5}, "over the whole of every frame, its side 0.5 of the longer side"),
+        ({"filter": "frame"}, "<dt><strong>Shape</strong></dt> <dd>the whole frame</dd>"),
+        ({"shape": "ellipse"}, "where it gives one, else an ellipse that holds the box, with a soft edge</dd>"),
+        (
+            {"turned": True},
+            "<dt><strong>Turned pictures</strong></dt> <dd>searched too, by 90, 180 and 270 degrees</dd>",
+        ),
         ({"interval": 0}, "<dd>every frame</dd>"),
-        ({"long_side": None}, "<dd>the video&#x27;s own</dd>"),
-        ({"threshold": 0.25}, "<dd>retinaface, from a score of 0.25 on</dd>"),
+        ({"long_side": None}, "on, in pictures of the video&#x27;s own size</dd>"),
+        ({"threshold": 0.25}, "<dd>retinaface, from a score of 0.25 on, in"),
+        ({"detector": "centerface"}, "<dd>centerface, from its own score of 0.2 on, in"),
     ],
 )
 def test_page_of_other_settings(tmp_path: Path, changes: dict[str, Any], text: str) -> None:
     content = copy.deepcopy(FIRST)
     part = (
         content["obfuscate"]["settings"]["obfuscate"]
-        if "filter" in changes
+        if changes.keys() & HIDE.keys()
         else content["detect"]["settings"]["detect"]
     )
     part.update(changes)
     assert text in paged(tmp_path, content)
+
+
+def test_page_of_bodies_names_both_networks_and_what_is_assumed(tmp_path: Path) -> None:
+    content = copy.deepcopy(FIRST)
+    faces = {"detector": "centerface", "threshold": 0.3, "long_side": None}
+    content["detect"]["settings"] = {"what": "bodies", "detect": DETECT | {"detector": "ssdlite", "faces": faces}}
+    said = paged(tmp_path, content)
+    found_by = "found by the detector ssdlite, their faces by centerface, and hidden. Then other detectors"
+    assert f"<p>The bodies in 2 videos with 15 frames were {found_by}" in said
+    found = said.split("How it was hidden")[1].split("Videos left out")[0]
+    assert re.findall("<dt><strong>(.*?)</strong></dt> <dd>(.*?)</dd>", found)[:4] == [
+        (
+            "Bodies found by",
+            "ssdlite, from its own score of 0.2 on, in pictures of at most 1280 pixels along the longer side",
+        ),
+        ("Faces found by", "centerface, from a score of 0.3 on, in pictures of the video&#x27;s own size"),
+        (
+            "Face without a body",
+            "a body in the proportions of somebody upright is assumed below it and hidden",
+        ),
+        ("Searched", "at least every 0.1 s"),
+    ]
 
 
 def test_page_lists_the_videos_with_most_left_first(tmp_path: Path) -> None:

@@ -253,6 +253,39 @@ def test_picture_searched_for_bodies_is_as_large_as_either_detector_asks(
     detect = parse(Config, content).privacy.detect
     assert detect.search("bodies").picture_side == side
     assert detect.search("faces").picture_side == faces
+    assert [network.long_side for network in detect.search("bodies").networks] == [bodies, faces]
+    assert [network.long_side for network in detect.search("faces").networks] == [faces]
+
+
+@pytest.mark.parametrize(
+    ("bodies", "faces", "larger"),
+    [(640, 1280, [1920, 3840]), (None, 1280, [None, 3840]), (640, None, [1920, None]), (None, None, [None, None])],
+)
+def test_search_in_a_larger_picture_is_larger_for_each_network(
+    bodies: int | None, faces: int | None, larger: list[int | None]
+) -> None:
+    content = changed("privacy.detect.bodies.long_side", bodies)
+    content["privacy"]["detect"]["faces"]["long_side"] = faces
+    detect = parse(Config, content).privacy.detect
+    for what, sides in (("bodies", larger), ("faces", larger[1:])):
+        search = detect.search(what)
+        scaled = search.scaled(3)
+        assert [network.long_side for network in scaled.networks] == sides
+        assert scaled.scaled(1) == scaled
+        assert scaled.model_dump(exclude={"long_side": True, "faces": {"long_side"}}) == search.model_dump(
+            exclude={"long_side": True, "faces": {"long_side"}}
+        )
+
+
+@pytest.mark.parametrize(
+    ("bodies", "faces", "on_gpu"),
+    [("cpu", "cpu", [False, False]), ("cuda", "cpu", [True, False]), ("cpu", "cuda", [True, True])],
+)
+def test_search_uses_a_gpu_if_any_of_its_networks_does(bodies: str, faces: str, on_gpu: list[bool]) -> None:
+    content = changed("privacy.detect.bodies.device", bodies)
+    content["privacy"]["detect"]["faces"]["device"] = faces
+    detect = parse(Config, content).privacy.detect
+    assert [detect.search("bodies").uses_gpu, detect.search("faces").uses_gpu] == on_gpu
 
 
 def test_search_for_bodies_without_faces_is_refused(config: Config) -> None:
@@ -261,16 +294,24 @@ def test_search_for_bodies_without_faces_is_refused(config: Config) -> None:
     with pytest.raises(ActaError, match="detector 'selfie' does not find faces; choose one of retinaface"):
         parse(DetectStage, content)
     content["detect"]["faces"] = None
-    with pytest.raises(ActaError, match="the search for bodies, and no other, says in `faces` how faces are found"):
+    with pytest.raises(ActaError) as caught:
         parse(DetectStage, content)
+    assert str(caught.value).endswith(
+        "`detect.faces` is null, but for what: bodies it must say how the faces are found that are hidden with them, "
+        "by the keys detector, weights, threshold, long_side, device."
+    )
 
 
 def test_search_for_faces_finds_them_once(config: Config) -> None:
     content = json.loads(canonical(stage_settings(config, "detect-people", "bodies")))
     content |= {"what": "faces"}
     content["detect"]["detector"] = "retinaface"
-    with pytest.raises(ActaError, match="the search for bodies, and no other, says in `faces` how faces are found"):
+    with pytest.raises(ActaError) as caught:
         parse(DetectStage, content)
+    assert str(caught.value).endswith(
+        "`detect.faces` names the detector 'centerface', but for what: faces it must be null, as `detect` itself says "
+        "how faces are found."
+    )
 
 
 def test_settings_that_are_not_json() -> None:

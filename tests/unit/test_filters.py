@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.config.privacy import ObfuscateSettings
-from pipeline.privacy.filters import enlarge, hide
+from pipeline.privacy.boxes import enlarge
+from pipeline.privacy.filters import hide
 from pipeline.privacy.instances import Instances
 
 FILTERS = ("blur", "pixelate", "solid")
@@ -209,19 +210,6 @@ def test_every_instance_is_hidden() -> None:
     expected = np.full((8, 8), 200, np.uint8)
     expected[:2, :2] = expected[6:, 6:] = 0
     assert np.array_equal(plane, expected)
-
-
-@pytest.mark.parametrize(
-    ("box", "factor", "expected"),
-    [
-        ((0.4, 0.4, 0.6, 0.6), 1.0, (0.4, 0.4, 0.6, 0.6)),
-        ((0.4, 0.4, 0.6, 0.6), 2.0, (0.3, 0.3, 0.7, 0.7)),
-        ((0.0, 0.5, 0.2, 0.6), 1.5, (-0.05, 0.475, 0.25, 0.625)),
-        ((0.0, 0.0, 1.0, 1.0), 5.0, (-2.0, -2.0, 3.0, 3.0)),
-    ],
-)
-def test_enlarge_by_hand(box: tuple[float, ...], factor: float, expected: tuple[float, ...]) -> None:
-    assert enlarge(np.array(box), factor) == pytest.approx(np.array(expected))
 
 
 @pytest.mark.parametrize("name", FILTERS)

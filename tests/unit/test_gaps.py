@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from pipeline.privacy.gaps import fill_gaps, hull, linked
+from pipeline.privacy.gaps import fill_gaps, linked
 from pipeline.privacy.instances import Instances
 
 SIDE = 0.2
@@ -151,12 +151,6 @@ def test_only_so_many_frames_are_held_back(max_gap: int) -> None:
 
     for done, _ in enumerate(fill_gaps(frames(), max_gap), 1):
         assert read == min(20, done + max_gap)
-
-
-def test_hull_holds_all_boxes() -> None:
-    boxes = np.array([[0.1, 0.5, 0.2, 0.6], [0.3, 0.4, 0.35, 0.55], [0.2, 0.45, 0.25, 0.9]], np.float32)
-    assert hull(*boxes) == pytest.approx(np.array([0.1, 0.4, 0.35, 0.9]))
-    assert hull(boxes[0]).tolist() == boxes[0].tolist()
 
 
 @pytest.mark.parametrize(("least", "pairs"), [(0.0, [(1, 0), (0, 1)]), (0.5, [(1, 0)]), (0.9, [])])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ActaError
-from pipeline.privacy.instances import DetectedVideo, DetectionShard, Instances, iou, write_detections
+from pipeline.privacy.instances import DetectedVideo, DetectionShard, Failures, Instances, write_detections
 from pipeline.store import FrameShard, Provenance, Quarantined
 
 PROVENANCE = Provenance("detect", '{"what":"faces"}', "0123456789abcdef")
@@ -127,37 +127,46 @@ def test_turning_back_gives_the_same_instances(quarters: int) -> None:
 def test_turned_keeps_the_failure() -> None:
     assert Instances(failed=True).turned(1).failed is True
     assert Instances(failed=True).turned(3).boxes.shape == (0, 4)
+    assert Instances(failed=True, reason="no memory").turned(1).reason == "no memory"
 
 
-# ---- intersection over union
+GOOD, BAD, WORSE = Instances(), Instances(failed=True, reason="no memory"), Instances(failed=True, reason="NaN")
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "expected"),
+    ("first", "second", "reason"),
+    [(GOOD, GOOD, ""), (BAD, GOOD, "no memory"), (GOOD, BAD, "no memory"), (BAD, WORSE, "no memory")],
+)
+def test_what_is_joined_fails_with_either(first: Instances, second: Instances, reason: str) -> None:
+    both = first.joined(second)
+    assert (both.failed, both.reason) == (bool(reason), reason)
+
+
+# ---- failures
+
+
+@pytest.mark.parametrize(
+    ("frames", "notes"),
     [
-        ((0, 0, 1, 1), (0, 0, 1, 1), 1.0),
-        ((0, 0, 0.5, 1), (0.5, 0, 1, 1), 0.0),
-        ((0, 0, 0.25, 0.25), (0.5, 0.5, 1, 1), 0.0),
-        ((0, 0, 0.5, 0.5), (0.25, 0, 0.75, 0.5), 1 / 3),
-        ((0, 0, 1, 1), (0.25, 0.25, 0.75, 0.75), 0.25),
-        ((0, 0, 0.5, 0.5), (0.25, 0.25, 0.75, 0.75), 1 / 7),
-        ((0.5, 0.5, 0.5, 0.5), (0.5, 0.5, 0.5, 0.5), 0.0),
+        ([], ()),
+        ([GOOD, GOOD], ()),
+        ([BAD, GOOD], ("detection failed on 1 frame, at 3.20 s, which is hidden whole: no memory",)),
+        (
+            [GOOD, WORSE, GOOD, BAD],
+            ("detection failed on 2 frames, the first at 3.70 s, which are hidden whole: NaN",),
+        ),
+        (
+            [BAD] * 1200,
+            ("detection failed on 1,200 frames, the first at 3.20 s, which are hidden whole: no memory",),
+        ),
     ],
 )
-def test_iou_by_hand(first: tuple[float, ...], second: tuple[float, ...], expected: float) -> None:
-    assert iou(box(*first), box(*second)) == pytest.approx(np.array([[expected]]))
-    assert iou(box(*second), box(*first)) == pytest.approx(np.array([[expected]]))
-
-
-def test_iou_is_of_every_pair() -> None:
-    first = np.array([(0, 0, 0.5, 0.5), (0.5, 0.5, 1, 1)], np.float32)
-    second = np.array([(0, 0, 0.5, 0.5), (0, 0, 1, 1), (0.5, 0.5, 1, 1)], np.float32)
-    assert iou(first, second).tolist() == [[1.0, 0.25, 0.0], [0.0, 0.25, 1.0]]
-
-
-@pytest.mark.parametrize(("n", "m"), [(0, 3), (3, 0), (0, 0)])
-def test_iou_of_no_boxes(n: int, m: int) -> None:
-    assert iou(np.zeros((n, 4), np.float32), np.zeros((m, 4), np.float32)).shape == (n, m)
+def test_failures_of_a_video_are_one_line(frames: list[Instances], notes: tuple[str, ...]) -> None:
+    failures = Failures()
+    for k, frame in enumerate(frames):
+        failures.add(3.2 + k / 2, frame)
+    assert failures.notes() == notes
+    assert failures.count == sum(frame.failed for frame in frames)
 
 
 # ---- the shard

@@ -244,7 +244,7 @@ def test_damaged_weights_are_noticed(cache: Path, content: bytes) -> None:
         weights_path("small")
     assert str(caught.value) == (
         f"{cache / 'small.onnx'} has sha256 {sha256(content)}, but 'small' is registered with {sha256(CONTENT)}: "
-        "delete it and fetch anew"
+        "delete it and fetch it again"
     )
 
 

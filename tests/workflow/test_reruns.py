@@ -1,6 +1,7 @@
 """What reruns what: the real DAG, run once on small clips, then planned again after each kind of change."""
 
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -121,6 +122,14 @@ def test_another_detector_of_faces_reruns_both_variants_as_bodies_hide_faces_too
     jobs = project.planned()
     assert {rule for rule, _ in jobs} == EVERY_STAGE - {"build_manifest", "extract_frames"}
     assert {w["what"] for _, w in jobs if "what" in w} == {"faces", "bodies"}
+
+
+def test_a_gpu_is_asked_for_where_any_network_of_a_search_uses_one(project):
+    """The search for bodies finds faces too."""
+    project.configure(privacy__detect__faces__device="cuda")
+    jobs = project.snakemake("-n", "--cores", "2").stdout.split("\nrule ")
+    asked = [re.findall(r"wildcards: what=(\w+)|\bgpu=(\d)", job) for job in jobs if job.startswith("detect_people:")]
+    assert sorted(asked) == [[(what, ""), ("", "1")] for what in ("bodies", "faces") for _ in range(SHARDS)]
 
 
 def test_another_search_of_faces_in_time_reruns_faces_only(project):

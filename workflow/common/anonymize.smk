@@ -4,12 +4,12 @@ ACTION_FILES = [f"{ROOT}/{name}" for name, _, _ in action_names()]
 
 
 def on_cuda(wildcards):
-    return int(getattr(CONFIG.privacy.detect, wildcards.what).device == "cuda")
+    return int(CONFIG.privacy.detect.search(wildcards.what).uses_gpu)
 
 
 # Asked for only where a detector runs on a GPU: a function costs every job of the plan.
 GPU = (
     {"gpu": on_cuda}
-    if any(getattr(CONFIG.privacy.detect, what).device == "cuda" for what in VARIANTS)
+    if any(CONFIG.privacy.detect.search(what).uses_gpu for what in VARIANTS)
     else {}
 )

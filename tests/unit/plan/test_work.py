@@ -140,6 +140,14 @@ def test_a_gpu_is_where_the_configuration_says(make):
     overlay = f"privacy: {{detect: {{bodies: {{detector: maskrcnn, {gpu}}}}}}}\nclassify: {{training: {{{gpu}}}}}"
     site = make(parse_dot(dot(jobs, [])), overlay)
     assert [kind_of(job.rule).on_gpu(site, job) for job in site.graph.jobs.values()] == [False, True, True, False]
+    site = make(parse_dot(dot(jobs, [])), f"privacy: {{detect: {{faces: {{{gpu}}}}}}}")
+    on_gpu = [kind_of(job.rule).on_gpu(site, job) for job in site.graph.jobs.values()]
+    assert on_gpu == [True, True, False, False], "the search for bodies finds faces too"
+
+
+def test_a_job_of_which_nothing_is_known_uses_no_gpu(make):
+    site = make(parse_dot(dot([("actor_features", ""), ("train_backbone", ""), ("detect_people", "")], [])))
+    assert [kind_of(job.rule).on_gpu(site, job) for job in site.graph.jobs.values()] == [False] * 3
 
 
 def test_every_rule_of_the_table_is_one_of_the_workflow():

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pipeline.cli import main
-from pipeline.config.privacy import DetectSettings, ObfuscateSettings
+from pipeline.config.privacy import ObfuscateSettings, SearchSettings
 from pipeline.errors import ActaError, VideoError
 from pipeline.media.decode import decode, open_video, orientation, pixel_aspect, scaled_size, to_rgb
 from pipeline.media.encode import Encoding
@@ -39,12 +39,12 @@ class Fixed:
 
 
 @pytest.fixture
-def faces(config) -> tuple[DetectSettings, ObfuscateSettings]:
-    return config.privacy.detect.faces, config.privacy.obfuscate.faces
+def faces(config) -> tuple[SearchSettings, ObfuscateSettings]:
+    return config.privacy.detect.search("faces"), config.privacy.obfuscate.faces
 
 
 @pytest.fixture
-def fixed(monkeypatch, faces) -> tuple[DetectSettings, ObfuscateSettings]:
+def fixed(monkeypatch, faces) -> tuple[SearchSettings, ObfuscateSettings]:
     """Settings with the `Fixed` detector, a solid box that is not enlarged."""
     monkeypatch.setattr(module, "make_detector", lambda settings: Fixed())
     return faces[0], faces[1].model_copy(update={"filter": "solid", "enlarge": 1.0})
@@ -275,6 +275,7 @@ def test_a_failing_detector_hides_the_whole_frame(clip, fixed, tmp_path, monkeyp
     settings = fixed[0].model_copy(update={"fill_gap": 0, "interval": 0.0})
     done = anonymize_video(clip, tmp_path / "out.mp4", settings, fixed[1])
     assert (done.frames, done.instances, done.failed, done.detections) == (12, 0, 1, None)
+    assert done.notes == ("detection failed on 1 frame, at 0.40 s, which is hidden whole: the runtime gave up",)
     frames = frames_of(tmp_path / "out.mp4")
     assert frames[4].to_ndarray(format="rgb24").max() < 16
     assert [read_number(upright(f)) for f in frames] == [0, 1, 2, 3, 0, 5, 6, 7, 8, 9, 10, 11]

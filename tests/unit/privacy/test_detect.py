@@ -96,14 +96,22 @@ class Square(Spot):
         return super().__call__(np.where(image.min(axis=2, keepdims=True) > 180, 255, 0).repeat(3, axis=2))
 
 
-def test_a_failing_detector_fails_the_frame_and_says_so(settings, capsys):
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RuntimeError("the runtime gave up"), "the runtime gave up"),
+        (ValueError("first line\n  second\n"), "first line second"),
+        (KeyError(), "KeyError"),
+    ],
+)
+def test_a_failing_detector_fails_the_frame_and_says_why(settings, capsys, error, reason):
     class Failing(Spot):
         def __call__(self, image: np.ndarray) -> Instances:
-            raise RuntimeError("the runtime gave up")
+            raise error
 
     found = detect_frame(Failing(), spotted(), settings)
-    assert (found.failed, len(found)) == (True, 0)
-    assert capsys.readouterr().err == ("detection failed on a frame, which will be hidden whole: the runtime gave up\n")
+    assert (found.failed, found.reason, len(found)) == (True, reason, 0)
+    assert capsys.readouterr() == ("", ""), "who knows the file says it"
 
 
 @pytest.mark.parametrize("error", [ActaError("no weights"), MemoryError()])

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import get_args
 
 import av
 import cv2
@@ -12,17 +13,21 @@ import torch
 from onnx import TensorProto, helper
 from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 
-from pipeline.config.privacy import DetectSettings, SearchSettings
+from pipeline.config.detectors import DETECTORS, detectors_of
+from pipeline.config.privacy import Auditor, FindSettings, SearchSettings
 from pipeline.config.whole import Config
 from pipeline.errors import ActaError
+from pipeline.models.weights import WEIGHTS
 from pipeline.privacy.body_detectors import MaskRCNN
+from pipeline.privacy.boxes import iou
 from pipeline.privacy.detect import detect_frame
-from pipeline.privacy.detectors import make_auditor, make_detector, runtimes
+from pipeline.privacy.detectors import _CODE, make_auditor, make_detector, runtimes
 from pipeline.privacy.filters import hide
-from pipeline.privacy.instances import Instances, iou
+from pipeline.privacy.instances import Instances
 
 
-def settings(detector: str, **changes: object) -> DetectSettings:
+def settings(detector: str, **changes: object) -> SearchSettings:
+    """A search with one network, of every picture at its own size."""
     values = {
         "weights": None,
         "threshold": None,
@@ -31,8 +36,9 @@ def settings(detector: str, **changes: object) -> DetectSettings:
         "turned": False,
         "fill_gap": 0,
         "device": "cpu",
+        "faces": None,
     } | changes
-    return DetectSettings(detector=detector, **values)
+    return SearchSettings(detector=detector, **values)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +142,13 @@ def test_faces_of_bodies_are_found_with_their_own_settings(config, speech):
     assert len(detect_frame(make_detector(too_small), speech[0], too_small)) == 1
 
 
+@pytest.mark.parametrize("what", ["faces", "bodies"])
+def test_settings_that_say_nothing_of_faces_make_no_detector(config, what):
+    """They would find bodies without their faces."""
+    with pytest.raises(AttributeError, match="networks"):
+        make_detector(getattr(config.privacy.detect, what))
+
+
 def test_missing_weights_of_the_faces_are_an_error_of_bodies(config, tmp_path):
     shipped = search(config)
     assert shipped.faces is not None
@@ -153,27 +166,47 @@ def test_missing_weights_of_the_faces_are_an_error_of_bodies(config, tmp_path):
         ("onnx", "onnx", ("onnxruntime",)),
     ],
 )
-def test_packages_that_run_a_search(config, bodies, faces, packages):
-    shipped = search(config)
-    assert shipped.faces is not None
-    assert (
-        runtimes(search(config, detector=bodies, faces=shipped.faces.model_copy(update={"detector": faces})))
-        == packages
-    )
-    assert runtimes(config.privacy.detect.search("faces")) == ("onnxruntime",)
+def test_packages_that_run_detectors(bodies, faces, packages):
+    assert runtimes([bodies, faces]) == packages
+
+
+def test_every_detector_of_the_table_can_be_chosen_and_made():
+    choices = get_args(FindSettings.model_fields["detector"].annotation)
+    assert sorted(choices) == sorted(name for name, kind in DETECTORS.items() if kind.finds)
+    assert set(get_args(Auditor)) <= DETECTORS.keys()
+    assert _CODE.keys() == DETECTORS.keys()
+    assert {name for kind in DETECTORS.values() for name in kind.weights} <= WEIGHTS.keys()
+
+
+@pytest.mark.parametrize(
+    ("what", "names"),
+    [("faces", ("retinaface", "centerface", "onnx")), ("bodies", ("maskrcnn", "ssdlite", "selfie", "onnx"))],
+)
+def test_detectors_of_a_variant(what, names):
+    assert detectors_of(what) == names
+
+
+@pytest.mark.parametrize("name", ["ssdlite", "selfie"])
+def test_detectors_for_the_cpu_alone(name):
+    with pytest.raises(ActaError, match=f"detector '{name}' runs on the cpu, not on 'cuda'"):
+        make_detector(settings(name, device="cuda"))
+
+
+@pytest.mark.parametrize(
+    ("name", "threshold"),
+    [("retinaface", 0.4), ("centerface", 0.2), ("ssdlite", 0.2), ("selfie", 0.3), ("maskrcnn", 0.5), ("onnx", 0.5)],
+)
+def test_threshold_of_a_detector_where_the_settings_say_none(monkeypatch, tmp_path, name, threshold):
+    (tmp_path / "weights").touch()
+    made = []
+    monkeypatch.setitem(_CODE, name, lambda *how: made.append(how))
+    for given in (None, 0.0):
+        make_detector(settings(name, weights=str(tmp_path / "weights"), threshold=given))
+    assert made == [(tmp_path / "weights", threshold, "cpu"), (tmp_path / "weights", 0.0, "cpu")]
 
 
 def test_selfie_masks_cover_the_faces(speech):
-    body = DetectSettings(
-        detector="selfie",
-        weights=None,
-        threshold=None,
-        long_side=None,
-        interval=0.0,
-        turned=False,
-        fill_gap=0,
-        device="cpu",
-    )
+    body = settings("selfie")
     for frame in speech:
         people = detect_frame(make_detector(body), frame, body)
         faces = detect_frame(make_detector(settings("retinaface")), frame, settings("retinaface"))
@@ -313,11 +346,6 @@ def test_maskrcnn_runs_on_a_state_dict_and_refuses_others(maskrcnn_weights, tmp_
 def test_maskrcnn_on_cuda_without_a_gpu_is_an_error(maskrcnn_weights):
     with pytest.raises(ActaError, match="torch sees no GPU"):
         MaskRCNN(maskrcnn_weights, 0.5, "cuda")
-
-
-def test_selfie_takes_no_cuda():
-    with pytest.raises(ActaError, match="'selfie' runs on the cpu, not on 'cuda'"):
-        make_detector(settings("selfie", device="cuda"))
 
 
 def test_a_failing_detector_marks_the_frame(speech):

@@ -11,8 +11,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from pipeline.errors import ActaError
+from pipeline.models import onnx_session as module
 from pipeline.models.weights import weights_path
-from pipeline.privacy import face_detectors as module
 from pipeline.privacy.detectors import make_auditor
 from pipeline.privacy.face_detectors import CenterFace, OnnxModel, RetinaFace
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.media.decode import decode, open_video
-from pipeline.privacy.motion import follow, has_news, is_cut, small_grey
+from pipeline.privacy.motion import follow, is_cut, shows_something_new, small_grey
 from tests.clips import read_number, write_clip
 
 HEIGHT, WIDTH = 64, 96
@@ -113,9 +113,9 @@ class TestFollow:
         assert found.dtype == np.float32
 
 
-class TestNews:
-    def news(self, picture: np.ndarray, before: np.ndarray, after: np.ndarray, *hidden: np.ndarray) -> bool:
-        return has_news(picture, (before, after), hidden)
+class TestSomethingNew:
+    def new(self, picture: np.ndarray, before: np.ndarray, after: np.ndarray, *hidden: np.ndarray) -> bool:
+        return shows_something_new(picture, (before, after), hidden)
 
     def with_square(self, side: int, levels: int, left: int = 40, top: int = 20) -> np.ndarray:
         picture = flat()
@@ -123,10 +123,10 @@ class TestNews:
         return picture
 
     def test_the_same_picture_has_none(self) -> None:
-        assert not self.news(noise(1), noise(1), noise(1))
+        assert not self.new(noise(1), noise(1), noise(1))
 
     @pytest.mark.parametrize(
-        ("side", "levels", "news"),
+        ("side", "levels", "new"),
         [
             (7, 41, False),  # 49 of the 121 pixels of the smaller square
             (7, 43, True),
@@ -138,14 +138,14 @@ class TestNews:
             (30, 13, True),
         ],
     )
-    def test_the_mean_over_a_face_tells(self, side: int, levels: int, news: bool) -> None:
-        assert self.news(self.with_square(side, levels), flat(), flat()) == news
+    def test_the_mean_over_a_face_tells(self, side: int, levels: int, new: bool) -> None:
+        assert self.new(self.with_square(side, levels), flat(), flat()) == new
 
     def test_what_one_side_shows_is_none(self) -> None:
         face = self.with_square(20, 100)
-        assert self.news(face, flat(), flat())
-        assert not self.news(face, face, flat())
-        assert not self.news(face, flat(), face)
+        assert self.new(face, flat(), flat())
+        assert not self.new(face, face, flat())
+        assert not self.new(face, flat(), face)
 
     @pytest.mark.parametrize("axis", [0, 1])
     @pytest.mark.parametrize("sign", [-1, 1])
@@ -154,35 +154,40 @@ class TestNews:
         near, far = (np.roll(picture, sign * pixels, axis) for pixels in (6, 7))
         inside = box(8, 8, WIDTH - 8, HEIGHT - 8)  # where nothing was rolled in
         edges = [box(0, 0, WIDTH, 8), box(0, 0, 8, HEIGHT), box(WIDTH - 8, 0, WIDTH, HEIGHT), box(0, 56, WIDTH, HEIGHT)]
-        assert not self.news(picture, near, flat(), *edges)
-        assert not self.news(picture, flat(), near, *edges)
-        assert self.news(picture, far, far, *edges)
-        assert not self.news(picture, far, far, inside, *edges)
+        assert not self.new(picture, near, flat(), *edges)
+        assert not self.new(picture, flat(), near, *edges)
+        assert self.new(picture, far, far, *edges)
+        assert not self.new(picture, far, far, inside, *edges)
 
     def test_what_is_hidden_is_none(self) -> None:
         face = self.with_square(24, 100)
-        assert not self.news(face, flat(), flat(), box(40, 20, 64, 44))
-        assert self.news(face, flat(), flat(), box(0, 20, 24, 44))
+        assert not self.new(face, flat(), flat(), box(40, 20, 64, 44))
+        assert self.new(face, flat(), flat(), box(0, 20, 24, 44))
 
     def test_an_eighth_of_a_box_around_it_is_hidden_too(self) -> None:
         """The margin is 8 pixels: a bar of 8 beside the box is none, one of 16 is."""
         picture = flat()
         picture[:, 72:80] = 255
         hidden = box(8, 0, 72, 64)
-        assert not self.news(picture[:, :80], flat()[:, :80], flat()[:, :80], hidden * [96 / 80, 1, 96 / 80, 1])
+        assert not self.new(picture[:, :80], flat()[:, :80], flat()[:, :80], hidden * [96 / 80, 1, 96 / 80, 1])
         picture[:, 72:88] = 255
-        assert self.news(picture, flat(), flat(), hidden)
+        assert self.new(picture, flat(), flat(), hidden)
         picture = flat()
         picture[:, 41:52] = 255  # beside a margin of 4
-        assert self.news(picture, flat(), flat(), box(56, 0, 88, 64))
+        assert self.new(picture, flat(), flat(), box(56, 0, 88, 64))
         picture = flat()
         picture[26:38] += np.uint8(20)  # above a margin of 2
-        assert self.news(picture, flat(), flat(), box(0, 40, 96, 56))
+        assert self.new(picture, flat(), flat(), box(0, 40, 96, 56))
+
+    @pytest.mark.parametrize(("levels", "new"), [(45, False), (46, True)])
+    def test_what_is_just_beyond_an_eighth_is_new(self, levels: int, new: bool) -> None:
+        """The margin ends at column 80, two pixels into the square's blurred edge."""
+        assert self.new(self.with_square(7, levels, left=80), flat(), flat(), box(8, 0, 72, 64)) == new
 
     def test_a_picture_smaller_than_a_face_is_judged(self) -> None:
         small = np.full((4, 3), 100, np.uint8)
-        assert not self.news(small, small, small)
-        assert self.news(small, small + np.uint8(30), small + np.uint8(30))
+        assert not self.new(small, small, small)
+        assert self.new(small, small + np.uint8(30), small + np.uint8(30))
 
 
 class TestSmallGrey:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from pipeline.config.privacy import DetectSettings, ObfuscateSettings
+from pipeline.config.privacy import ObfuscateSettings, SearchSettings
 from pipeline.config.whole import Config
 from pipeline.errors import ActaError, VideoError
 from pipeline.privacy import photograph as module
-from pipeline.privacy.detectors import make_auditor
+from pipeline.privacy.detectors import _CODE, make_auditor
 from pipeline.privacy.instances import Instances
 from pipeline.privacy.photograph import FORMATS, anonymize_photograph
 
@@ -44,10 +44,10 @@ def detector(monkeypatch: pytest.MonkeyPatch) -> Fixed:
 
 
 @pytest.fixture
-def settings(config: Config) -> tuple[DetectSettings, ObfuscateSettings]:
+def settings(config: Config) -> tuple[SearchSettings, ObfuscateSettings]:
     """Solid boxes that are not enlarged."""
     obfuscate = config.privacy.obfuscate.faces.model_copy(update={"filter": "solid", "enlarge": 1.0})
-    return config.privacy.detect.faces, obfuscate
+    return config.privacy.detect.search("faces"), obfuscate
 
 
 def picture(*channels: int) -> np.ndarray:
@@ -93,7 +93,7 @@ def test_a_real_face_is_hidden(config: Config, footage: Path, tmp_path: Path, su
     with Image.open(footage / "astronaut.png") as image:
         image.save(tmp_path / f"in{suffix}")
     privacy = config.privacy
-    output = anonymised(tmp_path / f"in{suffix}", (privacy.detect.faces, privacy.obfuscate.faces))
+    output = anonymised(tmp_path / f"in{suffix}", (privacy.detect.search("faces"), privacy.obfuscate.faces))
     judge = make_auditor("retinaface", 0.4)
     assert [len(judge(read(path))) for path in (tmp_path / f"in{suffix}", output)] == [1, 0]
 
@@ -106,7 +106,7 @@ def test_small_faces_of_a_large_picture_are_found(config: Config, footage: Path,
         wide[150:186, 40 + 200 * k : 76 + 200 * k] = np.array(Image.fromarray(face).resize((36, 36)))
     wide[0:120, 1100:1220] = np.array(Image.fromarray(face).resize((120, 120)))
     Image.fromarray(wide).save(tmp_path / "in.png")
-    detect = config.privacy.detect.faces.model_copy(update={"long_side": 640})
+    detect = config.privacy.detect.search("faces").model_copy(update={"long_side": 640})
     done = anonymize_photograph(tmp_path / "in.png", tmp_path / "out.png", detect, config.privacy.obfuscate.faces)
     assert done.instances == 7
     judge = make_auditor("centerface", 0.5)
@@ -124,6 +124,38 @@ def test_a_picture_is_searched_at_two_sizes(
     assert done.instances == 1
     assert done.detections is not None
     assert [len(frame) for frame in done.detections.frames] == [len(sides)]
+
+
+@pytest.mark.parametrize(
+    ("bodies", "faces", "sides"),
+    [
+        (48, 32, [48, 32, 96, 64]),
+        (40, None, [40, 96, 80, 96]),
+        (None, 40, [96, 40, 96, 80]),
+        (48, 96, [48, 96, 96, 96]),
+        (96, 95, [96, 95, 96, 96]),
+        (96, 96, [96, 96]),
+        (100, None, [96, 96]),
+        (None, None, [96, 96]),
+    ],
+)
+def test_each_network_of_bodies_sees_a_picture_at_two_sizes(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bodies: Any, faces: Any, sides: list[int]
+) -> None:
+    fixed = Fixed()
+    for name in ("ssdlite", "centerface"):
+        monkeypatch.setitem(_CODE, name, lambda *how: fixed)
+    (tmp_path / "weights").touch()
+    given = {"weights": str(tmp_path / "weights")}
+    detect = config.privacy.detect.search("bodies")
+    assert detect.faces is not None
+    both = {"long_side": bodies, "faces": detect.faces.model_copy(update={"long_side": faces, **given}), **given}
+    Image.fromarray(picture(3)).save(tmp_path / "in.png")
+    obfuscate = config.privacy.obfuscate.bodies.model_copy(update={"filter": "solid", "enlarge": 1.0})
+    done = anonymize_photograph(tmp_path / "in.png", tmp_path / "out.png", detect.model_copy(update=both), obfuscate)
+    assert [max(image.shape) for image in fixed.seen] == sides
+    assert (done.instances, done.failed) == (2, 0), "the body and the face above none, in whichever search"
+    assert (read(tmp_path / "out.png")[INSIDE] == 0).all()
 
 
 def test_what_only_one_size_shows_is_hidden_and_counted(
@@ -171,6 +203,7 @@ def test_a_failing_detector_hides_the_whole_picture(
     detect = settings[0].model_copy(update={"long_side": 48})
     done = anonymize_photograph(tmp_path / "in.png", tmp_path / "out.png", detect, settings[1])
     assert (done.instances, done.failed) == (0, 1)
+    assert done.notes == ("detection failed, so the picture is hidden whole: the runtime gave up",)
     assert (read(tmp_path / "out.png") == 0).all()
 
 

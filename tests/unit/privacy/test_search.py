@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from pipeline.config.privacy import DetectSettings
+from pipeline.config.privacy import SearchSettings
 from pipeline.errors import ActaError
 from pipeline.media.decode import decode, open_video, to_rgb
+from pipeline.privacy import search as module
 from pipeline.privacy.anonymize import anonymize_video
+from pipeline.privacy.boxes import enlarge
 from pipeline.privacy.detect import detect_frame
 from pipeline.privacy.detectors import make_auditor, make_detector
-from pipeline.privacy.filters import enlarge
 from pipeline.privacy.instances import Instances
 from pipeline.privacy.search import search
 
@@ -79,12 +80,12 @@ class Film:
         assert frame.pts is not None
         self.searched.append(frame.pts)
         if frame.pts in self.failed:
-            return Instances(failed=True)
+            return Instances(failed=True, reason=f"frame {frame.pts}")
         found = boxes([] if frame.pts in self.missed else self.faces[frame.pts])
         score = self.scores.get(frame.pts, 0.9)
         return Instances.of(found, np.full(len(found), score), [self.mask] * len(found))
 
-    def run(self, settings: DetectSettings, threads: int = 2, **changes: float) -> list[Instances]:
+    def run(self, settings: SearchSettings, threads: int = 2, **changes: float) -> list[Instances]:
         settings = settings.model_copy(update={"fill_gap": 0, "interval": 0.1, **changes})
         self.searched.clear()
         found = list(search(self.frames(), self.find, settings, threads))
@@ -118,8 +119,20 @@ def cuts(scenes: list[int], faces: Callable[[int], list[Square]]) -> Film:
 
 
 @pytest.fixture
-def settings(config) -> DetectSettings:
-    return config.privacy.detect.faces
+def settings(config) -> SearchSettings:
+    return config.privacy.detect.search("faces")
+
+
+@pytest.mark.parametrize(
+    ("bodies", "faces", "side"), [(640, 2560, 2560), (2560, 640, 2560), (None, 640, None), (640, None, None)]
+)
+def test_frames_are_compared_as_large_as_the_finest_network_needs(config, monkeypatch, bodies, faces, side):
+    sides = []
+    monkeypatch.setattr(module, "small_grey", lambda frame, long_side: sides.append(long_side) or draw([]))
+    settings = config.privacy.detect.search("bodies")
+    both = {"long_side": bodies, "faces": settings.faces.model_copy(update={"long_side": faces})}
+    Film([draw([])] * 2, [[], []]).run(settings.model_copy(update=both))
+    assert sides == [side] * 2
 
 
 EVERY = list(range(13))
@@ -360,6 +373,7 @@ def test_a_failed_frame_hides_those_up_to_the_next_searched_ones_whole(settings)
     made.failed = (6,)
     hidden = made.run(settings)
     assert [k for k, each in enumerate(hidden) if each.failed] == list(range(1, 12))
+    assert {each.reason for each in hidden if each.failed} == {"frame 6"}
     assert made.searched == [0, 6, 12, 18]
 
 
@@ -444,7 +458,7 @@ def test_no_face_of_a_real_pan_is_left(footage, config, tmp_path):
     ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", speech, "-filter_complex", tiles]
     pan, output = tmp_path / "pan.mp4", tmp_path / "out.mp4"
     subprocess.run([*ffmpeg, "-r", "60", "-frames:v", "9", "-pix_fmt", "yuv420p", str(pan)], check=True)
-    anonymize_video(pan, output, config.privacy.detect.faces, config.privacy.obfuscate.faces)
+    anonymize_video(pan, output, config.privacy.detect.search("faces"), config.privacy.obfuscate.faces)
     before, after = pictures(pan), pictures(output)
     assert len(before) == len(after) == 9
     for judge in (make_auditor("centerface", 0.3), make_auditor("retinaface", 0.5)):
@@ -460,7 +474,7 @@ def pictures(path: Path) -> list[np.ndarray]:
 @pytest.mark.parametrize(("first", "last"), [(70, 85), (180, 195)])
 def test_each_face_that_a_search_of_every_frame_finds_is_hidden(footage, config, first, last):
     """A street with cyclists, hand-held: what the detector finds there comes, goes and moves."""
-    settings = config.privacy.detect.faces
+    settings = config.privacy.detect.search("faces")
     find = partial(detect_frame, make_detector(settings), settings=settings)
     with open_video(footage / "riding_bike/bikes.mp4") as (container, stream):
         frames = list(islice(decode(container, stream), first, last))

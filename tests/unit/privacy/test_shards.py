@@ -15,6 +15,7 @@ from pipeline.data.adapters import list_videos
 from pipeline.data.lists import write_lists
 from pipeline.errors import ActaError
 from pipeline.models.weights import detector_digests
+from pipeline.privacy import detect as module
 from pipeline.privacy.audit import audit_shard
 from pipeline.privacy.detect import detect_shard
 from pipeline.privacy.instances import DetectedVideo, DetectionShard, Instances, write_detections
@@ -81,6 +82,38 @@ def test_bodies_are_found_with_their_faces_hidden_and_counted(stages, config, tm
     for counts in row["auditors"].values():
         assert counts["before"] >= row["frames"]
         assert counts["after"] == 0
+
+
+@pytest.mark.parametrize(
+    ("devices", "processes"), [(("cpu", "cpu"), 6), (("cuda", "cpu"), 4), (("cpu", "cuda"), 4), (("cuda", "cuda"), 4)]
+)
+def test_one_gpu_is_shared_by_four_processes_at_most(stages, config, monkeypatch, tmp_path, devices, processes):
+    asked = []
+    monkeypatch.setattr(module, "make_detector", lambda settings: None)
+    monkeypatch.setattr(module, "map_videos", lambda *given, workers, stage: asked.append(workers) or iter(()))
+    settings = stage_settings(config, "detect-people", "bodies")
+    faces = settings.detect.faces.model_copy(update={"device": devices[1]})
+    detect = settings.detect.model_copy(update={"device": devices[0], "faces": faces})
+    settings = settings.model_copy(update={"detect": detect})
+    module.detect_shard(stages / "manifest.json", stages, tmp_path / "found.h5", settings, workers=6)
+    assert asked == [processes]
+
+
+def test_failed_frames_are_a_line_for_each_video(stages, config, monkeypatch, tmp_path, capsys):
+    bad, worse = (Instances(failed=True, reason=reason) for reason in ("no memory", "NaN"))
+    videos = [
+        detected("a", [Instances(), bad, worse]),
+        detected("b", [Instances()]),
+        detected("c", [Instances()] * 12 + [worse]),
+    ]
+    monkeypatch.setattr(module, "map_videos", lambda *given, **more: iter(videos))
+    settings = stage_settings(config, "detect-people", "faces")
+    module.detect_shard(stages / "manifest.json", stages, tmp_path / "found.h5", settings)
+    assert capsys.readouterr().err.splitlines() == [
+        "a: detection failed on 2 frames, the first at 0.10 s, which are hidden whole: no memory",
+        "c: detection failed on 1 frame, at 1.20 s, which is hidden whole: NaN",
+    ]
+    assert [frame.failed for frame in DetectionShard(tmp_path / "found.h5").frames("a")] == [False, True, True]
 
 
 def test_time_stamps_are_the_videos_own(stages):

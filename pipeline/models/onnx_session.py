@@ -1,0 +1,72 @@
+"""Networks in onnxruntime: sessions that use one thread, on the device that was asked for."""
+
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxruntime
+
+from pipeline.errors import ActaError
+
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+# Without TensorFloat-32, whose ten bits would move boxes, and without trying which convolution is fastest at each size.
+_EXACT = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+
+
+def start_session(model: bytes | str, device: str = "cpu") -> Any:
+    """A one-thread session on the device that was asked for; never, as onnxruntime would, on another in silence.
+
+    Args:
+        model: The network, or the path of its file.
+        device: ``cpu`` or ``cuda``.
+
+    Raises:
+        ActaError: this onnxruntime has no CUDA, or finds no GPU that it can use.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    if device == "cpu":
+        return onnxruntime.InferenceSession(model, options, providers=[_CPU])
+    offered = onnxruntime.get_available_providers()
+    if _CUDA not in offered:
+        raise ActaError(
+            f"device 'cuda' needs onnxruntime-gpu, but this onnxruntime only has {', '.join(offered)}; it takes the "
+            "other's place: pip uninstall onnxruntime, then pip install onnxruntime-gpu"
+        )
+    with redirect_stdout(StringIO()):  # it says what it does not find where nothing may be missing
+        onnxruntime.preload_dlls()
+    session = onnxruntime.InferenceSession(model, options, providers=[(_CUDA, _EXACT), _CPU])
+    if session.get_providers()[0] != _CUDA:
+        raise ActaError(
+            "device 'cuda' was asked for, but onnxruntime finds no GPU that it can use, or not the libraries of CUDA "
+            "and cuDNN that it was built for; nvidia-smi and `python -c 'import onnxruntime; "
+            "onnxruntime.print_debug_info()'` say more"
+        )
+    return session
+
+
+def session_of_any_size(weights: Path, device: str) -> Any:
+    """A session that takes images of any size, of a file that may fix another.
+
+    Files of older exporters list their weights among the inputs and fix the input's size; without both, onnxruntime
+    folds the batch norms into the convolutions and accepts any size.
+
+    Raises:
+        ActaError: the file cannot be read as ONNX, or as `start_session` says.
+    """
+    try:
+        model = onnx.load(str(weights))
+    except Exception as error:
+        raise ActaError(f"{weights} cannot be read as ONNX: {error}") from None
+    constants = {initializer.name for initializer in model.graph.initializer}
+    images = [value for value in model.graph.input if value.name not in constants]
+    del model.graph.input[:]
+    model.graph.input.extend(images)
+    for value in [*model.graph.input, *model.graph.output]:
+        for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
+            if axis != 1:
+                dimension.dim_param = f"{value.name}_{axis}"
+    return start_session(model.SerializeToString(), device)
