@@ -80,6 +80,8 @@ def make_plan(inputs: list[Path], output: Path, *, overwrite: bool, skip_existin
 
 def _pairs(inputs: list[Path], output: Path, plan: Plan, preview: bool) -> list[tuple[Path, Path]]:
     into_folder = len(inputs) > 1 or inputs[0].is_dir() or output.is_dir()
+    if into_folder and output.exists() and not output.is_dir():
+        raise ActaError(f"{output} is a file; several inputs, or a folder of them, need a folder to go to")
     pairs = []
     for path in inputs:
         if path.is_dir():

@@ -40,6 +40,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     first = _first_parser()
     options = first.parse_args(arguments)
     name, *rest = options.called
+    if "" in rest:  # which as a path would be the working folder
+        first.error(f"argument {rest.index('') + 1} of {name} is empty; is a shell variable unset?")
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]!r}?" if near else "."

@@ -81,6 +81,8 @@ def _explain(model: type[BaseModel], detail: Any) -> str:
     if detail["type"] == "missing":
         return f"missing key {where!r}; config.yaml, as shipped, says what it is for."
     message = detail["msg"].removeprefix("Value error, ")
+    if not keys:  # the parts contradict each other, and the message names them
+        return f"{message[0].lower()}{message[1:]}."
     return f"{where!r} is {got}: {message[0].lower()}{message[1:]}."
 
 

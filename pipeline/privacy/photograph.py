@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import simplejpeg
 from av.video.frame import VideoFrame
 from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
 from pipeline.config.privacy import ObfuscateSettings, SearchSettings
 from pipeline.errors import ActaError, VideoError
-from pipeline.files import atomic, private_files
+from pipeline.files import atomic, check_no_input, private_files
 from pipeline.privacy.anonymize import Anonymized
 from pipeline.privacy.boxes import iou
 from pipeline.privacy.detect import detect_frame
@@ -80,6 +81,7 @@ def anonymize_photograph(
     form = FORMATS.get(output.suffix.lower())
     if form is None:
         raise ActaError(f"cannot write {output.name} from a photograph: choose one of {' '.join(FORMATS)}")
+    check_no_input([output], [source])
     photograph = _fitting(_read(source), form, output)
     found, count = Instances(), 0
     if obfuscate.filter != "frame":
@@ -108,7 +110,7 @@ def _read(path: Path) -> _Photograph:
     except VideoError:
         raise
     except UnidentifiedImageError:
-        raise VideoError(f"no photograph that can be read; supported are {' '.join(FORMATS)}") from None
+        raise VideoError(f"damaged, or no photograph that can be read; supported are {' '.join(FORMATS)}") from None
     except Exception as error:  # a damaged file makes the library raise many kinds
         words = str(error).replace(str(path), path.name) or type(error).__name__
         raise VideoError(f"damaged, or not supported: {words}") from None
@@ -127,6 +129,7 @@ def _decoded(image: Any) -> _Photograph:
         raise VideoError(f"colours in {image.mode} are not read; convert it to RGB first")
     saving: dict[str, Any] = {}
     if image.format in ("JPEG", "MPO"):  # as finely as it was
+        _check_jpeg(_stored(image))
         saving = {"qtables": image.quantization, "subsampling": max(0, JpegImagePlugin.get_sampling(image))}
     lossless = image.format in ("PNG", "BMP", "TIFF") or (
         image.format == "WEBP" and _has_lossless_chunk(_stored(image))
@@ -145,6 +148,19 @@ def _decoded(image: Any) -> _Photograph:
     if alpha is not None:
         pixels = np.ascontiguousarray(pixels[..., 0] if upright.mode == "LA" else pixels[..., :3])
     return _Photograph(pixels, alpha, profile, lossless, saving, notes)
+
+
+def _check_jpeg(content: bytes) -> None:
+    """Decode it once more with a decoder that tells what it had to guess; a cut-up face may not be found.
+
+    Raises:
+        ValueError: the data are corrupt.
+    """
+    try:
+        simplejpeg.decode_jpeg(content, strict=True)
+    except ValueError as error:
+        if "extraneous bytes before marker" not in str(error):  # which some cameras write
+            raise
 
 
 def _bits(image: Any) -> int:

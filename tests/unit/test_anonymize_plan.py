@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.anonymize_plan import Job
+from pipeline.anonymize_plan import Job, make_plan
 from pipeline.errors import ActaError
 from tests.unit.anonymizing import WHOLE, acta, plan, tree
 
@@ -163,3 +163,17 @@ def test_an_output_is_never_an_input(
     assert acta(*arguments, *WHOLE, *overwrite) == 1
     assert "is an input; choose another output" in capsys.readouterr().err
     assert {name: (recordings / name).read_bytes() for name in tree(recordings)} == before
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_file_cannot_take_several_outputs(tmp_path, several):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        (folder / name).touch()
+    output = tmp_path / "out.mp4"
+    output.write_text("precious")
+    inputs = [folder / "a.mp4", folder / "b.mp4"] if several else [folder]
+    with pytest.raises(ActaError, match=r"out\.mp4 is a file; several inputs, or a folder of them, need a folder"):
+        make_plan(inputs, output, overwrite=True, skip_existing=False, preview=False)
+    assert output.read_text() == "precious"

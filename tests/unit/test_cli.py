@@ -422,3 +422,10 @@ def test_other_shells_get_a_script_too(shell, capsys):
     assert cli.main(["completion", shell]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in COMMANDS)
+
+
+@pytest.mark.parametrize("arguments", [["", "out.mp4"], ["in.mp4", ""], ["in.mp4", "out.mp4", "--weights", ""]])
+def test_an_empty_argument_is_no_path(arguments, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["anonymize", *arguments])
+    assert f"argument {arguments.index('') + 1} of anonymize is empty" in capsys.readouterr().err

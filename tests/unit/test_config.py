@@ -315,7 +315,7 @@ def test_search_for_faces_finds_them_once(config: Config) -> None:
 
 
 def test_settings_that_are_not_json() -> None:
-    with pytest.raises(ActaError, match=r"--settings: 'the configuration' is .*invalid JSON"):
+    with pytest.raises(ActaError, match=r"--settings: invalid JSON"):
         parse(FramesStage, "{", "--settings")
 
 

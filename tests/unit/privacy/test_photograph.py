@@ -512,3 +512,30 @@ def test_a_preview_shows_the_picture_with_the_box(detector: Fixed, settings: Any
     assert (after[32, 48:72] == (0, 255, 0)).all()
     assert (after[33:47, 49:71] == picture(3)[33:47, 49:71]).all() or mode == "16"
     assert (after[:16, :24] == after[0, 0]).all()
+
+
+@pytest.mark.parametrize("harm", ["zeros", "cut"])
+def test_a_jpeg_that_has_to_be_guessed_at_is_refused(tmp_path, config, harm):
+    """libjpeg shows something for damaged data; a face that is cut up may not be found."""
+    squares = np.kron(np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8), np.ones((16, 16, 1), np.uint8))
+    Image.fromarray(squares).save(tmp_path / "in.jpg", quality=90)
+    content = bytearray((tmp_path / "in.jpg").read_bytes())
+    middle = len(content) // 2
+    if harm == "zeros":
+        content[middle : middle + 200] = bytes(200)
+    else:
+        content[middle:] = b"\xff\xd9"
+    (tmp_path / "in.jpg").write_bytes(content)
+    search = config.privacy.detect.search("faces")
+    with pytest.raises(VideoError, match="damaged, or not supported: Corrupt JPEG data"):
+        anonymize_photograph(tmp_path / "in.jpg", tmp_path / "out.png", search, config.privacy.obfuscate.faces)
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_photograph_never_replaces_itself(tmp_path, config):
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / "in.png")
+    search = config.privacy.detect.search("faces")
+    with pytest.raises(ActaError, match="is an input"):
+        anonymize_photograph(
+            tmp_path / "in.png", tmp_path / "in.png", search, config.privacy.obfuscate.faces, overwrite=True
+        )
