@@ -52,7 +52,7 @@ from pipeline.config.stages import (
 from pipeline.digest import digest_code
 
 _DECODE = ("pipeline/media/decode.py", "pipeline/media/timeline.py")
-_PROBE = ("pipeline/media/extent.py", "pipeline/media/probe.py")
+_PROBE = ("pipeline/media/probe.py", "pipeline/media/structure.py")
 _STORE = ("pipeline/store.py",)
 _INSTANCES = ("pipeline/privacy/instances.py",)
 _BOXES = "pipeline/privacy/boxes.py"

@@ -11,11 +11,12 @@ from av.video.stream import VideoStream
 
 from pipeline.errors import VideoError
 from pipeline.media.decode import decode, describe, open_video, orientation, pixel_aspect, scaled_size
-from pipeline.media.extent import announced_size
+from pipeline.media.structure import damage
 from pipeline.media.timeline import ESTIMATING, Timeline
 
-_MISSING_SECONDS = 0.5  # a header may round its duration; more than this and a tenth missing is a truncated file
-_MISSING_FRACTION = 0.1
+_MISSING_SECONDS = 0.5  # a header may round its duration; more than this and this part missing is a truncated file
+_MISSING_FRACTION = 0.03
+_UNFINISHED = 1 << 30  # frames; what FFmpeg announces in an AVI file that it cannot go back in
 _WITH_DURATION = ("matroska", "flv", "asf")  # containers whose header promises when the last stream ends
 _PENDING = 2  # packets that a parser holds back when a loss is noticed
 
@@ -42,12 +43,16 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class _Packets:
-    """What was counted: stored and shown pictures, seconds that these last, and the time at which any stream ends."""
+    """What was counted: stored and shown pictures, seconds that these last, and the time at which any stream ends.
+
+    ``slots`` are the pictures up to the last if each lasted as long as AVI's constant rate says.
+    """
 
     stored: int
     shown: int
     duration: float
     end: float
+    slots: int
 
 
 def probe(path: Path | str) -> VideoInfo:
@@ -85,21 +90,26 @@ def _check_whole(path: Path | str, container: InputContainer, stream: VideoStrea
     Raises:
         VideoError: there is less.
     """
-    name, expected = container.format.name, stream.frames
-    size, announced = Path(path).stat().st_size, announced_size(path)
+    name, expected, there = container.format.name, stream.frames, packets.stored
     # An index says more than the size of an MP4 file, which some writers get wrong; one in fragments has none.
-    if announced is not None and size < announced and not (expected and "mp4" in name):
-        raise VideoError(f"truncated: {size} of {announced} bytes are there, {packets.stored} frames")
-    # AVI counts the slots of its constant rate, of which some may be empty; its duration tells the same.
-    if packets.stored < expected and name != "avi":
-        raise VideoError(f"truncated: {packets.stored} of {expected} frames are there")
-    there, promised = 0.0, 0.0
+    reason = None if expected and "mp4" in name else damage(path)
+    if reason is not None:
+        known = f" of {expected}" if there < expected < _UNFINISHED else ""
+        raise VideoError(f"{reason}, {there}{known} frames")
+    if name == "avi":
+        # Its rate is constant: what is announced are slots, of which some may be empty.
+        if expected < _UNFINISHED and (expected - packets.slots) * there > packets.slots:
+            raise VideoError(f"truncated: {packets.slots} of {expected} frames are there")
+        return
+    if there < expected:
+        raise VideoError(f"truncated: {there} of {expected} frames are there")
+    end, promised = 0.0, 0.0
     if stream.duration and name not in ESTIMATING:  # where it was read off the stamps themselves
-        there, promised = packets.duration, float(stream.duration * (stream.time_base or 0))
-    elif announced is None and name.startswith(_WITH_DURATION) and container.duration:
-        there, promised = packets.end, container.duration / av.time_base
-    if there < promised - max(_MISSING_SECONDS, _MISSING_FRACTION * promised):
-        raise VideoError(f"truncated: {there:.2f} of {promised:.2f} seconds are there")
+        end, promised = packets.duration, float(stream.duration * (stream.time_base or 0))
+    elif name.startswith(_WITH_DURATION) and container.duration:
+        end, promised = packets.end, container.duration / av.time_base
+    if end < promised - max(_MISSING_SECONDS, _MISSING_FRACTION * promised):
+        raise VideoError(f"truncated: {end:.2f} of {promised:.2f} seconds are there")
 
 
 def _count_packets(container: InputContainer, stream: VideoStream) -> _Packets:

@@ -31,7 +31,7 @@ ALLOWED = {
 _READS_MANIFEST = {
     "pipeline/data/manifest.py": "only `read_manifest`: the manifest is an input of the rule",
     "pipeline/media/probe.py": "only `VideoInfo`, the shape of a manifest's row",
-    "pipeline/media/extent.py": "imported by the probe, never called",
+    "pipeline/media/structure.py": "imported by the probe, never called",
 }
 ALLOWED_IN = {
     "manifest": {"pipeline/store.py": "only `Quarantined` and `Provenance`: no shard is read or written"},
