@@ -11,12 +11,11 @@ from av.video.stream import VideoStream
 
 from pipeline.errors import VideoError
 from pipeline.media.decode import decode, describe, open_video, orientation, pixel_aspect, scaled_size
-from pipeline.media.structure import damage
+from pipeline.media.structure import UNFINISHED, damage
 from pipeline.media.timeline import ESTIMATING, Timeline
 
 _MISSING_SECONDS = 0.5  # a header may round its duration; more than this and this part missing is a truncated file
 _MISSING_FRACTION = 0.03
-_UNFINISHED = 1 << 30  # frames; what FFmpeg announces in an AVI file that it cannot go back in
 _WITH_DURATION = ("matroska", "flv", "asf")  # containers whose header promises when the last stream ends
 _PENDING = 2  # packets that a parser holds back when a loss is noticed
 
@@ -43,16 +42,12 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class _Packets:
-    """What was counted: stored and shown pictures, seconds that these last, and the time at which any stream ends.
-
-    ``slots`` are the pictures up to the last if each lasted as long as AVI's constant rate says.
-    """
+    """What was counted: stored and shown pictures, seconds that these last, and the time at which any stream ends."""
 
     stored: int
     shown: int
     duration: float
     end: float
-    slots: int
 
 
 def probe(path: Path | str) -> VideoInfo:
@@ -94,12 +89,9 @@ def _check_whole(path: Path | str, container: InputContainer, stream: VideoStrea
     # An index says more than the size of an MP4 file, which some writers get wrong; one in fragments has none.
     reason = None if expected and "mp4" in name else damage(path)
     if reason is not None:
-        known = f" of {expected}" if there < expected < _UNFINISHED else ""
+        known = f" of {expected}" if there < expected < UNFINISHED else ""
         raise VideoError(f"{reason}, {there}{known} frames")
-    if name == "avi":
-        # Its rate is constant: what is announced are slots, of which some may be empty.
-        if expected < _UNFINISHED and (expected - packets.slots) * there > packets.slots:
-            raise VideoError(f"truncated: {packets.slots} of {expected} frames are there")
+    if name == "avi":  # which announces slots of its constant rate, empty ones too, that were counted
         return
     if there < expected:
         raise VideoError(f"truncated: {there} of {expected} frames are there")

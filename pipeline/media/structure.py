@@ -6,6 +6,7 @@ Each container has a walker that goes from element to element and looks at no pi
 import mmap
 import re
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,9 +30,13 @@ _LEVEL_1 = {
 _IN_CLUSTER = {*_GLOBAL, b"\xe7", b"\x58\x54", b"\xa7", b"\xab", b"\xa3", b"\xa0", b"\xaf"}
 
 _CHUNK = re.compile(rb"[0-9A-Za-z_ ]{4}")
+UNFINISHED = 1 << 30  # frames; what FFmpeg announces in an AVI file in which it cannot go back
+_TABLES = (b"hdrl", b"strl", b"movi", b"rec ")
 _UNSAID = (0, 0xFFFFFFFF)  # sizes of a RIFF file that was never finished
 
 _OGG_PAGE = struct.Struct("<4sBBqIIIB")  # RFC 3533
+_OGG_SUM = slice(22, 26)
+_REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 _OGG_FIRST, _OGG_LAST = 2, 4
 
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
@@ -126,7 +131,11 @@ def _elements(data: mmap.mmap, place: int, announced: int | None) -> str | None:
         if place == limit:
             allowed, limit = outer, end
         element = _element(data, place)
-        if element is None or element[0] not in allowed or (element[2] is None and element[0] not in (_CLUSTER, _SEGMENT)):
+        if (
+            element is None
+            or element[0] not in allowed
+            or (element[2] is None and element[0] not in (_CLUSTER, _SEGMENT))
+        ):
             if announced is None and _padded(data, place):
                 return None
             if announced is None and element is None and len(data) - place < 12:
@@ -168,21 +177,31 @@ def _mp4(data: mmap.mmap) -> str | None:
 def _avi(data: mmap.mmap) -> str | None:
     size = len(data)
     place, end, indexed = 0, 0, False
+    streams: list[int] = []  # slots that each announces; only pictures are counted
+    slots: dict[bytes, list[int]] = {}  # all and the empty ones that are there
     while place + 8 <= size:
         name = data[place : place + 4]
         if 0 < end <= place and name != b"RIFF":
-            return None
+            break
         length = int.from_bytes(data[place + 4 : place + 8], "little")
         stop = place + 8 + length
         if name == b"RIFF":
             end, indexed = 0 if length in _UNSAID else stop, False
             place += 12
-        elif name == b"LIST" and (length in _UNSAID or data[place + 8 : place + 12] in (b"movi", b"rec ")):
+        elif name == b"LIST" and (length in _UNSAID or data[place + 8 : place + 12] in _TABLES):
             place += 12
         elif _CHUNK.match(name):
             if stop > size:
                 return _truncated(size, max(stop, end), "" if end >= stop else "at least ")
             indexed = indexed or name == b"idx1"
+            if name == b"strh":
+                streams.append(
+                    int.from_bytes(data[place + 40 : place + 44], "little") * (data[place + 8 : place + 12] == b"vids")
+                )
+            elif name[:2].isdigit():
+                counts = slots.setdefault(name[:2], [0, 0])
+                counts[0] += 1
+                counts[1] += length == 0
             # Chunks begin at even places, but not those of all writers.
             unpadded = _CHUNK.match(data, stop) and not _CHUNK.match(data, stop + 1)
             place = stop + (length & 1 and not unpadded)
@@ -191,7 +210,14 @@ def _avi(data: mmap.mmap) -> str | None:
         else:
             return f"damaged: no chunk of AVI at byte {place}"
     # A recorder that crashed leaves a wrong size; who writes the index afterwards has seen the last frame.
-    return _truncated(size, end) if end > size and not indexed else None
+    if end > size and not indexed:
+        return _truncated(size, end)
+    for number, announced in enumerate(streams):
+        there, empty = slots.get(b"%02d" % number, (0, 0))
+        # At most the mean distance of two pictures may be missing, as writers count the last one differently.
+        if announced < UNFINISHED and (announced - there) * (there - empty) > there:
+            return f"truncated: {there} of {announced} slots for pictures are there"
+    return None
 
 
 def _ogg(data: mmap.mmap) -> str | None:
@@ -212,6 +238,8 @@ def _ogg(data: mmap.mmap) -> str | None:
         stop = content + sum(data[content - segments : content])
         if stop > size:
             return _truncated(size, stop, "at least ")
+        if not _sum_is_right(data[place:stop]):
+            return f"damaged: the page of Ogg at byte {place} has another checksum"
         if flags & _OGG_FIRST:
             played.discard(stream)
         elif stream in played and number > last.get(stream, number) + 1:
@@ -223,6 +251,13 @@ def _ogg(data: mmap.mmap) -> str | None:
             del last[stream]
         place = stop
     return "truncated: its last page is not marked as the end" if last else None
+
+
+def _sum_is_right(page: bytes) -> bool:
+    """CRC-32 from the highest bit on, from 0: zlib's, which goes from the lowest on, of the reversed bits."""
+    blank = page[: _OGG_SUM.start] + bytes(4) + page[_OGG_SUM.stop :]
+    checksum = zlib.crc32(blank.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return page[_OGG_SUM].translate(_REVERSED) == checksum.to_bytes(4, "big")
 
 
 def _gif(data: mmap.mmap) -> str | None:
