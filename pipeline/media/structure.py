@@ -243,7 +243,7 @@ def _ogg(data: mmap.mmap) -> str | None:
         if flags & _OGG_FIRST:
             played.discard(stream)
         elif stream in played and number > last.get(stream, number) + 1:
-            return f"damaged: {number - last[stream] - 1} pages of Ogg are missing at byte {place}"
+            return f"damaged: pages of Ogg are missing before byte {place}"
         last[stream] = number
         if granule > 0:
             played.add(stream)
