@@ -95,8 +95,15 @@ def _video_stream(container: InputContainer) -> VideoStream:
     return streams[0]
 
 
-def decode(container: InputContainer, stream: VideoStream) -> Iterator[tuple[float, VideoFrame]]:
+def decode(
+    container: InputContainer, stream: VideoStream, *, sought: bool = False
+) -> Iterator[tuple[float, VideoFrame]]:
     """Every frame of a stream with its time in seconds, in the order of showing.
+
+    Args:
+        container: The file.
+        stream: Its video stream.
+        sought: The container was sought in, so that the first frame must say itself when it is shown.
 
     Raises:
         VideoError: the stream is damaged; the message says at which frame.
@@ -107,7 +114,10 @@ def decode(container: InputContainer, stream: VideoStream) -> Iterator[tuple[flo
         try:
             for packet in container.demux(stream):
                 timeline.place(packet)
-                yield from decoder.decode(packet)
+                for frame in decoder.decode(packet):
+                    if sought and decoder.frames == 1 and frame.pts is None:
+                        raise VideoError("no time stamp where it was sought for")
+                    yield frame
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise VideoError(f"decoding failed after {decoder.frames} frames: {describe(error)}") from None
         decoder.finish()

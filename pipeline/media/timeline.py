@@ -1,8 +1,8 @@
 """Time stamps: one clock for all streams of a file, and frames whose stamps rise."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from itertools import chain
 
 import av
 from av.container import InputContainer
@@ -14,6 +14,7 @@ ESTIMATING = ("mpegts", "mpeg")  # containers without a header, whose clocks may
 # Seconds by which stamps jump where recordings were joined: back in any container, forward in those.
 _BACK = 1
 _FORWARD = 10
+_AHEAD = 32  # frames among which the next good stamp is looked for
 
 
 class Timeline:
@@ -69,30 +70,48 @@ def move(packet: Packet, seconds: Fraction) -> int:
 def steady(frames: Iterable[VideoFrame], stream: VideoStream) -> Iterator[VideoFrame]:
     """Frames whose stamps rise: one whose stamp is missing, repeats, goes back or runs ahead gets another.
 
-    It then follows its predecessor as that followed its own, or half-way to its successor where that is nearer.
+    It then follows its predecessor as that followed its own, or sooner where the next good stamp leaves less room.
     """
     rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    source, ahead = iter(frames), deque[VideoFrame]()
     last: int | None = None
     step: int | None = None  # between the last two frames
-    held: VideoFrame | None = None
-    for frame in chain(frames, (None,)):
-        if held is not None:
-            held.time_base = held.time_base or Fraction(1, av.time_base)
-            usual = max(1, round(1 / rate / held.time_base))
-            stamp = _stamp(held.pts, last, None if frame is None else frame.pts, step or usual)
-            step = None if last is None else stamp - last
-            held.pts = last = stamp
-            yield held
-        held = frame
+    while _fill(ahead, source, 2):
+        frame = ahead[0]
+        frame.time_base = frame.time_base or Fraction(1, av.time_base)
+        usual = step or max(1, round(1 / rate / frame.time_base))
+        if not _is_good(frame.pts, last, ahead[1].pts if len(ahead) > 1 else None, usual):
+            frame.pts = _made_up(ahead, source, last, usual)
+        assert frame.pts is not None
+        step = None if last is None else frame.pts - last
+        last = frame.pts
+        yield ahead.popleft()
 
 
-def _stamp(stamp: int | None, last: int | None, following: int | None, step: int) -> int:
-    """A stamp after ``last`` and, where that can be, before ``following``: the frame's own if it is one."""
+def _fill(ahead: deque[VideoFrame], source: Iterator[VideoFrame], count: int) -> int:
+    """Read on until so many frames wait, or there are no more; returns how many do."""
+    while len(ahead) < count and (frame := next(source, None)) is not None:
+        ahead.append(frame)
+    return len(ahead)
+
+
+def _is_good(stamp: int | None, last: int | None, following: int | None, step: int) -> bool:
+    """Whether a frame can keep its stamp after ``last``: of two that do not rise the less expected one cannot."""
+    if stamp is None or (last is not None and stamp <= last):
+        return False
     lowest, expected = (0, 0) if last is None else (last + 1, last + step)
-    if following is not None and following <= lowest:
-        following = None  # it is the successor's stamp that cannot be kept
-    if stamp is not None and (last is None or stamp > last):
-        runs_ahead = following is not None and stamp > following
-        if not runs_ahead or abs(stamp - expected) <= abs((following or 0) - expected):
-            return stamp
-    return expected if following is None or expected < following else (lowest + following) // 2
+    runs_ahead = following is not None and lowest < following < stamp
+    return not runs_ahead or abs(stamp - expected) <= abs((following or 0) - expected)
+
+
+def _made_up(ahead: deque[VideoFrame], source: Iterator[VideoFrame], last: int | None, step: int) -> int:
+    """A stamp for the first frame that waits; between ``last`` and the next good one the frames are spread evenly."""
+    if last is None:
+        return 0
+    for count in range(1, _AHEAD):
+        if _fill(ahead, source, count + 1) <= count:
+            break
+        stamp = ahead[count].pts
+        if stamp is not None and stamp > last + count:
+            return last + min(step, (stamp - last) // (count + 1))
+    return last + step

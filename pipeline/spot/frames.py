@@ -96,11 +96,11 @@ def _after_seeking(
         return None
     try:
         container.seek(math.floor(time / stream.time_base), stream=stream)
-        frames = decode(container, stream)
+        frames = decode(container, stream, sought=True)
         first = next(frames, None)
     except (av.error.FFmpegError, OSError, VideoError):
         return None
-    if first is None or first[1].time is None or first[0] > time:
+    if first is None or first[0] > time:
         return None
     return chain([first], frames)
 

@@ -162,12 +162,7 @@ def test_another_auditor_threshold_reruns_the_audit_only(project):
         lambda p: edit(
             p, "privacy/filters.py", '"""Hide every instance in place.', '"""Conceal every instance in place.'
         ),
-        lambda p: (
-            edit(p, "privacy/filters.py", "    x1, x2 = max(0,", "    (\n        x1, x2) = (max(0,")
-            or edit(
-                p, "privacy/filters.py", "-larger[2] * size[1] // steps[1]))", "-larger[2] * size[1] // steps[1])))"
-            )
-        ),
+        lambda p: edit(p, "privacy/filters.py", "    return cv2.blur(", "    return  cv2.blur("),
         lambda p: [os.utime(path) for path in (p.folder / "pipeline").rglob("*.py")],
         lambda p: p.configure(data__max_bad_fraction=0.5),
         lambda p: (p.folder / "videos").rename(p.folder / "moved") and p.configure(data__root="moved"),

@@ -126,6 +126,12 @@ def test_packets_without_decoding_stamps_move_with_their_recording():
         ([5, 5, 5, 6], [5, 45, 85, 125]),
         ([0, 1, 1, 2], [0, 1, 2, 3]),
         ([900, 40, 80], [0, 40, 80]),
+        ([0, 40, 80, 20, 60, 100, 140], [0, 40, 80, 86, 92, 100, 140]),  # they catch up with stamps that went back
+        ([0, 40, 40, 40, 160], [0, 40, 80, 120, 160]),
+        ([0, 40, 40, 43], [0, 40, 41, 43]),
+        ([0, 40, 40, 42], [0, 40, 41, 42]),
+        ([0, 40, 40, 41], [0, 40, 80, 120]),  # no room
+        ([0, 40, None, 1000], [0, 40, 80, 1000]),
     ],
 )
 def test_stamps_rise(given, expected):
@@ -145,3 +151,20 @@ def test_the_rate_is_guessed_where_none_is_known():
     assert [frame.pts for frame in steady([Frame(0), Frame(None)], stream)] == [0, 100]  # type: ignore[list-item]
     stream = SimpleNamespace(average_rate=None, guessed_rate=None)
     assert [frame.pts for frame in steady([Frame(0), Frame(None)], stream)] == [0, 40]  # type: ignore[list-item]
+
+
+def test_frames_are_read_ahead_only_where_a_stamp_has_to_be_made_up():
+    read = []
+
+    def frames(pts):
+        for stamp in pts:
+            read.append(stamp)
+            yield Frame(stamp)
+
+    rising = steady(frames(range(0, 4000, 40)), STREAM)  # type: ignore[arg-type]
+    next(rising)
+    assert len(read) == 2
+    read.clear()
+    lost = steady(frames([0, 40, *[7] * 100]), STREAM)  # type: ignore[arg-type]
+    assert [next(lost).pts for _ in range(3)] == [0, 40, 80]
+    assert len(read) == 2 + 32

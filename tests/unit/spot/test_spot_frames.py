@@ -124,8 +124,8 @@ def decoded(monkeypatch):
     seen: list[float] = []
     decode = module.decode
 
-    def counting(*arguments: Any) -> Iterator[Any]:
-        for time, frame in decode(*arguments):
+    def counting(*arguments: Any, **options: Any) -> Iterator[Any]:
+        for time, frame in decode(*arguments, **options):
             seen.append(time)
             yield time, frame
 
