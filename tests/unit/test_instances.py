@@ -1,12 +1,14 @@
 """Instances of a frame, their geometry, and the shard that keeps them."""
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 
 from pipeline.errors import ActaError
+from pipeline.privacy import instances as instances_module
 from pipeline.privacy.instances import DetectedVideo, DetectionShard, Failures, Instances, write_detections
 from pipeline.store import FrameShard, Provenance, Quarantined
 
@@ -271,7 +273,9 @@ def test_frame_shard_does_not_read_detections(tmp_path: Path) -> None:
         FrameShard(write(tmp_path / "d.h5"))
 
 
-@pytest.mark.parametrize("box", [[100, 50, 200, 150], [0.5, 0.5, 0.2, 0.2], [np.nan, 0, 1, 1]])
+@pytest.mark.parametrize(
+    "box", [[100, 50, 200, 150], [0, 0, 10.5, 1], [-10.5, 0, 1, 1], [0.5, 0.5, 0.2, 0.2], [np.nan, 0, 1, 1]]
+)
 def test_boxes_that_are_no_relative_corners_are_an_error(box: list[float]) -> None:
     with pytest.raises(ValueError, match="the detector gave"):
         Instances.of(np.array([box]), np.ones(1))
@@ -280,3 +284,26 @@ def test_boxes_that_are_no_relative_corners_are_an_error(box: list[float]) -> No
 def test_an_empty_mask_counts_as_the_whole_box() -> None:
     found = Instances.of(np.array([[0.1, 0.1, 0.2, 0.2]]), np.ones(1), [np.zeros((4, 4), bool)])
     assert found.masks == [None]
+
+
+def test_a_box_may_reach_far_beyond_the_frame() -> None:
+    assert Instances.of(np.array([[-10, -9.9, 10, 9.9]]), np.ones(1)).boxes.tolist() == [[0, 0, 1, 1]]
+
+
+def test_room_is_made_for_boxes_masks_and_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    create = instances_module.create_shard
+
+    def asking(path: Path, form: str, provenance: Provenance, quarantine: list[Quarantined], room: float) -> Any:
+        asked.append(room)
+        return create(path, form, provenance, quarantine, room)
+
+    monkeypatch.setattr(instances_module, "create_shard", asking)
+    for count in (0, 1, 5):
+        frames = [Instances.of(np.tile([[0, 0, 1, 1]], (count, 1)), np.ones(count)) for _ in range(3)]
+        video = DetectedVideo("v", "", "", np.arange(3.0), frames)
+        write_detections(tmp_path / f"{count}.h5", [video], [], PROVENANCE)
+    assert np.diff(asked).tolist() == [40 * 3, 40 * 12]
+    video = DetectedVideo("v", "", "", np.arange(4.0), [Instances() for _ in range(4)])
+    write_detections(tmp_path / "more.h5", [video], [], PROVENANCE)
+    assert asked[-1] - asked[0] >= 16

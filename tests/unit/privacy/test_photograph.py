@@ -539,3 +539,19 @@ def test_a_photograph_never_replaces_itself(tmp_path, config):
         anonymize_photograph(
             tmp_path / "in.png", tmp_path / "in.png", search, config.privacy.obfuscate.faces, overwrite=True
         )
+
+
+@pytest.mark.parametrize(
+    ("second", "count"),
+    [([0.2, 0.2, 0.4, 0.4], 1), ([0.2, 0.2, 0.4, 0.31], 1), ([0.2, 0.2, 0.4, 0.29], 2), ([0.6, 0.6, 0.8, 0.8], 2)],
+)
+def test_an_instance_of_both_sizes_counts_once_and_is_hidden_twice(tmp_path, config, monkeypatch, second, count):
+    """Boxes that share half of their hull are the same face."""
+    boxes = iter(([[0.2, 0.2, 0.4, 0.4]], [second]))
+    monkeypatch.setattr(module, "make_detector", lambda settings: None)
+    monkeypatch.setattr(module, "detect_frame", lambda *_: Instances.of(np.array(next(boxes)), np.ones(1)))
+    Image.fromarray(np.zeros((2000, 3000, 3), np.uint8)).save(tmp_path / "in.png")
+    search = config.privacy.detect.search("faces")
+    done = anonymize_photograph(tmp_path / "in.png", tmp_path / "out.png", search, config.privacy.obfuscate.faces)
+    assert done.instances == count
+    assert len(done.detections.frames[0]) == 2
