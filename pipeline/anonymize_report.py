@@ -149,18 +149,18 @@ class Outlook:
         return self._finished + running + self._waiting_photographs + self._waiting_bytes * mean or None
 
     def begin(self, index: int, frames: int | None) -> None:
-        """A job is begun, and has so many frames if it says so."""
+        """A job is begun; its number of frames, where the file says it."""
         self._running[index] = (0, frames)
         self._waiting_photographs -= self._photographs[index]
         self._waiting_bytes -= self._sizes[index]
         self._learn(index, frames)
 
     def move(self, index: int, moved: int) -> None:
-        """So many frames of a job are done."""
+        """The number of frames of a job that are done."""
         self._running[index] = (moved, self._running[index][1])
 
     def end(self, index: int, frames: int | None) -> None:
-        """A job has ended with so many frames; None: it was left out."""
+        """A job has ended; its number of frames, None where it was left out."""
         _, announced = self._running.pop(index)
         self._finished += frames or 0
         if announced is None:

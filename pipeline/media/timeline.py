@@ -89,7 +89,7 @@ def steady(frames: Iterable[VideoFrame], stream: VideoStream) -> Iterator[VideoF
 
 
 def _fill(ahead: deque[VideoFrame], source: Iterator[VideoFrame], count: int) -> int:
-    """Read on until so many frames wait, or there are no more; returns how many do."""
+    """Read until ``count`` frames wait or there are no more; returns how many wait."""
     while len(ahead) < count and (frame := next(source, None)) is not None:
         ahead.append(frame)
     return len(ahead)

@@ -142,7 +142,7 @@ def _announced(stream: Any) -> float:
 
 
 class Converted(Track):
-    """Sound that is decoded and encoded anew, in step with its stamps: gaps become silence, overlaps are cut."""
+    """Sound that is re-encoded in step with its stamps: gaps become silence, overlaps are cut."""
 
     def __init__(self, source: Any, target: Any, container: str):
         super().__init__(source, target, language_in(container, source.language))

@@ -172,6 +172,17 @@ class TestStreams:
                 assert min(stamps) - (container.start_time or 0) / av.time_base > -0.03
 
 
+def broken_sound(made: Path, path: Path) -> Path:
+    """The clip with AC-3 sound, one packet of it zeros."""
+    ffmpeg("-i", made / "clip.mp4", "-c", "copy", "-c:a", "ac3", path)
+    with av.open(str(path)) as container:
+        packet = [packet for packet in container.demux(container.streams.audio[0]) if packet.size][20]
+    content = bytearray(path.read_bytes())
+    content[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    path.write_bytes(content)
+    return path
+
+
 class TestDamage:
     @pytest.mark.parametrize(
         ("name", "share", "options", "reason"),
@@ -229,13 +240,7 @@ class TestDamage:
             assert list(container.decode(audio=0))  # no packet that is only partly there
 
     def test_what_is_lost_of_the_sound_is_said(self, made, tmp_path):
-        source = tmp_path / "in.mp4"
-        ffmpeg("-i", made / "clip.mp4", "-c", "copy", "-c:a", "ac3", source)
-        with av.open(str(source)) as container:
-            packet = [p for p in container.demux(container.streams.audio[0]) if p.size][20]
-        content = bytearray(source.read_bytes())
-        content[packet.pos : packet.pos + packet.size] = bytes(packet.size)
-        source.write_bytes(content)
+        source = broken_sound(made, tmp_path / "in.mp4")
         notes = copy(source, tmp_path / "out.webm", keep_what_is_whole=True)
         assert notes[-1] == "damaged (1 packet of sound or subtitles cannot be read): 10 frames are written"
 
@@ -243,13 +248,7 @@ class TestDamage:
         assert copy(made / "clip.mp4", tmp_path / "out.mp4", keep_what_is_whole=True) == []
 
     def test_damaged_sound_that_must_be_decoded_is_refused(self, made, tmp_path):
-        source = tmp_path / "in.mp4"
-        ffmpeg("-i", made / "clip.mp4", "-c", "copy", "-c:a", "ac3", source)
-        with av.open(str(source)) as container:
-            packet = [p for p in container.demux(container.streams.audio[0]) if p.size][20]
-        content = bytearray(source.read_bytes())
-        content[packet.pos : packet.pos + packet.size] = bytes(packet.size)
-        source.write_bytes(content)
+        source = broken_sound(made, tmp_path / "in.mp4")
         with pytest.raises(VideoError, match=r"damaged: its sound is incomplete at 0\.\d\d s"):
             copy(source, tmp_path / "out.webm")
 
