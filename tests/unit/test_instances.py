@@ -307,3 +307,14 @@ def test_room_is_made_for_boxes_masks_and_frames(tmp_path: Path, monkeypatch: py
     video = DetectedVideo("v", "", "", np.arange(4.0), [Instances() for _ in range(4)])
     write_detections(tmp_path / "more.h5", [video], [], PROVENANCE)
     assert asked[-1] - asked[0] >= 16
+
+
+def test_mirroring_turns_boxes_and_masks_from_left_to_right() -> None:
+    mask = np.array([[True, False, False, True, True], [False, True, False, False, False]])
+    given = Instances.of(np.array([[0.1, 0.2, 0.4, 0.9], [0, 0, 1, 0.5]]), np.array([0.9, 0.8]), [mask, None])
+    mirrored = given.mirrored()
+    assert mirrored.boxes == pytest.approx(np.array([[0.6, 0.2, 0.9, 0.9], [0, 0, 1, 0.5]]))
+    assert mirrored.masks[0] is not None
+    assert mirrored.masks[0].tolist() == mask[:, [4, 3, 2, 1, 0]].tolist()
+    assert mirrored.masks[1] is None
+    assert mirrored.scores.tolist() == given.scores.tolist()

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import av
 import h5py
+import numpy as np
 import pytest
 
 from pipeline.cli import main
 from pipeline.models.weights import WEIGHTS
+from pipeline.privacy.body_detectors import _crop
 from pipeline.privacy.detectors import make_auditor
 from pipeline.privacy.instances import DetectionShard
 
@@ -56,3 +58,28 @@ def test_options_are_those_of_the_body_detector(footage: Path, tmp_path: Path) -
         64,
     )
     assert (faces["detector"], faces["threshold"], faces["long_side"]) == ("centerface", None, 1280)
+
+
+@pytest.mark.parametrize(
+    ("box", "rows", "columns"),
+    [
+        ([2, 3, 6, 8], 5, 4),
+        ([2.5, 3.5, 5.5, 7.5], 5, 4),  # every cell that is touched
+        ([-5, -5, 4, 4], 4, 4),
+        ([6, 6, 50, 50], 4, 4),
+        ([3, 3, 3, 3], 1, 1),  # one cell at least
+        ([3, 5, 7, 5], 1, 4),
+    ],
+)
+def test_a_mask_is_cut_to_its_box(box, rows, columns):
+    mask = np.ones((10, 10), bool)
+    cut = _crop(mask, np.array(box, np.float32))
+    assert (cut.shape, cut.all()) == ((rows, columns), True)
+    assert not _crop(~mask, np.array(box, np.float32)).any()
+
+
+def test_a_large_mask_keeps_sixty_four_cells_a_side():
+    mask = np.zeros((300, 200), bool)
+    mask[150, 100] = True
+    cut = _crop(mask, np.array([0, 0, 200, 300], np.float32))
+    assert (cut.shape, cut.sum()) == ((64, 64), 1)

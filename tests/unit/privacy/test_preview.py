@@ -55,3 +55,23 @@ def test_a_frame_on_which_the_detector_failed_has_a_red_border() -> None:
     for edge in (0, 1):
         assert (border(image, edge, edge, 200 - edge, 100 - edge) == RED).all()
     assert (image[5:-5, 5:-5] == 90).all()
+
+
+def test_the_red_border_begins_at_the_very_edge_and_is_three_lines_wide() -> None:
+    image = np.full((500, 500, 3), 90, np.uint8)
+    draw(image, Instances(failed=True))
+    for edge in (image[:, 250], image[250], image[::-1, 250], image[250, ::-1]):
+        assert (edge[:2] == RED).all()
+        assert (edge[3:20] == 90).all()
+
+
+def test_a_box_is_one_line_wide_and_a_score_two_lines_above() -> None:
+    image = np.full((500, 500, 3), 90, np.uint8)
+    draw(image, found())
+    assert (image[250:375, 125] == GREEN).all()
+    assert (image[260:370, 124] == 90).all()
+    assert (image[260:370, 126] == 90).all()
+    assert (image[374, 125:375] == GREEN).all()
+    assert (image[375, 125:375] == 90).all()
+    rows = np.flatnonzero((image[:250, 120:200] != 90).any(axis=(1, 2)))
+    assert 246 <= rows.max() <= 248
