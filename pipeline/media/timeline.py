@@ -39,13 +39,14 @@ class Timeline:
         """Move a packet's stamps."""
         if packet.time_base is None or packet.size == 0:
             return
-        stream, stamp = packet.stream_index, packet.dts if packet.dts is not None else packet.pts
+        stream = packet.stream_index
         if packet.dts is not None:
             self._continue(stream, packet)
             self._last[stream] = packet.dts * packet.time_base
-        offset = move(packet, self._offsets[self._recording.get(stream, 0)])
-        if stamp is not None:
-            self._end = max(self._end, (stamp + offset + (packet.duration or 0)) * packet.time_base)
+        move(packet, self._offsets[self._recording.get(stream, 0)])
+        shown = packet.dts if packet.pts is None else packet.pts
+        if shown is not None:
+            self._end = max(self._end, (shown + (packet.duration or 0)) * packet.time_base)
 
     def _continue(self, stream: int, packet: Packet) -> None:
         """Go over to the next recording where the stream's stamps jump."""
@@ -59,12 +60,11 @@ class Timeline:
             self._offsets.append(self._end - shown * packet.time_base)
 
 
-def move(packet: Packet, seconds: Fraction) -> int:
-    """Move a packet's stamps; returns by how many units of its time base."""
+def move(packet: Packet, seconds: Fraction) -> None:
+    """Move a packet's stamps."""
     offset = round(seconds / packet.time_base)
     packet.pts = None if packet.pts is None else packet.pts + offset
     packet.dts = None if packet.dts is None else packet.dts + offset
-    return offset
 
 
 def steady(frames: Iterable[VideoFrame], stream: VideoStream) -> Iterator[VideoFrame]:

@@ -72,6 +72,11 @@ def test_the_next_recording_begins_with_its_picture_not_with_its_decoding():
     assert placed(packets)[1:] == [(5040, 4840), (5080, 4880)]
 
 
+def test_a_recording_ends_with_its_last_picture_not_with_the_last_that_is_decoded():
+    packets = [Packet(4840, 4800), Packet(5000, 4880), Packet(4920, 4920), Packet(200, 0)]
+    assert placed(packets)[3] == (5040, 4840)
+
+
 def test_other_streams_follow_into_the_same_recording_when_they_jump_themselves():
     video = [Packet(5000, 5000), Packet(0, 0)]
     sound = [Packet(5010, 5010, 1), Packet(10, 10, 1)]
