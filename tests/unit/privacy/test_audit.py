@@ -1,5 +1,7 @@
 """What an auditor is shown of a stored frame, and what is counted; the detectors themselves are tested elsewhere."""
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
@@ -11,6 +13,9 @@ from pipeline.privacy.instances import Instances
 
 class Frames:
     """A shard of two frames of 30 x 50 pixels, one grey and one white."""
+
+    def times(self, video: str) -> np.ndarray:
+        return np.arange(2.0)
 
     def jpegs(self, video: str) -> list[np.ndarray]:
         images = [np.full((30, 50, 3), value, np.uint8) for value in (128, 255)]
@@ -49,3 +54,18 @@ def test_a_stored_frame_that_is_no_picture_is_an_error(monkeypatch):
     monkeypatch.setattr(module, "make_auditor", lambda name, threshold: White((30, 50)))
     with pytest.raises(VideoError, match="a stored frame is no JPEG image"):
         module._count(Broken(), "video", "centerface", 0.2)
+
+
+def test_detections_and_the_frames_that_still_have_some_are_counted(monkeypatch):
+    asked = []
+
+    def make(name: str, threshold: float) -> White:
+        asked.append((name, threshold))
+        return White((30, 50))
+
+    monkeypatch.setattr(module, "make_auditor", make)
+    settings = SimpleNamespace(auditors={"pose": 0.5})
+    row = module._audit(module._Job("a", "walking"), Frames(), Frames(), settings)
+    figures = {"before": 2, "after": 2, "frames_with_residual": 1}
+    assert row == {"id": "a", "label": "walking", "frames": 2, "auditors": {"pose": figures}}
+    assert set(asked) == {("pose", 0.5)}
