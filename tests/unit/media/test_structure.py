@@ -57,6 +57,7 @@ FTYP = box(b"ftyp", 16, bytes(8))
         (EBML + SEGMENT + b"\x85" + VOID + b"\x81x", "truncated: 15 of 17 bytes are there"),
         (EBML + SEGMENT + b"\x83\0\x81x", "damaged: no element of Matroska at byte 12"),
         (EBML + SEGMENT + b"\x83" + VOID + b"\x82x", "damaged: the element at byte 12 is too long"),
+        (EBML + SEGMENT + b"\x85" + VOID + b"\x84abcd", None),  # a Segment's size may be wrong where more follows
         (
             EBML + SEGMENT + b"\x88" + CLUSTER + b"\x83" + BLOCK + b"\x82x",
             "damaged: the element at byte 17 is too long",
@@ -250,3 +251,41 @@ def test_a_twentieth_less_than_announced_is_missing(tmp_path):
     assert damage(tmp_path / "a.flv") is None
     with pytest.raises(VideoError, match=r"^truncated: 1\d\.\d\d of 20\.\d\d seconds are there$"):
         probe(tmp_path / "a.flv")
+
+
+def page(number: int, *, flags: int = 0, granule: int = 1, content: bytes = b"ab") -> bytes:
+    """A page of Ogg; its checksum bit by bit, as RFC 3533 has it."""
+    head = struct.pack("<4sBBqIIIBB", b"OggS", 0, flags, granule, 7, number, 0, 1, len(content))
+    checksum = 0
+    for byte in head + content:
+        checksum ^= byte << 24
+        for _ in range(8):
+            checksum = (checksum << 1 ^ (0x04C11DB7 if checksum >> 31 else 0)) & 0xFFFFFFFF
+    return head[:22] + struct.pack("<I", checksum) + head[26:] + content
+
+
+@pytest.mark.parametrize(
+    ("pages", "expected"),
+    [
+        ([page(0, flags=2, granule=0), page(1, flags=4)], None),
+        ([page(0, flags=2, granule=0), page(1)], "truncated: its last page is not marked as the end"),
+        ([page(0, flags=2, granule=0), page(5), page(6, flags=4)], None),  # a live recording begun in the middle
+        ([page(0, flags=2), page(1), page(3, flags=4)], "damaged: pages of Ogg are missing before byte 60"),
+        ([page(0, flags=2), page(1), page(1, flags=4)], None),
+        ([page(0, flags=2), page(1, flags=4), page(0, flags=2), page(1, flags=4)], None),  # one after the other
+        ([page(4, flags=2), page(5, flags=4)], None),
+        ([page(0, flags=2), page(1, flags=4), bytes(100)], None),
+        ([page(0, flags=2), page(1, flags=4), b"x"], None),  # after the end
+        ([page(0, flags=2), b"x", page(1, flags=4)], "damaged: no page of Ogg at byte 30"),
+        ([page(0, flags=2), page(1, flags=4)[:-1]], "truncated: 59 of at least 60 bytes are there"),
+        ([page(0, flags=2), page(1, flags=4)[:20]], "truncated: 50 of at least 57 bytes are there"),
+        (
+            [page(0, flags=2), page(1, flags=4).replace(b"ab", b"ac")],
+            "damaged: the page of Ogg at byte 30 has another checksum",
+        ),
+    ],
+)
+def test_pages_of_ogg(tmp_path, pages, expected):
+    path = tmp_path / "file"
+    path.write_bytes(b"".join(pages))
+    assert damage(path) == expected
