@@ -16,7 +16,9 @@ from pipeline.media.timeline import ESTIMATING, Timeline
 
 _MISSING_SECONDS = 0.5  # a header may round its duration; more than this and this part missing is a truncated file
 _MISSING_FRACTION = 0.03
-_WITH_DURATION = ("matroska", "flv", "asf")  # containers whose header promises when the last stream ends
+# Containers whose header promises when the last stream ends. That of Matroska counts how long a last picture is shown,
+# which its packets do not tell.
+_WITH_DURATION = ("flv", "asf")
 _PENDING = 2  # packets that a parser holds back when a loss is noticed
 
 
