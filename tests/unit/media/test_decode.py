@@ -168,3 +168,16 @@ def test_colours_that_cannot_be_converted_are_a_fault_of_the_video():
     frame.colorspace = 99
     with pytest.raises(VideoError, match=r"its pictures \(yuv420p, colour matrix 99\) cannot be converted"):
         to_jpeg(frame, 64, 64, 90)
+
+
+@pytest.mark.parametrize("size", [(48, 64), (47, 63), (47, 64), (48, 63)])
+def test_a_stored_jpeg_is_not_off_by_a_pixel(size):
+    """Single bright rows and columns stay where they are, in odd frames too."""
+    height, width = size
+    image = np.full((height, width, 3), 40, np.uint8)
+    image[10] = image[:, 20] = image[-1] = image[:, -1] = 220
+    frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv444p")
+    stored = cv2.imdecode(np.frombuffer(to_jpeg(frame, height, width, 100), np.uint8), cv2.IMREAD_GRAYSCALE)
+    bright = stored > 130
+    assert np.flatnonzero(bright.all(axis=1)).tolist() == [10, height - 1]
+    assert np.flatnonzero(bright.all(axis=0)).tolist() == [20, width - 1]

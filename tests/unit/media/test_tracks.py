@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import VideoError
-from pipeline.media.tracks import Converted, Copied, counted, language_in
+from pipeline.media.tracks import Converted, Copied, _sound, counted, language_in
 from tests.clips import ffmpeg, write_clip
 from tests.unit.media.recordings import copy, onset
 
@@ -264,3 +264,30 @@ def test_languages_of_real_files(tmp_path, language, suffix, kept_language, note
     with av.open(str(tmp_path / f"out{suffix}")) as container:
         assert container.streams.audio[0].language == kept_language
     assert b"Anna" not in (tmp_path / f"out{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("channels", "rate", "container", "encoded"),
+    [
+        (1, 8_000, "mpegts", ("aac", 8_000, "mono", 32_000)),
+        (1, 44_100, "mp4", ("aac", 44_100, "mono", 80_000)),
+        (2, 11_025, "mp4", ("aac", 11_025, "stereo", 88_200)),
+        (6, 192_000, "mov", ("aac", 96_000, "stereo", 160_000)),
+        (2, 44_100, "webm", ("libopus", 48_000, "stereo", 160_000)),
+    ],
+)
+def test_sound_is_encoded_with_enough_bits(channels, rate, container, encoded):
+    made = []
+
+    def add_stream(encoder: str, *, rate: int, layout: str) -> Any:
+        made.append(SimpleNamespace(encoder=encoder, rate=rate, layout=SimpleNamespace(name=layout), metadata={}))
+        return made[0]
+
+    given, out = source(), SimpleNamespace(format=SimpleNamespace(name=container), add_stream=add_stream)
+    given.codec_context = SimpleNamespace(
+        name="nellymoser", sample_rate=rate, layout=SimpleNamespace(nb_channels=channels), delay=0
+    )
+    notes: list[str] = []
+    assert isinstance(_sound(given, out, notes.append), Converted)  # type: ignore[arg-type]
+    assert (made[0].encoder, made[0].rate, made[0].layout.name, made[0].bit_rate) == encoded
+    assert ("6 channels to 2" in notes[0]) == (channels == 6)
