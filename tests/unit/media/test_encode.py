@@ -111,7 +111,8 @@ class TestStreams:
         copy(tmp_path / "late.mkv", tmp_path / "out.mkv", keep={"chapters"})
         with av.open(str(tmp_path / "out.mkv")) as container:
             [chapter] = container.chapters()
-        assert chapter["start"] * chapter["time_base"] == pytest.approx(0.2)
+        begin = pictures(tmp_path / "out.mkv").times[0]
+        assert float(chapter["start"] * chapter["time_base"]) - begin == pytest.approx(0.2, abs=1e-3)
 
     def test_a_camera_that_writes_its_places_as_subtitles_does_not_tell_them(self, made, tmp_path):
         (tmp_path / "dji.srt").write_text("1\n00:00:00,100 --> 00:00:00,600\nGPS (44.6, 10.9)\n")
