@@ -16,9 +16,10 @@ from pipeline.media.timeline import ESTIMATING, Timeline
 
 _MISSING_SECONDS = 0.5  # a header may round its duration; more than this and this part missing is a truncated file
 _MISSING_FRACTION = 0.03
-# Containers whose header promises when the last stream ends. That of Matroska counts how long a last picture is shown,
-# which its packets do not tell.
-_WITH_DURATION = ("flv", "asf")
+# Durations that promise nothing: read off the stamps themselves, or, in Matroska, with the time that a last picture is
+# shown, which its packets do not tell.
+_UNPROMISING = (*ESTIMATING, "matroska")
+_WITH_DURATION = ("flv", "asf")  # containers whose header promises when the last stream ends
 _PENDING = 2  # packets that a parser holds back when a loss is noticed
 
 
@@ -98,7 +99,9 @@ def _check_whole(path: Path | str, container: InputContainer, stream: VideoStrea
     if there < expected:
         raise VideoError(f"truncated: {there} of {expected} frames are there")
     end, promised = 0.0, 0.0
-    if stream.duration and name not in ESTIMATING:  # where it was read off the stamps themselves
+    if name.startswith(_UNPROMISING):
+        return
+    if stream.duration:
         end, promised = packets.duration, float(stream.duration * (stream.time_base or 0))
     elif name.startswith(_WITH_DURATION) and container.duration:
         end, promised = packets.end, container.duration / av.time_base

@@ -71,7 +71,7 @@ def test_three_hundredths_may_be_missing_of_a_long_one(there, whole):
             check(counted(duration=there), seconds=1000)
 
 
-@pytest.mark.parametrize("name", ["mpegts", "mpeg"])
+@pytest.mark.parametrize("name", ["mpegts", "mpeg", "matroska,webm"])
 def test_what_was_read_off_the_stamps_is_no_promise(name):
     check(counted(), name=name, seconds=100, of_all=100)
 
