@@ -254,6 +254,15 @@ class TestDamage:
             copy(source, tmp_path / "out.webm")
 
 
+@pytest.mark.parametrize(("rotation", "mirrored"), [(0, False), (90, False), (180, False), (270, False), (0, True)])
+def test_a_probe_tells_how_the_picture_is_stored(tmp_path, rotation, mirrored):
+    info = probe(write_clip(tmp_path / "clip.mp4", frames=5, rotation=rotation, mirrored=mirrored))
+    assert (info.rotation, info.mirrored) == (rotation, mirrored)
+    assert (info.height, info.width) == ((128, 96) if rotation % 180 else (96, 128))
+    assert (info.frames, info.duration, info.frame_rate) == (5, 0.5, 10.0)
+    assert (info.codec, info.pixel_format) == ("h264", "yuv420p")
+
+
 class TestTime:
     @pytest.mark.parametrize("suffix", MP4_FILES)
     def test_no_frame_moves_against_the_sound(self, made, tmp_path, suffix):
