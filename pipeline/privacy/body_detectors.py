@@ -16,6 +16,8 @@ _MASK_GRID = 64  # cells along a stored mask's longer side
 class MaskRCNN:
     """torchvision's Mask R-CNN ResNet-50 FPN v2; person instances only, masks cut at 0.5 (He et al., ICCV 2017)."""
 
+    local = False
+
     def __init__(self, weights: Path, threshold: float, device: str = "cpu"):
         import torch
         from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
@@ -56,6 +58,8 @@ class Selfie:
 
     _SIDE = 256
     _MIN_AREA = 0.002
+
+    local = False
 
     def __init__(self, weights: Path, threshold: float, device: str = "cpu"):
         self._model = LiteModel(weights)

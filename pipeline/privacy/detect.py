@@ -1,7 +1,8 @@
 """Stage `detect-people`: find faces or bodies in videos at their own resolution, at the frame store's time stamps."""
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -98,7 +99,12 @@ def _failures(video: DetectedVideo) -> Failures:
 
 
 def detect_frame(
-    detector: Detector, frame: VideoFrame, settings: SearchSettings, aspect: Fraction | None = None
+    detector: Detector,
+    frame: VideoFrame,
+    settings: SearchSettings,
+    aspect: Fraction | None = None,
+    *,
+    region: np.ndarray | None = None,
 ) -> Instances:
     """Instances of one decoded frame, relative to its upright picture; a detector's failure marks the frame failed.
 
@@ -107,12 +113,17 @@ def detect_frame(
         frame: The frame as stored.
         settings: Resolution, and whether turned pictures are searched too.
         aspect: Width over height of a stored pixel; None: square.
+        region: The relative box of the upright picture to which the search may be limited; None: all of it. A local
+            detector is shown the region and its surroundings, any other the whole.
     """
     try:
         height, width = capped_size(frame, settings.picture_side, aspect)
-        found = _detect_turned(detector, frame, height, width, 0)
-        for quarters in (1, 2, 3) if settings.turned else ():
-            found = found.joined(_detect_turned(detector, frame, height, width, quarters))
+        whole = (0, 0, width, height)
+        part = _around(region, height, width) if region is not None and detector.local else whole
+        turns = range(4 if settings.turned else 1)
+        found = _look_all_ways(detector, frame, height, width, part, turns)
+        if _is_cut_off(found, part, height, width):
+            found = _look_all_ways(detector, frame, height, width, whole, turns)
         return found
     except (ActaError, MemoryError):
         raise
@@ -120,14 +131,60 @@ def detect_frame(
         return Instances(failed=True, reason=" ".join(str(error).split()) or type(error).__name__)
 
 
-def _detect_turned(detector: Detector, frame: VideoFrame, height: int, width: int, quarters: int) -> Instances:
-    """What is found in the upright picture of that size after it was turned counter-clockwise by quarter turns."""
-    if quarters % 2:
-        height, width = width, height
-    wanted = detector.input_size(height, width)
+# Surroundings of a region, for the detector to judge by and for what moves: this share of the picture's longer side,
+# and half the region's own, to each side.
+_MARGIN = 0.1
+_GRID = 32  # pixels: the networks' coarsest stride; on it they see a part as they see the whole
+_WORTHWHILE = 0.6  # of the picture: a larger part is hardly cheaper than the whole
+_NEAR = 1.5  # pixels: what is as near to the edge of a part may go on behind it
+
+_Part = tuple[int, int, int, int]  # left, top, right, bottom in pixels
+
+
+def _around(region: np.ndarray, height: int, width: int) -> _Part:
+    """A region with its surroundings; the whole picture where that is most of it."""
+    sides = np.array([width, height])
+    low, high = region[:2] * sides, region[2:] * sides
+    margin = _MARGIN * sides.max() + (high - low).max() / 2
+    low = np.maximum((low - margin) // _GRID * _GRID, 0).astype(int)
+    high = np.minimum(-(-(high + margin) // _GRID) * _GRID, sides).astype(int)
+    if np.prod(high - low) > _WORTHWHILE * np.prod(sides):
+        return 0, 0, width, height
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def _is_cut_off(found: Instances, part: _Part, height: int, width: int) -> bool:
+    """Whether an instance reaches the edge of a part where the picture goes on behind it."""
+    goes_on = np.array([part[0] > 0, part[1] > 0, part[2] < width, part[3] < height])
+    reaches = np.abs(found.boxes * [width, height, width, height] - part) < _NEAR
+    return bool((reaches & goes_on).any())
+
+
+def _look_all_ways(
+    detector: Detector, frame: VideoFrame, height: int, width: int, part: _Part, turns: Iterable[int]
+) -> Instances:
+    """What is found in a part of the upright picture of that size and in the turned part, relative to the picture."""
+    found = Instances()
+    for quarters in turns:
+        found = found.joined(_look(detector, frame, height, width, part, quarters))
+    if part == (0, 0, width, height):
+        return found
+    left, top, right, bottom = part
+    boxes = found.boxes * [right - left, bottom - top, right - left, bottom - top] + [left, top, left, top]
+    return replace(found, boxes=(boxes / [width, height, width, height]).astype(np.float32))
+
+
+def _look(detector: Detector, frame: VideoFrame, height: int, width: int, part: _Part, quarters: int) -> Instances:
+    """What is found in the part after it was turned counter-clockwise by quarter turns, relative to the part."""
+    left, top, right, bottom = part
+    order = -1 if quarters % 2 else 1
+    shape = (bottom - top, right - left)[::order]
+    wanted = detector.input_size(*shape)
     # A network that only rounds its input up gets that by interpolation; a smaller input is scaled at once.
-    size = wanted if wanted[0] < height or wanted[1] < width else (height, width)
-    image = np.rot90(to_rgb(frame, *(size[::-1] if quarters % 2 else size)), quarters)
-    if wanted != size:
-        image = cv2.resize(image, wanted[::-1], interpolation=cv2.INTER_LINEAR)
+    if wanted[0] < shape[0] or wanted[1] < shape[1]:
+        image = np.rot90(to_rgb(frame, *wanted[::order]), quarters)
+    else:
+        image = np.rot90(to_rgb(frame, height, width)[top:bottom, left:right], quarters)
+        if wanted != shape:
+            image = cv2.resize(image, wanted[::-1], interpolation=cv2.INTER_LINEAR)
     return detector(np.ascontiguousarray(image)).turned(-quarters)

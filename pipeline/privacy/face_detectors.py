@@ -21,6 +21,8 @@ class RetinaFace:
     The image is padded to a multiple of 32 rather than stretched, so that faces keep their shape.
     """
 
+    local = True
+
     def __init__(self, weights: Path, threshold: float, device: str = "cpu"):
         self._session = session_of_any_size(weights, device)
         self._input = self._session.get_inputs()[0].name
@@ -47,6 +49,8 @@ class RetinaFace:
 
 class CenterFace:
     """CenterFace (Xu et al., 2019): a heat map of face centres with a size and an offset at every place, stride 4."""
+
+    local = True
 
     def __init__(self, weights: Path, threshold: float, device: str = "cpu"):
         self._session = session_of_any_size(weights, device)
@@ -77,6 +81,8 @@ class OnnxModel:
     Outputs: ``boxes`` float32 (n, 4), relative x1, y1, x2, y2; ``scores`` float32 (n,); and optionally ``masks``
     float32 (n, h, w), probabilities on a grid over each box, cut at 0.5.
     """
+
+    local = False
 
     def __init__(self, weights: Path, threshold: float, device: str = "cpu"):
         try:

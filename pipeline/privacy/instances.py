@@ -122,7 +122,13 @@ def above(scores: np.ndarray, threshold: float) -> tuple[np.ndarray, ...]:
 
 
 class Detector(Protocol):
-    """What every detector is."""
+    """What every detector is.
+
+    ``local``: what it finds at a place depends on the surroundings alone, at their own scale, so that a part of a
+    picture can be searched. Such a detector never asks for a smaller image than it is offered.
+    """
+
+    local: bool
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the image that the detector wants to be given for a frame of that size."""

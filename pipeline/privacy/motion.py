@@ -59,12 +59,13 @@ def follow(box: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray
     return np.clip(moved, 0, 1).astype(np.float32)
 
 
-def shows_something_new(
+def something_new(
     picture: np.ndarray, sides: tuple[np.ndarray, np.ndarray], hidden: Iterable[np.ndarray]
-) -> bool:
-    """Whether a picture shows something as large as a face, outside the boxes, that neither side shows nearby.
+) -> np.ndarray | None:
+    """The box around all that is as large as a face, lies outside the boxes, and neither side shows nearby.
 
     Each small square of the picture is looked for in the pictures on its two sides, at the same place and around it.
+    None: there is nothing like that.
     """
     least = np.full(picture.shape, 255, np.uint8)
     known = [_pixels(enlarge(box, _WIDER), picture.shape) for box in hidden]
@@ -78,9 +79,13 @@ def shows_something_new(
         for x1, y1, x2, y2 in known:
             least[y1:y2, x1:x2] = 0
         mean = least.astype(np.float32)
-        if all(cv2.blur(mean, (side, side)).max() <= levels for side, levels in _NOVELTY):
-            return False
-    return True
+        new = [np.argwhere(cv2.blur(mean, (side, side)) > levels) for side, levels in _NOVELTY]
+        if not any(map(len, new)):
+            return None
+    half = [side // 2 for side, _ in _NOVELTY]
+    places = np.concatenate([at + reach for at, side in zip(new, half, strict=True) for reach in (-side, side + 1)])
+    (top, left), (bottom, right) = places.min(axis=0), places.max(axis=0)
+    return np.clip(np.array([left, top, right, bottom]) / [width, height, width, height], 0, 1).astype(np.float32)
 
 
 def _ring(radius: int) -> Iterator[tuple[int, int]]:

@@ -30,6 +30,8 @@ class People:
         faces_side: As ``bodies_side``, for it.
     """
 
+    local = False
+
     def __init__(self, bodies: Detector, bodies_side: int | None, faces: Detector, faces_side: int | None):
         self._parts = ((bodies, bodies_side), (faces, faces_side))
 

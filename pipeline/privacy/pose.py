@@ -32,6 +32,8 @@ class Pose:
         proposals: The detector (``pose_detection.tflite``).
     """
 
+    local = False
+
     def __init__(self, weights: Path, threshold: float, proposals: Path):
         self._detector, self._landmarks = LiteModel(proposals), LiteModel(weights)
         self._threshold = threshold

@@ -1,16 +1,17 @@
 """Searching a stream of frames: not every frame where the pictures say that nothing is lost by it.
 
 The first frame is searched, one at least in every interval, the last, and around a cut all up to the next searched one.
-A frame between two of these is not searched if three things hold, and is searched otherwise: each instance of the one
-has its partner in the other; the content of each is found again in the frame, near its place; and the frame shows
-nothing as large as a face that neither of the two shows (`pipeline.privacy.motion`). In either case it hides what the
-two show, where they show it, where that is found again, and all between.
+A frame between two of these is not searched if three things hold: each instance of the one has its partner in the
+other; the content of each is found again in the frame, near its place; and the frame shows nothing as large as a face
+that neither of the two shows (`pipeline.privacy.motion`). Otherwise it is searched around all that does not hold. In
+either case it hides what the two show, where they show it, where that is found again, and all between.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -19,14 +20,19 @@ from pipeline.config.privacy import SearchSettings
 from pipeline.privacy.boxes import hull
 from pipeline.privacy.gaps import fill_gaps, linked
 from pipeline.privacy.instances import Instances
-from pipeline.privacy.motion import follow, is_cut, shows_something_new, small_grey
+from pipeline.privacy.motion import follow, is_cut, small_grey, something_new
 
 _SAME_IOU = 0.3  # of the boxes of one instance in two searched frames
 _LONGEST = 16  # frames: at least one in this number is searched, however long the interval
 _NO_PICTURE = np.zeros((0, 0), np.uint8)
 _HELD = 64  # frames that wait for the searched one behind them; decoded frames are what costs memory
 
-Find = Callable[[VideoFrame], Instances]
+
+class Find(Protocol):
+    """Searches one frame."""
+
+    def __call__(self, frame: VideoFrame, /, *, region: np.ndarray | None) -> Instances:
+        """What is found in the frame; ``region``: only what is in this relative box is asked for, None: all."""
 
 
 @dataclass
@@ -97,14 +103,14 @@ def _searched(
         for seen in run.frames[:-1]:
             seen.found = pool.submit(_between, seen, before, after, find, run.cut)
         if not run.due:  # searched out of turn: it hides what it would have hidden without that, too
-            last.found = pool.submit(_between, last, before, after, lambda _: after.found, True)
+            last.found = pool.submit(_between, last, before, after, lambda _, region: after.found, True)
         before = after
         running.extend(run.frames)
 
     with ThreadPoolExecutor(threads) as pool:
         try:
             for run in _runs(frames, settings):
-                run.frames[-1].found = pool.submit(find, run.frames[-1].frame)
+                run.frames[-1].found = pool.submit(find, run.frames[-1].frame, region=None)
                 waiting.append(run)
                 while len(waiting) > threads or sum(len(each.frames) for each in waiting) > _HELD:
                     decide(waiting.popleft())
@@ -156,10 +162,13 @@ def _between(seen: _Seen, before: _Side, after: _Side, find: Find, cut: bool) ->
     alone = [(ways[i][0], float(first.scores[i])) for i in set(range(len(first))) - {i for i, _ in pairs}]
     alone += [(back[j][0], float(second.scores[j])) for j in set(range(len(second))) - {j for _, j in pairs}]
     places = [(hull(ways[i][0], back[j][0]), float(min(first.scores[i], second.scores[j]))) for i, j in pairs]
-    known = not cut and not alone and all(there for _, there in ways + back)
-    if known and not shows_something_new(seen.grey, (before.grey, after.grey), [box for box, _ in places]):
-        return _with(Instances(), places)
-    return _with(find(seen.frame), places + alone)
+    if cut:
+        return _with(find(seen.frame, region=None), places + alone)
+    lost = [box for (i, j), (box, _) in zip(pairs, places, strict=True) if not (ways[i][1] and back[j][1])]
+    new = something_new(seen.grey, (before.grey, after.grey), [box for box, _ in places])
+    doubtful = [*(box for box, _ in alone), *lost, *([] if new is None else [new])]
+    found = find(seen.frame, region=hull(*doubtful)) if doubtful else Instances()
+    return _with(found, places + alone)
 
 
 def _with(found: Instances, places: list[tuple[np.ndarray, float]]) -> Instances:

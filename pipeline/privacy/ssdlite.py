@@ -28,6 +28,8 @@ _OVERLAP = 0.5
 class SSDLite:
     """People near and far, as boxes; see the module."""
 
+    local = False
+
     def __init__(self, weights: Path, threshold: float, device: str = "cpu"):
         names = [f"BoxPredictor_{k}/{part}Predictor/BiasAdd" for k in range(6) for part in ("BoxEncoding", "Class")]
         self._whole = start_session(onnx_of_frozen_graph(weights, _INPUT, names).SerializeToString())

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ActaError
-from pipeline.media.decode import decode, open_video
+from pipeline.media.decode import decode, open_video, to_rgb
+from pipeline.privacy.boxes import iou
 from pipeline.privacy.detect import detect_frame
+from pipeline.privacy.detectors import make_detector
 from pipeline.privacy.instances import Instances
 from tests.clips import write_clip
 
@@ -16,8 +18,9 @@ from tests.clips import write_clip
 class Spot:
     """Finds the one bright spot of a dark picture; remembers the shapes of what it was shown."""
 
-    def __init__(self, size: tuple[int, int] | None = None):
+    def __init__(self, size: tuple[int, int] | None = None, *, local: bool = False):
         self.shapes: list[tuple[int, ...]] = []
+        self.local = local
         self._size = size
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
@@ -26,6 +29,8 @@ class Spot:
     def __call__(self, image: np.ndarray) -> Instances:
         self.shapes.append(image.shape)
         rows, columns = np.nonzero(image.mean(axis=2) > 128)
+        if not len(rows):
+            return Instances()
         height, width = image.shape[:2]
         box = [columns.min() / width, rows.min() / height, (columns.max() + 1) / width, (rows.max() + 1) / height]
         return Instances.of(np.array([box]), np.array([0.9]))
@@ -62,7 +67,7 @@ def settings(config):
 )
 def test_a_detector_sees_the_displayed_picture_at_the_size_that_it_wants(settings, long_side, aspect, wanted, shape):
     detector = Spot(wanted)
-    found = detect_frame(detector, spotted(), settings.model_copy(update={"long_side": long_side}), aspect)
+    found = detect_frame(detector, spotted(), settings.model_copy(update={"long_side": long_side}), aspect=aspect)
     assert detector.shapes == [shape]
     assert found.boxes[0] == pytest.approx(SPOT, abs=0.03)
 
@@ -122,3 +127,104 @@ def test_what_no_frame_is_to_blame_for_stops_the_search(settings, error):
 
     with pytest.raises(type(error)):
         detect_frame(Failing(), spotted(), settings)
+
+
+def picture(left: int, top: int, width: int = 320, height: int = 224) -> av.VideoFrame:
+    """A frame with a spot of 8 x 8 pixels."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[top : top + 8, left : left + 8] = 255
+    return av.VideoFrame.from_ndarray(image, "rgb24")
+
+
+def region(left: int, top: int, right: int, bottom: int) -> np.ndarray:
+    return np.array([left / 320, top / 224, right / 320, bottom / 224], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("where", "shape"),
+    [
+        ((150, 110, 158, 118), (96, 128, 3)),  # columns 114 to 194, rows 74 to 154, and then to a grid of 32
+        ((150, 110, 190, 118), (160, 160, 3)),  # columns 98 to 242, rows 58 to 170
+        ((0, 0, 8, 8), (64, 64, 3)),
+        ((312, 216, 320, 224), (64, 64, 3)),
+        ((100, 40, 220, 184), (224, 320, 3)),  # most of the picture
+    ],
+)
+def test_a_region_is_searched_with_its_surroundings(settings, where, shape):
+    """A tenth of the picture's longer side, and half the region's, to each side; on the grid of the networks."""
+    detector = Spot(local=True)
+    left, top = (where[0] + where[2]) // 2 - 4, (where[1] + where[3]) // 2 - 4
+    found = detect_frame(detector, picture(left, top), settings, region=region(*where))
+    assert detector.shapes == [shape]
+    assert found.boxes[0] == pytest.approx(region(left, top, left + 8, top + 8), abs=1e-6)
+    assert found.boxes.dtype == np.float32
+
+
+def test_only_a_region_and_its_surroundings_are_searched(settings):
+    detector = Spot(local=True)
+    assert not len(detect_frame(detector, picture(20, 20), settings, region=region(200, 150, 208, 158)))
+    assert len(detector.shapes) == 1
+
+
+def test_a_detector_that_is_not_local_is_shown_the_whole(settings):
+    detector = Spot()
+    found = detect_frame(detector, picture(20, 20), settings, region=region(200, 150, 208, 158))
+    assert detector.shapes == [(224, 320, 3)]
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("left", "top", "again"),
+    [
+        (96, 110, True),  # of the part's columns 96 to 223 and rows 64 to 159
+        (97, 110, True),
+        (98, 110, False),
+        (215, 110, True),
+        (214, 110, False),
+        (140, 65, True),
+        (140, 66, False),
+        (140, 151, True),
+        (140, 150, False),
+    ],
+)
+def test_what_reaches_the_edge_of_a_part_is_looked_at_in_the_whole(settings, left, top, again):
+    detector = Spot(local=True)
+    found = detect_frame(detector, picture(left, top), settings, region=region(150, 110, 158, 118))
+    assert detector.shapes == [(96, 128, 3), *([(224, 320, 3)] if again else [])]
+    assert found.boxes[0] == pytest.approx(region(left, top, left + 8, top + 8), abs=1e-6)
+
+
+@pytest.mark.parametrize(("left", "top"), [(0, 10), (10, 0), (312, 200), (300, 216)])
+def test_the_edge_of_the_picture_is_none_of_a_part(settings, left, top):
+    detector = Spot(local=True)
+    where = region(left, top, left + 8, top + 8)
+    found = detect_frame(detector, picture(left, top), settings, region=where)
+    assert len(detector.shapes) == 1
+    assert found.boxes[0] == pytest.approx(where, abs=1e-6)
+
+
+def test_a_part_is_turned_too(settings):
+    detector = Spot(local=True)
+    turned = settings.model_copy(update={"turned": True})
+    found = detect_frame(detector, picture(150, 90), turned, region=region(150, 110, 158, 150))
+    upright, sideways = (192, 128, 3), (128, 192, 3)
+    assert detector.shapes == [upright, sideways, upright, sideways]
+    for box in found.boxes:
+        assert box == pytest.approx(region(150, 90, 158, 98), abs=1e-6)
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize("name", ["retinaface", "centerface"])
+def test_real_faces_are_found_in_a_part_as_in_the_whole(footage, settings, name):
+    """Four of them, one in each quarter of a picture: the region of one finds it, and no other."""
+    with open_video(footage / "giving_speech/obama_speech.mp4") as (container, stream):
+        _, frame = next(iter(decode(container, stream)))
+    image = np.tile(to_rgb(frame, 256, 320), (2, 2, 1))
+    whole = av.VideoFrame.from_ndarray(image, "rgb24")
+    detector = make_detector(settings.model_copy(update={"detector": name}))
+    every = detect_frame(detector, whole, settings)
+    assert len(every) >= 4
+    for box in every.boxes:
+        part = detect_frame(detector, whole, settings, region=box)
+        assert 1 <= len(part) < len(every)
+        assert iou(part.boxes, box[None]).max() > 0.9

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.media.decode import decode, open_video
-from pipeline.privacy.motion import follow, is_cut, shows_something_new, small_grey
+from pipeline.privacy.motion import follow, is_cut, small_grey, something_new
 from tests.clips import read_number, write_clip
 
 HEIGHT, WIDTH = 64, 96
@@ -115,7 +115,7 @@ class TestFollow:
 
 class TestSomethingNew:
     def new(self, picture: np.ndarray, before: np.ndarray, after: np.ndarray, *hidden: np.ndarray) -> bool:
-        return shows_something_new(picture, (before, after), hidden)
+        return something_new(picture, (before, after), hidden) is not None
 
     def with_square(self, side: int, levels: int, left: int = 40, top: int = 20) -> np.ndarray:
         picture = flat()
@@ -140,6 +140,26 @@ class TestSomethingNew:
     )
     def test_the_mean_over_a_face_tells(self, side: int, levels: int, new: bool) -> None:
         assert self.new(self.with_square(side, levels), flat(), flat()) == new
+
+    @pytest.mark.parametrize(
+        ("side", "around"),
+        [
+            (7, (34, 14, 53, 33)),
+            (15, (25, 5, 70, 50)),
+            (30, (24, 4, 86, 64)),  # the picture ends at row 64
+        ],
+    )
+    def test_the_answer_is_the_box_of_the_squares_that_are_new(self, side: int, around: tuple[int, ...]) -> None:
+        found = something_new(self.with_square(side, 60), (flat(), flat()), [])
+        assert found is not None
+        assert found.dtype == np.float32
+        assert found * EDGES == pytest.approx(around, abs=1e-4)
+
+    def test_one_box_is_around_all_that_is_new(self) -> None:
+        one, other = self.with_square(9, 60, 10, 10), self.with_square(9, 60, 70, 40)
+        both = np.maximum(one, other)
+        boxes = [something_new(picture, (flat(), flat()), []) for picture in (one, other, both)]
+        assert boxes[2] == pytest.approx([*boxes[0][:2], *boxes[1][2:]])
 
     def test_what_one_side_shows_is_none(self) -> None:
         face = self.with_square(20, 100)

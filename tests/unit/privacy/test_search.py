@@ -20,7 +20,7 @@ from pipeline.media.decode import decode, open_video, to_rgb
 from pipeline.privacy import search as module
 from pipeline.privacy.anonymize import anonymize_video
 from pipeline.privacy.boxes import enlarge
-from pipeline.privacy.detect import detect_frame
+from pipeline.privacy.detect import _around, detect_frame
 from pipeline.privacy.detectors import make_auditor, make_detector
 from pipeline.privacy.instances import Instances
 from pipeline.privacy.search import search
@@ -69,6 +69,7 @@ class Film:
     mask: np.ndarray | None = None
     scores: dict[int, float] = field(default_factory=dict)
     searched: list[int] = field(default_factory=list)
+    regions: dict[int, np.ndarray] = field(default_factory=dict)
 
     def frames(self) -> Iterator[tuple[float, VideoFrame]]:
         for k, picture in enumerate(self.pictures):
@@ -76,18 +77,26 @@ class Film:
             frame.pts = k
             yield (self.times[k] if self.times else k / RATE), frame
 
-    def find(self, frame: VideoFrame) -> Instances:
+    def find(self, frame: VideoFrame, *, region: np.ndarray | None) -> Instances:
+        """As a local detector: with a region it finds only what is whole in that and its surroundings."""
         assert frame.pts is not None
         self.searched.append(frame.pts)
+        if region is not None:
+            self.regions[frame.pts] = region * [WIDTH, HEIGHT, WIDTH, HEIGHT]
         if frame.pts in self.failed:
             return Instances(failed=True, reason=f"frame {frame.pts}")
         found = boxes([] if frame.pts in self.missed else self.faces[frame.pts])
+        if region is not None:
+            around = _around(region, HEIGHT, WIDTH) / np.array([WIDTH, HEIGHT, WIDTH, HEIGHT])
+            seen = np.clip(found, 0, 1)
+            found = found[(seen[:, :2] >= around[:2]).all(axis=1) & (seen[:, 2:] <= around[2:]).all(axis=1)]
         score = self.scores.get(frame.pts, 0.9)
         return Instances.of(found, np.full(len(found), score), [self.mask] * len(found))
 
     def run(self, settings: SearchSettings, threads: int = 2, **changes: float) -> list[Instances]:
         settings = settings.model_copy(update={"fill_gap": 0, "interval": 0.1, **changes})
         self.searched.clear()
+        self.regions.clear()
         found = list(search(self.frames(), self.find, settings, threads))
         assert [frame.pts for _, frame, _ in found] == list(range(len(self.pictures)))
         assert sorted(set(self.searched)) == sorted(self.searched), "a frame was searched twice"
@@ -261,6 +270,35 @@ def test_the_first_and_the_last_frame_are_searched(settings, count, interval):
 
 
 @pytest.mark.parametrize(
+    ("faces", "frame", "region"),
+    [
+        # alone on either side, and where it is new: around all three
+        (lambda k: [(20 + 20 * k, 40, SIDE)], 3, (20, 27, 164, 77)),
+        # a place that a searched frame shows and this one does not, and one that only this one shows
+        (lambda k: [(220 if k == 3 else 100, 40, SIDE)], 3, (100, 27, 257, 77)),
+        # nothing but what is new
+        (lambda k: [PLACE, (200, 40, SIDE)] if k == 3 else [PLACE], 3, (187, 27, 237, 77)),
+        # alone in the frame before
+        (lambda k: [(200, 40, SIDE)] if k < 6 else [], 2, (200, 40, 224, 64)),
+        # alone in the frame behind
+        (lambda k: [(200, 40, SIDE)] if k >= 6 else [], 4, (200, 40, 224, 64)),
+    ],
+)
+def test_a_frame_is_searched_around_all_that_is_in_doubt(settings, faces, frame, region):
+    made = film(faces)
+    made.run(settings)
+    assert made.regions[frame] == pytest.approx(np.array(region), abs=8)
+    assert not {0, 6, 12} & set(made.regions), "whose turn it is, is searched whole"
+
+
+def test_around_a_cut_frames_are_searched_whole(settings):
+    made = cuts(SPANS["a cut"], lambda scene: [PLACE])
+    made.run(settings)
+    assert made.searched == [*range(7), 12]
+    assert made.regions == {}
+
+
+@pytest.mark.parametrize(
     ("rate", "interval", "searched"),
     [
         (25, 0.1, [0, 3, 6, 9]),
@@ -349,7 +387,7 @@ def test_a_passed_over_frame_hides_one_whole_box_around_the_way_of_each(settings
 
 def test_a_frame_searched_between_two_others_has_one_whole_box_for_each_face(settings):
     """Around where it is found and where it is hidden anyway; it counts as found, with its own score."""
-    made = film(lambda k: [(100 + k, 40, SIDE)] + ([(220, 40, SIDE)] if k == 2 else []), 7)
+    made = film(lambda k: [(100 + k, 40, SIDE)] + ([(150, 40, SIDE)] if k == 2 else []), 7)
     made.mask, made.scores = np.eye(4, dtype=bool), {2: 0.6}
     hidden = made.run(settings)
     assert made.searched == [0, 2, 6]
@@ -357,7 +395,7 @@ def test_a_frame_searched_between_two_others_has_one_whole_box_for_each_face(set
     assert hidden[2].scores == pytest.approx([0.6, 0.6])
     assert hidden[2].masks[0] is None
     assert hidden[2].masks[1] is made.mask
-    expected = [[100, 39.5, 130, 64.5], [220, 40, 244, 64]]
+    expected = [[100, 39.5, 130, 64.5], [150, 40, 174, 64]]
     assert hidden[2].boxes * [WIDTH, HEIGHT, WIDTH, HEIGHT] == pytest.approx(np.array(expected), abs=1e-3)
 
 
@@ -435,16 +473,16 @@ def test_so_many_frames_are_searched_at_once_as_there_are_threads(settings):
     together = threading.Barrier(3, timeout=20)
     made = film(row(8), 36)
 
-    def find(frame: VideoFrame) -> Instances:
+    def find(frame: VideoFrame, *, region: np.ndarray | None) -> Instances:
         together.wait()
-        return made.find(frame)
+        return made.find(frame, region=region)
 
     changed = settings.model_copy(update={"fill_gap": 0, "interval": 0.1})
     assert len(list(search(made.frames(), find, changed, 3))) == 36
 
 
 def test_an_error_ends_the_search(settings):
-    def find(frame: VideoFrame) -> Instances:
+    def find(frame: VideoFrame, *, region: np.ndarray | None) -> Instances:
         raise ActaError("the weights are not there")
 
     with pytest.raises(ActaError, match="the weights are not there"):
