@@ -52,9 +52,9 @@ class DetectSettings(FindSettings):
         ge=0,
         le=1,
         description="Seconds: the longest time between two searched frames; at least one frame in sixteen is "
-        "searched. A frame between two of them is passed over only if the picture shows each instance near its place "
-        "and nothing else that is new; it hides the whole way, without masks. The last frame and those around a cut "
-        "are searched. 0: every frame is searched, as in the thesis (Sec. 5.1). Raise it to save time on calm videos.",
+        "searched. A frame between two of them hides the whole way of each instance, without masks; where it does not "
+        "show an instance near its place, or shows something new, it is searched, too. The last frame and those around "
+        "a cut are searched. 0: every frame is searched, as in the thesis (Sec. 5.1). Raise it to save time on calm videos.",
     )
     turned: bool = Field(
         description="Search the picture turned by 90, 180 and 270 degrees too, for faces that lie or stand on their "
