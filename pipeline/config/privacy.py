@@ -54,7 +54,8 @@ class DetectSettings(FindSettings):
         description="Seconds: the longest time between two searched frames; at least one frame in sixteen is "
         "searched. A frame between two of them hides the whole way of each instance, without masks; where it does not "
         "show an instance near its place, or shows something new, it is searched, too. The last frame and those around "
-        "a cut are searched. 0: every frame is searched, as in the thesis (Sec. 5.1). Raise it to save time on calm videos.",
+        "a cut are searched. 0: every frame is searched, as in the thesis (Sec. 5.1). Raise it to save time on calm "
+        "videos.",
     )
     turned: bool = Field(
         description="Search the picture turned by 90, 180 and 270 degrees too, for faces that lie or stand on their "
