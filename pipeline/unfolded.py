@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline.errors import ActaError
 
 _MOST_VALUES = 50_000_000  # in a pickle; UCF101-24 as lists of numbers has some 4,000,000
@@ -57,7 +55,8 @@ def parts_of_containers(value: Any) -> Iterable[Any] | int:
         return [*value.keys(), *value.values()]
     if isinstance(value, list | tuple | set | frozenset):
         return value
-    return value.size if isinstance(value, np.ndarray) else 1
+    size = getattr(value, "size", 1)
+    return size if isinstance(size, int) else 1
 
 
 def check_content(content: Any, path: Path) -> None:

@@ -127,7 +127,7 @@ def read_tubes(path: Path) -> Annotations:
         splits = {part: [[*map(_text, names)] for names in content[f"{part}_videos"]] for part in ("train", "test")}
         parts = {f"{part}{n}": names for part, lists in splits.items() for n, names in enumerate(lists, 1)}
         tables = {key: {_text(k): v for k, v in content[key].items()} for key in ("gttubes", "nframes", "resolution")}
-    except (KeyError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, AttributeError) as error:
         raise ActaError(f"{path} is no file of annotated tubes: {type(error).__name__}: {error}") from None
     if not parts:
         raise ActaError(f"{path} has no splits")
@@ -178,7 +178,7 @@ def _in_pixels(place: str, labels: list[str], tubes: Any, frames: Any, resolutio
         arrays = {int(label): [np.asarray(tube, np.float64).reshape(-1, 5) for tube in tubes[label]] for label in tubes}
         numbers = [label for label, its in arrays.items() if any(len(tube) for tube in its)]
         names = [labels[label] for label in numbers if label >= 0]
-    except (TypeError, ValueError, OverflowError, AttributeError, IndexError) as error:
+    except (TypeError, ValueError, OverflowError, AttributeError, LookupError) as error:
         raise ActaError(f"{place} cannot be read: {type(error).__name__}: {error}") from None
     if len(numbers) != 1 or len(names) != 1:
         raise ActaError(f"{place} has boxes of {names or 'no class'}; a video is of one class")

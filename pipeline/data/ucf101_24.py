@@ -74,7 +74,7 @@ def _annotated(place: str, name: str, content: Any) -> Annotated:
             (int(tube["label"]), int(tube["sf"]), int(tube["ef"]), np.asarray(tube["boxes"], np.float64).reshape(-1, 4))
             for tube in content["annotations"]
         ]
-    except (KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
         raise ActaError(f"{place} cannot be read: {type(error).__name__}: {error}") from None
     check_frames(frames, place)
     if not tubes:

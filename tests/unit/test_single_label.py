@@ -240,6 +240,13 @@ def test_tubes_that_count_from_0_and_beyond_the_end(tmp_path):
         convert_annotations("jhmdb21", tmp_path, tmp_path / "out")
 
 
+@pytest.mark.parametrize("content", [[], 1, "text", np.zeros((2, 2)), {"labels": np.array(5)}, {"labels": 7}])
+def test_pickles_of_something_else(tmp_path, content):
+    (tmp_path / "JHMDB-GT.pkl").write_bytes(pickle.dumps(content, protocol=4))
+    with pytest.raises(ActaError, match=r"JHMDB-GT.pkl is no file of annotated tubes: (Type|Index|Key)Error"):
+        convert_annotations("jhmdb21", tmp_path, tmp_path / "out")
+
+
 def test_a_video_of_the_most_frames(tmp_path):
     tubes = as_tubes(
         CLIPS, nframes=dict.fromkeys(CLIPS, 1_000_000), train_videos=[["wave/a"]], test_videos=[["wave/b, c"]]
