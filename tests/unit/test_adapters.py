@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pipeline.data.adapters import list_videos
 from pipeline.data.lists import Listed, write_lists
 from pipeline.data.manifest import build_manifest, read_manifest
 from pipeline.errors import ActaError
+from tests.unit.chance import damaged
 
 THEN = 1_600_000_000
 HEADER = "label,youtube_id,time_start,time_end,split\n"
@@ -647,3 +649,34 @@ def test_one_file_more_rewrites_its_list_only(tmp_path: Path) -> None:
     changed = [path.name for path in lists.iterdir() if path.read_bytes() != before[path.name]]
     assert touched == changed
     assert len(changed) == 1
+
+
+@pytest.mark.parametrize(
+    ("adapter", "name", "content"),
+    [
+        ("ucf101", "trainlist01.txt", "Run/a.avi 1\nHand Stand/a b.avi 2\nWalk/c.avi 3\n"),
+        ("hmdb51", "Run_test_split1.txt", "a.avi 1\na b.avi 2\nc.avi 0\n"),
+        ("kinetics400", "table.csv", HEADER + 'Run,x,1,11,train\n"a, b",y,100,110,val\nrun,z,1.0,11.0,test\n'),
+    ],
+)
+def test_a_damaged_list_is_read_or_refused_and_never_leaves_the_root(
+    tmp_path: Path, adapter: str, name: str, content: str
+) -> None:
+    root = put(tmp_path / "videos", "Run/a.avi", "x_000001_000011.mp4")
+    lists = ucf101(tmp_path, test="Zed/z.avi\n")
+    annotations = lists / name if adapter == "kinetics400" else lists
+    generator, read = random.Random(adapter), 0
+    for _ in range(200):
+        pieces = [b"../", b"/etc/", b"Run/../../", b" 1", b"\xe2\x80\xa8"]
+        (lists / name).write_bytes(damaged(generator, content.encode(), pieces))
+        try:
+            videos = list(list_videos(settings(adapter, root, annotations)))
+        except ActaError as error:
+            assert str(lists) in str(error)  # noqa: PT017
+            continue
+        read += 1
+        for video in videos:
+            assert video.id
+            assert video.label
+            assert os.path.normpath(root / video.path).startswith(f"{root}/")
+    assert 20 < read < 180

@@ -1,5 +1,8 @@
 """AVA's files: what is read, and what is refused with its line."""
 
+import csv
+import io
+import random
 from contextlib import suppress
 from pathlib import Path
 
@@ -8,6 +11,8 @@ import pytest
 
 from pipeline.data.ava import read_excluded, read_label_map, read_rows, write_label_map
 from pipeline.errors import ActaError
+from pipeline.text import read_text
+from tests.unit.chance import damaged
 
 OLD = """item {
   name: "bend/bow (at the waist)"
@@ -257,3 +262,41 @@ def test_excluded_frames(tmp_path):
     assert read_excluded(write(tmp_path, "v,0902\nw,3\n")) == {("v", 902_000_000), ("w", 3_000_000)}
     with pytest.raises(ActaError, match="holds boxes"):
         read_excluded(write(tmp_path, "v,1,0,0,1,1,1\n"))
+
+
+# ---- files that chance has changed
+
+
+def test_a_damaged_label_map_is_read_or_refused(tmp_path):
+    generator, read = random.Random(1), 0
+    for _ in range(400):
+        path = write(tmp_path, damaged(generator, (OLD + NEW).encode(), [b"item {", b"}", b"#", b"id: ", b"\\x41"]))
+        try:
+            names = read_label_map(path).names
+        except ActaError as error:
+            assert str(error).startswith(str(path))  # noqa: PT017
+        else:
+            read += 1
+            assert names
+            assert len({*names.values()}) == len(names)
+    assert 40 < read < 360
+
+
+def test_a_damaged_file_of_boxes_is_read_as_it_says_or_refused(tmp_path):
+    """Beside Python's own reader of CSV."""
+    content = b'v,0902,.1,.2,.3,.4,12,0.5\nw,902.5\n\n"a,b",903,0,0,1,1,3\n0012,1,0,0,1,1,1\n'
+    generator, read = random.Random(2), 0
+    for _ in range(300):
+        path = write(tmp_path, damaged(generator, content, [b"1e400", b"nan", b"True", b"-1", b",,", b"1e12"]))
+        try:
+            rows = read_rows(path)
+        except ActaError as error:
+            assert str(error).startswith((str(path), "cannot read"))  # noqa: PT017
+            continue
+        read += 1
+        said = [row for row in csv.reader(io.StringIO(read_text(path))) if "".join(row).strip()]
+        assert rows.frames == list(dict.fromkeys((row[0], round(float(row[1]) * 1e6)) for row in said))
+        boxes = [row for row in said if any(row[2:])]
+        assert rows.box.tolist() == [[float(corner) for corner in row[2:6]] for row in boxes]
+        assert rows.action.tolist() == [float(row[6]) for row in boxes]
+    assert 5 < read < 280

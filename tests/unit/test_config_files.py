@@ -11,6 +11,8 @@ import yaml
 from pipeline.config.files import read_configuration
 from pipeline.config.whole import load_over
 from pipeline.errors import ActaError
+from pipeline.text import read_text
+from tests.unit.chance import damaged
 
 PROJECT = Path(__file__).resolve().parents[2]
 SHIPPED = [PROJECT / "config.yaml", *sorted((PROJECT / "config").glob("*.yaml"))]
@@ -219,35 +221,15 @@ def test_a_damaged_file_is_read_or_refused(tmp_path: Path) -> None:
     content = (
         b"a: &x {b: 1, c: [2, 0x3, 1.5e+3]}\nd:\n  - no\n  - 'e'\n  - {<<: *x, f: ~}\ng: |\n  text\nh: 2024-01-02\n"
     )
-    pieces = [
-        b"&x",
-        b"*x",
-        b": ",
-        b"\n",
-        b"- ",
-        b"{",
-        b"}",
-        b"[",
-        b"010",
-        b"1:30",
-        b"!!int ",
-        b"\x00",
-        b"\xff",
-        b"<<: ",
-        b"'",
-    ]
+    pieces = [b"&x", b"*x", b": ", b"- ", b"{", b"}", b"[", b"010", b"1:30", b"!!int ", b"<<: ", b"~"]
     read = 0
     for _ in range(400):
-        damaged = bytearray(content)
-        for _ in range(generator.randint(1, 3)):
-            place = generator.randrange(len(damaged) + 1)
-            damaged[place : place + generator.randint(0, 3)] = generator.choice([*pieces, generator.randbytes(2)])
-        path = written(tmp_path, bytes(damaged))
+        path = written(tmp_path, damaged(generator, content, pieces))
         try:
             value = read_configuration(path)
         except ActaError as error:
             assert str(path) in str(error)  # noqa: PT017
         else:
             read += 1
-            assert value == yaml.safe_load(path.read_bytes())
+            assert value == yaml.safe_load(read_text(path))
     assert 30 < read < 370
