@@ -72,7 +72,7 @@ def test_what_is_read(tmp_path: Path, text: str, value: Any) -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_file_of_any_editor(tmp_path: Path, encoding: str, end: str) -> None:
-    text = f"# caf\u00e9{end}x: \u00e9{end}y: 2"
+    text = f"# \u00e9t\u00e9{end}x: \u00e9{end}y: 2"
     assert read_configuration(written(tmp_path, text.encode(encoding))) == {"x": "\u00e9", "y": 2}
 
 
