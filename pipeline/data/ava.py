@@ -258,7 +258,7 @@ def problems(path: Path, optional: Sequence[str] = ()) -> Iterator[str]:
         for name, value in zip(_COLUMNS[1:], row[1:], strict=False):
             if name in optional and not value:
                 continue
-            number = float(value) if _NUMBER.fullmatch(value.strip()) else np.nan
+            number = float(value) if _NUMBER.fullmatch(value.strip(" \t")) else np.nan
             if not np.isfinite(number):
                 yield f"{place}: {name} is {value!r:.80}, not a number"
             elif name == "time" and abs(number) > _LATEST:
