@@ -127,6 +127,7 @@ def test_key_that_is_there_twice(tmp_path: Path, text: str, said: str) -> None:
         ("x: !mine 1", "1: the tag !mine is not used here"),
         ("x: !!python/object/apply:os.getcwd []", "1: the tag !!python/object/apply:os.getcwd is not used here"),
         ("x: =", "1: the tag !!value is not used here"),
+        ("a: [[], [[]], {}]\nx: " + "[" * 100, "2: more than 100 lists or mappings in each other"),
         ("x:\n - " + "[" * 100, "2: more than 100 lists or mappings in each other"),
     ],
 )
@@ -165,6 +166,12 @@ def test_what_is_short_in_its_file_only(tmp_path: Path, line: str) -> None:
     lines = ["n0: &n0 {x: 1}", *(line.format(name=f"n{k}", above=f"n{k - 1}") for k in range(1, 60))]
     said = " is not valid YAML: it holds more than 100,000 values, as some stand in many places"
     assert refusal(written(tmp_path, "\n".join(lines))) == said
+
+
+def test_the_most_values(tmp_path: Path) -> None:
+    """With the mapping, its key and the list."""
+    assert len(read_configuration(written(tmp_path, f"x: [{'0,' * 99_997}]"))["x"]) == 99_997
+    assert "more than 100,000 values" in refusal(written(tmp_path, f"x: [{'0,' * 99_998}]"))
 
 
 # ---- hints where a value is of another type

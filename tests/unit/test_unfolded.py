@@ -1,5 +1,7 @@
 """How many values there are where some stand in several places."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ ARRAY = np.zeros(8)
         (7, 1),
         ([], 1),
         (np.zeros((3, 4)), 12),
+        ([SimpleNamespace(size="large")], 2),
         ([ARRAY, ARRAY], 1 + 2 * 8),
         ([1], 2),
         (INNER, 3),
