@@ -17,6 +17,7 @@ from pipeline.errors import ActaError
 _MOST_BYTES = 2**28  # of a file's content, unpacked; J-HMDB's masks have 3 MB, of doubles 25 MB
 _ARRAY, _PACKED = 14, 15
 _TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_COMPLEX = 0x800
 _NUMBERS = range(6, 16)  # classes of arrays, from double to uint64
 _FILES = {b"\0\1IM": "<", b"\1\0MI": ">"}  # version and order of bytes at the head's end
 
@@ -78,9 +79,9 @@ def _array(data: memoryview, order: str, name: str, path: Path) -> np.ndarray | 
     flags, dimensions, called = (next(parts, (0, memoryview(b"")))[1] for _ in range(3))
     if bytes(called) != name.encode():
         return None
-    kind = struct.unpack_from(f"{order}I", flags)[0] & 0xFF
+    flag = struct.unpack_from(f"{order}I", flags)[0]
     number, content = next(parts, (0, memoryview(b"")))
-    if kind not in _NUMBERS or number not in _TYPES:
+    if flag & _COMPLEX or flag & 0xFF not in _NUMBERS or number not in _TYPES:
         raise ActaError(f"{path}: {name} holds no numbers")
     shape = np.frombuffer(dimensions, f"{order}i4").tolist()
     values = np.frombuffer(content, f"{order}{_TYPES[number]}")

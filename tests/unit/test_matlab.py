@@ -82,10 +82,7 @@ def test_files_that_cannot_be_read(tmp_path, content, said):
 @pytest.mark.parametrize("value", ["text", np.array([["a", 1]], object), {"b": 1}, np.array([[1j]])])
 def test_what_is_no_array_of_numbers(tmp_path, value):
     path = written(tmp_path, saved({"a": value}))
-    if isinstance(value, np.ndarray) and value.dtype.kind == "c":
-        assert read_array(path, "a").tolist() == [[0.0]]  # the real part alone
-        return
-    with pytest.raises(ActaError, match="mask.mat: a holds no numbers"):
+    with pytest.raises(ActaError, match=r"mask.mat: a holds no numbers"):
         read_array(path, "a")
 
 
