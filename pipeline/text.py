@@ -89,7 +89,7 @@ def read_rows(path: Path | str, what: str = "the file", delimiter: str = ",") ->
     begin = 1
     try:
         for row in reader:
-            if any(cell.strip() for cell in row):
+            if "".join(row).strip():
                 yield reader.line_num, row
             begin = reader.line_num + 1
     except csv.Error as error:
