@@ -96,7 +96,8 @@ _TRAINING = (
 _COMPLEXITY = "pipeline/models/complexity.py"
 _PICKLES = "pipeline/models/pickles.py"
 _DETECTOR = "pipeline/models/object_detector.py"
-_ANNOTATION = ("pipeline/data/annotation.py", "pipeline/data/ava.py")
+_AVA = ("pipeline/data/ava.py", "pipeline/data/pbtxt.py", "pipeline/text.py")
+_ANNOTATION = ("pipeline/data/annotation.py", *_AVA)
 _PROPOSALS = ("pipeline/data/proposals.py", *_ANNOTATION)
 _KEYFRAMES = ("pipeline/features/keyframes.py", *_PROPOSALS)
 _TIMED = ("pipeline/features/timed.py", *_STORE)
@@ -114,7 +115,7 @@ _ACTOR_BACKBONES = (
     _STATE,
 )
 _STAGE = (
-    "pipeline/data/ava.py",
+    *_AVA,
     "pipeline/detect/blocks.py",
     "pipeline/detect/evaluate_files.py",
     "pipeline/detect/saved.py",
@@ -300,7 +301,7 @@ STAGES = {
     "evaluate-detection": Stage(EvaluateDetectionStage, ("pipeline/detect/evaluate.py", *_STAGE)),
     "report-detection": Stage(
         ReportDetectionStage,
-        ("pipeline/report/detection_figures.py", "pipeline/data/ava.py", _BOXES, *_DETECTION_CHAPTER),
+        ("pipeline/report/detection_figures.py", *_AVA, _BOXES, *_DETECTION_CHAPTER),
     ),
     "report-costs": Stage(
         NoSettings,

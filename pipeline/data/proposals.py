@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.data.ava import is_named, number_frames, problems, read_table
+from pipeline.data.ava import is_action, is_named, is_time, number_frames, problems, read_table
 from pipeline.errors import ActaError
 
 MARGIN = 0.1  # corners so far outside the picture are moved to its edge; farther out they are in pixels, or broken
@@ -68,9 +68,9 @@ def _from_csv(path: Path) -> Proposals:
     values = table[[*_CORNERS, "score"]].to_numpy()
     named = is_named(table["video"])
     bare = np.isnan(values).all(1) & np.isnan(action)  # a frame without boxes
-    whole = np.isfinite(values).all(1) & (np.isnan(action) | ((action >= 0) & (action == np.floor(action))))
+    whole = np.isfinite(values).all(1) & (np.isnan(action) | is_action(action))
     blank = ~named & np.isnan(time) & bare
-    bad = np.flatnonzero(~(blank | (named & np.isfinite(time) & (bare | whole))))
+    bad = np.flatnonzero(~(blank | (named & is_time(time) & (bare | whole))))
     if len(bad):
         fallback = f"{path}:{bad[0] + 1}: a proposal is video,timestamp,x1,y1,x2,y2,[action],score"
         raise ActaError(next(problems(path, ["action"]), fallback))
