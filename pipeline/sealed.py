@@ -75,8 +75,9 @@ def open_hdf5(path: Path, mode: str, **options: Any) -> h5py.File:
         if "unable to lock file" not in str(error):
             raise
         raise ActaError(
-            f"the file system of {path.parent} has no locks ({os.strerror(error.errno or 0)}), and HDF5_USE_FILE_LOCKING = "
-            f"{os.environ.get('HDF5_USE_FILE_LOCKING')} asks for one: unset HDF5_USE_FILE_LOCKING"
+            f"the file system of {path.parent} has no locks ({os.strerror(error.errno or 0)}), and "
+            f"HDF5_USE_FILE_LOCKING = {os.environ.get('HDF5_USE_FILE_LOCKING')} asks for one: "
+            "unset HDF5_USE_FILE_LOCKING"
         ) from None
 
 
@@ -184,7 +185,7 @@ class Sealed:
         blocks = self._bytes(low, min(last * BLOCK, self._size) - low)
         checksums = self._bytes(self._size + 4 * first, 4 * (last - first)).view("<u4").tolist()
         for number, checksum in enumerate(checksums):
-            if zlib.crc32(blocks[number * BLOCK : (number + 1) * BLOCK]) != checksum:
+            if zlib.crc32(memoryview(blocks)[number * BLOCK : (number + 1) * BLOCK]) != checksum:
                 place = low + number * BLOCK
                 raise self._damaged(f"its bytes {place} to {min(place + BLOCK, self._size) - 1} are not those written")
         found = blocks[start - low : stop - low]
@@ -196,7 +197,7 @@ class Sealed:
         done = 0
         while done < count:
             try:
-                got = os.preadv(self._file, [found[done:]], start + done)
+                got = os.preadv(self._file, [memoryview(found)[done:]], start + done)
             except OSError as error:
                 raise ActaError(f"cannot read {self.path}: {error.strerror}") from None
             if not got:
