@@ -15,6 +15,7 @@ ALLOWED = {
     "pipeline/config/": "says what settings may be; their values are a parameter of the rule",
     "pipeline/device.py": "refuses a device; it chooses none",
     "pipeline/errors.py": "classes of exceptions without behaviour",
+    "pipeline/destination.py": "where a file is written, not what is in it",
     "pipeline/files.py": "where and how safely a file is written, not what is in it",
     "pipeline/progress.py": "says how far the work is",
     "pipeline/scratch.py": "where a shard is read, not what is in it",
