@@ -25,6 +25,7 @@ _READER_GONE = 141  # … and says of one that writes where nobody reads
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 an error, 128 and a signal's number (130: Ctrl-C)."""
+    os.environ.pop("HDF5_USE_FILE_LOCKING", None)  # it would overrule `pipeline.sealed.open_hdf5`
     try:
         try:
             return _run(parse(arguments))

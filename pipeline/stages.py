@@ -53,7 +53,7 @@ from pipeline.digest import digest_code
 
 _DECODE = ("pipeline/media/decode.py", "pipeline/media/timeline.py")
 _PROBE = ("pipeline/media/probe.py", "pipeline/media/structure.py")
-_STORE = ("pipeline/store.py",)
+_STORE = ("pipeline/sealed.py", "pipeline/store.py")
 _INSTANCES = ("pipeline/privacy/instances.py",)
 _BOXES = "pipeline/privacy/boxes.py"
 _KINDS = "pipeline/config/detectors.py"

@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.errors import ActaError, VideoError
 from pipeline.features.entities import Objects
+from pipeline.sealed import open_hdf5
 
 _OBJECTS = ("features", "boxes", "cls_prob")
 _SLACK = 0.02  # how far outside the picture a box may be, in its sides
@@ -87,7 +88,7 @@ def no_objects(size: int, kind: type) -> Objects:
 def open_published(path: Path) -> h5py.File:
     """Open a published file; an `ActaError` names it where that fails."""
     try:
-        return h5py.File(path, "r")
+        return open_hdf5(path, "r")
     except OSError as error:
         raise ActaError(f"cannot read {path}: {error}") from None
 
