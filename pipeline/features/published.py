@@ -109,7 +109,7 @@ def read_array(group: Any, name: str, place: str) -> np.ndarray:
 
 
 def inside(boxes: np.ndarray, place: str) -> np.ndarray:
-    """Boxes as float32 (n, 4) in [0, 1]; a `VideoError` that names ``place`` where they lie farther out."""
+    """Boxes as float32 (n, 4) in [0, 1]; a `VideoError` that names ``place``: they lie farther out, or inside out."""
     if not boxes.size:
         return np.zeros((0, 4), np.float32)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
@@ -117,4 +117,7 @@ def inside(boxes: np.ndarray, place: str) -> np.ndarray:
     outside = boxes[(boxes < -_SLACK) | (boxes > 1 + _SLACK)]
     if outside.size:
         raise VideoError(f"{place}: a box has the coordinate {outside[0]:g}; boxes must be in [0, 1] of the picture")
+    inverted = boxes[(boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1])]
+    if len(inverted):
+        raise VideoError(f"{place}: the box {inverted[0].tolist()} is inside out; boxes are x1, y1, x2, y2")
     return boxes.astype(np.float32).clip(0, 1)

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from pipeline.config.stages import ImportFeaturesStage
-from pipeline.errors import ActaError
+from pipeline.errors import ActaError, VideoError
 from pipeline.features.entities import FeatureShard
 from pipeline.features.importing import Published, import_features
+from pipeline.features.published import inside
 
 I3D, SLOWFAST = (ImportFeaturesStage(layout=layout, half=False) for layout in ("i3d", "slowfast"))
 LABELS = 'item { name: "stand" id: 1 }\nitem { name: "sit" id: 3 }\nitem { name: "talk" id: 80 }\n'
@@ -178,6 +179,13 @@ def test_scores_are_those_of_the_proposals(made):
 def test_boxes_a_little_outside_end_at_the_edge(made):
     content = one_keyframe() | {"boxes": np.array([[-0.015, 0, 0.5, 1.01], BOXES[1]])}
     assert made.read(Published(made.i3d({"v/902": content}))).keyframes("v").actors.box.tolist() == BOXES
+
+
+@pytest.mark.parametrize("box", [[0.5, 0, 0.4, 1], [0, 0.75, 1, 0.5]])
+def test_boxes_that_are_inside_out_are_refused(box):
+    with pytest.raises(VideoError) as error:
+        inside(np.array([BOXES[0], box]), "v at 902 s")
+    assert str(error.value) == f"v at 902 s: the box {box} is inside out; boxes are x1, y1, x2, y2"
 
 
 def test_numbers_of_videos_through_a_frame_list(made):
