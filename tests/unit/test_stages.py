@@ -20,6 +20,7 @@ ALLOWED = {
     "pipeline/progress.py": "says how far the work is",
     "pipeline/scratch.py": "where a shard is read, not what is in it",
     "pipeline/detect/remarks.py": "says what does not count; decides no number",
+    "pipeline/shown.py": "how names look to people",
     "pipeline/text.py": "decodes files that are inputs of the rule",
     "pipeline/slurm.py": "when a job goes on, not what it computes",
     "pipeline/training/stopping.py": "when a training stops, not what it computes",

@@ -181,7 +181,7 @@ def test_boxes_a_little_outside_end_at_the_edge(made):
     assert made.read(Published(made.i3d({"v/902": content}))).keyframes("v").actors.box.tolist() == BOXES
 
 
-@pytest.mark.parametrize("box", [[0.5, 0, 0.4, 1], [0, 0.75, 1, 0.5]])
+@pytest.mark.parametrize("box", [[0.5, 0.0, 0.4, 1.0], [0.0, 0.75, 1.0, 0.5]])
 def test_boxes_that_are_inside_out_are_refused(box):
     with pytest.raises(VideoError) as error:
         inside(np.array([BOXES[0], box]), "v at 902 s")
