@@ -98,7 +98,7 @@ _PICKLES = "pipeline/models/pickles.py"
 _DETECTOR = "pipeline/models/object_detector.py"
 _AVA = ("pipeline/data/ava.py", "pipeline/data/pbtxt.py", "pipeline/text.py")
 _ANNOTATION = ("pipeline/data/annotation.py", *_AVA)
-_PROPOSALS = ("pipeline/data/proposals.py", *_ANNOTATION)
+_PROPOSALS = ("pipeline/data/proposals.py", "pipeline/unfolded.py", *_ANNOTATION)
 _KEYFRAMES = ("pipeline/features/keyframes.py", *_PROPOSALS)
 _TIMED = ("pipeline/features/timed.py", *_STORE)
 _OBJECTS = ("pipeline/features/objects.py", *_KEYFRAMES, *_TIMED)
@@ -160,7 +160,7 @@ _DETECTION_CHAPTER = (
     *_CHAPTER,
     *_STORE,
 )
-_CLIPS = ("pipeline/classify/clips.py", *_NETWORKS, *_STORE)
+_CLIPS = ("pipeline/classify/clips.py", "pipeline/data/classes.py", "pipeline/text.py", *_NETWORKS, *_STORE)
 
 
 @dataclass(frozen=True)
@@ -243,6 +243,7 @@ STAGES = {
         (
             "pipeline/features/train_detector.py",
             "pipeline/data/named_boxes.py",
+            "pipeline/text.py",
             _DETECTOR,
             _STATE,
             *_SHARED_LOOP,

@@ -11,6 +11,7 @@ from torch import Tensor
 from pipeline.config.classify import ViewSettings
 from pipeline.config.detect import ActorBackboneName
 from pipeline.data.ava import read_label_map
+from pipeline.data.classes import read_classes
 from pipeline.errors import ActaError
 from pipeline.models import checkpoints
 from pipeline.models.actor_backbones import ActorBackbone, load_published, save_actor_backbone
@@ -69,7 +70,4 @@ def _labels(path: Path) -> list[str]:
     if path.suffix == ".pbtxt":
         names = read_label_map(path).names
         return [names[number] for number in sorted(names)]
-    try:
-        return [line.strip() for line in path.read_text().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ActaError(f"cannot read the classes {path}: {error}") from None
+    return read_classes(path)

@@ -164,7 +164,7 @@ def test_named_boxes_that_cannot_be(tmp_path, row):
 def test_named_boxes_that_cannot_be_read(tmp_path):
     with pytest.raises(ActaError, match=r"cannot read .*none.csv"):
         read_named_boxes(tmp_path / "none.csv", ["person"])
-    with pytest.raises(ActaError, match=r"cannot read .*named.csv"):
+    with pytest.raises(ActaError, match=r"named.csv, line 1: byte 0xe9 is not UTF-8; save the file as UTF-8"):
         read_named_boxes(named(tmp_path, "v\xe9,1,0,0,1,1,person\n"), ["person"])
 
 
