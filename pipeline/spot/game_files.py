@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from copy import copy
 from pathlib import Path, PurePosixPath
-from typing import IO, Self
+from typing import Self, cast
 
 from pipeline.errors import ActaError
 from pipeline.spot.soccernet_files import LARGEST, bounded, content_of, is_game
@@ -17,7 +17,7 @@ from pipeline.spot.soccernet_files import LARGEST, bounded, content_of, is_game
 NO_ARCHIVE = (OSError, EOFError, ValueError, OverflowError, NotImplementedError, struct.error, zipfile.BadZipFile)
 _DAMAGE = (*NO_ARCHIVE, RuntimeError, zlib.error, lzma.LZMAError)
 _PIECE = 1 << 20  # bytes that are inflated at once
-_DICTIONARY = 256 << 20  # bytes that LZMA may take
+_LEAST = 64 << 20  # bytes of memory in which LZMA can inflate what its programs write by default
 
 
 class GameFiles:
@@ -111,25 +111,31 @@ def _inflated(archive: zipfile.ZipFile, member: zipfile.ZipInfo, enough: int) ->
     stored = copy(member)
     stored.compress_type, stored.file_size = zipfile.ZIP_STORED, stored.compress_size
     del stored.CRC
-    left, checksum = member.file_size, 0
-    with archive.open(stored) as file:
-        inflater, packed = _inflater(member, file)
-        while left and not inflater.eof and (packed or not inflater.needs_input):
-            piece = inflater.decompress(packed, min(_PIECE, left))
+    left, checksum, made = member.file_size, 0, 0
+    with archive.open(stored) as opened:
+        packed_file = cast("zipfile.ZipExtFile", opened)
+        inflater, packed = _inflater(member, packed_file.read1(_PIECE), _LEAST + 4 * enough)
+        # What follows the file's last byte is inflated too, as by zipfile, which so finds that it is damaged.
+        while made < enough and (packed or not (inflater.needs_input or inflater.eof)):
+            piece = inflater.decompress(packed, _PIECE)
+            made += len(piece)
+            piece = piece[:left]
             left, checksum = left - len(piece), zlib.crc32(piece, checksum)
             yield piece
-            packed = file.read(_PIECE) if inflater.needs_input else b""
+            packed = packed_file.read1(_PIECE) if left and inflater.needs_input else b""
     if checksum != member.CRC:
         raise zipfile.BadZipFile(f"Bad CRC-32 for file {member.filename!r}")
 
 
-def _inflater(member: zipfile.ZipInfo, file: IO[bytes]) -> tuple[bz2.BZ2Decompressor | lzma.LZMADecompressor, bytes]:
-    """What inflates a file, and the first bytes for it."""
+def _inflater(
+    member: zipfile.ZipInfo, packed: bytes, memory: int
+) -> tuple[bz2.BZ2Decompressor | lzma.LZMADecompressor, bytes]:
+    """What inflates a file that begins with these bytes, within so many bytes of memory, and the first bytes for it."""
     if member.compress_type == zipfile.ZIP_BZIP2:
-        return bz2.BZ2Decompressor(), file.read(_PIECE)
-    _, _, count = struct.unpack("<BBH", file.read(4))  # version, and size of the properties that follow
+        return bz2.BZ2Decompressor(), packed
+    _, _, count = struct.unpack_from("<BBH", packed)  # version, and size of the properties that follow
     unknown_size = b"\xff" * 8
-    return lzma.LZMADecompressor(lzma.FORMAT_ALONE, _DICTIONARY), file.read(count) + unknown_size + file.read(_PIECE)
+    return lzma.LZMADecompressor(lzma.FORMAT_ALONE, memory), packed[4 : 4 + count] + unknown_size + packed[4 + count :]
 
 
 def found_instead(names: Sequence[str], name: str) -> str:

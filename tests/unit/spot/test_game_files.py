@@ -141,6 +141,20 @@ def test_methods_of_packing(tmp_path, method):
         opened.read("a/b/c", PREDICTIONS)
 
 
+def test_lzma_that_asks_for_much_memory(tmp_path):
+    path = write_predictions(tmp_path / "tree", "a/b/c", [])
+    archive = packed(tmp_path / "tree", tmp_path / "x.zip", compression=zipfile.ZIP_LZMA)
+    content = bytearray(archive.read_bytes())
+    place = content.index(PREDICTIONS.encode()) + len(PREDICTIONS) + 5  # the size of the dictionary
+    assert struct.unpack_from("<I", content, place) == (1 << 23,)
+    struct.pack_into("<I", content, place, 1 << 29)
+    archive.write_bytes(content)
+    with GameFiles(archive) as opened, pytest.raises(ActaError, match="Memory usage limit exceeded"):
+        opened.read("a/b/c", PREDICTIONS)
+    with GameFiles(archive, 256 << 20) as opened:
+        assert opened.read("a/b/c", PREDICTIONS)[0] == path.read_bytes()
+
+
 def test_methods_that_are_not_known(tmp_path):
     archive = packed(tmp_path, tmp_path / "x.zip")
     write_predictions(tmp_path / "tree", "a/b/c", [])
