@@ -1,8 +1,13 @@
 """``acta evaluate-detections``: which frames and rows count, and what is refused."""
 
+import csv
+import io
 import json
+import random
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.cli import main
@@ -271,3 +276,70 @@ def test_video_map_needs_people_that_are_told_apart(evaluate, truth, message):
     status, printed = evaluate("--video-map", truth=truth)
     assert status == 1
     assert message in printed.err
+
+
+# ---- anything
+
+CELLS = (
+    "",
+    "x",
+    "nan",
+    "-inf",
+    "-1",
+    "1e-3",
+    "1e400",
+    "1_0",
+    "902.5",
+    "12.0",
+    "true",
+    "٣",
+    " 0.5 ",
+    '"0.5"',
+    '"',
+    "9" * 99,
+)
+
+
+def mutated(source: random.Random) -> str:
+    rows = [line.split(",") for line in FOUND.splitlines()]
+    for _ in range(source.choice((1, 1, 2))):
+        row = source.choice(rows)
+        place = source.randrange(len(row))
+        row[place : place + source.choice((0, 1, 1, 1))] = [source.choice((*CELLS, "902", "903", "12", "0.25", "w"))]
+    return "\n".join(",".join(row) for row in rows)
+
+
+def read_by_the_rules(text: str) -> list[tuple[str, float, list[float], int, float]] | None:
+    """Rows of detections as Python reads them; None where a number is none that is plain and finite."""
+    found = []
+    for row in csv.reader(io.StringIO(text)):
+        try:
+            assert all(re.fullmatch(r"[-+.0-9eE]+", cell.strip()) for cell in row[1:])
+            numbers = [float(cell) for cell in row[1:]]
+            assert np.isfinite(numbers).all()
+            assert row[0]
+            if len(row) != 2:
+                time, *box, action, score = (numbers + [1.0])[:7]
+                assert len(row) in (7, 8)
+                assert action == int(action) >= 0
+                assert abs(time) < 1e11
+                assert action < 2**31
+                found.append((row[0], time, box, int(action), score))
+        except (AssertionError, ValueError):
+            return None
+    return found
+
+
+def test_mutations(evaluate):
+    """No traceback; what is plain is read, and counts as it does row by row."""
+    source, good = random.Random(0), 0
+    for _ in range(120):
+        text = mutated(source)
+        rows = read_by_the_rules(text)
+        status, printed = evaluate(found=text, exclusions="w,0902\n")
+        assert (status, "error: a bug" in printed.err) == (int(rows is None), False), text
+        if rows is not None:
+            good += 1
+            plain = "".join(f"{v},{t},{','.join(map(repr, box))},{action},{s!r}\n" for v, t, box, action, s in rows)
+            assert json.loads(printed.out) == values(evaluate(found=plain, exclusions="w,0902\n")), text
+    assert 25 < good < 100

@@ -4,6 +4,7 @@ import argparse
 import codecs
 import json
 import os
+import random
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from benchmarks.average_map import official_evaluator
 from pipeline.errors import ActaError
 from pipeline.evaluate_spotting_command import add_evaluate_spotting
 from pipeline.spot.events import Spot
 from pipeline.spot.soccernet_files import PREDICTIONS, write_predictions
 from pipeline.spot.submission import Submission, check_submission, write_submission
+from tests.conftest import PROJECT
 
 A, B = "league/season/a", "league/season/bé"
 PLACE = "<league>/<season>/<game>/results_spotting.json"
@@ -346,6 +349,54 @@ def test_version_1(archive):
     assert check_submission(path, [A], 1).problems == [
         f"{A}: predictions[0]: label 'Goal' is not one of card, subs, soccer and 1 more"
     ]
+
+
+# ---- anything
+
+
+def damaged(source: random.Random, content: bytes) -> bytes:
+    """An archive in which bits, bytes, fields of headers or parts are others."""
+    found = bytearray(content)
+    for _ in range(source.choice((0, 1, 1, 2))):
+        place, what = source.randrange(len(found)), source.random()
+        if what < 0.4:
+            found[place] ^= 1 << source.randrange(8)
+        elif what < 0.6:
+            field = found.find(source.choice((b"PK\1\2", b"PK\3\4", b"PK\5\6"))) + 4 + 2 * source.randrange(12)
+            found[field : field + 2] = source.choice((0, 1, 8, 12, 14, 99, 65535)).to_bytes(2, "little")
+        elif what < 0.8:
+            del found[place : place + source.randint(1, 40)]
+        else:
+            found[place:place] = source.randbytes(source.randint(1, 20))
+    return bytes(found)
+
+
+def is_evaluated(official: Any, path: Path, games: list[str]) -> bool:
+    """Whether the official evaluator reads an archive; in its way, which closes no file that it fails on."""
+    try:
+        assert zipfile.is_zipfile(path)
+        for each in games:
+            content = official.LoadJsonFromZip(path, f"{each}/{PREDICTIONS}")
+            official.predictions2vector(content, 17, EVENT_DICTIONARY=official.EVENT_DICTIONARY_V2)
+    except Exception:
+        return False
+    return True
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_archives_agree_with_the_official_evaluator(tmp_path):
+    official = official_evaluator(PROJECT / "resources" / "soccernet_evaluator")
+    source, evaluated, path = random.Random(0), 0, tmp_path / "x.zip"
+    games = ["l/s/a", "l/s/b"]
+    for turn in range(300):
+        with zipfile.ZipFile(path, "w", (zipfile.ZIP_STORED, 8, 8, 12, 14)[turn % 5]) as opened:
+            for each in games:
+                opened.writestr(f"{each}/{PREDICTIONS}", game(ROW | {"gameTime": "1 - 0:5"}, url=each))
+        path.write_bytes(damaged(source, path.read_bytes()))
+        expected = is_evaluated(official, path, games)
+        assert (check_submission(path, games, 2).problems == []) == expected, turn
+        evaluated += expected
+    assert 60 < evaluated < 200
 
 
 # ---- the command
