@@ -198,7 +198,7 @@ def is_action(action: np.ndarray) -> np.ndarray:
 
 def is_number(text: str) -> bool:
     """Whether a cell holds a number that is finite."""
-    return _NUMBER.fullmatch(text.strip()) is not None and bool(np.isfinite(float(text)))
+    return _NUMBER.fullmatch(text.strip(" \t")) is not None and bool(np.isfinite(float(text)))
 
 
 def is_named(video: pd.Series) -> np.ndarray:

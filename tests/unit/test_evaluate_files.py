@@ -211,6 +211,8 @@ def test_annotations_in_pixels(evaluate):
         ({"found": FOUND + "\nv,902,0,0,1,1,12,\n"}, (), "detections:7: score is '', not a number"),
         ({"found": "v,902,0,0,1,1,12,nan\n"}, (), "detections:1: score is 'nan', not a number"),
         ({"found": "v,902,0,0,1,1,12\nv,902,0,0,1,1,12, NaN\n"}, (), "detections:2: score is ' NaN', not a number"),
+        ({"found": "v,902,0,0,1,1,12,\x1c0.5\n"}, (), "detections:1: score is '\\x1c0.5', not a number"),
+        ({"found": "v,902,0,0,1,1,12,\u00a00.5\n"}, (), "detections:1: score is '\\xa00.5', not a number"),
         ({"found": "v,902,0,0,1,1,12,inf\n"}, (), "detections:1: score is 'inf', not a number"),
         ({"found": "v,902,0,0,1,1,12,-inf\n"}, (), "detections:1: score is '-inf', not a number"),
         ({"found": "v,902,nan,0,1,1,12,1\n"}, (), "detections:1: x1 is 'nan', not a number"),
