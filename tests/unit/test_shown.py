@@ -23,7 +23,7 @@ from pipeline.shown import Unguarded, guard, original_cell, printable, safe_cell
         ("\x80\x9b31m\x9f\xa0", "\\x80\\x9b31m\\x9f\xa0"),
         ("exe\u202e4pm.\u2066\u200f\u061c", "exe\\u202e4pm.\\u2066\\u200f\\u061c"),
         ("\u2028\u2029", "\\u2028\\u2029"),
-        ("caf\udce9 \ud800", "caf\\udce9 \\ud800"),
+        ("k\udce9 \ud800", "k\\udce9 \\ud800"),
         ("\u200d\u200c", "\u200d\u200c"),
     ],
 )
@@ -88,7 +88,7 @@ def test_cells_that_begin_a_formula(text):
     assert original_cell(f"'{text}") == text
 
 
-PLAIN = ["", "a=1", "'q'", "'", "-0.5", "+3", "-1e-05", "-1,234.5", "-12.5 %", "-3%", "caf\udce9", "–", "1-2"]
+PLAIN = ["", "a=1", "'q'", "'", "-0.5", "+3", "-1e-05", "-1,234.5", "-12.5 %", "-3%", "k\udce9", "–", "1-2"]
 
 
 @pytest.mark.parametrize("value", [*PLAIN, -0.5, -3, None])
@@ -101,11 +101,11 @@ def test_cells_that_are_none(value):
 @pytest.mark.parametrize("delimiter", [",", "\t"])
 def test_tables(tmp_path, delimiter):
     path = tmp_path / "table"
-    names = (*FORMULAS, 'a"b', "caf\udce9")
+    names = (*FORMULAS, 'a"b', "k\udce9")
     write_table(path, ["name", "number"], [[name, -1.5] for name in names], delimiter=delimiter)
     content = path.read_bytes()
     assert content.startswith(f"name{delimiter}number\n'=1+1{delimiter}-1.5\n".encode())
-    assert b"caf\xe9" in content
+    assert b"k\xe9" in content
     rows = list(csv.reader(io.StringIO(content.decode(errors="surrogateescape"), newline=""), delimiter=delimiter))[1:]
     assert [original_cell(name) for name, _ in rows] == list(names)
     assert all(name[0] == "'" for name, _ in rows[: len(FORMULAS)])
