@@ -53,7 +53,7 @@ from pipeline.digest import digest_code
 
 _DECODE = ("pipeline/media/decode.py", "pipeline/media/timeline.py")
 _PROBE = ("pipeline/media/probe.py", "pipeline/media/structure.py")
-_STORE = ("pipeline/store.py",)
+_STORE = ("pipeline/sealed.py", "pipeline/store.py")
 _INSTANCES = ("pipeline/privacy/instances.py",)
 _BOXES = "pipeline/privacy/boxes.py"
 _KINDS = "pipeline/config/detectors.py"
@@ -141,7 +141,13 @@ _INPUTS = ("pipeline/spot/inputs.py", *_GAMES, *_FRAME_FEATURES)
 _SOURCES = ("pipeline/spot/sources.py", "pipeline/spot/halves.py", *_INPUTS)
 _SPOTTER = ("pipeline/spot/inference.py", "pipeline/spot/saved.py", "pipeline/models/rms_net.py", *_SOURCES)
 _PREDICT = ("pipeline/spot/predict.py", "pipeline/spot/soccernet_files.py", *_SPOTTER)
-_EVALUATE_SPOTS = ("pipeline/spot/evaluation.py", "pipeline/metrics/average_map.py", "pipeline/data/soccernet.py")
+_EVALUATE_SPOTS = (
+    "pipeline/spot/evaluation.py",
+    "pipeline/spot/official.py",
+    "pipeline/spot/game_files.py",
+    "pipeline/metrics/average_map.py",
+    "pipeline/data/soccernet.py",
+)
 _STYLE = "pipeline/report/style.py"
 _TABLES = ("pipeline/report/catalogue.py", "pipeline/report/tables.py", "pipeline/report/thesis.yaml")
 _DIFFERS = ("pipeline/report/differs.py", "pipeline/models/architecture.py", *_TABLES)
@@ -345,7 +351,16 @@ STAGES = {
         ("pipeline/spot/evaluate_spots.py", "pipeline/spot/games.py", *_EVALUATE_SPOTS, *_SOCCERNET, *_STORE),
     ),
     "spot-votes": Stage(PredictSpotsStage, ("pipeline/spot/votes.py", *_SPOTTER)),
-    "submit-spots": Stage(NoSettings, ("pipeline/spot/submission.py", "pipeline/metrics/average_map.py", *_SOCCERNET)),
+    "submit-spots": Stage(
+        NoSettings,
+        (
+            "pipeline/spot/submission.py",
+            "pipeline/spot/official.py",
+            "pipeline/spot/game_files.py",
+            "pipeline/metrics/average_map.py",
+            *_SOCCERNET,
+        ),
+    ),
     "cut-highlights": Stage(
         HighlightsStage,
         (

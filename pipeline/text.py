@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.errors import ActaError
 
 _MARK = "\ufeff"  # the byte order mark, once decoded
-_MARKS = {
+MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
@@ -53,7 +53,7 @@ def decode(content: bytes, where: str) -> str:
         ActaError: it is in another encoding, has a zero byte, or a byte order mark that is not at its beginning: the
             line that shows it.
     """
-    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8")
+    encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), "utf-8")
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
@@ -106,14 +106,22 @@ def read_json(path: Path | str, what: str = "the file") -> Any:
     return parse_json(read_text(path, what), str(path))
 
 
-def parse_json(text: str, where: str) -> Any:
-    """The content of a JSON text; ``where`` names the file in errors.
+def parse_json(text: str, where: str, *, strict: bool = True) -> Any:
+    """The content of a JSON text.
+
+    Args:
+        text: The text.
+        where: Names the file in errors.
+        strict: False: numbers may be infinite or NaN, and of a key that an object has twice the last value counts, as
+            for Python's own reader.
 
     Raises:
         ActaError: it is no JSON: the line; a key is in an object twice; a number is not finite or has thousands of
             digits; or it is nested too deeply.
     """
     try:
+        if not strict:
+            return json.loads(text)
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite)
     except json.JSONDecodeError as error:
         raise ActaError(f"{where}, line {error.lineno}: {error.msg}; it is no JSON") from None

@@ -196,6 +196,11 @@ def is_action(action: np.ndarray) -> np.ndarray:
     return whole
 
 
+def is_number(text: str) -> bool:
+    """Whether a cell holds a number that is finite."""
+    return _NUMBER.fullmatch(text.strip(" \t")) is not None and bool(np.isfinite(float(text)))
+
+
 def is_named(video: pd.Series) -> np.ndarray:
     """(n,) whether each row of `read_table` names a video."""
     nameless = np.flatnonzero(np.asarray(video.cat.categories) == "")
@@ -258,8 +263,8 @@ def problems(path: Path, optional: Sequence[str] = ()) -> Iterator[str]:
         for name, value in zip(_COLUMNS[1:], row[1:], strict=False):
             if name in optional and not value:
                 continue
-            number = float(value) if _NUMBER.fullmatch(value.strip(" \t")) else np.nan
-            if not np.isfinite(number):
+            number = float(value) if is_number(value) else np.nan
+            if np.isnan(number):
                 yield f"{place}: {name} is {value!r:.80}, not a number"
             elif name == "time" and abs(number) > _LATEST:
                 yield f"{place}: time is {value!r:.80}, not a number of seconds up to {_LATEST:g}"

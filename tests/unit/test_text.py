@@ -62,6 +62,7 @@ def test_texts(file, content, text):
         ("ab\nc".encode("utf-16-be"), 1, ZERO),
         (codecs.BOM_UTF32_LE + "a".encode("utf-32-le"), 1, ZERO),
         (b"a\nb\n\0", 3, ZERO),
+        (b"\n\0", 2, ZERO),
         (UTF8 + UTF8 + b"a", 1, MARK),
         (b"a\n" + UTF8 + b"b\n", 2, MARK),
     ],
@@ -110,6 +111,7 @@ def test_rows_with_tabs(file):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
+        ('"c"d\n', "line 1: ',' expected after '\"'"),
         ('a\nb,"c"d\n', "line 2: ',' expected after '\"'"),
         ('a\n"b\nc\n' + "d\n" * 9, "line 2: unexpected end of data; a quotation mark is not closed"),
         ("a\nb\n" + "c" * 131_073, "line 3: field larger than field limit (131072)"),

@@ -10,7 +10,10 @@ from shlex import quote
 gc.disable()
 
 PROJECT = Path(workflow.basedir)
-sys.path.insert(0, str(PROJECT))
+# The package and nothing else: a socket.py in the project's folder, where Snakemake itself looks first, is not the
+# standard library's.
+PACKAGE = str(PROJECT / "workflow/python")
+sys.path[:] = [PACKAGE, *(place for place in sys.path if place != str(PROJECT))]
 
 from pipeline.config.base import canonical
 from pipeline.config.base import parse as parse_config  # Snakemake has its own parse
