@@ -114,7 +114,7 @@ def test_rows_that_are_none(tmp_path, row, message):
         ({"v,1e12": np.zeros((1, 5))}, "key 'v,1e12' is not"),
         (
             {"v,1": (deep := [[0.0] * 5] * 2) and [deep := [deep] * 2 for _ in range(60)][-1]},
-            "more than 50,000,000 values",
+            "it unfolds to far more values than it holds",
         ),
         ({"v,1": np.zeros((1, 5)), "v,01": np.zeros((1, 5))}, "key 'v,01' names a frame that another names"),
         ({"v,1": np.zeros((1, 4))}, "'v,1': an array of shape (1, 4), not (n, 5)"),
