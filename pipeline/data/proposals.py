@@ -16,6 +16,7 @@ import pandas as pd
 
 from pipeline.data.ava import is_action, is_named, is_time, number_frames, problems, read_table
 from pipeline.errors import ActaError
+from pipeline.unfolded import check_content
 
 MARGIN = 0.1  # corners so far outside the picture are moved to its edge; farther out they are in pixels, or broken
 _CORNERS = ("x1", "y1", "x2", "y2")
@@ -84,6 +85,7 @@ def _from_pickle(path: Path) -> Proposals:
     from pipeline.models.pickles import read_pickle  # it imports torch
 
     content = read_pickle(path)
+    check_content(content, path)
     if not isinstance(content, dict):
         raise ActaError(f"{path} holds a {type(content).__name__}, not a dict from '<video>,<timestamp>' to boxes")
     numbers: dict[tuple[str, int], int] = {}

@@ -17,6 +17,7 @@ import numpy as np
 from pipeline.data.ava import is_plain, write_label_map
 from pipeline.errors import ActaError
 from pipeline.files import atomic
+from pipeline.unfolded import check_content
 
 # As the papers of UCF101 (Soomro et al. 2012) and of HMDB51 (Kuehne et al. 2011), of which J-HMDB is a part, have it.
 RATES = {"jhmdb21": 30.0, "ucf101_24": 25.0}
@@ -120,6 +121,7 @@ def read_tubes(path: Path) -> Annotations:
     from pipeline.models.pickles import read_pickle  # it imports torch
 
     content = read_pickle(path)
+    check_content(content, path)
     try:
         labels = [_text(label) for label in content["labels"]]
         splits = {part: [[*map(_text, names)] for names in content[f"{part}_videos"]] for part in ("train", "test")}

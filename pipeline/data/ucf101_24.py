@@ -24,6 +24,7 @@ from pipeline.data.single_label import (
 )
 from pipeline.data.split_files import read_ucf_list
 from pipeline.errors import ActaError
+from pipeline.unfolded import check_content
 
 SIZE = (320, 240)
 
@@ -44,6 +45,7 @@ def read_ucf101_24(folder: Path) -> Annotations:
     from pipeline.models.pickles import read_pickle  # it imports torch
 
     content = read_pickle(path)
+    check_content(content, path)
     if not isinstance(content, dict) or not content:
         raise ActaError(f"{path} holds no dict of annotated videos")
     videos = {str(name): _annotated(f"{path}: {name!r}", str(name), value) for name, value in content.items()}

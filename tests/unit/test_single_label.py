@@ -26,6 +26,9 @@ def all_with(tube: object) -> dict[str, dict]:
     return {name: {0: [np.array(tube, np.float32)]} for name in CLIPS}
 
 
+SHARED = np.zeros((1000, 5), np.uint8)
+
+
 def doubled(times: int) -> list:
     """A list that is small in a pickle and has 2 ** times values if it is written out."""
     value = [1.0, 2.0]

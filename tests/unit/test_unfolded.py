@@ -1,18 +1,14 @@
 """How many values there are where some stand in several places."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from pipeline.unfolded import unfolded
+from pipeline.unfolded import parts_of_containers, unfolded
 
 INNER = [1, 2]  # 3 values
 ARRAY = np.zeros(8)
-
-
-def parts_of_containers(value):
-    if isinstance(value, dict):
-        return [*value.keys(), *value.values()]
-    return value if isinstance(value, list | tuple | set | frozenset) else getattr(value, "size", 1)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +17,7 @@ def parts_of_containers(value):
         (7, 1),
         ([], 1),
         (np.zeros((3, 4)), 12),
+        ([SimpleNamespace(size="large")], 2),
         ([ARRAY, ARRAY], 1 + 2 * 8),
         ([1], 2),
         (INNER, 3),
