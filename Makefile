@@ -11,17 +11,20 @@ VENV = .venv
 BIN := $(VENV)/bin
 # Containers often set this; without cached bytecode each job would compile thousands of modules anew.
 unexport PYTHONDONTWRITEBYTECODE
+# No Python looks for modules in the folder in which it is started (pip.py, socket.py, …).
+export PYTHONSAFEPATH = 1
 
 .PHONY: demo report test test-lowest test-newest lint lock install benchmark
 
 install: $(VENV)/installed
 
-# uv, itself in the lock, installs the lock; a lock with other hashes than the index's is an error.
+# uv, itself in the lock and fetched with the hash that it has there, installs the lock; another hash is an error.
 $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "Acta needs Python 3.11, 3.12 or 3.13, but $(PYTHON) is $$($(PYTHON) --version); try: make PYTHON=python3.12 …" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	sed -n '/^uv==/,/^ *# via/p' requirements.lock > $(VENV)/uv.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.txt
 	$(BIN)/uv pip sync --quiet --python $(VENV) --require-hashes requirements.lock
 	$(BIN)/uv pip install --quiet --python $(VENV) --no-deps --no-build-isolation --editable .
 	touch $@
@@ -88,6 +91,7 @@ lock: install
 	$(BIN)/uv pip sync --quiet --python .venv-peer --require-hashes --compile-bytecode benchmarks/peers.lock
 	touch $@
 
+benchmark: export PYTHONPATH = $(CURDIR)
 benchmark: .venv-peer/installed
 	$(BIN)/acta weights fetch
 	$(BIN)/python -m benchmarks.plan --files --naive

@@ -4,4 +4,10 @@ The package holds every stage as a function from files to files. It imports no S
 and tested alone: ``python -m pipeline STAGE --help``.
 """
 
+import os
+
+# Every Python that this one starts (workers, jobs, pip) leaves the working folder out of its search path: a socket.py or
+# a pip.py that lies there is not the standard library's, and may be anybody's.
+os.environ["PYTHONSAFEPATH"] = "1"
+
 __version__ = "0.1.0"

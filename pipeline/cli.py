@@ -17,6 +17,7 @@ from pipeline.commands import COMMANDS, GROUPS, OWN_FILES, Command
 from pipeline.ending import Ended, tidy_end
 from pipeline.errors import ActaError
 from pipeline.files import check_outputs
+from pipeline.shown import guard
 
 _ABOUT = "Privacy-preserving understanding of actions in video."
 _ENDED = 128  # what a shell adds to the number of the signal that has ended a process …
@@ -25,6 +26,9 @@ _READER_GONE = 141  # … and says of one that writes where nobody reads
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 an error, 128 and a signal's number (130: Ctrl-C)."""
+    os.environ.pop("HDF5_USE_FILE_LOCKING", None)  # it would overrule `pipeline.sealed.open_hdf5`
+    guard(sys.stdout)
+    guard(sys.stderr)
     try:
         try:
             return _run(parse(arguments))
@@ -204,7 +208,7 @@ def _failed(options: argparse.Namespace, message: str) -> int:
 
 def _block(message: str) -> str:
     """``error: …``, with further lines indented."""
-    first, *rest = message.splitlines() or [""]
+    first, *rest = message.rstrip("\n").split("\n")
     return "\n".join([f"error: {first}", *(f"  {line}" for line in rest)])
 
 

@@ -12,13 +12,15 @@ import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pipeline.destination import destination, is_stream, links_are_trusted, opened_stream
 from pipeline.errors import ActaError
 
-# Bytes of an output's name and of its suffix that temporary names keep. With the host (64 at most), the process and a
-# random part they stay below the 255 that file systems allow.
+# Bytes of an output's name and of its suffix that temporary names keep. With the host (64 at most), the namespace, the
+# process and a random part they stay below the 255 that file systems allow.
 _LONGEST_NAME, _LONGEST_SUFFIX = 80, 16
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
@@ -26,10 +28,11 @@ _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
 
 @contextmanager
 def atomic(path: Path | str, *, overwrite: bool | None = None) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its name when the block ends without an error.
+    """A temporary path that takes the name ``path`` when the block ends without an error.
 
-    The data is flushed to disk first, so a file with its final name is whole. What a killed process on this host left
-    behind for the same output is removed.
+    It lies in a private folder beside ``path``, which nobody else can put anything into. The data is flushed to disk
+    first, so a file with its final name is whole. What a killed process of this machine left behind for the same output
+    is removed. A device or pipe is not replaced: it gets the bytes when the block ends.
 
     Args:
         path: The output.
@@ -38,37 +41,83 @@ def atomic(path: Path | str, *, overwrite: bool | None = None) -> Iterator[Path]
             true; if false, it stays, even where it came while the block ran.
 
     Raises:
-        ActaError: ``overwrite`` is given, and something is at ``path`` or another run is writing it.
+        ActaError: something is at ``path`` that is never replaced; a pipe that nobody reads; or ``overwrite`` is given,
+            and something is at ``path`` or another run is writing it.
     """
-    path = Path(path)
+    asked = Path(path)
+    path = destination(asked)
+    if is_stream(path):
+        with opened_stream(path) as stream, _beside(path) as folder:
+            temporary = folder / f"stream{_short_suffix(path)}"
+            yield temporary
+            with temporary.open("rb") as file, os.fdopen(stream, "wb", closefd=False) as out:
+                shutil.copyfileobj(file, out)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with nullcontext() if overwrite is None else _claimed(path):
         if overwrite is not None:
-            check_free(path, overwrite=overwrite)
-        temporary = path.parent / f"{_stem(path)}{_host()}.{os.getpid()}.tmp{_short_suffix(path)}"
-        _remove_temporaries(path)
-        try:
-            yield temporary
+            check_free(asked, overwrite=overwrite)
+        with _beside(path) as folder:
+            temporary = folder / f"new{_short_suffix(path)}"
+            try:
+                yield temporary
+            except OSError as error:
+                if error.filename in (temporary, str(temporary)):
+                    error.filename = str(path)  # which is the name that people know
+                raise
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
             if overwrite is False:
                 _publish(temporary, path)
             else:
                 temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def spool(output: Path) -> Iterator[Path]:
     """A private temporary folder (mode 0700) beside ``output``, removed at the end."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    _remove_temporaries(output)
-    folder = Path(tempfile.mkdtemp(prefix=f"{_stem(output)}{_host()}.{os.getpid()}.tmp", dir=output.parent))
-    try:
+    output = destination(output)
+    if not is_stream(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+    with _beside(output) as folder:
         yield folder
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A new folder with a random name and mode 0700, on the file system of ``path``; of a stream in ``$TMPDIR``.
+
+    It is reached through this process's descriptor of it, not by its name: where others may write to the folder around
+    it, they could put another one in its place.
+    """
+    if is_stream(path):
+        made = Path(tempfile.mkdtemp(prefix="acta-"))
+    else:
+        _remove_temporaries(path)
+        made = Path(tempfile.mkdtemp(prefix=f"{_stem(path)}{_process(os.getpid())}.tmp", dir=path.parent))
+    try:
+        file = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            if os.fstat(file).st_uid != os.geteuid():
+                raise ActaError(f"another user has put a folder in the place of {made}; choose another output")
+            try:
+                yield Path(f"/proc/{os.getpid()}/fd/{file}")
+            finally:
+                empty(file)
+        finally:
+            os.close(file)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            made.rmdir()
+
+
+def empty(folder: int) -> None:
+    """Remove what is in an open folder."""
+    for name in os.listdir(folder):
+        try:
+            os.unlink(name, dir_fd=folder)
+        except IsADirectoryError:
+            shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
 
 
 def identities(paths: Iterable[Path]) -> set[Path | tuple[int, int]]:
@@ -113,11 +162,13 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path], *, overwrite:
     written: set[Path | tuple[int, int]] = set()
     for output in outputs:
         own = identities([output])
-        if own & written:
+        if own & written and not is_stream(output):
             raise ActaError(f"two outputs are the same file, {output}; choose another for one of them")
         written |= own
         if overwrite is not None:
             check_free(output, overwrite=overwrite)
+        elif not output.is_dir():  # which some tasks fill
+            destination(output)
 
 
 def check_free(path: Path, *, overwrite: bool) -> None:
@@ -125,24 +176,22 @@ def check_free(path: Path, *, overwrite: bool) -> None:
 
     Args:
         path: The output.
-        overwrite: A file or a link may be replaced (not what it leads to); nothing else ever is.
+        overwrite: A file may be replaced, and so may the user's own one that a link leads to; nothing else ever is.
 
     Raises:
         ActaError: what is there, and what to do.
     """
-    try:
-        mode = path.lstat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
-        kind = "a folder" if stat.S_ISDIR(mode) else "a device, pipe or socket"
-        raise ActaError(f"{path} is {kind}, which is never replaced; choose another output")
-    if not overwrite:
+    target = destination(path)
+    if not overwrite and target.exists() and not is_stream(target):
         raise ActaError(f"{path} exists; --overwrite replaces it")
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed processes of this host left beside an output, unless another run is writing it."""
+    """Remove what killed processes of this machine left beside an output, unless another run is writing it."""
+    with suppress(ActaError):
+        path = destination(path)
+        if is_stream(path):
+            return
     with suppress(ActaError), _claimed(path):
         _remove_temporaries(path)
 
@@ -156,7 +205,7 @@ def _claimed(path: Path) -> Iterator[None]:
     """
     lock = path.parent / f"{_stem(path)}lock"
     while True:
-        file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        file = _opened_lock(lock)
         try:
             _lock(file, path)
             if _is_at(file, lock):  # else its last owner has just removed it
@@ -169,9 +218,29 @@ def _claimed(path: Path) -> Iterator[None]:
             os.close(file)
 
 
+def _opened_lock(lock: Path) -> int:
+    """A descriptor of a lock's file, made if there is none, whoever has made it; a link or a pipe is none."""
+    while True:
+        with suppress(FileExistsError):
+            file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            with suppress(OSError):
+                os.fchmod(file, 0o666)  # what a killed run leaves must not stop another user
+            return file
+        try:
+            file = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+                raise
+        else:
+            if stat.S_ISREG(os.fstat(file).st_mode):
+                return file
+            os.close(file)
+        raise ActaError(f"{lock} is no regular file, but stands where a lock would; remove it")
+
+
 def _lock(file: int, path: Path) -> None:
-    with suppress(OSError):
-        os.fchmod(file, 0o666)  # what a killed run leaves must not stop another user
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -183,7 +252,7 @@ def _lock(file: int, path: Path) -> None:
 
 def _is_at(file: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(file), path.stat())
+        return os.path.samestat(os.fstat(file), path.lstat())
     except FileNotFoundError:
         return False
 
@@ -241,9 +310,27 @@ def check_room(folder: Path, needed: float, what: str) -> None:
 
 
 def make_private(folder: Path) -> None:
-    """Create ``folder`` and take away everybody else's access (mode 0700): raw frames live there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    """Create ``folder`` and take away everybody else's access (mode 0700): raw frames live there.
+
+    Raises:
+        ActaError: the folder is not the user's alone to close: another's, a shared one as /tmp is, a whole file system,
+            or behind a link that somebody else has made.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        found = os.fstat(file)
+        shared = found.st_mode & stat.S_ISVTX or os.path.ismount(folder)
+        if not links_are_trusted(folder) or found.st_uid != os.geteuid() or (found.st_mode & 0o077 and shared):
+            raise ActaError(
+                f"original frames would lie in {folder}, which cannot be made private (mode 0700), as it is not yours "
+                "alone; name an output in a folder of its own"
+            )
+        os.fchmod(file, 0o700)
+    finally:
+        os.close(file)
 
 
 @contextmanager
@@ -256,8 +343,19 @@ def private_files() -> Iterator[None]:
         os.umask(before)
 
 
-def _host() -> str:
-    return socket.gethostname().split(".")[0]
+def _process(pid: int | str) -> str:
+    """What names a process in the names of temporary files: the host, the process's namespace, its number.
+
+    Containers can have one host name, and the same numbers, so the namespace is told by the start of the machine that
+    it belongs to and its number there.
+    """
+    return f"{socket.gethostname().split('.')[0]}.{_namespace()}.{pid}"
+
+
+@cache
+def _namespace() -> str:
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+    return hashlib.sha256(f"{boot}{Path('/proc/self/ns/pid').readlink()}".encode()).hexdigest()[:12]
 
 
 def _stem(path: Path) -> str:
@@ -275,11 +373,21 @@ def _short_suffix(path: Path) -> str:
 
 
 def _remove_temporaries(path: Path) -> None:
-    beginning = f"{_stem(path)}{_host()}."
+    beginning = f"{_stem(path)}{_process('')}"
     for leftover in path.parent.glob(f"{glob.escape(beginning)}*.tmp*"):
         pid = leftover.name.removeprefix(beginning).split(".")[0]
-        if pid.isdigit() and int(pid) != os.getpid() and not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            remove_own(leftover)
+
+
+def remove_own(path: Path) -> bool:
+    """Remove a file, link or folder if it is the user's own; whether it is gone."""
+    with suppress(OSError):
+        found = path.lstat()
+        if found.st_uid == os.geteuid():
+            shutil.rmtree(path) if stat.S_ISDIR(found.st_mode) else path.unlink()
+            return True
+    return False
 
 
 def write_json(path: Path | str, content: Any) -> None:

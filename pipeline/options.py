@@ -76,8 +76,9 @@ def settings_of(options: argparse.Namespace) -> Any:
     """The stage's settings, out of ``--settings``."""
     from pipeline.config.base import parse
     from pipeline.stages import STAGES
+    from pipeline.text import read_text
 
     text = options.settings
     if text.startswith("@"):
-        text = Path(text[1:]).read_text()
+        text = read_text(text[1:], "the settings")
     return parse(STAGES[options.stage].settings, text, "--settings")

@@ -7,6 +7,8 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 from tqdm import tqdm
 
+from pipeline.shown import Unguarded, printable
+
 ItemT = TypeVar("ItemT")
 
 # Seconds between two lines where there is no terminal.
@@ -66,8 +68,10 @@ class Progress(Generic[ItemT]):
         self._shown = shown
         self._bar: tqdm | None = None
         if shown and sys.stderr.isatty():
+            self._terminal = Unguarded(sys.stderr)
             self._bar = tqdm(
-                desc=desc,
+                desc=printable(desc),
+                file=self._terminal,
                 total=total,
                 initial=done,
                 unit=f" {unit}",
@@ -113,13 +117,13 @@ class Progress(Generic[ItemT]):
         """Change what is being done, and add figures such as the loss; shown with the next update."""
         self._desc, self._figures = desc, figures
         if self._bar is not None:
-            self._bar.set_description(desc, refresh=False)
+            self._bar.set_description(printable(desc), refresh=False)
             self._bar.set_postfix_str(figures, refresh=False)
 
     def note(self, line: str) -> None:
         """Print a line that is to stay, above the bar where there is one."""
         if self._bar is not None:
-            self._bar.write(line, file=sys.stderr)
+            self._bar.write(printable(line), file=self._terminal)
         else:
             print(line, file=sys.stderr, flush=True)
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.shown import guard
+
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
@@ -20,6 +22,7 @@ def quiet_libraries() -> Iterator[None]:
     before = sys.stderr
     kept = os.dup(before.fileno())
     ours = open(kept, "w", encoding=before.encoding, errors=before.errors, buffering=1, closefd=False)  # noqa: SIM115
+    guard(ours)
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), before.fileno())
     sys.stderr = ours

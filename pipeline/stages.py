@@ -53,7 +53,7 @@ from pipeline.digest import digest_code
 
 _DECODE = ("pipeline/media/decode.py", "pipeline/media/timeline.py")
 _PROBE = ("pipeline/media/probe.py", "pipeline/media/structure.py")
-_STORE = ("pipeline/store.py",)
+_STORE = ("pipeline/sealed.py", "pipeline/store.py")
 _INSTANCES = ("pipeline/privacy/instances.py",)
 _BOXES = "pipeline/privacy/boxes.py"
 _KINDS = "pipeline/config/detectors.py"
@@ -96,8 +96,9 @@ _TRAINING = (
 _COMPLEXITY = "pipeline/models/complexity.py"
 _PICKLES = "pipeline/models/pickles.py"
 _DETECTOR = "pipeline/models/object_detector.py"
-_ANNOTATION = ("pipeline/data/annotation.py", "pipeline/data/ava.py")
-_PROPOSALS = ("pipeline/data/proposals.py", *_ANNOTATION)
+_AVA = ("pipeline/data/ava.py", "pipeline/data/pbtxt.py", "pipeline/text.py")
+_ANNOTATION = ("pipeline/data/annotation.py", *_AVA)
+_PROPOSALS = ("pipeline/data/proposals.py", "pipeline/unfolded.py", *_ANNOTATION)
 _KEYFRAMES = ("pipeline/features/keyframes.py", *_PROPOSALS)
 _TIMED = ("pipeline/features/timed.py", *_STORE)
 _OBJECTS = ("pipeline/features/objects.py", *_KEYFRAMES, *_TIMED)
@@ -114,7 +115,7 @@ _ACTOR_BACKBONES = (
     _STATE,
 )
 _STAGE = (
-    "pipeline/data/ava.py",
+    *_AVA,
     "pipeline/detect/blocks.py",
     "pipeline/detect/evaluate_files.py",
     "pipeline/detect/saved.py",
@@ -140,7 +141,13 @@ _INPUTS = ("pipeline/spot/inputs.py", *_GAMES, *_FRAME_FEATURES)
 _SOURCES = ("pipeline/spot/sources.py", "pipeline/spot/halves.py", *_INPUTS)
 _SPOTTER = ("pipeline/spot/inference.py", "pipeline/spot/saved.py", "pipeline/models/rms_net.py", *_SOURCES)
 _PREDICT = ("pipeline/spot/predict.py", "pipeline/spot/soccernet_files.py", *_SPOTTER)
-_EVALUATE_SPOTS = ("pipeline/spot/evaluation.py", "pipeline/metrics/average_map.py", "pipeline/data/soccernet.py")
+_EVALUATE_SPOTS = (
+    "pipeline/spot/evaluation.py",
+    "pipeline/spot/official.py",
+    "pipeline/spot/game_files.py",
+    "pipeline/metrics/average_map.py",
+    "pipeline/data/soccernet.py",
+)
 _STYLE = "pipeline/report/style.py"
 _TABLES = ("pipeline/report/catalogue.py", "pipeline/report/tables.py", "pipeline/report/thesis.yaml")
 _DIFFERS = ("pipeline/report/differs.py", "pipeline/models/architecture.py", *_TABLES)
@@ -153,7 +160,7 @@ _DETECTION_CHAPTER = (
     *_CHAPTER,
     *_STORE,
 )
-_CLIPS = ("pipeline/classify/clips.py", *_NETWORKS, *_STORE)
+_CLIPS = ("pipeline/classify/clips.py", "pipeline/data/classes.py", "pipeline/text.py", *_NETWORKS, *_STORE)
 
 
 @dataclass(frozen=True)
@@ -236,6 +243,7 @@ STAGES = {
         (
             "pipeline/features/train_detector.py",
             "pipeline/data/named_boxes.py",
+            "pipeline/text.py",
             _DETECTOR,
             _STATE,
             *_SHARED_LOOP,
@@ -294,7 +302,7 @@ STAGES = {
     "evaluate-detection": Stage(EvaluateDetectionStage, ("pipeline/detect/evaluate.py", *_STAGE)),
     "report-detection": Stage(
         ReportDetectionStage,
-        ("pipeline/report/detection_figures.py", "pipeline/data/ava.py", _BOXES, *_DETECTION_CHAPTER),
+        ("pipeline/report/detection_figures.py", *_AVA, _BOXES, *_DETECTION_CHAPTER),
     ),
     "report-costs": Stage(
         NoSettings,
@@ -343,7 +351,16 @@ STAGES = {
         ("pipeline/spot/evaluate_spots.py", "pipeline/spot/games.py", *_EVALUATE_SPOTS, *_SOCCERNET, *_STORE),
     ),
     "spot-votes": Stage(PredictSpotsStage, ("pipeline/spot/votes.py", *_SPOTTER)),
-    "submit-spots": Stage(NoSettings, ("pipeline/spot/submission.py", "pipeline/metrics/average_map.py", *_SOCCERNET)),
+    "submit-spots": Stage(
+        NoSettings,
+        (
+            "pipeline/spot/submission.py",
+            "pipeline/spot/official.py",
+            "pipeline/spot/game_files.py",
+            "pipeline/metrics/average_map.py",
+            *_SOCCERNET,
+        ),
+    ),
     "cut-highlights": Stage(
         HighlightsStage,
         (

@@ -9,14 +9,14 @@ Layout of a frame shard (`write_frames`, `FrameShard`)::
     /videos/first       uint64 (v + 1,)   video j owns frames first[j]:first[j + 1]
     /videos/size        uint32 (v, 2)     height, width in pixels
     /quarantine/id|stage|reason  str (q,) videos that are not in the shard, and why
-    attributes: format, provenance (JSON), digest
+    attributes: format, provenance (JSON)
 
-Readers open the file lazily and once per process, so a shard can be handed to worker processes.
+It ends with a seal (`pipeline.sealed`): what is read was checked, and the shard's digest is of all its content. Readers
+can be handed to worker processes.
 """
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -29,14 +29,13 @@ import h5py
 import numpy as np
 
 from pipeline.errors import ActaError
-from pipeline.files import atomic, reserve
+from pipeline.sealed import Array, Sealed, create_sealed
 
 if TYPE_CHECKING:
     import torch
 
 FRAMES_FORMAT = "acta-frames-1"
 _BLOCK = 8 << 20
-_OVERHEAD = 1 << 17  # HDF5's own structures, the provenance, and the columns of texts
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class Provenance:
 
     @property
     def digest(self) -> str:
-        """sha256 over everything that decides the result: what stages below quote as their input's digest."""
+        """sha256 over everything that decides the result: what an interrupted training must have in common."""
         content = asdict(self)
         del content["packages"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -112,20 +111,13 @@ def create_shard(
         ActaError: there is no room, or HDF5 failed to write.
     """
     texts = sum(len(entry.id) + len(entry.stage) + len(entry.reason) for entry in quarantine)
-    try:
-        with atomic(path) as temporary:
-            reserve(temporary, size + 4 * texts + _OVERHEAD)
-            with h5py.File(temporary, "w", libver="v110") as file:
-                file.attrs["format"] = form
-                file.attrs["provenance"] = provenance.to_json()
-                file.attrs["digest"] = provenance.digest
-                group = file.create_group("quarantine")
-                for name in ("id", "stage", "reason"):
-                    write_strings(group, name, [getattr(entry, name) for entry in quarantine])
-                yield file
-    except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ActaError(f"{path} could not be written: {reason}") from None
+    with create_sealed(path, size + 4 * texts) as file:
+        file.attrs["format"] = form
+        file.attrs["provenance"] = provenance.to_json()
+        group = file.create_group("quarantine")
+        for name in ("id", "stage", "reason"):
+            write_strings(group, name, [getattr(entry, name) for entry in quarantine])
+        yield file
 
 
 def write_strings(group: h5py.Group, name: str, values: Sequence[str]) -> None:
@@ -182,47 +174,41 @@ class Shard:
     """What the readers of all shards share: videos by id, time stamps, quarantine, provenance.
 
     Raises:
-        ActaError: when the file is missing, is no HDF5 file, or holds another format.
+        ActaError: when the file is missing, is damaged, or holds another format. So does whatever reads from it.
     """
 
     format = ""
 
     def __init__(self, path: Path | str):
         self.path = Path(path)
-        self._owner = -1
-        self._file: h5py.File | None = None
-        self._handles: dict[str, h5py.Dataset] = {}
-        self.file  # noqa: B018  # a wrong file is an error now, not at the first read
+        self._file: Sealed | None = None
+        self._open()  # a wrong file is an error now, not at the first read
 
-    @property
-    def file(self) -> h5py.File:
-        if self._file is None or self._owner != os.getpid():
-            try:
-                self._file = h5py.File(self.path, "r")
-            except OSError as error:
-                raise ActaError(f"cannot read {self.path}: {error}") from None
-            self._owner, self._handles = os.getpid(), {}
-            found = self._file.attrs.get("format", "nothing known")
+    def _open(self) -> Sealed:
+        if self._file is None:
+            file = Sealed(self.path)
+            found = file.attributes.get("format", "nothing known")
             if found != self.format:
                 raise ActaError(f"{self.path} holds {found!r}, but {self.format!r} is needed here")
+            self._file = file
         return self._file
 
-    def _dataset(self, name: str) -> h5py.Dataset:
-        """A dataset whose look-up, a quarter of the cost of a small read, is done once."""
-        file = self.file
-        if name not in self._handles:
-            self._handles[name] = file[name]
-        return self._handles[name]
+    def array(self, name: str) -> Array:
+        """An array by its name, such as ``frames/time``; slices of it are read from the file."""
+        return self._open().array(name)
+
+    def attribute(self, name: str) -> str:
+        """An attribute of the file."""
+        return self._open().attribute(name)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "_owner": -1, "_file": None, "_handles": {}}
+        return {"path": self.path, "_file": None}
 
     def close(self) -> None:
         """Close the file; reading opens it again."""
         if self._file is not None:
             self._file.close()
             self._file = None
-            self._handles = {}
 
     @cached_property
     def ids(self) -> list[str]:
@@ -243,15 +229,16 @@ class Shard:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        return json.loads(self.file.attrs["provenance"])
+        return json.loads(self.attribute("provenance"))
 
     @property
     def digest(self) -> str:
-        return str(self.file.attrs["digest"])
+        """sha256 that stands for all that the shard holds: what stages below quote as their input's digest."""
+        return self._open().digest
 
     @cached_property
     def _first(self) -> np.ndarray:
-        return self.file["videos/first"][:].astype(np.int64)
+        return self.array("videos/first")[:].astype(np.int64)
 
     @cached_property
     def _positions(self) -> dict[str, int]:
@@ -272,10 +259,10 @@ class Shard:
     def times(self, video: str) -> np.ndarray:
         """Time stamps of a video's frames in seconds, (n,) float64."""
         start, stop = self.span(video)
-        return self._dataset("frames/time")[start:stop]
+        return self.array("frames/time")[start:stop]
 
     def _strings(self, name: str) -> list[str]:
-        return [value.decode("utf-8", "surrogateescape") for value in self.file[name][:]]
+        return [value.decode("utf-8", "surrogateescape") for value in self.array(name)[:].tolist()]
 
 
 class FrameShard(Shard):
@@ -291,7 +278,7 @@ class FrameShard(Shard):
 
     @cached_property
     def _sizes(self) -> np.ndarray:
-        return self.file["videos/size"][:]
+        return self.array("videos/size")[:]
 
     def jpegs(self, video: str, start: int = 0, stop: int | None = None) -> list[np.ndarray]:
         """The encoded frames ``start:stop`` of a video, each uint8 (bytes,), with one read."""
@@ -301,8 +288,8 @@ class FrameShard(Shard):
         if not 0 <= start <= stop <= count:
             raise IndexError(f"frames {start}:{stop} of {video!r}, which has {count}")
         # Read anew each time: kept, the offsets of a thousand shards would take a gigabyte in every worker.
-        offsets = self._dataset("frames/offsets")[first + start : first + stop + 1].astype(np.int64)
-        block = self._dataset("frames/data")[offsets[0] : offsets[-1]]
+        offsets = self.array("frames/offsets")[first + start : first + stop + 1].astype(np.int64)
+        block = self.array("frames/data")[offsets[0] : offsets[-1]]
         return [block[a:b] for a, b in zip(offsets[:-1] - offsets[0], offsets[1:] - offsets[0], strict=True)]
 
     def clip(self, video: str, start: int = 0, stop: int | None = None, step: int = 1) -> "torch.Tensor":

@@ -61,6 +61,7 @@ def _submit(options: argparse.Namespace) -> int:
         cpus_per_task=options.cpus,
         mem_gb=options.memory,
         slurm_signal_delay_s=options.warning,
+        slurm_setup=["export PYTHONSAFEPATH=1"],  # where a cluster gives a job none of the environment
         **{name: value for name, value in place.items() if value},
     )
     try:

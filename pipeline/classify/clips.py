@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.config.classify import ClipSettings, ViewSettings
+from pipeline.data.classes import read_classes
 from pipeline.errors import ActaError
 from pipeline.scratch import near
 from pipeline.store import FrameShard, decode_jpegs
@@ -244,13 +245,8 @@ def find_classes(shards: Sequence[Path], train: str, file: str | None) -> list[s
     if file is None:
         classes = sorted(found)
     else:
-        try:
-            classes = [line.strip() for line in Path(file).read_text().splitlines() if line.strip()]
-        except (OSError, UnicodeDecodeError) as error:
-            raise ActaError(f"cannot read classify.classes {file!r}: {error}") from None
+        classes = read_classes(file, "classify.classes")
         for label in classes:
-            if classes.count(label) > 1:
-                raise ActaError(f"{file} names the class {label!r} twice")
             if label not in found:
                 raise ActaError(f"class {label!r} of {file} has no video in split {train!r}")
     if len(classes) < 2:

@@ -4,7 +4,6 @@ The softmax scores of a video's clips are averaged. Every figure comes with its 
 expected by the lists, and how many were shorter than a clip.
 """
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,13 @@ from pipeline.config.stages import EvaluateStage
 from pipeline.data.lists import read_list
 from pipeline.device import check_device, pinned_threads
 from pipeline.errors import ActaError
-from pipeline.files import atomic, write_json
+from pipeline.files import write_json
 from pipeline.metrics.accuracy import accuracy
 from pipeline.models.architecture import Architecture, frames_needed
 from pipeline.models.backbones import pathways
 from pipeline.models.saved import absent_reason, load_model
 from pipeline.progress import progress
+from pipeline.shown import write_table
 from pipeline.stages import code_digest
 from pipeline.wheels import file_sha256
 
@@ -143,11 +143,11 @@ class _TestClips(Dataset):
 
 def _write_predictions(path: Path, entries: Sequence[Entry], scores: np.ndarray, classes: Sequence[str]) -> None:
     best = min(5, len(classes))
-    with atomic(path) as temporary, temporary.open("w", newline="", errors="surrogateescape") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(["video", "label", *(f"{what}{k + 1}" for k in range(best) for what in ("class", "score"))])
-        for entry, row in zip(entries, scores, strict=True):
-            cells: list[Any] = [entry.id, classes[entry.label]]
-            for number in np.argsort(-row, kind="stable")[:best]:
-                cells += [classes[number], round(float(row[number]), 6)]
-            writer.writerow(cells)
+    header = ["video", "label", *(f"{what}{k + 1}" for k in range(best) for what in ("class", "score"))]
+    rows = []
+    for entry, row in zip(entries, scores, strict=True):
+        cells: list[Any] = [entry.id, classes[entry.label]]
+        for number in np.argsort(-row, kind="stable")[:best]:
+            cells += [classes[number], round(float(row[number]), 6)]
+        rows.append(cells)
+    write_table(path, header, rows, delimiter="\t")

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 from torch import nn
@@ -13,6 +13,7 @@ from pipeline.config.classify import RecipeSettings, TrainingSettings
 from pipeline.errors import ActaError
 from pipeline.models.architecture import Architecture
 from pipeline.models.saved import load_model
+from pipeline.sealed import Sealed
 from pipeline.stages import sha256_text
 from pipeline.store import FrameShard
 from pipeline.wheels import file_sha256
@@ -77,28 +78,27 @@ class StoredLogits:
         clips: Of an epoch.
 
     Raises:
-        ActaError: the file is damaged, was made for other cuts or another teacher, or for fewer epochs.
+        ActaError: the file is damaged (reading says so too), was made for other cuts or another teacher, or for fewer
+            epochs.
     """
 
     def __init__(self, path: Path, key: str, epochs: int, clips: int):
         self._path = path
-        self._file: h5py.File | None = None
-        try:
-            with h5py.File(path) as file:
-                if file.attrs["key"] != key:
-                    raise ActaError(f"{path} holds the logits of another teacher, other clips or other batches")
-                found = file["logits"].shape
-        except (OSError, KeyError) as error:
-            raise ActaError(f"{path} holds no teacher's logits: {error}") from None
+        self._file: Sealed | None = Sealed(path)
+        if self._file.attribute("key") != key:
+            raise ActaError(f"{path} holds the logits of another teacher, other clips or other batches")
+        found = self._file.array("logits").shape
         if found[0] < epochs or found[1] != clips:
             raise ActaError(f"{path} holds {found[0]} epochs of {found[1]} clips; wanted: {epochs} of {clips}")
 
     def __getitem__(self, key: tuple[int, int]) -> np.ndarray:
         """Logits (classes,) of the clip (epoch, number)."""
         if self._file is None:
-            self._file = h5py.File(self._path)
-        logits: np.ndarray = self._file["logits"][key]
-        return logits
+            self._file = Sealed(self._path)
+        logits = self._file.array("logits")
+        epochs, clips, classes = logits.shape
+        row = key[0] * clips + key[1]
+        return replace(logits, shape=(epochs * clips, classes))[row : row + 1][0]
 
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_file": None}

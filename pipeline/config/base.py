@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -42,7 +43,7 @@ Precision = Annotated[
 class Settings(BaseModel):
     """Base of all settings: unknown keys are errors, values keep their type, instances never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -83,7 +84,20 @@ def _explain(model: type[BaseModel], detail: Any) -> str:
     message = detail["msg"].removeprefix("Value error, ")
     if not keys:  # the parts contradict each other, and the message names them
         return f"{message[0].lower()}{message[1:]}."
-    return f"{where!r} is {got}: {message[0].lower()}{message[1:]}."
+    return f"{where!r} is {got}: {message[0].lower()}{message[1:]}.{_yaml_hint(detail['input'])}"
+
+
+def _yaml_hint(value: object) -> str:
+    """What to write, where YAML takes a word for something else than a person does."""
+    if isinstance(value, bool):
+        return " To YAML yes, no, on and off are true and false; quote them for the text."
+    pattern = r"([-+]?)(?=\.?[0-9])([0-9]*)(\.[0-9]*)?[eE]([-+]?)([0-9]+)"
+    number = re.fullmatch(pattern, value) if isinstance(value, str) else None
+    if number:
+        sign, whole, fraction, power, exponent = number.groups()
+        meant = f"{sign}{whole or 0}{fraction or '.0'}e{power or '+'}{exponent}"
+        return f" To YAML {value} is a text; write {meant} for the number."
+    return ""
 
 
 def _is_union_tag(part: object) -> bool:

@@ -5,18 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, model_validator
 
 from pipeline.config.base import Settings, merged, parse
 from pipeline.config.classify import ClassifySettings
 from pipeline.config.data import DataSettings, FrameSettings, SamplingSettings
 from pipeline.config.detect import DetectionSettings
+from pipeline.config.files import read_configuration
 from pipeline.config.page import ReportSettings
 from pipeline.config.privacy import ContactSheetSettings, PrivacySettings
 from pipeline.config.shrink import ShrinkSettings
 from pipeline.config.spot import SpotSettings
-from pipeline.errors import ActaError
 
 DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "config.yaml"
 
@@ -69,28 +68,14 @@ class Config(Settings):
 
 def load(path: Path | str = DEFAULT_CONFIG) -> Config:
     """Read and validate a whole configuration file (YAML)."""
-    return parse(Config, _read(Path(path)), str(path))
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        value = yaml.safe_load(path.read_text())
-    except UnicodeDecodeError as error:
-        raise ActaError(f"{path} is not UTF-8 text: {error.reason}") from None
-    except OSError as error:
-        raise ActaError(f"cannot read the configuration {path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise ActaError(f"{path} is not valid YAML: {error}") from None
-    if not isinstance(value, dict):
-        raise ActaError(f"{path} must hold keys and values, but holds {type(value).__name__}")
-    return value
+    return parse(Config, read_configuration(Path(path)), str(path))
 
 
 def load_over(paths: Sequence[Path]) -> Config:
     """The shipped configuration with these files over it, key by key, as Snakemake's ``--configfile`` has it."""
-    content: dict[str, Any] = _read(DEFAULT_CONFIG)
+    content: dict[str, Any] = read_configuration(DEFAULT_CONFIG)
     for path in paths:
-        content = merged(content, _read(path))
+        content = merged(content, read_configuration(path))
     return parse(Config, content, " and ".join(map(str, paths or [DEFAULT_CONFIG])))
 
 

@@ -4,8 +4,9 @@ A row of boxes is ``video,timestamp,x1,y1,x2,y2,action[,score or person]`` with 
 timestamp in seconds; a row of ``video,timestamp`` alone is a frame without boxes.
 """
 
-import csv
+import io
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.data.pbtxt import quoted, read_entries
 from pipeline.errors import ActaError
+from pipeline.text import read_rows as text_rows
+from pipeline.text import read_text
 
 GROUPS = {"PERSON_MOVEMENT": "pose", "PERSON_INTERACTION": "person-person", "OBJECT_MANIPULATION": "person-object"}
 _COLUMNS = ["video", "time", "x1", "y1", "x2", "y2", "action", "score"]
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_LATEST = 1e11  # seconds; so many microseconds still have numbers of their own
+_LAST_ACTION = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -59,21 +66,20 @@ def read_label_map(path: Path) -> LabelMap:
     Raises:
         ActaError: the file cannot be read, or an entry has no name or number, or one that is there already.
     """
-    text = re.sub(r"#.*", "", _text(path))
     names: dict[int, str] = {}
     groups: dict[int, str] = {}
-    for entry in re.finditer(r"\b(?:item|label)\s*\{([^}]*)\}", text):
-        line = text.count("\n", 0, entry.start()) + 1
-        name = re.search(r"\bname:\s*(?:\"([^\"]*)\"|'([^']*)')", entry[1])
-        number = re.search(r"\b(?:label_)?id:\s*(\d+)", entry[1])
-        if not name or not number or int(number[1]) < 1:
-            raise ActaError(f"{path}:{line}: an entry needs a name and a number from 1: {' '.join(entry[0].split())}")
-        action = int(number[1])
+    lines: dict[str, int] = {}
+    for line, entry in read_entries(path, ("item", "label")):
+        name, number = entry.get("name", "").strip(), entry.get("label_id", entry.get("id", ""))
+        if not is_plain(name) or not re.fullmatch("0*[1-9][0-9]{0,8}", number):
+            raise ActaError(f"{path}:{line}: an entry needs a name and a number from 1, but it holds {entry!r:.200}")
+        action = int(number)
         if action in names:
-            raise ActaError(f"{path}:{line}: {action} is {names[action]!r} already")
-        names[action] = name[1] if name[1] is not None else name[2]
-        kind = re.search(r"\blabel_type:\s*(\w+)", entry[1])
-        groups[action] = GROUPS[kind[1]] if kind and kind[1] in GROUPS else _group(action)
+            raise ActaError(f"{path}:{line}: {action} is {names[action]!r} already (line {lines[names[action]]})")
+        if name in lines:
+            raise ActaError(f"{path}:{line}: {name!r} is there already (line {lines[name]}); names differ")
+        names[action], lines[name] = name, line
+        groups[action] = GROUPS.get(entry.get("label_type", ""), _group(action))
     if not names:
         raise ActaError(f"{path} holds no actions; is it a label map (item {{ name: … id: … }})?")
     return LabelMap(names, groups)
@@ -81,8 +87,13 @@ def read_label_map(path: Path) -> LabelMap:
 
 def write_label_map(path: Path, names: Sequence[str]) -> None:
     """Write a label map whose actions are numbered from 1 in this order."""
-    entries = [f'item {{\n  name: "{name}"\n  id: {number}\n}}\n' for number, name in enumerate(names, 1)]
-    path.write_text("".join(entries))
+    entries = [f"item {{\n  name: {quoted(name)}\n  id: {number}\n}}\n" for number, name in enumerate(names, 1)]
+    path.write_text("".join(entries), encoding="utf-8")
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name is some text of one line that can be printed."""
+    return bool(name) and not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", name)
 
 
 def _group(action: int) -> str:
@@ -103,11 +114,11 @@ def read_rows(path: Path) -> Rows:
     values = (x1, y1, x2, y2, action)
     named = is_named(table["video"])
     bare = np.isnan(score)  # a frame without boxes
-    whole = ~np.isinf(score) & (action >= 0) & (action == np.floor(action))
+    whole = ~np.isinf(score) & is_action(action)
     for column in values:
         bare &= np.isnan(column)
         whole &= np.isfinite(column)
-    good = named & np.isfinite(time) & (bare | whole)
+    good = named & is_time(time) & (bare | whole)
     blank = np.zeros(0, bool)
     if not good.all():
         blank = ~named & np.isnan(time) & bare
@@ -143,22 +154,51 @@ def read_table(path: Path, optional: Sequence[str] = ()) -> pd.DataFrame | None:
     Raises:
         ActaError: the file cannot be read, a row has more columns, or one holds what is not a number.
     """
+    text = read_text(path)
+    lowered = text.lower()
+    if "true" in lowered or "false" in lowered:  # a column of such words is 1 and 0 to pandas
+        for problem in problems(path, optional):
+            raise ActaError(problem)
+    del lowered
     try:
-        return pd.read_csv(
-            path,
-            header=None,
-            names=_COLUMNS,
-            dtype={"video": "category"} | dict.fromkeys(_COLUMNS[1:], np.float64),
-            keep_default_na=False,
-            na_values={name: [""] for name in _COLUMNS[1:]},
-            skip_blank_lines=False,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # columns that are too many
+            table = pd.read_csv(
+                io.BytesIO(text.encode()),
+                header=None,
+                names=_COLUMNS,
+                index_col=False,
+                dtype={"video": str} | dict.fromkeys(_COLUMNS[1:], np.float64),
+                keep_default_na=False,
+                na_values={name: [""] for name in _COLUMNS[1:]},
+                skip_blank_lines=False,
+            )
     except pd.errors.EmptyDataError:
         return None
-    except OSError as error:
-        raise ActaError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, pd.errors.ParserError) as error:
-        raise ActaError(next(problems(path, optional), f"{path}: {error}")) from None
+    except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        raise ActaError(next(problems(path, optional), f"{path}: {' '.join(str(error).split())}")) from None
+    # Not read as categories, as those that all look like numbers become numbers: 0012 would be 12.
+    table["video"] = table["video"].astype("category")
+    if any("\n" in str(video) for video in table["video"].cat.categories):  # no line of the file is its row's
+        raise ActaError(next(problems(path, optional), f"{path}: the name of a video has a line break"))
+    return table
+
+
+def is_time(time: np.ndarray) -> np.ndarray:
+    """(n,) whether each is a number of seconds that microseconds can tell."""
+    near: np.ndarray = np.abs(time) <= _LATEST
+    return near
+
+
+def is_action(action: np.ndarray) -> np.ndarray:
+    """(n,) whether each can be the number of an action."""
+    whole: np.ndarray = (action >= 0) & (action <= _LAST_ACTION) & (action == np.floor(action))
+    return whole
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell holds a number that is finite."""
+    return _NUMBER.fullmatch(text.strip(" \t")) is not None and bool(np.isfinite(float(text)))
 
 
 def is_named(video: pd.Series) -> np.ndarray:
@@ -209,34 +249,24 @@ def read_excluded(path: Path) -> set[tuple[str, int]]:
     return set(rows.frames)
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ActaError(f"cannot read {path}: {error}") from None
-
-
 def problems(path: Path, optional: Sequence[str] = ()) -> Iterator[str]:
     """What is wrong with the rows, line by line: the slow way, taken only when something is."""
-    with path.open(newline="", errors="replace") as file:
-        reader = csv.reader(file)
-        for row in reader:
-            place = f"{path}:{reader.line_num}"
-            if not row:
+    for line, row in text_rows(path):
+        place = f"{path}:{line}"
+        if len(row) not in (2, 7, 8):
+            yield f"{place}: {len(row)} columns; a row has 2 (video, timestamp), 7 or 8"
+            continue
+        if not row[0]:
+            yield f"{place}: no name of a video"
+        if "\n" in row[0]:
+            yield f"{place}: the name of a video has a line break: {row[0]!r:.80}"
+        for name, value in zip(_COLUMNS[1:], row[1:], strict=False):
+            if name in optional and not value:
                 continue
-            if len(row) not in (2, 7, 8):
-                yield f"{place}: {len(row)} columns; a row has 2 (video, timestamp), 7 or 8"
-                continue
-            if not row[0]:
-                yield f"{place}: no name of a video"
-            for name, value in zip(_COLUMNS[1:], row[1:], strict=False):
-                if name in optional and not value:
-                    continue
-                try:
-                    finite = np.isfinite(float(value))
-                except ValueError:
-                    finite = False
-                if not finite:
-                    yield f"{place}: {name} is {value!r}, not a number"
-                elif name == "action" and (float(value) < 0 or float(value) % 1):
-                    yield f"{place}: action is {value!r}, not the number of one"
+            number = float(value) if is_number(value) else np.nan
+            if np.isnan(number):
+                yield f"{place}: {name} is {value!r:.80}, not a number"
+            elif name == "time" and abs(number) > _LATEST:
+                yield f"{place}: time is {value!r:.80}, not a number of seconds up to {_LATEST:g}"
+            elif name == "action" and (number < 0 or number % 1 or number > _LAST_ACTION):
+                yield f"{place}: action is {value!r:.80}, not the number of one"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.single_label import Annotated, Annotations, check_parts, list_lines, make_tube, read_tubes
+from pipeline.data.matlab import read_array
+from pipeline.data.single_label import Annotated, Annotations, check_parts, make_tube, read_tubes
+from pipeline.data.split_files import Parts, read_hmdb_list
 from pipeline.errors import ActaError
-
-_PARTS = {"1": "train", "2": "test"}
 
 
 def read_jhmdb21(folder: Path) -> Annotations:
@@ -38,32 +38,25 @@ def _read_splits(folder: Path, classes: list[str]) -> dict[str, list[str]]:
     numbers = [n for n in (1, 2, 3) if any(folder.glob(f"*_test_split{n}.txt"))]
     if not numbers:
         raise ActaError(f"{folder} holds no <class>_test_split1.txt")
-    parts: dict[str, list[str]] = {}
+    found = Parts()
     for number in numbers:
         for label in classes:
             path = folder / f"{label}_test_split{number}.txt"
-            for line, text in list_lines(path):
-                name, _, use = text.rpartition(" ")
-                if use not in ("0", *_PARTS) or not name.strip():
-                    raise ActaError(f"{path}:{line}: {text!r} is not <video>.avi 0|1|2")
-                if use != "0":
-                    video = f"{label}/{name.strip().removesuffix('.avi')}"
-                    parts.setdefault(f"{_PARTS[use]}{number}", []).append(video)
+            for line, file, use in read_hmdb_list(path):
+                video = f"{label}/{file.removesuffix('.avi')}"
+                found.add(video, label, number, ("", "train", "test")[int(use)], f"{path}, line {line}")
+    parts: dict[str, list[str]] = {f"{part}{number}": [] for number in numbers for part in ("train", "test")}
+    for video, _, its in found:
+        for part in its.split():
+            parts[part].append(video)
     check_parts(parts, str(folder))
     return parts
 
 
 def _read_mask(path: Path) -> Annotated:
-    from scipy.io import loadmat  # slow to import
-
-    try:
-        mask = np.asarray(loadmat(str(path), appendmat=False, variable_names=["part_mask"])["part_mask"])
-    except FileNotFoundError:
-        raise ActaError(f"{path} is missing: the video is in a split, but has no annotation") from None
-    except KeyError:
-        raise ActaError(f"{path} holds no 'part_mask'") from None
-    except Exception as error:  # whatever scipy raises on damaged files
-        raise ActaError(f"cannot read {path}: {type(error).__name__}: {error}") from None
+    if not path.exists():
+        raise ActaError(f"{path} is missing: the video is in a split, but has no annotation")
+    mask = read_array(path, "part_mask")
     if mask.ndim == 2:  # MATLAB drops a last dimension of 1
         mask = mask[:, :, None]
     if mask.ndim != 3 or not mask.size:

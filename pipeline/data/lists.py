@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from pipeline.errors import ActaError
+from pipeline.files import atomic
 
 
 class Listed(NamedTuple):
@@ -113,10 +114,9 @@ def read_game_list(path: Path) -> tuple[str, list[Listed]]:
 def write_if_changed(path: Path, content: str) -> None:
     """Write a text file, unless that is what it holds: its time stays, and nothing reruns."""
     try:
-        if path.read_text() == content:
+        if path.is_file() and path.read_text() == content:
             return
-    except FileNotFoundError:
-        pass
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(content)
-    temporary.replace(path)
+    except ValueError:
+        pass  # damaged
+    with atomic(path) as temporary:
+        temporary.write_text(content)

@@ -87,13 +87,9 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _probe(listed: Listed, root: Path) -> Video:
-    try:
-        info = probe(root / listed.path)
-    except VideoError as error:
-        if listed.size < 0:  # the list's path says who names it
-            raise VideoError(f"{error}: {listed.path}") from None
-        raise
-    return Video(listed.id, listed.path, listed.label, listed.split, info)
+    if listed.size < 0:  # not opened: an annotation's name for it could be anybody's file
+        raise VideoError(f"missing: {listed.path}")
+    return Video(listed.id, listed.path, listed.label, listed.split, probe(root / listed.path))
 
 
 def _to_row(video: Video) -> dict[str, object]:

@@ -1,12 +1,12 @@
 """Boxes with the names of what is in them, for training a detector: ``video,timestamp,x1,y1,x2,y2,class``."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.errors import ActaError
+from pipeline.text import read_rows
 
 # By (video, microseconds): boxes (n, 4) in [0, 1], and places (n,) among the classes.
 NamedBoxes = dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]
@@ -19,24 +19,18 @@ def read_named_boxes(path: Path, classes: Sequence[str]) -> NamedBoxes:
         ActaError: it cannot be read, or a row has no area in [0, 1] or an unknown class; the message names the line.
     """
     found: dict[tuple[str, int], list[tuple[list[float], int]]] = {}
-    try:
-        with path.open(newline="") as file:
-            reader = csv.reader(file)
-            for row in reader:
-                if not row:
-                    continue
-                try:
-                    video, time, *corners, name = row
-                    x1, y1, x2, y2 = (float(corner) for corner in corners)
-                    key = (video, round(float(time) * 1e6))
-                    if not video or not (0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1):
-                        raise ValueError
-                    found.setdefault(key, []).append(([x1, y1, x2, y2], list(classes).index(name)))
-                except (ValueError, OverflowError):
-                    raise ActaError(
-                        f"{path}:{reader.line_num}: {','.join(row)!r} is not video,timestamp,x1,y1,x2,y2,class with a "
-                        f"box in [0, 1] and one of the classes {', '.join(classes)}"
-                    ) from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ActaError(f"cannot read {path}: {error}") from None
+    places = {name: place for place, name in enumerate(classes)}
+    for line, row in read_rows(path):
+        try:
+            video, time, *corners, name = row
+            x1, y1, x2, y2 = (float(corner) for corner in corners)
+            key = (video, round(float(time) * 1e6))
+            if not video or not (0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1):
+                raise ValueError
+            found.setdefault(key, []).append(([x1, y1, x2, y2], places[name.strip()]))
+        except (ValueError, OverflowError, KeyError):
+            raise ActaError(
+                f"{path}:{line}: {','.join(row)!r} is not video,timestamp,x1,y1,x2,y2,class with a "
+                f"box in [0, 1] and one of the classes {', '.join(classes)}"
+            ) from None
     return {key: (np.array([b for b, _ in rows]), np.array([k for _, k in rows])) for key, rows in found.items()}

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.data.ava import is_named, number_frames, problems, read_table
+from pipeline.data.ava import is_action, is_named, is_time, number_frames, problems, read_table
 from pipeline.errors import ActaError
+from pipeline.unfolded import check_content
 
 MARGIN = 0.1  # corners so far outside the picture are moved to its edge; farther out they are in pixels, or broken
 _CORNERS = ("x1", "y1", "x2", "y2")
@@ -68,9 +69,9 @@ def _from_csv(path: Path) -> Proposals:
     values = table[[*_CORNERS, "score"]].to_numpy()
     named = is_named(table["video"])
     bare = np.isnan(values).all(1) & np.isnan(action)  # a frame without boxes
-    whole = np.isfinite(values).all(1) & (np.isnan(action) | ((action >= 0) & (action == np.floor(action))))
+    whole = np.isfinite(values).all(1) & (np.isnan(action) | is_action(action))
     blank = ~named & np.isnan(time) & bare
-    bad = np.flatnonzero(~(blank | (named & np.isfinite(time) & (bare | whole))))
+    bad = np.flatnonzero(~(blank | (named & is_time(time) & (bare | whole))))
     if len(bad):
         fallback = f"{path}:{bad[0] + 1}: a proposal is video,timestamp,x1,y1,x2,y2,[action],score"
         raise ActaError(next(problems(path, ["action"]), fallback))
@@ -84,6 +85,7 @@ def _from_pickle(path: Path) -> Proposals:
     from pipeline.models.pickles import read_pickle  # it imports torch
 
     content = read_pickle(path)
+    check_content(content, path)
     if not isinstance(content, dict):
         raise ActaError(f"{path} holds a {type(content).__name__}, not a dict from '<video>,<timestamp>' to boxes")
     numbers: dict[tuple[str, int], int] = {}
@@ -107,16 +109,17 @@ def _frame(key: object) -> tuple[str, int] | None:
         return None
     video, _, time = key.rpartition(",")
     try:
-        return (video, round(float(time) * 1e6)) if video else None
-    except (ValueError, OverflowError):  # no number, or not a finite one
+        seconds = float(time)
+    except ValueError:
         return None
+    return (video, round(seconds * 1e6)) if video and is_time(np.array(seconds)) else None
 
 
 def _five(value: object, place: str) -> np.ndarray:
     try:
         table = np.asarray(value, np.float64)
     except (TypeError, ValueError):
-        raise ActaError(f"{place}: {str(value)[:80]!r} is not an array of x1, y1, x2, y2, score") from None
+        raise ActaError(f"{place}: a {type(value).__name__} is not an array of x1, y1, x2, y2, score") from None
     if not table.size:
         return np.empty((0, 5))
     if table.ndim != 2 or table.shape[1] != 5:

@@ -1,13 +1,12 @@
 """Stage `quarantine`: every video that some stage left out, with the reason, in one table."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.data.manifest import read_manifest
 from pipeline.features.entities import FeatureShard
-from pipeline.files import atomic
 from pipeline.privacy.instances import DetectionShard
+from pipeline.shown import write_table
 from pipeline.store import FrameShard, Quarantined
 
 COLUMNS = ("video", "stage", "reason")
@@ -30,7 +29,4 @@ def collect_quarantine(
         entries.update(DetectionShard(path).quarantine)
     for path in features:
         entries.update(FeatureShard(path).quarantine)
-    with atomic(output) as temporary, temporary.open("w", newline="", errors="surrogateescape") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(sorted((entry.id, entry.stage, entry.reason) for entry in entries))
+    write_table(output, COLUMNS, sorted((each.id, each.stage, each.reason) for each in entries), delimiter="\t")

@@ -6,6 +6,7 @@ A frame in which nobody acts is a row of ``video,timestamp``, so detections in i
 of the field. ``label_map.pbtxt`` numbers the classes from 1 in alphabetical order.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +14,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.data.ava import write_label_map
+from pipeline.data.ava import is_plain, write_label_map
 from pipeline.errors import ActaError
 from pipeline.files import atomic
+from pipeline.unfolded import check_content
 
 # As the papers of UCF101 (Soomro et al. 2012) and of HMDB51 (Kuehne et al. 2011), of which J-HMDB is a part, have it.
 RATES = {"jhmdb21": 30.0, "ucf101_24": 25.0}
+MOST_FRAMES = 1_000_000  # nine hours; the longest video of either data set has some 900
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,15 @@ def convert_annotations(
     if not 0 < rate < float("inf"):
         raise ActaError(f"the rate {rate} is no number of frames per second")
     read = read_jhmdb21(folder) if kind == "jhmdb21" else read_ucf101_24(folder)
+    for name in {*read.videos, *(video.label for video in read.videos.values())}:
+        if not is_plain(name):
+            raise ActaError(f"{folder} has the name {name!r}, which cannot be written into a table")
     labels = sorted({video.label for video in read.videos.values()})
     actions = {label: number for number, label in enumerate(labels, 1)}
     counts = {}
     for part, names in read.parts.items():
         videos = {name: read.videos[name] for name in sorted(names)}
-        with atomic(output / f"{part}.csv") as temporary, temporary.open("w") as file:
+        with atomic(output / f"{part}.csv") as temporary, temporary.open("w", encoding="utf-8") as file:
             for name, video in videos.items():
                 file.writelines(_rows(name, video, actions[video.label], rate))
         tubes = [tube for video in videos.values() for tube in video.tubes]
@@ -115,43 +121,75 @@ def read_tubes(path: Path) -> Annotations:
     from pipeline.models.pickles import read_pickle  # it imports torch
 
     content = read_pickle(path)
+    check_content(content, path)
     try:
-        labels = [str(label) for label in content["labels"]]
-        splits = {part: [list(map(str, names)) for names in content[f"{part}_videos"]] for part in ("train", "test")}
+        labels = [_text(label) for label in content["labels"]]
+        splits = {part: [[*map(_text, names)] for names in content[f"{part}_videos"]] for part in ("train", "test")}
         parts = {f"{part}{n}": names for part, lists in splits.items() for n, names in enumerate(lists, 1)}
-        tables = {key: {str(k): v for k, v in content[key].items()} for key in ("gttubes", "nframes", "resolution")}
-    except (KeyError, TypeError, AttributeError) as error:
+        tables = {key: {_text(k): v for k, v in content[key].items()} for key in ("gttubes", "nframes", "resolution")}
+    except (LookupError, TypeError, AttributeError) as error:
         raise ActaError(f"{path} is no file of annotated tubes: {type(error).__name__}: {error}") from None
     if not parts:
         raise ActaError(f"{path} has no splits")
-    videos: dict[str, Annotated] = {}
+    found: dict[str, _Pixels] = {}
     for part, names in parts.items():
         for name in dict.fromkeys(names):
             if missing := [key for key, table in tables.items() if name not in table]:
                 raise ActaError(f"{path}: {name!r} of {part} has no {missing[0]}")
-            if name not in videos:
-                videos[name] = _annotated(f"{path}: {name!r}", labels, *(table[name] for table in tables.values()))
+            if name not in found:
+                found[name] = _in_pixels(f"{path}: {name!r}", labels, *(table[name] for table in tables.values()))
     check_parts(parts, str(path))
+    first, note = 1, ""
+    if any(tube[0, 0] == 0 for pixels in found.values() for tube in pixels.tubes):
+        first, note = 0, ", whose tubes count frames from 0"
+        print(f"{path}: its tubes count frames from 0, where others count from 1; read so", file=sys.stderr)
+    videos = {name: pixels.scaled(first, f"{path}{note}: {name!r}") for name, pixels in found.items()}
     return Annotations(videos, parts)
 
 
-def _annotated(place: str, labels: list[str], tubes: Any, frames: Any, resolution: Any) -> Annotated:
+def _text(value: object) -> str:
+    if not (isinstance(value, str) and is_plain(value)):
+        raise TypeError(f"{type(value).__name__ if not isinstance(value, str) else repr(value[:80])} is no name")
+    return value
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """A video of one class: each tube's (n, 5) frame, x1, y1, x2, y2 in pixels, corners included; width and height."""
+
+    label: str
+    frames: int
+    size: tuple[int, int]
+    tubes: list[np.ndarray]
+
+    def scaled(self, first: int, place: str) -> Annotated:
+        """The tubes in the picture's coordinates; the file has the number ``first`` for the first frame."""
+        tubes = [
+            make_tube(tube[:, 0] - first, tube[:, 1:] + [0, 0, 1, 1], self.size, self.frames, place)
+            for tube in self.tubes
+        ]
+        return Annotated(self.label, self.frames, tubes)
+
+
+def _in_pixels(place: str, labels: list[str], tubes: Any, frames: Any, resolution: Any) -> _Pixels:
     try:
         height, width = (int(value) for value in resolution)
         counted = int(frames)
         arrays = {int(label): [np.asarray(tube, np.float64).reshape(-1, 5) for tube in tubes[label]] for label in tubes}
         numbers = [label for label, its in arrays.items() if any(len(tube) for tube in its)]
-        names = [labels[label] for label in numbers]
-    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        names = [labels[label] for label in numbers if label >= 0]
+    except (TypeError, ValueError, OverflowError, AttributeError, LookupError) as error:
         raise ActaError(f"{place} cannot be read: {type(error).__name__}: {error}") from None
-    if len(names) != 1:
+    if len(numbers) != 1 or len(names) != 1:
         raise ActaError(f"{place} has boxes of {names or 'no class'}; a video is of one class")
-    found = [
-        make_tube(tube[:, 0] - 1, tube[:, 1:] + [0, 0, 1, 1], (width, height), counted, place)
-        for tube in arrays[numbers[0]]
-        if len(tube)
-    ]
-    return Annotated(names[0], counted, found)
+    check_frames(counted, place)
+    return _Pixels(names[0], counted, (width, height), [tube for tube in arrays[numbers[0]] if len(tube)])
+
+
+def check_frames(frames: int, place: str) -> None:
+    """Refuse a number of frames that no video of these data sets has: each gets a row."""
+    if not 0 < frames <= MOST_FRAMES:
+        raise ActaError(f"{place} has {frames} frames; a video has 1 to {MOST_FRAMES:,}")
 
 
 def make_tube(frame: np.ndarray, box: np.ndarray, size: tuple[int, int], frames: int, place: str) -> Tube:
@@ -168,7 +206,12 @@ def make_tube(frame: np.ndarray, box: np.ndarray, size: tuple[int, int], frames:
         ActaError: frames that do not ascend or that the video does not have, or a box that is empty or outside.
     """
     if not (np.diff(frame) > 0).all() or (frame % 1).any() or frame[0] < 0 or frame[-1] >= frames:
-        raise ActaError(f"{place}: frames {frame[0] + 1:g} to {frame[-1] + 1:g} of {frames} do not count up one by one")
+        raise ActaError(
+            f"{place}: frames {frame[0] + 1:g} to {frame[-1] + 1:g} of a tube, counted from 1, are not numbers of the "
+            f"video's {frames} that ascend"
+        )
+    if min(size) < 1:
+        raise ActaError(f"{place}: the picture has {size[0]} × {size[1]} pixels")
     scaled = box / np.array([*size, *size])
     good = np.isfinite(scaled).all(1) & (box[:, 0] < box[:, 2]) & (box[:, 1] < box[:, 3])
     good &= (box[:, :2] >= -1).all(1) & (box[:, 2:] <= np.array(size) + 1).all(1)
@@ -189,18 +232,3 @@ def check_parts(parts: Mapping[str, list[str]], place: str) -> None:
             raise ActaError(f"{place}: {part if not names else other} has no videos")
         if both := sorted(set(names) & set(parts[other])):
             raise ActaError(f"{place}: {both[0]!r} is in {part} and in {other}")
-
-
-def list_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines of a list with their numbers from 1, stripped, without blank ones.
-
-    Raises:
-        ActaError: the file cannot be read.
-    """
-    try:
-        text = path.read_text()
-    except OSError as error:
-        raise ActaError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ActaError(f"cannot read {path}: {error}") from None
-    yield from ((number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip())

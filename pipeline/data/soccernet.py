@@ -1,7 +1,6 @@
 """Files of SoccerNet's development kit that say which games there are and where halves lie in the videos."""
 
 import configparser
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from pipeline.errors import ActaError
 from pipeline.spot.events import HALVES
 from pipeline.spot.soccernet_files import is_game
+from pipeline.text import read_json, read_text
 
 INI = "video.ini"
 
@@ -22,12 +22,7 @@ def read_split(path: Path | str) -> list[str]:
     Raises:
         ActaError: the file is missing or has another form, a name cannot be a folder's, or a game is there twice.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ActaError(f"cannot read the games {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise ActaError(f"{path} is not JSON: {error}") from None
+    content = read_json(path, "the games")
     games: dict[str, None] = {}
     for league, seasons in _items(content, path, "leagues"):
         for season, names in _items(seasons, path, f"the seasons of {league!r}"):
@@ -59,10 +54,9 @@ def read_ini(path: Path) -> dict[int, tuple[float, float]]:
         ActaError: the file is missing or malformed, a half or a key is missing, or a value is no number of seconds.
     """
     parser = configparser.ConfigParser(interpolation=None)
+    text = read_text(path)
     try:
-        parser.read_string(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise ActaError(f"cannot read {path}: {error.strerror}") from None
+        parser.read_string(text, str(path))
     except (configparser.Error, ValueError) as error:
         raise ActaError(f"{path} is no ini file: {' '.join(str(error).split())}") from None
     spans: dict[int, tuple[float, float]] = {}

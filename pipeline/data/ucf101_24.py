@@ -14,8 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data.single_label import Annotated, Annotations, check_parts, list_lines, make_tube, read_tubes
+from pipeline.data.single_label import (
+    Annotated,
+    Annotations,
+    check_frames,
+    check_parts,
+    make_tube,
+    read_tubes,
+)
+from pipeline.data.split_files import read_ucf_list
 from pipeline.errors import ActaError
+from pipeline.unfolded import check_content
 
 SIZE = (320, 240)
 
@@ -36,6 +45,7 @@ def read_ucf101_24(folder: Path) -> Annotations:
     from pipeline.models.pickles import read_pickle  # it imports torch
 
     content = read_pickle(path)
+    check_content(content, path)
     if not isinstance(content, dict) or not content:
         raise ActaError(f"{path} holds no dict of annotated videos")
     videos = {str(name): _annotated(f"{path}: {name!r}", str(name), value) for name, value in content.items()}
@@ -49,16 +59,9 @@ def read_ucf101_24(folder: Path) -> Annotations:
 
 
 def _read_list(path: Path, classes: set[str]) -> list[str]:
-    """Videos of these classes; a line is ``<class>/<video>[.avi] [number]``."""
-    names = []
-    for line, text in list_lines(path):
-        name = text.split()[0].removesuffix(".avi")
-        label, slash, video = name.partition("/")
-        if not (label and slash and video):
-            raise ActaError(f"{path}:{line}: {text!r} is not <class>/<video>")
-        if label in classes:
-            names.append(name)
-    return names
+    """Videos of these classes; the lists need not say ``.avi``."""
+    listed = ((label, f"{label}/{file.removesuffix('.avi')}") for _, label, file in read_ucf_list(path))
+    return [name for label, name in listed if label in classes]
 
 
 def _annotated(place: str, name: str, content: Any) -> Annotated:
@@ -71,8 +74,9 @@ def _annotated(place: str, name: str, content: Any) -> Annotated:
             (int(tube["label"]), int(tube["sf"]), int(tube["ef"]), np.asarray(tube["boxes"], np.float64).reshape(-1, 4))
             for tube in content["annotations"]
         ]
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
         raise ActaError(f"{place} cannot be read: {type(error).__name__}: {error}") from None
+    check_frames(frames, place)
     if not tubes:
         raise ActaError(f"{place} has no annotation")
     found = []

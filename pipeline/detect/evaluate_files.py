@@ -1,5 +1,6 @@
 """frame-mAP and video-mAP of files like AVA's, as ``acta evaluate-detections`` prints it."""
 
+import sys
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.data.ava import GROUPS, LabelMap, Rows, read_excluded, read_label_map, read_rows
+from pipeline import text
+from pipeline.data.ava import GROUPS, LabelMap, Rows, is_number, read_excluded, read_label_map, read_rows
+from pipeline.detect.remarks import remarks
 from pipeline.errors import ActaError
 from pipeline.metrics.frame_map import Boxes, frame_ap
 from pipeline.metrics.video_map import THRESHOLDS, Clock, video_ap
@@ -45,14 +48,36 @@ def evaluate_files(
     Returns:
         JSON-ready, precisions in [0, 1]: ``mAP``; ``video_mAP`` by threshold, if asked for; ``groups`` (Table 3.4) and
         ``classes`` by name, None without annotation; ``counts`` of frames, annotated boxes, detections, and of the
-        rows of each file that were left out.
+        rows of each file that were left out. Why they were, and what else does not count, is said on stderr.
 
     Raises:
         ActaError: a file cannot be read or has a bad row, nothing is annotated, or annotated people are not told apart.
     """
-    return evaluate_rows(
-        read_truth(label_map, truth, excluded), read_rows(found), iou=iou, capacity=capacity, video_map=video_map
-    )
+    against, detected = read_truth(label_map, truth, excluded), read_detections(found)
+    result = evaluate_rows(against, detected, iou=iou, capacity=capacity, video_map=video_map)
+    for line in remarks(against.actions, against.rows, against.excluded, detected):
+        print(f"{found}: {line}", file=sys.stderr)
+    return result
+
+
+def read_detections(path: Path) -> Rows:
+    """Read a file of detections; a row of seven columns has the score 1, as for the evaluator, and that is said.
+
+    Raises:
+        ActaError: as `read_rows`, or an eighth column holds no number.
+    """
+    rows = read_rows(path)
+    missing = np.flatnonzero(np.isnan(rows.eighth))
+    if len(missing):
+        for line, row in text.read_rows(path):
+            if len(row) == 8 and not is_number(row[7]):
+                raise ActaError(f"{path}:{line}: score is {row[7]!r:.80}, not a number")
+        print(
+            f"{path}: {len(missing)} of {len(rows.line)} detections have no score, as at line {rows.line[missing[0]]}; "
+            "they count as 1, as for the official evaluator",
+            file=sys.stderr,
+        )
+    return rows
 
 
 @dataclass(frozen=True)

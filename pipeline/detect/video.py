@@ -3,7 +3,6 @@
 The video goes through the same stages as a dataset does: frames, detector, backbone, STAGE; their files are temporary.
 """
 
-import csv
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 
+from pipeline import shown as seen
 from pipeline.config.detect import DetectionSettings
 from pipeline.config.stage_settings import actor_features_stage
 from pipeline.config.stages import DetectObjectsStage
@@ -26,7 +26,6 @@ from pipeline.errors import ActaError, VideoError
 from pipeline.features.actors import actor_features
 from pipeline.features.detect_objects import detect_objects
 from pipeline.features.entities import FeatureShard
-from pipeline.files import atomic
 from pipeline.media.decode import orientation, scaled_size, to_rgb
 from pipeline.media.encode import rewritten
 from pipeline.media.frames import extract_video
@@ -137,14 +136,13 @@ def _check(shard: FeatureShard, models: Models, actors: int, objects: int | None
 
 def write_table(path: Path, people: Sequence[Person], score: float) -> None:
     """CSV with a header: seconds, box in [0, 1], action, score; the actions with that score at least."""
-    with atomic(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["seconds", "x1", "y1", "x2", "y2", "action", "score"])
-        for person in people:
-            corners = [f"{value:.4f}" for value in person.box]
-            for name, sure in person.actions:
-                if sure >= score:
-                    writer.writerow([f"{person.time:g}", *corners, name, f"{sure:.4f}"])
+    rows = [
+        [f"{person.time:g}", *(f"{value:.4f}" for value in person.box), name, f"{sure:.4f}"]
+        for person in people
+        for name, sure in person.actions
+        if sure >= score
+    ]
+    seen.write_table(path, ["seconds", "x1", "y1", "x2", "y2", "action", "score"], rows)
 
 
 def annotate_video(

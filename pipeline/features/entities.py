@@ -164,17 +164,17 @@ class FeatureShard(Shard):
 
     @cached_property
     def actions(self) -> list[str]:
-        return list(json.loads(self.file.attrs["actions"]))
+        return list(json.loads(self.attribute("actions")))
 
     @property
     def actor_size(self) -> int:
         """Numbers in an actor's feature."""
-        return int(self._dataset("actors/feature").shape[1])
+        return int(self.array("actors/feature").shape[1])
 
     @property
     def object_size(self) -> int:
         """Numbers in an object's feature; 0: there are no objects."""
-        return int(self._dataset("objects/feature").shape[1])
+        return int(self.array("objects/feature").shape[1])
 
     def keyframes(self, video: str, start: int = 0, stop: int | None = None) -> Keyframes:
         """Keyframes ``start:stop`` of a video, with one read of each dataset."""
@@ -186,12 +186,12 @@ class FeatureShard(Shard):
         found, owners = {}, {}
         for name, columns in _COLUMNS.items():
             bounds = self._firsts[name][rows.start : rows.stop + 1].astype(np.int64)
-            found[name] = {c: self._dataset(f"{name}/{c}")[bounds[0] : bounds[-1]] for c in columns}
+            found[name] = {c: self.array(f"{name}/{c}")[bounds[0] : bounds[-1]] for c in columns}
             owners[name] = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
         found["actors"]["annotated"] = found["actors"]["annotated"].astype(bool)
         found["actors"]["actions"] = found["actors"]["actions"].astype(bool)
         return Keyframes(
-            times=self._dataset("frames/time")[rows],
+            times=self.array("frames/time")[rows],
             actors=Actors(**found["actors"]),
             actor_keyframe=owners["actors"],
             objects=Objects(**found["objects"]),
@@ -200,7 +200,7 @@ class FeatureShard(Shard):
 
     @cached_property
     def _firsts(self) -> dict[str, np.ndarray]:
-        return {name: self.file[f"{name}/first"][:] for name in _COLUMNS}
+        return {name: self.array(f"{name}/first")[:] for name in _COLUMNS}
 
 
 def check_alike(shards: Iterable[FeatureShard]) -> FeatureShard:
@@ -215,7 +215,7 @@ def check_alike(shards: Iterable[FeatureShard]) -> FeatureShard:
     paths = []
     for shard in shards:
         paths.append(shard.path)
-        if not len(shard._dataset("frames/time")):
+        if not len(shard.array("frames/time")):
             continue
         first = first or shard
         for what in ("actions", "actor_size", "object_size"):

@@ -182,7 +182,7 @@ class FrameFeatureShard(Shard):
     @property
     def channels(self) -> int:
         """d."""
-        return int(self._dataset("frames/features").shape[1])
+        return int(self.array("frames/features").shape[1])
 
     def features(self, video: str, start: int = 0, stop: int | None = None) -> np.ndarray:
         """The features of frames ``start:stop`` of a video, float32 (t, d), with one read.
@@ -195,4 +195,4 @@ class FrameFeatureShard(Shard):
         stop = last - first if stop is None else stop
         if not 0 <= start <= stop <= last - first:
             raise IndexError(f"frames {start}:{stop} of {video!r}, which has {last - first}")
-        return self._dataset("frames/features")[first + start : first + stop]
+        return self.array("frames/features")[first + start : first + stop]

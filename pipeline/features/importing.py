@@ -29,8 +29,9 @@ from pipeline.errors import ActaError, VideoError
 from pipeline.features.entities import Actors, FeaturedVideo, write_features
 from pipeline.features.published import PublishedObjects, inside, no_objects, open_published, read_array
 from pipeline.progress import progress
-from pipeline.stages import code_digest, sha256_text
+from pipeline.stages import code_digest
 from pipeline.store import Provenance, Quarantined
+from pipeline.text import read_lines
 from pipeline.wheels import file_sha256
 from pipeline.workers import split_results
 
@@ -89,7 +90,7 @@ def import_features(
             (_one(video, sources, settings) for video in shown), max_bad_fraction, len(listed), "import-features"
         )
     _check_sizes(read[0])
-    inputs = {"list": sha256_text(videos.read_text()), "label_map": sha256_text(label_map.read_text())}
+    inputs = {"list": file_sha256(videos), "label_map": file_sha256(label_map)}
     for split, files in published.items():
         for name, path in vars(files).items():
             if path is not None:
@@ -251,17 +252,14 @@ def _is_number(text: str) -> bool:
 def _video_numbers(path: Path) -> dict[str, str]:
     """Names of videos by their number, from PySlowFast's ``original_vido_id video_id frame_id path labels``."""
     numbers: dict[str, str] = {}
-    try:
-        with path.open() as file:
-            for line, text in enumerate(file, 1):
-                words = text.split()
-                if line == 1 and words[:1] == ["original_vido_id"]:
-                    continue
-                if len(words) < 2 or not words[1].isdigit():
-                    raise ActaError(f"{path}:{line}: {text.strip()!r} is not <video> <number> …")
-                numbers[words[1]] = words[0]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ActaError(f"cannot read the list of frames {path}: {error}") from None
+    for line, text in read_lines(path, "the list of frames"):
+        words = text.split()
+        if line == 1 and words[:1] == ["original_vido_id"]:
+            continue
+        if len(words) < 2 or not words[1].isdigit():
+            raise ActaError(f"{path}:{line}: {text!r:.200} is not <video> <number> …")
+        if numbers.setdefault(words[1], words[0]) != words[0]:
+            raise ActaError(f"{path}:{line}: {words[1]} is the number of {numbers[words[1]]!r} already")
     return numbers
 
 

@@ -77,16 +77,16 @@ class ObjectShard(Shard):
 
     @cached_property
     def classes(self) -> list[str]:
-        return list(json.loads(self.file.attrs["classes"]))
+        return list(json.loads(self.attribute("classes")))
 
     @property
     def feature_size(self) -> int:
-        return int(self._dataset("objects/feature").shape[1])
+        return int(self.array("objects/feature").shape[1])
 
     def at(self, video: str, place: int) -> Detected:
         """What was found on a video's keyframe, counted from 0."""
         first, last = self.span(video)
         if not 0 <= place < last - first:
             raise IndexError(f"keyframe {place} of {video!r}, which has {last - first}")
-        start, stop = self._dataset("objects/first")[first + place : first + place + 2].astype(int)
-        return Detected(*(self._dataset(f"objects/{name}")[start:stop] for name in _COLUMNS))
+        start, stop = self.array("objects/first")[first + place : first + place + 2].astype(int)
+        return Detected(*(self.array(f"objects/{name}")[start:stop] for name in _COLUMNS))

@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.errors import ActaError, VideoError
 from pipeline.features.entities import Objects
+from pipeline.sealed import open_hdf5
 
 _OBJECTS = ("features", "boxes", "cls_prob")
 _SLACK = 0.02  # how far outside the picture a box may be, in its sides
@@ -87,7 +88,7 @@ def no_objects(size: int, kind: type) -> Objects:
 def open_published(path: Path) -> h5py.File:
     """Open a published file; an `ActaError` names it where that fails."""
     try:
-        return h5py.File(path, "r")
+        return open_hdf5(path, "r")
     except OSError as error:
         raise ActaError(f"cannot read {path}: {error}") from None
 
@@ -108,7 +109,7 @@ def read_array(group: Any, name: str, place: str) -> np.ndarray:
 
 
 def inside(boxes: np.ndarray, place: str) -> np.ndarray:
-    """Boxes as float32 (n, 4) in [0, 1]; a `VideoError` that names ``place`` where they lie farther out."""
+    """Boxes as float32 (n, 4) in [0, 1]; a `VideoError` that names ``place``: they lie farther out, or inside out."""
     if not boxes.size:
         return np.zeros((0, 4), np.float32)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
@@ -116,4 +117,7 @@ def inside(boxes: np.ndarray, place: str) -> np.ndarray:
     outside = boxes[(boxes < -_SLACK) | (boxes > 1 + _SLACK)]
     if outside.size:
         raise VideoError(f"{place}: a box has the coordinate {outside[0]:g}; boxes must be in [0, 1] of the picture")
+    inverted = boxes[(boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1])]
+    if len(inverted):
+        raise VideoError(f"{place}: the box {inverted[0].tolist()} is inside out; boxes are x1, y1, x2, y2")
     return boxes.astype(np.float32).clip(0, 1)

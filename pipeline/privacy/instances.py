@@ -207,7 +207,7 @@ class DetectionShard(Shard):
 
     @cached_property
     def _first_instance(self) -> np.ndarray:
-        return self.file["frames/first"][:].astype(np.int64)
+        return self.array("frames/first")[:].astype(np.int64)
 
     def frames(self, video: str) -> list[Instances]:
         """Detections of every frame of a video.
@@ -218,14 +218,15 @@ class DetectionShard(Shard):
         start, stop = self.span(video)
         first = self._first_instance[start : stop + 1]
         low, high = int(first[0]), int(first[-1])
-        group = self.file["instances"]
-        boxes, scores, filled = (group[name][low:high] for name in ("box", "score", "filled"))
-        grids, offsets = group["grid"][low:high], group["offsets"][low : high + 1].astype(np.int64)
-        block = group["mask"][offsets[0] : offsets[-1]].tobytes()
+        boxes, scores, filled, grids = (
+            self.array(f"instances/{name}")[low:high] for name in ("box", "score", "filled", "grid")
+        )
+        offsets = self.array("instances/offsets")[low : high + 1].astype(np.int64)
+        block = self.array("instances/mask")[offsets[0] : offsets[-1]].tobytes()
         masks = [
             _unpack(block[offsets[i] - offsets[0] : offsets[i + 1] - offsets[0]], grids[i]) for i in range(high - low)
         ]
-        failed = self.file["frames/failed"][start:stop]
+        failed = self.array("frames/failed")[start:stop]
         return [
             Instances(boxes[a:b], scores[a:b], masks[a:b], filled[a:b], bool(bad))
             for a, b, bad in zip(first[:-1] - low, first[1:] - low, failed, strict=True)

@@ -371,11 +371,11 @@ def entities_per_clip(shards: Sequence[Path]) -> tuple[float, float]:
     keyframes = detected = annotated = objects = 0
     for path in shards:
         shard = FeatureShard(path)
-        kinds = shard.file["actors/annotated"][:]
-        keyframes += len(shard.file["frames/time"])
+        kinds = shard.array("actors/annotated")[:]
+        keyframes += len(shard.array("frames/time"))
         annotated += int(kinds.sum())
         detected += len(kinds) - int(kinds.sum())
-        objects += len(shard.file["objects/box"])
+        objects += len(shard.array("objects/box"))
         shard.close()
     return (detected or annotated) / max(1, keyframes), objects / max(1, keyframes)
 

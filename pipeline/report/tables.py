@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline import shown
 from pipeline.errors import ActaError
 from pipeline.files import atomic
 
@@ -87,9 +88,7 @@ def write_table(
     short, footnotes = _footnoted(columns, cells)
     _write(output.with_suffix(".md"), _markdown(title, note, columns, short, footnotes, reading))
     _write(output.with_suffix(".html"), _html(title, note, columns, short, footnotes, reading, labels))
-    # Labels may come from file names, which need not be UTF-8; they are the same bytes in the table.
-    with atomic(output) as new, new.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        csv.writer(file, lineterminator="\n").writerows([columns, *cells])
+    shown.write_table(output, columns, cells)
 
 
 def read_rows(table: Path) -> list[dict[str, str]]:
@@ -100,7 +99,7 @@ def read_rows(table: Path) -> list[dict[str, str]]:
     """
     try:
         with table.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            return list(csv.DictReader(file))
+            return [{column: shown.original_cell(text) for column, text in row.items()} for row in csv.DictReader(file)]
     except (OSError, csv.Error) as error:
         raise ActaError(f"cannot read the table {table}: {error}") from None
 
@@ -260,7 +259,7 @@ def _line(cells: Sequence[str]) -> str:
 
 def _plain(text: str) -> str:
     """Text that GitHub's Markdown shows as it is, in a cell too."""
-    text = re.sub(r"[\\`*\[\]~|]|(?<!\w)_|_(?!\w)", lambda found: f"\\{found[0]}", text)
+    text = re.sub(r"[\\`*\[\]~|]|(?<!\w)_|_(?!\w)", lambda found: f"\\{found[0]}", shown.visible(text))
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", "<br>")
 
 

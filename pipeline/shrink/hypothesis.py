@@ -13,7 +13,7 @@ from pipeline.classify.teaching import load_teacher, replay_key
 from pipeline.config.base import canonical
 from pipeline.config.stages import HypothesisStage
 from pipeline.errors import ActaError
-from pipeline.files import write_json
+from pipeline.files import atomic, write_json
 from pipeline.models.architecture import Architecture, Reduction
 from pipeline.models.backbones import build
 from pipeline.models.complexity import complexity
@@ -74,7 +74,8 @@ def try_hypothesis(
     except ActaError as error:
         _write_absent(output, "infeasible", str(error), 0.0)
         if until is not None:
-            (output.parent / STATE).write_bytes(b"")
+            with atomic(output.parent / STATE) as temporary:
+                temporary.touch()
         return
     with start_training(training) as group:
         teacher = None

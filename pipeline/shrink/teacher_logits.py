@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
@@ -19,11 +18,12 @@ from pipeline.classify.clips import TrainingClips, Videos
 from pipeline.classify.teaching import as_teacher, load_teacher, replay_key
 from pipeline.config.stages import TeacherLogitsStage
 from pipeline.device import check_device
-from pipeline.files import atomic, check_room, write_json
+from pipeline.files import check_room, write_json
 from pipeline.models.architecture import frames_needed
 from pipeline.models.backbones import pathways
 from pipeline.models.saved import read_description
 from pipeline.progress import progress
+from pipeline.sealed import create_sealed
 from pipeline.training.distributed import Group
 from pipeline.training.loop import DTYPES, Keyed, MicroBatches, pinned
 
@@ -66,9 +66,12 @@ def store_logits(
     began = time.perf_counter()
     kind = np.dtype(np.float64 if dtype == torch.float64 else np.float32)
     shape = (training.epochs, len(clips), len(classes))
-    check_room(output.parent, math.prod(shape) * kind.itemsize, f"logits of {shape} epochs, clips and classes")
-    with atomic(output) as temporary, h5py.File(temporary, "w") as file:
-        stored = file.create_dataset("logits", shape, kind, fillvalue=np.nan)
+    room = math.prod(shape) * kind.itemsize
+    check_room(output.parent, room, f"logits of {shape} epochs, clips and classes")
+    with create_sealed(output, room) as file:
+        stored = file.create_dataset("logits", shape, kind)
+        for epoch in range(training.epochs):
+            stored[epoch] = np.nan
         file.attrs["key"] = replay_key(teacher, shards, settings.split.train, recipe, training, settings.mode)
         file.attrs["settings"] = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
         with pinned(training), torch.no_grad():

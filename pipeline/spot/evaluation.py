@@ -1,7 +1,6 @@
 """Average-mAP of spots in games, from memory or from SoccerNet's own files (Sec. 4.2.1, Figures 4.4 and 4.5)."""
 
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +10,7 @@ import numpy as np
 from pipeline.data.soccernet import read_split
 from pipeline.errors import ActaError
 from pipeline.metrics.average_map import (
+    RATE,
     Annotated,
     Detected,
     average_map,
@@ -19,16 +19,11 @@ from pipeline.metrics.average_map import (
     milliseconds_of,
 )
 from pipeline.spot.events import CLASSES, HALVES, Event, Spot, Version
-from pipeline.spot.soccernet_files import (
-    LABELS,
-    PREDICTIONS,
-    GameFiles,
-    entries,
-    parse_labels,
-    parse_predictions,
-    usual_columns,
-)
+from pipeline.spot.game_files import GameFiles
+from pipeline.spot.official import Tally, annotations_in, entries_of, parse_file, predictions_in
+from pipeline.spot.soccernet_files import LABELS, LARGEST, PREDICTIONS
 
+_SAID = 10  # labels and reasons, a line each
 Metric = Literal["loose", "tight", "at1", "at2", "at3", "at4", "at5"]
 METRICS: dict[Metric, tuple[int, ...]] = {  # tolerances in seconds
     "loose": tuple(range(5, 65, 5)),
@@ -84,11 +79,16 @@ def tolerance_curve(
 
 
 def evaluate_folders(
-    labels: Path, predictions: Path, version: Version, metric: Metric, games: Path | None = None
+    labels: Path,
+    predictions: Path,
+    version: Version,
+    metric: Metric,
+    games: Path | None = None,
+    largest: int = LARGEST,
 ) -> dict[str, Any]:
     """Evaluate files of predictions against files of labels, as the official evaluator does.
 
-    Minutes of a ``gameTime`` from 100 on count in full; the official evaluator reads only their last two digits.
+    What it passes over or counts otherwise than the files say is said on stderr. A byte order mark is read, too.
 
     Args:
         labels: Folder or zip archive with ``<league>/<season>/<game>/Labels-v2.json`` (version 1: ``Labels.json``).
@@ -96,49 +96,75 @@ def evaluate_folders(
         version: Decides the classes.
         metric: As of `evaluate_games`.
         games: File of the games (`read_games_file`); None: all that have labels.
+        largest: Most bytes of one file.
 
     Returns:
-        As `evaluate_games`, and ``skipped``: how many annotations and predictions were left out, by label.
+        As `evaluate_games`, and ``skipped``: how many annotations and predictions were left out, by label or reason.
 
     Raises:
         ActaError: a file is malformed, or a game has no labels or no predictions.
     """
-    skipped: dict[str, Counter[str]] = {"labels": Counter(), "predictions": Counter()}
-    with GameFiles(labels) as annotated, GameFiles(predictions) as predicted:
+    tallies = {"labels": Tally(), "predictions": Tally()}
+    with GameFiles(labels, largest) as annotated, GameFiles(predictions, largest) as predicted:
         with_labels, with_predictions = annotated.games(LABELS[version]), predicted.games(PREDICTIONS)
         wanted = read_games_file(games) if games else with_labels
         if not wanted:
-            raise ActaError(f"{labels} holds no <league>/<season>/<game>/{LABELS[version]}")
-        for those, name, path in ((with_labels, LABELS[version], labels), (with_predictions, PREDICTIONS, predictions)):
+            raise ActaError(
+                f"{labels} holds no <league>/<season>/<game>/{LABELS[version]}{_instead(annotated, LABELS[version])}"
+            )
+        for those, name, files in (
+            (with_labels, LABELS[version], annotated),
+            (with_predictions, PREDICTIONS, predicted),
+        ):
             there = set(those)
             missing = [game for game in wanted if game not in there]
             if missing:
                 more = f" (nor have {len(missing) - 1} others)" if len(missing) > 1 else ""
-                raise ActaError(f"{missing[0]} has no {name} in {path}{more}; --games says which games to evaluate")
+                raise ActaError(
+                    f"{missing[0]} has no {name} in {files.path}{more}{_instead(files, name) if not those else ''}; "
+                    "--games says which games to evaluate"
+                )
 
         def read() -> Iterator[tuple[_Columns, _Columns]]:
             for game in wanted:
-                its_labels = parse_labels(*annotated.read(game, LABELS[version]), version)
-                skipped["labels"].update(its_labels.unknown)
-                events = _of_events(game, its_labels.events, version)
-                content, where = predicted.read(game, PREDICTIONS)
-                usual = usual_columns(entries(content, where, "predictions"), version)
-                if usual is not None:
-                    yield events, _columns(*usual, version)
-                    continue
-                its_predictions = parse_predictions(content, where, version)
-                skipped["predictions"].update(its_predictions.unknown)
-                yield events, _of_spots(game, its_predictions.spots, version)
+                events = _official(annotated, game, LABELS[version], "annotations", version, tallies["labels"])
+                spots = _official(predicted, game, PREDICTIONS, "predictions", version, tallies["predictions"])
+                yield events, spots
 
         found = _evaluate(_arrays(read(), by_time=False), version, metric)
-    for what, counts in skipped.items():
-        for label, count in sorted(counts.items()):
+    skipped = {what: tally.labels.counts + tally.left_out.counts for what, tally in tallies.items()}
+    for what, tally in tallies.items():
+        for label, count in skipped[what].most_common(_SAID):
             print(f"left out of the {what}: {label!r}, {count} times", file=sys.stderr)
+        if len(skipped[what]) > _SAID:
+            print(f"left out of the {what}: {len(skipped[what]) - _SAID} others", file=sys.stderr)
+        for reason, count in tally.otherwise.counts.items():
+            print(f"counted otherwise, as officially: {what}: {reason}, {count} times", file=sys.stderr)
     return {
         **found,
         "games": len(wanted),
         "skipped": {what: dict(sorted(counts.items())) for what, counts in skipped.items()},
     }
+
+
+def _instead(files: GameFiles, name: str) -> str:
+    instead = files.instead(name)
+    return f"; {instead}" if instead else ""
+
+
+def _official(files: GameFiles, game: str, name: str, key: str, version: Version, tally: Tally) -> "_Columns":
+    """A game's file as the evaluator reads it."""
+    content, where = files.read(game, name)
+    listed = entries_of(parse_file(content, where, marks=True), where, key)
+    read = predictions_in if key == "predictions" else annotations_in
+    entries = read(listed, where, version, tally)
+    tally.stop()
+    return (
+        np.array(entries.half, np.int64),
+        np.array(entries.frame, np.float64) / RATE,
+        np.array(entries.label, np.int64),
+        np.array(entries.value, np.float64),
+    )
 
 
 def read_games_file(path: Path) -> list[str]:

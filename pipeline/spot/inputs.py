@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import h5py
-
 from pipeline.errors import ActaError
 from pipeline.features.frame_features import FrameFeatureShard
+from pipeline.sealed import Sealed
 from pipeline.spot.games import Game
 from pipeline.store import FRAMES_FORMAT, FrameShard, Quarantined
 
@@ -32,11 +31,7 @@ class Inputs:
         """Whether the shards hold pictures; the first one tells."""
         if not self.shards:
             return False
-        try:
-            with h5py.File(self.shards[0], "r") as file:
-                return bool(file.attrs.get("format") == FRAMES_FORMAT)
-        except OSError as error:
-            raise ActaError(f"cannot read {self.shards[0]}: {error}") from None
+        return Sealed(self.shards[0]).attributes.get("format") == FRAMES_FORMAT
 
     @cached_property
     def _by_game(self) -> dict[str, tuple[Path, str] | Quarantined]:

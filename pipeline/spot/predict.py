@@ -71,10 +71,10 @@ def predict_spots(
     for game, spots in spotted:
         found[game] += spots
     with spool(output) as folder:
+        (folder / "games").mkdir()
         for game, spots in found.items():
-            write_predictions(folder, game, spots)
-        folder.chmod(0o755)
-        folder.rename(output)
+            write_predictions(folder / "games", game, spots)
+        (folder / "games").rename(output)
     of_split = [game for game in map(read_game, manifests) if settings.split in game.splits]
     reasons = {entry.id: entry.reason for game in of_split for entry in game.quarantine}
     reasons |= {entry.id: entry.reason for entry in games_there(games, inputs)[1]}

@@ -1,27 +1,25 @@
-"""SoccerNet's own files: annotated events, predictions, and the folders or zip archives that hold them.
+"""SoccerNet's own files: annotated events and predictions (`pipeline.spot.game_files` finds them).
 
 A game is called ``<league>/<season>/<game>``, and its files lie in a folder of that name.
 """
 
-import json
-import lzma
 import math
 import re
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from pipeline.errors import ActaError
 from pipeline.files import write_json
 from pipeline.spot.events import CLASSES, HALVES, Event, Spot, Version
+from pipeline.text import decode, parse_json
 
 LABELS = {1: "Labels.json", 2: "Labels-v2.json"}
 PREDICTIONS = "results_spotting.json"
 LARGEST = 64 << 20  # bytes of one file; a prediction of every class at every half-second of a game has 40 MB
+_RAISE = "(--max-megabytes raises this)"
 _LATEST = (1 << 53) // 1000  # seconds, of which the milliseconds are still whole numbers
 _GAME_TIME = re.compile(r"([0-9]) - ([0-9]{1,3}):([0-5][0-9])")
 
@@ -54,7 +52,7 @@ def read_labels(path: Path, version: Version) -> Labels:
     Raises:
         ActaError: the file cannot be read, or an annotation lacks something or has a malformed or negative time.
     """
-    return parse_labels(_content(path), str(path), version)
+    return parse_labels(content_of(path), str(path), version)
 
 
 def read_predictions(path: Path, version: Version) -> Predictions:
@@ -64,7 +62,7 @@ def read_predictions(path: Path, version: Version) -> Predictions:
         ActaError: the file cannot be read, or a prediction lacks something, has a malformed or negative position or a
             confidence that is no finite number, or (version 1) a label outside the classes.
     """
-    return parse_predictions(_content(path), str(path), version)
+    return parse_predictions(content_of(path), str(path), version)
 
 
 def parse_labels(content: bytes, where: str, version: Version) -> Labels:
@@ -169,68 +167,6 @@ def write_prediction_file(path: Path, game: str, spots: Sequence[Spot]) -> None:
     write_json(path, {"UrlLocal": game, "predictions": rows})
 
 
-class GameFiles:
-    """The files of games in a folder or a zip archive; a context manager.
-
-    Raises:
-        ActaError: there is no folder and no readable archive at ``path``.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._archive: zipfile.ZipFile | None = None
-        if not path.is_dir():
-            try:
-                self._archive = zipfile.ZipFile(path)
-            except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
-                raise ActaError(f"{path} is neither a folder nor a zip archive: {error}") from None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._archive is not None:
-            self._archive.close()
-
-    def games(self, name: str) -> list[str]:
-        """The games that have a file ``name``, sorted."""
-        if self._archive is None:
-            return sorted(path.parent.relative_to(self.path).as_posix() for path in self.path.glob(f"*/*/*/{name}"))
-        found = (member.rpartition("/") for member in self._archive.namelist())
-        return sorted({game for game, _, its in found if its == name and is_game(game)})
-
-    def read(self, game: str, name: str) -> tuple[bytes, str]:
-        """A game's file ``name``, and what to call it in errors.
-
-        Raises:
-            ActaError: it is not there or cannot be read.
-        """
-        if self._archive is None:
-            path = self.path / game / name
-            return _content(path), str(path)
-        member = f"{game}/{name}"
-        try:
-            return read_member(self._archive, self._archive.getinfo(member)), f"{self.path}: {member}"
-        except KeyError:
-            raise ActaError(f"{self.path} holds no {member}") from None
-
-
-def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """What a file in an archive holds, its checksum tested.
-
-    Raises:
-        ActaError: it is damaged, encrypted, or larger than `LARGEST`.
-    """
-    if member.file_size > LARGEST:
-        raise ActaError(
-            f"{archive.filename}: {member.filename} has {member.file_size} bytes; at most {LARGEST} are read"
-        )
-    try:
-        return archive.read(member)
-    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
-        raise ActaError(f"{archive.filename}: cannot read {member.filename}: {error}") from None
-
-
 def is_game(name: str) -> bool:
     """Whether it is like ``<league>/<season>/<game>`` and leads nowhere else."""
     parts = name.split("/")
@@ -241,27 +177,15 @@ def entries(content: bytes, where: str, key: str) -> list[Any]:
     """The list ``key`` of a JSON file.
 
     Raises:
-        ActaError: it is not JSON, or has no such list.
+        ActaError: it is no text or no JSON, or has no such list.
     """
-    listed = parse_object(content, where).get(key)
+    parsed = parse_json(decode(content, where), where)
+    if not isinstance(parsed, dict):
+        raise ActaError(f"{where} holds no JSON object")
+    listed = parsed.get(key)
     if not isinstance(listed, list):
         raise ActaError(f"{where} has no list `{key}`")
     return listed
-
-
-def parse_object(content: bytes, where: str) -> dict[str, Any]:
-    """A JSON file that holds an object.
-
-    Raises:
-        ActaError: it does not.
-    """
-    try:
-        parsed = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ActaError(f"{where} is not JSON: {error}") from None
-    if not isinstance(parsed, dict):
-        raise ActaError(f"{where} holds no JSON object")
-    return parsed
 
 
 # What follows reads one value of an entry; a ValueError says what is wrong with it.
@@ -340,10 +264,39 @@ def _class_of(label: str, version: Version) -> str:
     return label
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path, largest: int = LARGEST) -> bytes:
+    """The bytes of a file.
+
+    Args:
+        path: The file.
+        largest: As of `bounded`; no more are read.
+
+    Raises:
+        ActaError: it cannot be read, or as `bounded`.
+    """
     try:
-        if path.stat().st_size > LARGEST:
-            raise ActaError(f"{path} has {path.stat().st_size} bytes; at most {LARGEST} are read")
-        return path.read_bytes()
-    except OSError as error:
-        raise ActaError(f"cannot read {path}: {error.strerror}") from None
+        with path.open("rb") as file:
+            content = file.read(largest + 1)
+    except (OSError, ValueError) as error:
+        raise ActaError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+    return bounded(content, str(path), largest)
+
+
+def bounded(content: bytes, where: str, largest: int) -> bytes:
+    """The same bytes, unless they or what they would become are too large for memory.
+
+    Args:
+        content: The bytes of a JSON file.
+        where: Names the file in errors.
+        largest: Most bytes. Most values are a 32nd of it: a value of two bytes takes a hundred in memory, and in files
+            of predictions one has more than ten.
+
+    Raises:
+        ActaError: there are more; the message says how to raise the limit.
+    """
+    if len(content) > largest:
+        raise ActaError(f"{where} has more than {largest} bytes, the most that are read {_RAISE}")
+    values = sum(content.count(mark) for mark in (b",", b"[", b"{"))
+    if values > largest // 32:
+        raise ActaError(f"{where} holds {values} values; at most {largest // 32} are read {_RAISE}")
+    return content

@@ -3,35 +3,41 @@
 import stat
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+
+import numpy as np
 
 from pipeline.errors import ActaError
 from pipeline.files import atomic
-from pipeline.metrics.average_map import FRAMES, RATE
-from pipeline.spot.events import CLASSES, HALVES, Version
-from pipeline.spot.soccernet_files import (
-    PREDICTIONS,
-    GameFiles,
-    confidence_of,
-    entries,
-    game_time,
-    half_of,
-    is_game,
-    label_of,
-    need,
-    parse_object,
-    parse_predictions,
-    position_of,
-    read_member,
-)
-
-T = TypeVar("T")
+from pipeline.spot.events import CLASSES, Version
+from pipeline.spot.game_files import NO_ARCHIVE, GameFiles, found_instead, read_member
+from pipeline.spot.official import Cases, Entries, Tally, entries_of, parse_file, predictions_in
+from pipeline.spot.soccernet_files import LARGEST, PREDICTIONS, is_game
 
 _PLACE = f"<league>/<season>/<game>/{PREDICTIONS}"
-_LARGEST = 4 << 30  # bytes of all files
-_END = FRAMES * 1000 // RATE  # milliseconds
+REPLACED = "a later one has their class and half-second"
+_ALL = 64  # times the largest file: all files of an archive
+
+
+@dataclass
+class Submission:
+    """What was found in an archive.
+
+    Args:
+        problems: What the evaluator cannot read, a line for each kind; or that nothing counts.
+        notes: What it reads, but counts otherwise than it says or not at all.
+        games: Games with predictions.
+        predictions: How many there are …
+        counted: … and how many of them count.
+    """
+
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    games: int = 0
+    predictions: int = 0
+    counted: int = 0
 
 
 def write_submission(folder: Path, output: Path) -> list[str]:
@@ -71,19 +77,24 @@ def submit(folder: Path, output: Path, games: Sequence[str], version: Version) -
     """
     with atomic(output) as temporary:
         write_submission(folder, temporary)
-        problems = check_submission(temporary, games, version)
-        if problems:
-            some = "\n".join(f"  {problem}" for problem in problems[:10])
-            raise ActaError(f"{folder}: {len(problems)} things that SoccerNet's evaluation would not take:\n{some}")
+        found = check_submission(temporary, games, version)
+        wrong = found.problems + found.notes
+        if wrong:
+            some = "\n".join(f"  {problem}" for problem in wrong[:10])
+            raise ActaError(f"{folder}: {len(wrong)} things that SoccerNet's evaluation would not take:\n{some}")
 
 
-def check_submission(archive: Path, games: Sequence[str] | None, version: Version) -> list[str]:
-    """What the evaluation server would reject or silently misread, a line each; nothing if all is well.
+def check_submission(
+    archive: Path, games: Sequence[str] | None, version: Version, largest: int = LARGEST
+) -> Submission:
+    """Read an archive of predictions as the official evaluator does: there are no problems where it evaluates it.
 
     Args:
         archive: The archive.
-        games: Games of the split (``<league>/<season>/<game>``); None: not known.
+        games: Games of the split (``<league>/<season>/<game>``), of which the evaluator reads no others; None: not
+            known, so all that are there are read.
         version: Decides the labels.
+        largest: Most bytes of one file, of which `_ALL` times as many are read in all.
 
     Raises:
         ActaError: there is no such file.
@@ -92,118 +103,91 @@ def check_submission(archive: Path, games: Sequence[str] | None, version: Versio
         raise ActaError(f"there is no file {archive}")
     try:
         with zipfile.ZipFile(archive) as opened:
-            return _problems(opened, games, version)
-    except (ValueError, NotImplementedError, zipfile.BadZipFile) as error:
-        return [f"{archive} is not a zip archive: {error}"]
+            return _checked(opened, games, version, largest)
+    except NO_ARCHIVE as error:
+        return Submission([f"{archive} is not a zip archive: {error}"])
 
 
-def describe_submission(archive: Path, version: Version) -> str:
-    """What is in an archive, in one line."""
-    with GameFiles(archive) as files:
-        games = files.games(PREDICTIONS)
-        count = sum(len(parse_predictions(*files.read(game, PREDICTIONS), version).spots) for game in games)
-    return f"{archive}: {len(games)} {'game' if len(games) == 1 else 'games'}, {count} predictions, version {version}"
-
-
-def _problems(archive: zipfile.ZipFile, games: Sequence[str] | None, version: Version) -> list[str]:
-    members = [member for member in archive.infolist() if not member.is_dir()]
-    size = sum(member.file_size for member in members)
-    if size > _LARGEST:
-        return [f"the files have {size} bytes together, which is more than {_LARGEST}; nothing was read"]
-    problems = []
-    times = Counter(member.filename for member in members)
-    problems += [f"{name} is there {count} times" for name, count in times.items() if count > 1]
-    found = {}
-    for member in members:
+def _checked(archive: zipfile.ZipFile, games: Sequence[str] | None, version: Version, largest: int) -> Submission:
+    found = Submission()
+    members = {}
+    for member in archive.infolist():
         game, _, name = member.filename.rpartition("/")
         if name == PREDICTIONS and is_game(game):
-            found[game] = member
-        else:
-            problems.append(_misplaced(member.filename))
-    if games is None:
-        problems += [] if found else [f"there is no {_PLACE}"]
-    else:
-        problems += [f"{game}: missing" for game in sorted(set(games) - set(found))]
-        problems += [f"{game}: not a game of the split" for game in sorted(set(found) - set(games))]
-    for game, member in sorted(found.items()):
+            members[game] = member  # of several of a name the last is read
+    if not members:
+        instead = found_instead(archive.namelist(), PREDICTIONS)
+        return Submission([f"there is no {_PLACE}" + (f"; {instead}" if instead else "")])
+    if games is not None:
+        found.problems += [f"{game}: missing" for game in sorted(set(games) - set(members))]
+        found.notes += [f"{game}: not a game of the split, so not read" for game in sorted(set(members) - set(games))]
+        members = {game: member for game, member in members.items() if game in set(games)}
+    times = Counter(member.filename for member in archive.infolist())
+    repeated = [f"{game}/{PREDICTIONS}" for game in sorted(members) if times[f"{game}/{PREDICTIONS}"] > 1]
+    found.notes += [f"{name} is there {times[name]} times; only the last is read" for name in repeated]
+    tally, renamed, left = Tally(), Cases(), _ALL * largest
+    for game, member in sorted(members.items()):
         try:
-            problems += _problems_of_game(read_member(archive, member), game, version)
+            content = read_member(archive, member, largest)
+            left -= len(content)
+            if left < 0:
+                found.problems.append(f"the files have more than {_ALL * largest} bytes together; the rest is not read")
+                break
+            parsed = parse_file(content, game, marks=False)
+            listed = entries_of(parsed, game, "predictions")
         except ActaError as error:
-            problems.append(str(error))
-    return problems
+            found.problems.append(str(error))
+            continue
+        url = parsed.get("UrlLocal", game)
+        if not isinstance(url, str) or url.rstrip("/") != game:
+            renamed.add("UrlLocal", f"UrlLocal {url!r:.200} in {game}")
+        found.games += 1
+        found.predictions += len(listed)
+        found.counted += _count(predictions_in(listed, game, version, tally), tally, game)
+    found.problems += [_first(tally.unreadable, kind) for kind in tally.unreadable.counts]
+    found.notes += _of_labels(tally.labels, version)
+    for cases, do in ((tally.left_out, "do not count"), (tally.otherwise, "count otherwise")):
+        found.notes += [f"predictions that {do}: {kind}: {_first(cases, kind)}" for kind in cases.counts]
+    found.notes += [f"names of games, which are not looked at: {_first(renamed, kind)}" for kind in renamed.counts]
+    if found.predictions and not found.counted and not found.problems:
+        found.problems.append(f"none of the {found.predictions} predictions counts")
+    return found
 
 
-def _misplaced(name: str) -> str:
-    if name.startswith("/") or "\\" in name or ".." in name.split("/") or not name.isprintable():
-        return f"{name!r} is no safe name; files must be at {_PLACE}"
-    top, _, rest = name.partition("/")
-    game, _, file = rest.rpartition("/")
-    if file == PREDICTIONS and is_game(game):
-        return f"{name} is within a folder {top!r}; files must be at {_PLACE}"
-    return f"{name} is not at {_PLACE}"
+def _count(entries: Entries, tally: Tally, game: str) -> int:
+    """How many of a file's predictions count; those that a later one of their class and half-second replaces do not."""
+    places = np.array([entries.label, entries.half, entries.frame], np.int64).T
+    _, from_the_end = np.unique(places[::-1], axis=0, return_index=True)
+    kept = np.zeros(len(places), bool)
+    kept[len(places) - 1 - from_the_end] = True
+    for position in np.flatnonzero(~kept).tolist():
+        tally.left_out.add(REPLACED, f"predictions[{entries.index[position]}] of {game}")
+    return int((kept & (np.array(entries.value) >= 0)).sum())
 
 
-def _problems_of_game(content: bytes, game: str, version: Version) -> list[str]:
-    problems = []
-    url = parse_object(content, game).get("UrlLocal")
-    if not isinstance(url, str) or url.rstrip("/") != game:
-        problems.append(f"{game}: UrlLocal is {url!r}" if url is not None else f"{game} has no `UrlLocal`")
-    seen: dict[tuple[str, int, int], int] = {}
-    for index, entry in enumerate(entries(content, game, "predictions")):
-        place = f"{game}: predictions[{index}]"
-        wrong, slot = _problems_of_prediction(entry, version)
-        problems += [f"{place}: {each}" for each in wrong]
-        if slot in seen:
-            problems.append(f"{place} replaces [{seen[slot]}], which has its class and half-second")
-        if slot is not None:
-            seen[slot] = index
-    return problems
+def _first(cases: Cases, kind: str) -> str:
+    """The first of a kind, and how many others there are."""
+    others = cases.counts[kind] - 1
+    return cases.first[kind] + (f" and {others:,} more" if others else "")
 
 
-def _problems_of_prediction(entry: Any, version: Version) -> tuple[list[str], tuple[str, int, int] | None]:
-    """What is wrong, and the label, half and frame that only one prediction can have, where they are right."""
-    problems: list[str] = []
-
-    def checked(read: Callable[[Any], T]) -> T | None:
-        try:
-            return read(entry)
-        except ValueError as error:
-            problems.append(str(error))
-            return None
-
-    if not isinstance(entry, dict):
-        return [f"{entry!r:.80} is no object"], None
-    label, half, position = checked(label_of), checked(_half), checked(_position)
-    if label is not None and label not in CLASSES[version]:
-        problems.append(f"{label!r} is no label of version {version}")
-    has_slot = not problems
-    checked(_confidence)
-    shown = checked(lambda its: game_time(need(its, "gameTime")))
-    if shown and half and shown[0] != half:
-        problems.append(f"gameTime {entry['gameTime']!r} is not in half {half}")
-    if shown and position is not None and abs(1000 * shown[1] - position) > 1000:
-        problems.append(f"gameTime {entry['gameTime']!r} is more than a second off position {position}")
-    if not has_slot or label is None or half is None or position is None:
-        return problems, None
-    return problems, (label, half, int(RATE * (position / 1000)))
-
-
-def _half(entry: Any) -> int:
-    half = half_of(entry)
-    if half not in HALVES:
-        raise ValueError(f"half {entry['half']!r} is not 1 or 2")
-    return half
-
-
-def _position(entry: Any) -> int:
-    position = position_of(entry)
-    if position != float(entry["position"]):
-        raise ValueError(f"position {entry['position']!r} is not whole")
-    if position >= _END:
-        raise ValueError(f"position {position} is beyond the 120 minutes that a half can have")
-    return position
-
-
-def _confidence(entry: Any) -> None:
-    if not 0 <= confidence_of(entry) <= 1:
-        raise ValueError(f"confidence {entry['confidence']!r} is not in [0, 1]")
+def _of_labels(labels: Cases, version: Version) -> list[str]:
+    """One line of all labels that are none of the classes, and what they may have been meant to be."""
+    if not labels.counts:
+        return []
+    (common, _), *others = labels.counts.most_common()
+    more = f", like {len(others)} more" if others else ""
+    count = labels.counts.total()
+    line = (
+        f"{count:,} {'predictions do' if count > 1 else 'prediction does'} not count: {common!r} is no label of "
+        f"version {version}{more}: {labels.first[common]}"
+    )
+    other: Version = 1 if version == 2 else 2
+    for which in (version, other):
+        meant = {name.casefold(): name for name in CLASSES[which]}
+        known = [label for label in labels.counts if label.casefold() in meant]
+        if known and which == version:
+            return [f"{line}; capitals count: {meant[known[0].casefold()]!r}, not {known[0]!r}"]
+        if known:
+            return [f"{line}; {known[0]!r} is of version {other} (--version {other})"]
+    return [line]

@@ -1,6 +1,9 @@
 """Adapters: datasets as they lie on disk, annotation files as they are published, and what can be wrong with both."""
 
+import errno
+import json
 import os
+import random
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -9,7 +12,9 @@ import pytest
 from pipeline.config.data import DataSettings
 from pipeline.data.adapters import list_videos
 from pipeline.data.lists import Listed, write_lists
+from pipeline.data.manifest import build_manifest, read_manifest
 from pipeline.errors import ActaError
+from tests.unit.chance import damaged
 
 THEN = 1_600_000_000
 HEADER = "label,youtube_id,time_start,time_end,split\n"
@@ -209,17 +214,65 @@ def test_ucf101_without_a_split_file(tmp_path: Path, missing: str) -> None:
     assert said == f"cannot read the split file {lists / missing}: No such file or directory"
 
 
-@pytest.mark.parametrize("line", ["v_Archery_g08_c01.avi 3", "Archery/ 3", "/v_Archery_g08_c01.avi 3"])
+@pytest.mark.parametrize(
+    "line", ["v_Archery_g08_c01.avi 3", "Archery/ 3", "Archery/a.avi one", "A/b/c.avi 1", "A/. 1", "3", "A/"]
+)
 def test_ucf101_malformed_line(tmp_path: Path, line: str) -> None:
     lists = ucf101(tmp_path, f"A/a.avi 1\n\n{line}\n")
     said = message(lambda: list(list_videos(settings("ucf101", tmp_path, lists))))
     assert said == f"{lists / 'trainlist01.txt'}, line 3: {line!r} is not <class>/<file> [number]"
 
 
+@pytest.mark.parametrize(
+    ("line", "label", "name"),
+    [
+        ("Hand Stand/v my clip.avi 12", "Hand Stand", "v my clip"),
+        ("Hand Stand/v my clip.avi", "Hand Stand", "v my clip"),
+        ("A/v 1.avi", "A", "v 1"),
+        ("A/v 1.avi 2", "A", "v 1"),
+        ("A/12.avi\t3", "A", "12"),
+        ("A /  a.avi  7", "A", "a"),
+        ("A/a.b c.avi 1", "A", "a.b c"),
+    ],
+)
+def test_ucf101_names_with_spaces(tmp_path: Path, line: str, label: str, name: str) -> None:
+    lists = ucf101(tmp_path, f"{line}\n")
+    assert [(v.id, v.label) for v in list_videos(settings("ucf101", tmp_path, lists))] == [(name, label)]
+
+
+def test_ucf101_line_that_is_there_twice_counts_once(tmp_path: Path) -> None:
+    lists = ucf101(tmp_path, "A/a.avi 1\nA/a.avi 1\n")
+    assert [(v.id, v.split) for v in list_videos(settings("ucf101", tmp_path, lists))] == [("a", "train1")]
+
+
+def test_ucf101_file_of_two_classes(tmp_path: Path) -> None:
+    ucf101(tmp_path, "A/a.avi 1\n")
+    lists = ucf101(tmp_path, test="B/b.avi\nB/a.avi\n", split=2)
+    said = message(lambda: list(list_videos(settings("ucf101", tmp_path, lists))))
+    first, second = lists / "trainlist01.txt", lists / "testlist02.txt"
+    assert said == f"{second}, line 2: 'a.avi' is of the class 'B', but {first}, line 1 has it in 'A'"
+
+
+def test_ucf101_file_of_both_parts_of_a_split(tmp_path: Path) -> None:
+    lists = ucf101(tmp_path, "A/a.avi 1\n", "\nA/a.avi\n", split=3)
+    said = message(lambda: list(list_videos(settings("ucf101", tmp_path, lists))))
+    train, test = lists / "trainlist03.txt", lists / "testlist03.txt"
+    assert said == f"{test}, line 2: 'a.avi' is in test3, but by {train}, line 1 it is in train3"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_ucf101_list_of_an_editor_of_windows(tmp_path: Path, encoding: str) -> None:
+    lists = ucf101(tmp_path, test="B/b.avi")
+    (lists / "trainlist01.txt").write_bytes("A/a.avi 1\r\nA/é.avi 1".encode(encoding))
+    videos = list_videos(settings("ucf101", tmp_path, lists))
+    assert [(v.id, v.label) for v in videos] == [("a", "A"), ("é", "A"), ("b", "B")]
+
+
 def test_ucf101_list_that_is_not_utf8(tmp_path: Path) -> None:
     lists = ucf101(tmp_path)
     (lists / "trainlist01.txt").write_bytes(b"A/a.avi 1\nK\xe9/b.avi 2\n")
-    assert str(lists / "trainlist01.txt") in message(lambda: list(list_videos(settings("ucf101", tmp_path, lists))))
+    said = message(lambda: list(list_videos(settings("ucf101", tmp_path, lists))))
+    assert said == f"{lists / 'trainlist01.txt'}, line 2: byte 0xe9 is not UTF-8; save the file as UTF-8"
 
 
 # ---- HMDB51
@@ -281,6 +334,24 @@ def test_hmdb51_malformed_line(tmp_path: Path, line: str) -> None:
     assert said == f"{lists / 'wave_test_split1.txt'}, line 2: {line!r} is not <file> 0|1|2"
 
 
+def test_hmdb51_file_of_two_classes_or_parts(tmp_path: Path) -> None:
+    names = ("run_test_split1.txt", "wave_test_split1.txt")
+    lists = hmdb51(tmp_path, {names[0]: "a.avi 0\n", names[1]: "b.avi 1\na.avi 1\n"})
+    run, wave = (lists / name for name in names)
+    read = lambda: list(list_videos(settings("hmdb51", tmp_path, lists)))  # noqa: E731
+    assert message(read) == f"{wave}, line 2: 'a.avi' is of the class 'wave', but {run}, line 1 has it in 'run'"
+    hmdb51(tmp_path, {names[1]: "b.avi 1\nb.avi 2\n"})
+    assert message(read) == f"{wave}, line 2: 'b.avi' is in test1, but by {wave}, line 1 it is in train1"
+    hmdb51(tmp_path, {names[1]: "b.avi 0\nb.avi 0\nb.avi 2\n"})
+    assert message(read) == f"{wave}, line 3: 'b.avi' is in test1, but by {wave}, line 1 it is in no part of split 1"
+
+
+def test_hmdb51_list_of_no_class(tmp_path: Path) -> None:
+    lists = hmdb51(tmp_path, {"_test_split1.txt": "a.avi 1\n"})
+    said = message(lambda: list(list_videos(settings("hmdb51", tmp_path, lists))))
+    assert said == f"no <class>_test_split1.txt in data.annotations {str(lists)!r}"
+
+
 # ---- Kinetics-400
 
 
@@ -324,7 +395,7 @@ def test_kinetics400_seconds_with_a_fraction(tmp_path: Path) -> None:
 def test_kinetics400_without_its_table(tmp_path: Path) -> None:
     path = tmp_path / "none.csv"
     said = message(lambda: list(list_videos(settings("kinetics400", tmp_path, path))))
-    assert said == f"cannot read data.annotations {str(path)!r}: No such file or directory"
+    assert said == f"cannot read data.annotations {path}: No such file or directory"
 
 
 def test_kinetics400_without_a_column(tmp_path: Path) -> None:
@@ -355,6 +426,193 @@ def test_kinetics400_table_that_is_not_utf8(tmp_path: Path) -> None:
     table = tmp_path / "kinetics.csv"
     table.write_bytes(HEADER.encode() + b"k\xe9,x,1,11,train\n")
     assert str(table) in message(lambda: list(list_videos(settings("kinetics400", tmp_path, table))))
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (
+            "walk,x,1,11,train",
+            "has label 'walk', split 'train', but by line 2 label 'run', split 'train'; keep one row",
+        ),
+        ("run,x,1.0,11,val", "has label 'run', split 'val', but by line 2 label 'run', split 'train'; keep one row"),
+    ],
+)
+def test_kinetics400_row_that_contradicts_another(tmp_path: Path, row: str, said: str) -> None:
+    table = kinetics(tmp_path, f"run,x,1,11,train\nrun,y,1,11,val\n{row}\n")
+    found = message(lambda: list(list_videos(settings("kinetics400", tmp_path, table))))
+    assert found == f"{table}, line 4: 'x_000001_000011.mp4' {said}"
+
+
+@pytest.mark.parametrize(
+    ("row", "wrong"),
+    [
+        (",x,1,11,train", "label is empty"),
+        (" ,x,1,11,train", "label is empty"),
+        ("run,,1,11,train", "youtube_id is ''"),
+        ("run,a/b,1,11,train", "youtube_id is 'a/b'"),
+        ("run,../x,1,11,train", "youtube_id is '../x'"),
+    ],
+)
+def test_kinetics400_row_that_names_nothing(tmp_path: Path, row: str, wrong: str) -> None:
+    table = kinetics(tmp_path, f"{row}\n")
+    said = message(lambda: list(list_videos(settings("kinetics400", tmp_path, table))))
+    assert said == f"{table}, line 2: {wrong} in {row!r}; a row names the video's label and its youtube_id"
+
+
+def test_kinetics400_spaces_around_cells_count_for_nothing(tmp_path: Path) -> None:
+    table = kinetics(tmp_path, "run , x,1, 11,train \n", " label, youtube_id,time_start,time_end,split\n")
+    (video,) = list_videos(settings("kinetics400", tmp_path, table))
+    assert (video.id, video.label, video.split) == ("x_000001_000011", "run", "train")
+
+
+def test_kinetics400_column_that_is_there_twice(tmp_path: Path) -> None:
+    header = ["label", "youtube_id", "time_start", "time_end", "split", "label"]
+    table = kinetics(tmp_path, "a,x,1,11,train,b\n", ",".join(header) + "\n")
+    said = message(lambda: list(list_videos(settings("kinetics400", tmp_path, table))))
+    assert said == f"{table}: column 'label' is there twice; found {header}"
+
+
+@pytest.mark.parametrize(("start", "end", "good"), [(0, 999_999, True), (-1, 9, False), (0, 1_000_000, False)])
+def test_kinetics400_times_have_six_digits(tmp_path: Path, start: int, end: int, good: bool) -> None:
+    table = kinetics(tmp_path, f"run,x,{start},{end},train\n")
+    if good:
+        assert [v.id for v in list_videos(settings("kinetics400", tmp_path, table))] == ["x_000000_999999"]
+    else:
+        assert f"{table}, line 2: 'run,x,{start},{end},train' is not" in message(
+            lambda: list(list_videos(settings("kinetics400", tmp_path, table)))
+        )
+
+
+# ---- names that lead out of the data set's folder
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc", "run/../../secret", "..", "a/.."])
+def test_label_that_leads_out_of_the_root(tmp_path: Path, name: str) -> None:
+    table = kinetics(tmp_path, f"run,x,1,11,train\n{name},y,1,11,train\n")
+    said = message(lambda: list(list_videos(settings("kinetics400", tmp_path, table))))
+    assert said == f"{table}, line 3: {name!r} leads out of the data set's folder; a name is below it and has no '..'"
+
+
+@pytest.mark.parametrize("label", ["eat/drink", "wait..what", "..hidden", "a\\b"])
+def test_label_that_only_looks_like_it(tmp_path: Path, label: str) -> None:
+    table = kinetics(tmp_path, f"{label},y,1,11,train\n")
+    assert [v.label for v in list_videos(settings("kinetics400", tmp_path, table))] == [label]
+
+
+@pytest.mark.parametrize(
+    "name", ["Run/../../secret/private.avi", "../secret/private.avi", "/secret/private.avi", "Run/..", "Run//../a.avi"]
+)
+def test_line_that_leads_out_of_the_root(tmp_path: Path, name: str) -> None:
+    put(tmp_path, "secret/private.avi", "videos/Run/a.avi")
+    said = f"line 2: {name!r} leads out of the data set's folder; a name is below it and has no '..'"
+    lists = ucf101(tmp_path, f"Run/a.avi 1\n{name} 1\n")
+    found = message(lambda: list(list_videos(settings("ucf101", tmp_path / "videos", lists))))
+    assert found == f"{lists / 'trainlist01.txt'}, {said}"
+    lists = hmdb51(tmp_path, {"run_test_split2.txt": f"a.avi 1\n{name} 2\n"})
+    found = message(lambda: list(list_videos(settings("hmdb51", tmp_path / "videos", lists))))
+    assert found == f"{lists / 'run_test_split2.txt'}, {said}"
+
+
+def test_class_in_a_list_s_own_name_that_leads_out(tmp_path: Path) -> None:
+    lists = hmdb51(tmp_path, {".._test_split1.txt": "a.avi 1\n"})
+    said = message(lambda: list(list_videos(settings("hmdb51", tmp_path, lists))))
+    assert said.startswith(f"{lists / '.._test_split1.txt'}: '..' leads out of")
+
+
+def test_what_is_missing_is_not_opened(tmp_path: Path) -> None:
+    """A link with a hidden name is not listed, so a label that names it must not lead through it either."""
+    clip = put(tmp_path / "secret", "y_000001_000011.mp4")
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/.link").symlink_to(clip)
+    table = kinetics(tmp_path, ".link,y,1,11,train\n")
+    (video,) = list_videos(settings("kinetics400", tmp_path / "videos", table))
+    assert (tmp_path / "videos" / video.path).is_file()
+    listed = tmp_path / "list.json"
+    listed.write_text(json.dumps([video]))
+    build_manifest(listed, tmp_path / "videos", tmp_path / "manifest.json")
+    manifest = read_manifest(tmp_path / "manifest.json")
+    assert manifest.videos == []
+    assert [entry.reason for entry in manifest.quarantine] == ["missing: .link/y_000001_000011.mp4"]
+
+
+# ---- files that are there several times
+
+
+NAME = "x_000001_000011.mp4"
+
+
+def found_of(root: Path, tmp_path: Path) -> str:
+    table = kinetics(tmp_path, "run,x,1,11,train\n")
+    (video,) = list_videos(settings("kinetics400", root, table))
+    return video.path
+
+
+@pytest.mark.parametrize(
+    ("good", "other"),
+    [
+        (f"replacement_for_corrupted_k400/{NAME}", f"train/{NAME}"),
+        (f"replacement_for_corrupted_k400/{NAME}", f"zzz/{NAME}"),
+        (f"k400/Replacement/part_1/{NAME}", f"k400/val/{NAME}"),
+    ],
+)
+def test_replacement_is_taken(tmp_path: Path, capsys, good: str, other: str) -> None:
+    root = put(tmp_path / "videos", good, other)
+    assert found_of(root, tmp_path) == good
+    assert capsys.readouterr().err == (
+        f"annotated files that lie below {root} more than once: 1; the replacement, or the only one that is not empty, "
+        f"is taken, such as {good}\n"
+    )
+
+
+@pytest.mark.parametrize("broken", ["empty", "dangling", "looping"])
+def test_file_that_is_good_is_taken(tmp_path: Path, capsys, broken: str) -> None:
+    """Even where the other one lies among the replacements."""
+    root = put(tmp_path / "videos", f"a/{NAME}", f"replacement/{NAME}")
+    bad = root / "replacement" / NAME
+    bad.unlink()
+    if broken == "empty":
+        bad.touch()
+    else:
+        bad.symlink_to("nowhere" if broken == "dangling" else NAME)
+    assert found_of(root, tmp_path) == f"a/{NAME}"
+    assert capsys.readouterr().err.endswith(f"such as a/{NAME}\n")
+
+
+def test_link_to_a_file_is_that_file(tmp_path: Path, capsys) -> None:
+    root = put(tmp_path / "videos", f"a/{NAME}")
+    (root / "b").mkdir()
+    (root / "b" / NAME).symlink_to(root / "a" / NAME)
+    assert found_of(root, tmp_path) in (f"a/{NAME}", f"b/{NAME}")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("replacement_1", "b/replacement"), ("xreplacement", "a")])
+def test_two_files_of_one_name_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    root = put(tmp_path / "videos", *(f"{name}/{NAME}" for name in names))
+    one, other = sorted(f"{name}/{NAME}" for name in names)
+    said = message(lambda: found_of(root, tmp_path))
+    assert said == f"{root} has two videos for {NAME!r}: {one} and {other}; remove what is not meant"
+
+
+def test_files_that_no_annotation_names_may_be_there_twice(tmp_path: Path, capsys) -> None:
+    root = put(tmp_path / "videos", f"a/{NAME}", "a/other.mp4", "b/other.mp4")
+    assert found_of(root, tmp_path) == f"a/{NAME}"
+    assert capsys.readouterr().err == ""
+
+
+def test_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch) -> None:
+    root = put(tmp_path / "videos", "a/b.mp4", "locked/c.mp4")
+    scan = os.scandir
+
+    def scan_or_refuse(path: Path):
+        if path.name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scan_or_refuse)
+    said = message(lambda: in_folder(root))
+    assert said == f"cannot list the folder {root / 'locked'}: Permission denied"
 
 
 # ---- the same for all that have annotations
@@ -391,3 +649,34 @@ def test_one_file_more_rewrites_its_list_only(tmp_path: Path) -> None:
     changed = [path.name for path in lists.iterdir() if path.read_bytes() != before[path.name]]
     assert touched == changed
     assert len(changed) == 1
+
+
+@pytest.mark.parametrize(
+    ("adapter", "name", "content"),
+    [
+        ("ucf101", "trainlist01.txt", "Run/a.avi 1\nHand Stand/a b.avi 2\nWalk/c.avi 3\n"),
+        ("hmdb51", "Run_test_split1.txt", "a.avi 1\na b.avi 2\nc.avi 0\n"),
+        ("kinetics400", "table.csv", HEADER + 'Run,x,1,11,train\n"a, b",y,100,110,val\nrun,z,1.0,11.0,test\n'),
+    ],
+)
+def test_a_damaged_list_is_read_or_refused_and_never_leaves_the_root(
+    tmp_path: Path, adapter: str, name: str, content: str
+) -> None:
+    root = put(tmp_path / "videos", "Run/a.avi", "x_000001_000011.mp4")
+    lists = ucf101(tmp_path, test="Zed/z.avi\n")
+    annotations = lists / name if adapter == "kinetics400" else lists
+    generator, read = random.Random(adapter), 0
+    for _ in range(200):
+        pieces = [b"../", b"/etc/", b"Run/../../", b" 1", b"\xe2\x80\xa8"]
+        (lists / name).write_bytes(damaged(generator, content.encode(), pieces))
+        try:
+            videos = list(list_videos(settings(adapter, root, annotations)))
+        except ActaError as error:
+            assert str(lists) in str(error)  # noqa: PT017
+            continue
+        read += 1
+        for video in videos:
+            assert video.id
+            assert video.label
+            assert os.path.normpath(root / video.path).startswith(f"{root}/")
+    assert 20 < read < 180

@@ -1,5 +1,7 @@
 """Annotated people, who gets which labels, boxes with names, and the videos that such files name."""
 
+import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -162,7 +164,7 @@ def test_named_boxes_that_cannot_be(tmp_path, row):
 def test_named_boxes_that_cannot_be_read(tmp_path):
     with pytest.raises(ActaError, match=r"cannot read .*none.csv"):
         read_named_boxes(tmp_path / "none.csv", ["person"])
-    with pytest.raises(ActaError, match=r"cannot read .*named.csv"):
+    with pytest.raises(ActaError, match=r"named.csv, line 1: byte 0xe9 is not UTF-8; save the file as UTF-8"):
         read_named_boxes(named(tmp_path, "v\xe9,1,0,0,1,1,person\n"), ["person"])
 
 
@@ -244,3 +246,30 @@ def test_videos_in_folders_of_their_class(tmp_path):
     (tmp_path / "videos" / "run" / "two.avi").write_bytes(b"abc")
     with pytest.raises(ActaError, match=r"has two videos for 'two'"):
         list(list_annotated(settings))
+
+
+@pytest.mark.parametrize("name", ["../secret/one", "/secret/one", "run/../../one"])
+@pytest.mark.parametrize("rooted", [True, False])
+def test_a_name_that_leads_out_of_the_root_is_refused(tmp_path, name, rooted):
+    (tmp_path / "videos").mkdir()
+    settings = videos_of(tmp_path, tmp_path / "videos" if rooted else None, {"test": f"three,1\n{name},902\n"})
+    said = f"{name!r} leads out of the data set's folder; a name is below it and has no '..'"
+    with pytest.raises(ActaError, match=re.escape(f"{tmp_path}/test_people.csv:2: {said}")):
+        list(list_annotated(settings))
+    (tmp_path / "train.csv").write_text(f"one,1\n\n{name},902\n")
+    with pytest.raises(ActaError, match=re.escape(f"{tmp_path}/train.csv:3: {said}")):
+        list(list_annotated(settings))
+    pickled = tmp_path / "people.pkl"
+    pickled.write_bytes(pickle.dumps({"one,1": np.zeros((0, 5)), f"{name},1": np.zeros((0, 5))}, protocol=4))
+    settings = settings.model_copy(update={"boxes": {}, "proposals": {"test": str(pickled)}})
+    with pytest.raises(ActaError, match=re.escape(f"{pickled}: {said}")):
+        list(list_annotated(settings))
+
+
+def test_of_two_videos_the_one_that_is_whole_is_taken(tmp_path, capsys):
+    settings = videos_of(tmp_path, tmp_path / "videos", {})
+    for name in ("a/one.avi", "b/one.mkv", "two.mkv"):
+        (tmp_path / "videos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "videos" / name).write_bytes(b"" if name == "a/one.avi" else b"abc")
+    assert {video.id: video.path for video in list_annotated(settings)}["one"] == "b/one.mkv"
+    assert "more than once: 1;" in capsys.readouterr().err

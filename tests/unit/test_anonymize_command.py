@@ -55,7 +55,11 @@ def test_what_is_there_stays(recordings: Path, tmp_path: Path, capsys: Any, kind
 
     before = everything()
     assert acta(source, tmp_path / "out", *WHOLE, "--keep-detections", tmp_path / "found.h5") == 1
-    words = "which is never replaced" if kind in ("folder", "pipe") else "exists; --overwrite replaces it"
+    words = {
+        "folder": "is a folder, which is never replaced",
+        "pipe": "is a pipe that nobody reads",
+        "dangling link": "is a link to nothing; only links to regular files of your own are followed",
+    }.get(kind, "exists; --overwrite replaces it")
     assert f"{there} " in (error := capsys.readouterr().err)
     assert words in error
     assert everything() == before

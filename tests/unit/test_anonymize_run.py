@@ -122,7 +122,7 @@ class Halted:
             text=True,
             start_new_session=True,
             cwd=PROJECT,
-            env=os.environ | {name: str(path) for name, path in names.items()},
+            env=os.environ | {"PYTHONPATH": str(PROJECT)} | {name: str(path) for name, path in names.items()},
         )
 
     def wait(self, count: int) -> list[int]:

@@ -120,7 +120,7 @@ def test_unknown_key_that_is_near_to_none_lists_what_is_known() -> None:
         ("frames.size", 8, "'frames.size' is 8: input should be greater than or equal to 16."),
         ("frames.size", [128, 8], "'frames.size.1' is 8: input should be greater than or equal to 16."),
         ("sampling.rate", 0, "'sampling.rate' is 0: input should be greater than 0."),
-        ("sampling.rate", float("inf"), "'sampling.rate' is Infinity: input should be less than or equal to 1000."),
+        ("sampling.rate", float("inf"), "'sampling.rate' is Infinity: input should be a finite number."),
         ("data.shards", 0, "'data.shards' is 0: input should be greater than or equal to 1."),
         ("data.max_bad_fraction", 1.5, "'data.max_bad_fraction' is 1.5: input should be less than or equal to 1."),
         (

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -29,9 +30,20 @@ from pipeline.files import (
     write_json,
 )
 
+BOOT = Path("/proc/sys/kernel/random/boot_id").read_text()
+HERE = hashlib.sha256(f"{BOOT}{os.readlink('/proc/self/ns/pid')}".encode()).hexdigest()[:12]
+USER = "runs as root, and gives a process another user"
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason=f"needs a second user: it {USER}")
+NOBODY = 65534
+
 
 def host() -> str:
     return socket.gethostname().split(".")[0]
+
+
+def process(pid: int, host: str = host(), namespace: str = HERE) -> str:
+    """What names a process in temporary names."""
+    return f"{host}.{namespace}.{pid}"
 
 
 @pytest.fixture
@@ -49,12 +61,23 @@ def test_atomic_puts_the_file_in_its_place(tmp_path: Path) -> None:
     assert [(p.name, p.read_text()) for p in (tmp_path / "new").iterdir()] == [("out.txt", "whole")]
 
 
-def test_atomic_temporary_is_hidden_beside_and_of_the_same_kind(tmp_path: Path) -> None:
+def test_atomic_temporary_is_hidden_beside_in_a_private_folder_and_of_the_same_kind(tmp_path: Path) -> None:
     with atomic(tmp_path / "out.mp4") as temporary:
         temporary.touch()
-    assert temporary.parent == tmp_path
-    assert temporary.name.startswith(".out.mp4.")
-    assert temporary.suffix == ".mp4"
+        (beside,) = tmp_path.iterdir()
+        assert temporary.parent.samefile(beside)
+        assert stat.S_IMODE(beside.stat().st_mode) == 0o700
+        assert re.fullmatch(rf"\.out\.mp4\.{process(os.getpid())}\.tmp[a-z0-9_]{{8}}", beside.name)
+    assert temporary.name == "new.mp4"
+
+
+def test_temporary_folders_have_random_names(tmp_path: Path) -> None:
+    def name() -> str:
+        with atomic(tmp_path / "out") as temporary:
+            temporary.touch()
+            return next(path.name for path in tmp_path.iterdir() if path.name != "out")
+
+    assert len({name() for _ in range(20)}) == 20
 
 
 def fail_while_writing(output: Path) -> None:
@@ -91,36 +114,58 @@ def test_atomic_without_a_file_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["out.h5", "match [1080p].mp4", "a*b?.mp4"])
 def test_leftover_of_a_dead_process_is_removed(tmp_path: Path, dead: int, name: str) -> None:
     suffix = Path(name).suffix
-    (tmp_path / f".{name}.{host()}.{dead}.tmp{suffix}").write_text("half")
+    (tmp_path / f".{name}.{process(dead)}.tmp{suffix}").write_text("half")
     with atomic(tmp_path / name) as temporary:
         temporary.write_text("whole")
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_leftover_folder_of_a_dead_process_is_removed(tmp_path: Path, dead: int) -> None:
-    folder = tmp_path / f".out.h5.{host()}.{dead}.tmpabc"
+    folder = tmp_path / f".out.h5.{process(dead)}.tmpabc"
     folder.mkdir()
     (folder / "0.jpegs").write_text("a raw frame")
     with spool(tmp_path / "out.h5"):
         assert not folder.exists()
 
 
-@pytest.mark.parametrize("process", ["living", "own", "of another host"])
-def test_leftover_that_may_be_in_use_is_kept(tmp_path: Path, dead: int, process: str) -> None:
-    place, pid = {
-        "living": (host(), os.getppid()),
-        "own": (host(), os.getpid()),
-        "of another host": ("elsewhere", dead),
-    }[process]
-    folder = tmp_path / f".out.h5.{place}.{pid}.tmpabc"
+@pytest.mark.parametrize("whose", ["living", "own", "of another host", "of another namespace"])
+def test_leftover_that_may_be_in_use_is_kept(tmp_path: Path, dead: int, whose: str) -> None:
+    """Two containers can have one host name, and a process of the same number each."""
+    named = {
+        "living": process(os.getppid()),
+        "own": process(os.getpid()),
+        "of another host": process(dead, host="elsewhere"),
+        "of another namespace": process(dead, namespace="0123456789ab"),
+    }[whose]
+    folder = tmp_path / f".out.h5.{named}.tmpabc"
     folder.mkdir()
     with atomic(tmp_path / "out.h5") as temporary:
         temporary.write_text("whole")
     assert folder.is_dir()
 
 
+@needs_root
+def test_leftover_of_another_user_is_kept(tmp_path: Path, dead: int) -> None:
+    folder = tmp_path / f".out.h5.{process(dead)}.tmpabc"
+    folder.mkdir()
+    os.chown(folder, NOBODY, NOBODY)
+    with atomic(tmp_path / "out.h5") as temporary:
+        temporary.write_text("whole")
+    assert folder.is_dir()
+
+
+def test_a_link_among_the_leftovers_is_removed_and_not_what_it_leads_to(tmp_path: Path, dead: int) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("precious")
+    (tmp_path / f".out.h5.{process(dead)}.tmpabc").symlink_to("mine")
+    with atomic(tmp_path / "out.h5") as temporary:
+        temporary.write_text("whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "out.h5"]
+    assert (tmp_path / "mine" / "file").read_text() == "precious"
+
+
 def test_leftover_of_another_output_is_kept(tmp_path: Path, dead: int) -> None:
-    other = tmp_path / f".other.h5.{host()}.{dead}.tmp.h5"
+    other = tmp_path / f".other.h5.{process(dead)}.tmp.h5"
     other.write_text("half")
     with atomic(tmp_path / "out.h5") as temporary:
         temporary.write_text("whole")
@@ -143,7 +188,8 @@ def test_make_private_creates_the_folder(tmp_path: Path) -> None:
 
 def test_spool_is_private_and_temporary(tmp_path: Path) -> None:
     with spool(tmp_path / "new" / "out.h5") as folder:
-        assert folder.parent == tmp_path / "new"
+        (beside,) = (tmp_path / "new").iterdir()
+        assert folder.samefile(beside)
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         (folder / "0.jpegs").write_text("a raw frame")
     assert list((tmp_path / "new").iterdir()) == []
@@ -195,8 +241,7 @@ def test_names_as_long_as_a_file_system_has_them(
 ) -> None:
     """With the longest name of a host and the highest process number that Linux knows."""
     assert 230 < len(os.fsencode(name)) <= 255
-    monkeypatch.setattr(socket, "gethostname", lambda: "h" * 64)
-    monkeypatch.setattr(os, "getpid", lambda: 4194304)
+    monkeypatch.setattr("pipeline.files._process", lambda pid: process(4194304, host="h" * 64))
     with atomic(tmp_path / name, overwrite=overwrite) as temporary:
         temporary.write_text("whole")
         assert max(len(os.fsencode(path.name)) for path in tmp_path.iterdir()) < 200
@@ -209,29 +254,32 @@ def test_the_temporary_of_a_long_name_is_its_own_and_of_its_kind(tmp_path: Path)
     name = "a" * 250 + ".mp4"
     with atomic(tmp_path / name) as temporary:
         temporary.touch()
+        (beside,) = tmp_path.iterdir()
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]
-    assert temporary.name == f".{'a' * 63}~{digest}.{host()}.{os.getpid()}.tmp.mp4"
+    assert beside.name[:-8] == f".{'a' * 63}~{digest}.{process(os.getpid())}.tmp"
+    assert temporary.name == "new.mp4"
 
 
 @pytest.mark.parametrize(("length", "cut"), [(80, False), (81, True)])
 def test_only_long_names_are_cut(tmp_path: Path, length: int, cut: bool) -> None:
     with atomic(tmp_path / ("a" * length)) as temporary:
         temporary.touch()
-    assert ("~" in temporary.name) == cut
+        (beside,) = tmp_path.iterdir()
+    assert ("~" in beside.name) == cut
 
 
 @pytest.mark.parametrize(("suffix", "kept"), [("." + "s" * 15, True), ("." + "s" * 16, False)])
 def test_a_suffix_that_is_no_formats_is_left_out(tmp_path: Path, suffix: str, kept: bool) -> None:
     with atomic(tmp_path / f"a{suffix}") as temporary:
         temporary.touch()
-    assert temporary.name.endswith(f".tmp{suffix}" if kept else ".tmp")
+    assert temporary.name == (f"new{suffix}" if kept else "new")
 
 
 def test_leftovers_of_a_long_name_are_removed_and_those_of_its_neighbour_kept(tmp_path: Path, dead: int) -> None:
     one, other = "a" * 240 + "1.mp4", "a" * 240 + "2.mp4"
     for name in (one, other):
         digest = hashlib.sha256(name.encode()).hexdigest()[:16]
-        (tmp_path / f".{'a' * 63}~{digest}.{host()}.{dead}.tmp.mp4").write_text(name[-5])
+        (tmp_path / f".{'a' * 63}~{digest}.{process(dead)}.tmp.mp4").write_text(name[-5])
     remove_leftovers(tmp_path / one)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["2"]
 
@@ -270,37 +318,289 @@ def _pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
-@pytest.mark.parametrize("make", [_file, _folder, _link, _dangling, _circle, _pipe])
-def test_whatever_is_there_is_refused(tmp_path: Path, make: Callable[[Path], None]) -> None:
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+
+
+EXISTS = r"out.mp4 exists; --overwrite replaces it"
+FOLDER = r"out.mp4 is a folder, which is never replaced; choose another output"
+DEVICE = r"out.mp4 is a device, pipe or socket, which is never replaced; choose another output"
+NOTHING = (
+    "out.mp4 is a link to nothing; only links to regular files of your own are followed: remove it, or choose another "
+    "output"
+)
+
+
+@pytest.mark.parametrize(
+    ("make", "overwrite", "message"),
+    [
+        (_file, False, EXISTS),
+        (_link, False, EXISTS),
+        *((make, overwrite, DEVICE) for make in (_socket,) for overwrite in (False, True, None)),
+        *((make, overwrite, FOLDER) for make in (_folder,) for overwrite in (False, True, None)),
+        *((make, overwrite, NOTHING) for make in (_dangling, _circle) for overwrite in (False, True, None)),
+    ],
+)
+def test_whatever_is_never_replaced_is_refused(
+    tmp_path: Path, make: Callable[[Path], None], overwrite: bool | None, message: str
+) -> None:
     path = tmp_path / "out.mp4"
     make(path)
     before = sorted((p.name, p.lstat().st_ino) for p in tmp_path.iterdir())
-    message = r"is a folder|is a device, pipe or socket|out\.mp4 exists; --overwrite replaces it"
-    with pytest.raises(ActaError, match=message):
-        check_free(path, overwrite=False)
-    with pytest.raises(ActaError, match=message), atomic(path, overwrite=False):
+    whole = f"^{re.escape(f'{tmp_path}/{message}')}$"
+    if overwrite is not None:
+        with pytest.raises(ActaError, match=whole):
+            check_free(path, overwrite=overwrite)
+    if not path.is_dir() or overwrite is not None:
+        with pytest.raises(ActaError, match=whole):
+            check_outputs([path], [], overwrite=overwrite)
+    with pytest.raises(ActaError, match=whole), atomic(path, overwrite=overwrite):
         pytest.fail("the block was entered")
     assert sorted((p.name, p.lstat().st_ino) for p in tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("make", [_file, _link, _dangling, _circle])
-def test_overwriting_replaces_the_file_or_link_and_not_what_the_link_leads_to(
+def test_some_tasks_fill_a_folder(tmp_path: Path) -> None:
+    check_outputs([tmp_path], [], overwrite=None)
+
+
+@pytest.mark.parametrize("overwrite", [None, True])
+def test_a_file_is_replaced(tmp_path: Path, overwrite: bool | None) -> None:
+    path = tmp_path / "out.mp4"
+    path.write_text("old")
+    os.link(path, tmp_path / "other")
+    with atomic(path, overwrite=overwrite) as temporary:
+        temporary.write_text("new")
+    assert (path.read_text(), (tmp_path / "other").read_text()) == ("new", "old")
+
+
+@pytest.mark.parametrize("overwrite", [None, True])
+def test_a_link_to_the_users_own_file_is_followed(tmp_path: Path, overwrite: bool | None) -> None:
+    """The temporary lies beside the file, which may be on another disk."""
+    path = tmp_path / "out.mp4"
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "target").write_text("old")
+    (tmp_path / "between").symlink_to("disk/target")
+    path.symlink_to("between")
+    with atomic(path, overwrite=overwrite) as temporary:
+        temporary.write_text("new")
+        assert any(name.startswith(".target.") for name in os.listdir(tmp_path / "disk"))
+    assert os.readlink(path) == "between"
+    assert [(p.name, p.read_text()) for p in (tmp_path / "disk").iterdir()] == [("target", "new")]
+
+
+@needs_root
+@pytest.mark.parametrize("overwrite", [None, True, False])
+@pytest.mark.parametrize("whose", ["file", "link", "link between"])
+def test_what_another_user_has_linked_or_owns_is_not_followed(
+    tmp_path: Path, whose: str, overwrite: bool | None
+) -> None:
+    """In a folder for a group a neighbour can plant a link to any of the user's files."""
+    thesis, path, between = tmp_path / "thesis", tmp_path / "out", tmp_path / "between"
+    thesis.write_text("precious")
+    between.symlink_to("thesis")
+    path.symlink_to("between")
+    os.chown({"file": thesis, "link": path, "link between": between}[whose], NOBODY, NOBODY, follow_symlinks=False)
+    message = {
+        "file": "out is a link to a file of another user; only links to regular files of your own are followed: ",
+        "link": "out is a link that another user has made; remove it, or choose another output",
+        "link between": "out is a link that another user has made; remove it, or choose another output",
+    }[whose]
+    with pytest.raises(ActaError, match=message), atomic(path, overwrite=overwrite):
+        pytest.fail("the block was entered")
+    assert thesis.read_text() == "precious"
+    assert sorted(os.listdir(tmp_path)) == ["between", "out", "thesis"]
+
+
+# ---- devices and pipes are written through
+
+
+@needs_root
+@pytest.mark.parametrize("overwrite", [None, True, False])
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_device_stays_a_device(tmp_path: Path, overwrite: bool | None, linked: bool) -> None:
+    device = path = tmp_path / "null"
+    os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    if linked:
+        path = tmp_path / "out"
+        path.symlink_to("null")
+    before = {p.name: p.lstat() for p in tmp_path.iterdir()}
+    check_outputs([path, path], [], overwrite=overwrite)
+    with atomic(path, overwrite=overwrite) as temporary:
+        temporary.write_text("away with it")
+        assert len(list(tmp_path.iterdir())) == 1 + linked  # nothing is written beside a device
+        kept = temporary
+    with spool(path) as folder:
+        (folder / "0.jpegs").write_text("a raw frame")
+    remove_leftovers(path)
+    assert {p.name: (p.lstat().st_ino, p.lstat().st_mode) for p in tmp_path.iterdir()} == {
+        name: (found.st_ino, found.st_mode) for name, found in before.items()
+    }
+    assert not kept.exists()
+
+
+@needs_root
+def test_a_full_device_is_heard(tmp_path: Path) -> None:
+    os.mknod(tmp_path / "full", 0o666 | stat.S_IFCHR, os.makedev(1, 7))
+    with pytest.raises(OSError, match="No space left on device"), atomic(tmp_path / "full") as temporary:
+        temporary.write_text("whole")
+
+
+@needs_root
+def test_a_disk_is_never_written_to(tmp_path: Path) -> None:
+    os.mknod(tmp_path / "disk", 0o600 | stat.S_IFBLK, os.makedev(7, 200))
+    with pytest.raises(ActaError, match="disk is a device, pipe or socket, which is never"), atomic(tmp_path / "disk"):
+        pytest.fail("the block was entered")
+    assert stat.S_ISBLK((tmp_path / "disk").stat().st_mode)
+
+
+def test_who_reads_a_pipe_gets_what_is_whole(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with atomic(tmp_path / "pipe", overwrite=True) as temporary:
+        temporary.write_text("whole")
+        with pytest.raises(BlockingIOError):
+            os.read(reader, 100)
+    assert (os.read(reader, 100), os.read(reader, 100)) == (b"whole", b"")
+    with pytest.raises(ZeroDivisionError):
+        fail_while_writing(tmp_path / "pipe")
+    assert os.read(reader, 100) == b""
+    os.close(reader)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_more_than_a_pipe_holds_waits_for_its_reader(tmp_path: Path) -> None:
+    code = "import sys; from pipeline.files import atomic\nwith atomic(sys.argv[1]) as t: t.write_bytes(bytes(300000))"
+    for output in ("/dev/stdout", "/proc/self/fd/1"):
+        done = subprocess.run([sys.executable, "-c", code, output], capture_output=True)
+        assert (done.stderr, done.stdout) == (b"", bytes(300000))
+
+
+@pytest.mark.parametrize("overwrite", [None, True, False])
+def test_a_pipe_that_nobody_reads_is_refused_at_once(tmp_path: Path, overwrite: bool | None) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    message = "pipe is a pipe that nobody reads; start its reader first, or choose a file"
+    with pytest.raises(ActaError, match=message), atomic(tmp_path / "pipe", overwrite=overwrite):
+        pytest.fail("the block was entered")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+@needs_root
+def test_a_pipe_of_another_user_gets_nothing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    os.chown(tmp_path / "pipe", NOBODY, NOBODY)
+    with pytest.raises(ActaError, match="pipe is a device, pipe or socket, which is never"), atomic(tmp_path / "pipe"):
+        pytest.fail("the block was entered")
+
+
+# ---- what a neighbour does in a folder for a group
+
+
+@needs_root
+def test_a_neighbour_who_watches_a_shared_folder_cannot_have_files_overwritten(tmp_path: Path) -> None:
+    """While the block runs, the neighbour puts a folder of their own, with links, in the place of the temporary one."""
+    thesis, shared = tmp_path / "thesis", tmp_path / "shared"
+    thesis.write_text("precious")
+    thesis.chmod(0o644)
+    shared.mkdir()
+    shared.chmod(0o777)
+    os.chmod(tmp_path, 0o755)
+    attack = (
+        "import os, sys; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "(name,) = os.listdir(); os.rename(name, 'aside'); os.mkdir(name)\n"
+        "for kind in ('new.h5', 'out.h5', '0.jpegs'): os.symlink('../../thesis', f'{name}/{kind}')\n"
+        "os.symlink('../thesis', '.out.h5.lock')"
+    )
+    with atomic(shared / "out.h5") as temporary:
+        subprocess.run([sys.executable, "-c", attack], check=True, cwd=shared)
+        temporary.write_text("whole")
+    assert (thesis.read_text(), (shared / "out.h5").read_text()) == ("precious", "whole")
+
+
+@pytest.mark.parametrize("make", [_link, _dangling, _folder, _pipe, _socket])
+def test_what_stands_where_a_lock_would_is_neither_followed_nor_changed(
     tmp_path: Path, make: Callable[[Path], None]
 ) -> None:
-    path = tmp_path / "out.mp4"
-    make(path)
-    with atomic(path, overwrite=True) as temporary:
-        temporary.write_text("new")
-    assert not path.is_symlink()
-    assert path.read_text() == "new"
-    assert [p.read_text() for p in tmp_path.glob("target")] in ([], ["precious"])
+    make(tmp_path / ".out.lock")
+    before = {p.name: (p.lstat().st_ino, p.lstat().st_mode) for p in tmp_path.iterdir()}
+    message = r"\.out\.lock is no regular file, but stands where a lock would; remove it"
+    with pytest.raises(ActaError, match=message), atomic(tmp_path / "out", overwrite=True):
+        pytest.fail("the block was entered")
+    assert {p.name: (p.lstat().st_ino, p.lstat().st_mode) for p in tmp_path.iterdir()} == before
 
 
-@pytest.mark.parametrize(("make", "kind"), [(_folder, "a folder"), (_pipe, "a device, pipe or socket")])
-def test_folders_and_devices_are_never_replaced(tmp_path: Path, make: Callable[[Path], None], kind: str) -> None:
-    make(tmp_path / "out.mp4")
-    with pytest.raises(ActaError, match=rf"out\.mp4 is {kind}, which is never replaced; choose another output"):
-        check_free(tmp_path / "out.mp4", overwrite=True)
+def test_only_a_new_lock_is_opened_to_all(tmp_path: Path) -> None:
+    (tmp_path / ".out.lock").write_text("")
+    (tmp_path / ".out.lock").chmod(0o600)
+    os.link(tmp_path / ".out.lock", tmp_path / "diary")
+    with atomic(tmp_path / "out", overwrite=True) as temporary:
+        temporary.touch()
+    assert stat.S_IMODE((tmp_path / "diary").stat().st_mode) == 0o600
+
+
+@needs_root
+def test_a_lock_that_another_user_holds_says_so_at_once(tmp_path: Path) -> None:
+    (tmp_path / ".out.lock").touch()
+    os.chown(tmp_path / ".out.lock", NOBODY, NOBODY)
+    with (tmp_path / ".out.lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        again = atomic(tmp_path / "out", overwrite=True)
+        with pytest.raises(ActaError, match="out is being written by another run"), again:
+            pytest.fail("the block was entered")
+
+
+def test_a_folder_behind_the_users_own_link_is_made_private(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir(mode=0o755)
+    (tmp_path / "raw").symlink_to("disk")
+    make_private(tmp_path / "raw")
+    assert stat.S_IMODE((tmp_path / "disk").stat().st_mode) == 0o700
+
+
+def shared_by_all(folder: Path) -> None:
+    folder.mkdir()
+    folder.chmod(0o1777)
+
+
+def anothers(folder: Path) -> None:
+    folder.mkdir(0o755)
+    os.chown(folder, NOBODY, NOBODY)
+
+
+def behind_anothers_link(folder: Path) -> None:
+    folder.with_name("public").mkdir(0o755)
+    folder.symlink_to("public")
+    os.chown(folder, NOBODY, NOBODY, follow_symlinks=False)
+
+
+@needs_root
+@pytest.mark.parametrize("make", [shared_by_all, anothers, behind_anothers_link])
+def test_what_is_not_the_users_alone_is_not_made_private(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "raw")
+    before = (tmp_path / "raw").stat().st_mode
+    message = (
+        r"^original frames would lie in .*/raw, which cannot be made private \(mode 0700\), as it is not yours alone; "
+        r"name an output in a folder of its own$"
+    )
+    with pytest.raises(ActaError, match=message):
+        make_private(tmp_path / "raw")
+    assert (tmp_path / "raw").stat().st_mode == before
+
+
+def test_a_whole_file_system_is_not_made_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As /dev: a stage with ``-o /dev/null`` would close it to everybody."""
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == tmp_path)
+    tmp_path.chmod(0o755)
+    with pytest.raises(ActaError, match="cannot be made private"):
+        make_private(tmp_path)
+    tmp_path.chmod(0o700)
+    make_private(tmp_path)
+
+
+def test_an_error_names_the_output_and_not_the_temporary(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space") as caught, atomic(tmp_path / "out.h5") as temporary:
+        raise OSError(errno.ENOSPC, "No space left on device", str(temporary))
+    assert caught.value.filename == str(tmp_path / "out.h5")
 
 
 def test_nothing_there_is_free(tmp_path: Path) -> None:
@@ -398,7 +698,7 @@ def test_another_process_is_refused_too(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_run_leaves_does_not_block_the_next(tmp_path: Path, dead: int) -> None:
-    for name in (".out.mp4.lock", f".out.mp4.{host()}.{dead}.tmp.mp4"):
+    for name in (".out.mp4.lock", f".out.mp4.{process(dead)}.tmp.mp4"):
         (tmp_path / name).write_text("half")
     with atomic(tmp_path / "out.mp4", overwrite=False) as temporary:
         temporary.write_text("whole")
@@ -413,7 +713,7 @@ def test_a_lock_can_be_taken_over_by_another_user(tmp_path: Path) -> None:
 
 def test_leftovers_are_removed_unless_somebody_writes(tmp_path: Path, dead: int) -> None:
     def leave() -> None:
-        (tmp_path / f".out.mp4.{host()}.{dead}.tmp.mp4").write_text("half")
+        (tmp_path / f".out.mp4.{process(dead)}.tmp.mp4").write_text("half")
 
     with atomic(tmp_path / "out.mp4", overwrite=False) as temporary:
         temporary.touch()
@@ -451,7 +751,6 @@ def test_where_there_are_no_locks_one_of_two_runs_succeeds(
     def write_slowly() -> None:
         with atomic(path, overwrite=False) as slow:
             slow.write_text("slow")
-            monkeypatch.setattr(os, "getpid", lambda: os.getppid())
             with atomic(path, overwrite=False) as fast:
                 fast.write_text("fast")
 

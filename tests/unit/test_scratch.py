@@ -1,6 +1,7 @@
 """Copies of shards on a node's own disk: made once, shared, removed by the last, and never needed."""
 
 import errno
+import fcntl
 import os
 import shutil
 import subprocess
@@ -89,3 +90,110 @@ def test_what_a_killed_process_left_is_removed_by_the_next(disk, shard):
     assert [path.suffix for path in disk.iterdir()].count(".h5") == 1
     with scratch():
         assert list(disk.iterdir()) == []
+
+
+# ---- what a neighbour has put there
+
+
+def run_beside(shard):
+    """A training that finds the place taken goes on, and reads shards where they are."""
+    with scratch():
+        assert near(shard) == shard
+
+
+def _link(disk):
+    disk.with_name("home").mkdir(mode=0o755)
+    (disk.with_name("home") / "diary").write_text("precious")
+    disk.symlink_to("home")
+
+
+def _dangling(disk):
+    disk.symlink_to("home")
+
+
+def _file(disk):
+    disk.write_text("")
+
+
+def _pipe(disk):
+    os.mkfifo(disk)
+
+
+def _open_to_others(disk):
+    disk.mkdir()
+    (disk / "kept").touch()
+    disk.chmod(0o750)
+
+
+def _anothers(disk):
+    disk.mkdir(mode=0o700)
+    (disk / "kept").touch()
+    os.chown(disk, 65534, 65534)
+
+
+NOT_A_FOLDER, NOT_OURS = "Not a directory", "it is another user's, or open to others"
+PLANTED = [(_link, NOT_A_FOLDER), (_dangling, NOT_A_FOLDER), (_file, NOT_A_FOLDER), (_pipe, NOT_A_FOLDER)]
+PLANTED += [(_open_to_others, NOT_OURS), (_anothers, NOT_OURS)]
+
+
+@pytest.mark.parametrize(("plant", "reason"), PLANTED)
+def test_what_is_planted_neither_changes_nor_stops_anything(disk, shard, capsys, plant, reason):
+    if plant is _anothers and os.geteuid() != 0:
+        pytest.skip("needs a second user: it runs as root, and gives a folder another user")
+    plant(disk)
+    before = {path.name: (path.lstat().st_mode, path.lstat().st_ino) for path in disk.parent.iterdir()}
+    run_beside(shard)
+    assert {path.name: (path.lstat().st_mode, path.lstat().st_ino) for path in disk.parent.iterdir()} == before
+    assert capsys.readouterr().err == f"{disk} is not used, so frames are read where they are: {reason}\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user: it runs as root, and starts a process of another")
+def test_locks_that_another_user_holds_do_not_stop_a_run(disk, shard):
+    """The neighbour takes whatever could be a lock: beside the folder, and the folder itself if that were possible."""
+    disk.parent.chmod(0o1777)
+    code = (
+        "import fcntl, os, sys; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        f"file = os.open('{disk.name}.lock', os.O_CREAT | os.O_RDWR); fcntl.flock(file, fcntl.LOCK_EX)\n"
+        f"os.mkfifo('{disk.name}.fifo'); print(1, flush=True); input()\n"
+        f"try: os.open('{disk.name}', os.O_RDONLY)\n"
+        "except PermissionError: print('closed', flush=True)\n"
+    )
+    command = [sys.executable, "-c", code]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=disk.parent, **pipes) as neighbour:
+        assert neighbour.stdout.readline() == "1\n"
+        with scratch():
+            assert near(shard).parent == disk
+            assert neighbour.communicate("\n")[0] == "closed\n"
+    assert not disk.exists()
+
+
+def test_a_disk_without_locks_is_not_used(disk, shard, monkeypatch, capsys):
+    def fail(file, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", fail)
+    run_beside(shard)
+    assert capsys.readouterr().err == f"{disk} is not used, so frames are read where they are: No locks available\n"
+    assert not disk.exists()
+
+
+def test_a_disk_that_is_not_there_is_not_used(disk, shard, monkeypatch, capsys):
+    monkeypatch.setenv("ACTA_SCRATCH", str(disk / "no"))
+    run_beside(shard)
+    assert "is not used, so frames are read where they are: No such file or directory" in capsys.readouterr().err
+
+
+def test_a_folder_that_its_last_process_removes_meanwhile_is_made_anew(disk, shard, monkeypatch):
+    flock, seen = fcntl.flock, []
+
+    def late(file, operation):
+        if not seen:
+            disk.rmdir()
+        seen.append(operation)
+        flock(file, operation)
+
+    monkeypatch.setattr("fcntl.flock", late)
+    with scratch():
+        assert near(shard).parent == disk
+    assert not disk.exists()

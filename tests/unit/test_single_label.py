@@ -3,14 +3,17 @@
 import json
 import pickle
 import re
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline.cli import main
+from pipeline.data import matlab
 from pipeline.data.ava import read_label_map, read_rows
-from pipeline.data.single_label import RATES, convert_annotations
+from pipeline.data.single_label import RATES, convert_annotations, read_tubes
 from pipeline.errors import ActaError
 
 
@@ -21,6 +24,23 @@ def rows_of(path: Path) -> list[list[str]]:
 def all_with(tube: object) -> dict[str, dict]:
     """Every clip's tubes: one of class 0."""
     return {name: {0: [np.array(tube, np.float32)]} for name in CLIPS}
+
+
+SHARED = np.zeros((1000, 5), np.uint8)
+
+
+def doubled(times: int) -> list:
+    """A list that is small in a pickle and has 2 ** times values if it is written out."""
+    value = [1.0, 2.0]
+    for _ in range(times - 1):
+        value = [value, value]
+    return value
+
+
+def endless() -> dict:
+    value: dict = {}
+    value["wave/a"] = value
+    return value
 
 
 # ---- J-HMDB-21
@@ -118,10 +138,17 @@ def test_tubes_say_the_same_as_masks(jhmdb, tmp_path):
         (lambda f: (f / "puppet_mask/wave/a/puppet_mask.mat").unlink(), "is in a split, but has no annotation"),
         (lambda f: (f / "puppet_mask/wave/a/puppet_mask.mat").write_bytes(b"no"), "cannot read .*wave/a"),
         (lambda f: (f / "splits/wave_test_split2.txt").unlink(), "cannot read .*wave_test_split2.txt: No such file"),
-        (lambda f: (f / "splits/wave_test_split1.txt").write_text("a.avi 3\n"), "split1.txt:1: 'a.avi 3' is not"),
+        (
+            lambda f: (f / "splits/wave_test_split1.txt").write_text("a.avi 3\n"),
+            "split1.txt, line 1: 'a.avi 3' is not <file> 0|1|2",
+        ),
         (
             lambda f: (f / "splits/wave_test_split1.txt").write_text("a.avi 1\na.avi 2\n"),
-            "'wave/a' is in train1 and in",
+            "split1.txt, line 2: 'wave/a' is in test1, but by .*split1.txt, line 1 it is in train1",
+        ),
+        (
+            lambda f: (f / "splits/wave_test_split1.txt").write_text("../../secret.avi 1\n"),
+            "split1.txt, line 1: '../../secret.avi' leads out of the data set's folder",
         ),
         (lambda f: [p.unlink() for p in (f / "splits").iterdir()], "holds no <class>_test_split1.txt"),
         (lambda f: (f / "puppet_mask").rename(f / "masks"), "neither puppet_mask/ with splits/ nor JHMDB-GT.pkl"),
@@ -139,6 +166,8 @@ def test_masks_that_are_refused(jhmdb, tmp_path, change, message):
     [
         ({"part_mask": np.zeros((6, 8, 2))}, "marks nobody in any frame"),
         ({"mask": np.zeros((6, 8, 2))}, "holds no 'part_mask'"),
+        ({"part_mask": np.array([["a"]], object)}, "part_mask holds no numbers"),
+        ({"part_mask": "text"}, "part_mask holds no numbers"),
         ({"part_mask": np.zeros((2, 2, 2, 2))}, "of shape (2, 2, 2, 2), not (height, width, frames)"),
     ],
 )
@@ -156,18 +185,100 @@ def test_masks_that_are_none(jhmdb, tmp_path, content, message):
         ({"gttubes": {}}, "'wave/a' of train1 has no gttubes"),
         ({"labels": None}, "is no file of annotated tubes"),
         ({"test_videos": [[], ["wave/a"]]}, "test1 has no videos"),
-        ({"nframes": dict.fromkeys(CLIPS, 1)}, "'wave/a': frames 1 to 2 of 1 do not count up"),
+        (
+            {"nframes": dict.fromkeys(CLIPS, 1)},
+            "'wave/a': frames 1 to 2 of a tube, counted from 1, are not numbers of the video's 1 that",
+        ),
         ({"resolution": dict.fromkeys(CLIPS, (2, 2))}, "is empty, inside out or outside 2 × 2 pixels"),
         ({"gttubes": {name: {} for name in CLIPS}}, "'wave/a' has boxes of no class"),
         ({"gttubes": {name: {9: [np.ones((1, 5))]} for name in CLIPS}}, "'wave/a' cannot be read: IndexError"),
         ({"gttubes": all_with([[1, 3, 3, 1, 5]])}, "is empty, inside out or outside"),
         ({"gttubes": all_with([[1, 0, 0, 1, np.nan]])}, "is empty, inside out or outside"),
+        ({"gttubes": all_with([[1.5, 0, 0, 1, 1]])}, "frames 1.5 to 1.5 of a tube, counted from 1"),
+        ({"gttubes": all_with([[-1, 0, 0, 1, 1]])}, "frames -1 to -1 of a tube, counted from 1"),
+        ({"gttubes": {name: {-1: [np.ones((1, 5))]} for name in CLIPS}}, "'wave/a' has boxes of no class"),
+        ({"nframes": dict.fromkeys(CLIPS, 1_000_001)}, "'wave/a' has 1000001 frames; a video has 1 to 1,000,000"),
+        ({"nframes": dict.fromkeys(CLIPS, 0)}, "'wave/a' has 0 frames"),
+        ({"nframes": dict.fromkeys(CLIPS, float("inf"))}, "'wave/a' cannot be read: OverflowError"),
+        ({"resolution": dict.fromkeys(CLIPS, (0, 8))}, "'wave/a': the picture has 8 × 0 pixels"),
+        ({"labels": ["catch", ["wave"]]}, "is no file of annotated tubes: TypeError: list is no name"),
+        ({"labels": ["catch", "wa\nve"]}, "TypeError: 'wa\\nve' is no name"),
+        (
+            {"labels": doubled(40)},
+            "it unfolds to far more values than it holds",
+        ),
+        ({"gttubes": {"wave/a": {0: [doubled(40)]}}}, "it unfolds to far more values than it holds"),
+        ({"nframes": endless()}, "it is nested in itself"),
     ],
 )
 def test_tubes_that_are_refused(tmp_path, changes, message):
     (tmp_path / "JHMDB-GT.pkl").write_bytes(pickle.dumps(as_tubes(CLIPS, **changes), protocol=4))
     with pytest.raises(ActaError, match=re.escape(message)):
         convert_annotations("jhmdb21", tmp_path, tmp_path / "out")
+
+
+def test_tubes_that_count_from_0_are_read_so(tmp_path, capsys):
+    for name, shift in (("one", 0), ("zero", -1)):
+        tubes = as_tubes(CLIPS)
+        for its in tubes["gttubes"].values():
+            for boxes in its.values():
+                boxes[0][:, 0] += shift
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "JHMDB-GT.pkl").write_bytes(pickle.dumps(tubes, protocol=4))
+        convert_annotations("jhmdb21", tmp_path / name, tmp_path / f"{name}_out")
+    for path in (tmp_path / "one_out").iterdir():
+        assert path.read_text() == (tmp_path / "zero_out" / path.name).read_text()
+    pickled = tmp_path / "zero" / "JHMDB-GT.pkl"
+    assert capsys.readouterr().err == (
+        f"{pickled}: its tubes count frames from 0, where others count from 1; read so\n"
+    )
+
+
+def test_tubes_that_count_from_0_and_beyond_the_end(tmp_path):
+    tubes = as_tubes(CLIPS)
+    tubes["gttubes"]["wave/a"] = {1: [np.array([[0, 0, 0, 1, 1]])]}
+    (tmp_path / "JHMDB-GT.pkl").write_bytes(pickle.dumps(tubes, protocol=4))
+    said = "whose tubes count frames from 0: 'catch/e': frames 2 to 2 of a tube, counted from 1, are not numbers of the"
+    with pytest.raises(ActaError, match=said):
+        convert_annotations("jhmdb21", tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("content", [[], 1, "text", np.zeros((2, 2)), {"labels": np.array(5)}, {"labels": 7}])
+def test_pickles_of_something_else(tmp_path, content):
+    (tmp_path / "JHMDB-GT.pkl").write_bytes(pickle.dumps(content, protocol=4))
+    with pytest.raises(ActaError, match=r"JHMDB-GT.pkl is no file of annotated tubes: (Type|Index|Key)Error"):
+        convert_annotations("jhmdb21", tmp_path, tmp_path / "out")
+
+
+def test_a_video_of_the_most_frames(tmp_path):
+    tubes = as_tubes(
+        CLIPS, nframes=dict.fromkeys(CLIPS, 1_000_000), train_videos=[["wave/a"]], test_videos=[["wave/b, c"]]
+    )
+    (tmp_path / "JHMDB-GT.pkl").write_bytes(pickle.dumps(tubes, protocol=4))
+    assert [video.frames for video in read_tubes(tmp_path / "JHMDB-GT.pkl").videos.values()] == [1_000_000] * 2
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_mask_that_unpacks_to_a_lot_is_refused_before(jhmdb, tmp_path, monkeypatch, order):
+    """A packed part of 32 MB in 32 kB; twice as much as is allowed here."""
+    assert matlab._MOST_BYTES == 256 * 2**20
+    monkeypatch.setattr(matlab, "_MOST_BYTES", 16 * 2**20)
+    packer = zlib.compressobj(9)
+    packed = b"".join(packer.compress(bytes(2**20)) for _ in range(32)) + packer.flush()
+    head = b"MATLAB 5.0".ljust(124) + struct.pack(f"{order}HH", 0x0100, 0x4D49)
+    path = jhmdb / "puppet_mask" / "wave" / "a" / "puppet_mask.mat"
+    path.write_bytes(head + struct.pack(f"{order}II", 15, len(packed)) + packed)
+    with pytest.raises(ActaError, match=r"puppet_mask.mat unpacks to more than 16 MB, which no mask has"):
+        convert_annotations("jhmdb21", jhmdb, tmp_path / "out")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_masks_packed_or_not(jhmdb, tmp_path, packed):
+    from scipy.io import loadmat, savemat
+
+    for path in jhmdb.rglob("puppet_mask.mat"):
+        savemat(path, {"part_mask": loadmat(path)["part_mask"]}, do_compression=packed)
+    assert convert_annotations("jhmdb21", jhmdb, tmp_path / "out")["parts"]["train1"]["boxes"] == 3
 
 
 # ---- UCF101-24
@@ -264,9 +375,15 @@ def broken(**changes: object) -> dict[str, dict]:
         ({"v_1": {}}, "'v_1' is not <class>/<video>"),
         ({"Biking/v_1": {"numf": 1}}, "'Biking/v_1' cannot be read: KeyError: 'label'"),
         (broken(annotations=[]), "'Biking/v_1' has no annotation"),
+        (broken(numf=10**12), "'Biking/v_1' has 1000000000000 frames; a video has 1 to 1,000,000"),
+        (broken(numf=float("inf")), "'Biking/v_1' cannot be read: OverflowError"),
+        ({"Biking/v_1": doubled(40)}, "it unfolds to far more values than it holds"),
         (broken(annotations=[tube(0, [[1, 1, 9, 9]], 1)]), "is of class 0, but has a tube of class 1"),
         (broken(annotations=[tube(0, [[1, 1, 9, 9]], 0) | {"ef": 2}]), "has 1 boxes for frames 0 to 2"),
-        (broken(annotations=[tube(0, [[1, 1, 9, 9]] * 3, 0)]), "frames 1 to 3 of 2 do not count up one by one"),
+        (
+            broken(annotations=[tube(0, [[1, 1, 9, 9]] * 3, 0)]),
+            "frames 1 to 3 of a tube, counted from 1, are not numbers of the video's 2 that ascend",
+        ),
         (broken(annotations=[tube(0, [[250, 1, 100, 9]], 0)]), "is empty, inside out or outside 320 × 240 pixels"),
         ({**corrected(), "Skiing/v_9": corrected()["Skiing/v_2"]}, "'Skiing/v_9' and 0 more are in neither list"),
     ],
@@ -283,7 +400,11 @@ def test_corrected_annotations_that_are_refused(ucf, tmp_path, content, message)
         (lambda f: (f / "trainlist01.txt").unlink(), "cannot read .*trainlist01.txt: No such file"),
         (
             lambda f: (f / "testlist01.txt").write_text("v_1.avi\n"),
-            "testlist01.txt:1: 'v_1.avi' is not <class>/<video>",
+            "testlist01.txt, line 1: 'v_1.avi' is not <class>/<file>",
+        ),
+        (
+            lambda f: (f / "testlist01.txt").write_text("../Biking/v_1.avi\n"),
+            "testlist01.txt, line 1: '../Biking/v_1.avi' leads out of the data set's folder",
         ),
         (
             lambda f: (f / "testlist01.txt").write_text("Skiing/v_2\nBiking/v_1"),
@@ -297,6 +418,23 @@ def test_corrected_annotations_that_are_refused(ucf, tmp_path, content, message)
 def test_lists_that_are_refused(ucf, tmp_path, change, message):
     change(ucf)
     with pytest.raises(ActaError, match=message):
+        convert_annotations("ucf101_24", ucf, tmp_path / "out")
+
+
+def test_lists_with_spaces_in_names(ucf, tmp_path):
+    content = {name.replace("Biking/v_1", "Biking fast/v 1"): its for name, its in corrected().items()}
+    (ucf / "pyannot.pkl").write_bytes(pickle.dumps(content, protocol=4))
+    (ucf / "testlist01.txt").write_bytes("\ufeffBiking fast/v 1.avi\r\n".encode())
+    convert_annotations("ucf101_24", ucf, tmp_path / "out")
+    assert read_label_map(tmp_path / "out" / "label_map.pbtxt").names == {1: "Biking fast", 2: "Skiing"}
+    assert {row[0] for row in rows_of(tmp_path / "out" / "test1.csv")} == {"Biking fast/v 1"}
+
+
+def test_names_that_no_table_can_have(ucf, tmp_path):
+    content = {name.replace("Biking", "Bi\x1bking"): its for name, its in corrected().items()}
+    (ucf / "pyannot.pkl").write_bytes(pickle.dumps(content, protocol=4))
+    (ucf / "testlist01.txt").write_text("Bi\x1bking/v_1.avi\n")
+    with pytest.raises(ActaError, match=r"has the name 'Bi\\x1bking(/v_1)?', which cannot be written into a table"):
         convert_annotations("ucf101_24", ucf, tmp_path / "out")
 
 

@@ -15,9 +15,13 @@ ALLOWED = {
     "pipeline/config/": "says what settings may be; their values are a parameter of the rule",
     "pipeline/device.py": "refuses a device; it chooses none",
     "pipeline/errors.py": "classes of exceptions without behaviour",
+    "pipeline/destination.py": "where a file is written, not what is in it",
     "pipeline/files.py": "where and how safely a file is written, not what is in it",
     "pipeline/progress.py": "says how far the work is",
     "pipeline/scratch.py": "where a shard is read, not what is in it",
+    "pipeline/detect/remarks.py": "says what does not count; decides no number",
+    "pipeline/shown.py": "how names look to people",
+    "pipeline/text.py": "decodes files that are inputs of the rule",
     "pipeline/slurm.py": "when a job goes on, not what it computes",
     "pipeline/training/stopping.py": "when a training stops, not what it computes",
     "pipeline/stages.py": "this table",
@@ -34,7 +38,9 @@ _READS_MANIFEST = {
     "pipeline/media/structure.py": "imported by the probe, never called",
 }
 ALLOWED_IN = {
-    "manifest": {"pipeline/store.py": "only `Quarantined` and `Provenance`: no shard is read or written"},
+    "manifest": dict.fromkeys(
+        ("pipeline/sealed.py", "pipeline/store.py"), "only `Quarantined` and `Provenance`: no shard is read or written"
+    ),
     "frames": _READS_MANIFEST,
     "detect-people": _READS_MANIFEST,
     "quarantine": {

@@ -8,6 +8,7 @@ import yaml
 
 from pipeline.config.base import parse
 from pipeline.config.whole import Config
+from tests.workflow.project import Project
 
 PROJECT = Path(__file__).resolve().parents[2]
 BELOW = {  # what an overlay is used on top of
@@ -54,3 +55,22 @@ def _repeated(base: dict[str, Any], top: dict[str, Any], where: str = "") -> Any
 
 def test_there_are_overlays():
     assert {"kinetics400", *BELOW} <= {path.stem for path in OVERLAYS}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "sampling: {rate: 5}\nframes: {size: 64}\nsampling: {rate: 6}\n",
+            "line 3: the key 'sampling' is there already, ",
+        ),
+        ("sampling: {rate: 010}\n", "line 1: 010 is the number 8 to YAML; write 10 or 8"),
+    ],
+)
+def test_snakemake_says_what_an_overlay_hides(tmp_path, text, said):
+    """Snakemake itself reads the last of two sections, and an octal number."""
+    project = Project(tmp_path / "project")
+    (project.folder / "mine.yaml").write_text(text)
+    result = project.snakemake("-n", "--configfile", "mine.yaml", check=False)
+    assert result.returncode != 0
+    assert f"mine.yaml, {said}" in result.stdout

@@ -48,7 +48,7 @@ def project(finished: Project) -> Iterator[Project]:
         target, source = finished.folder / part, kept / part
         if source.is_dir():
             shutil.rmtree(target)
-            shutil.copytree(source, target, copy_function=shutil.copy2)
+            shutil.copytree(source, target, symlinks=True, copy_function=shutil.copy2)
         else:
             shutil.copy2(source, target)
     shutil.rmtree(kept)

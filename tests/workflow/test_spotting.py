@@ -202,7 +202,7 @@ def test_bad_games_are_listed_with_their_reason(finished):
 
 def test_archive_is_what_the_server_takes(finished):
     archive = finished.folder / "results/own/spot/submissions/rms_net/seed_1/test.zip"
-    assert check_submission(archive, read_split(finished.folder / "games_test.json"), 1) == []
+    assert not check_submission(archive, read_split(finished.folder / "games_test.json"), 1).problems
 
 
 def test_highlights_play(finished):
@@ -335,7 +335,7 @@ def test_released_features_need_no_video(released):
     evaluation = json.loads((results / "spot/evaluations/rms_net/seed_1/test/evaluation.json").read_text())
     assert (evaluation["games"], evaluation["events"], len(evaluation["loose"]["a_mAP_per_class"])) == (1, 6, 17)
     archive = results / "spot/submissions/rms_net/seed_1/challenge.zip"
-    assert check_submission(archive, [name_of("challenge", 0)], 2) == []
+    assert not check_submission(archive, [name_of("challenge", 0)], 2).problems
 
 
 def test_released_features_may_move_and_see_no_frames(released, tmp_path):

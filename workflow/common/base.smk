@@ -10,10 +10,14 @@ from shlex import quote
 gc.disable()
 
 PROJECT = Path(workflow.basedir)
-sys.path.insert(0, str(PROJECT))
+# The package and nothing else: a socket.py in the project's folder, where Snakemake itself looks first, is not the
+# standard library's.
+PACKAGE = str(PROJECT / "workflow/python")
+sys.path[:] = [PACKAGE, *(place for place in sys.path if place != str(PROJECT))]
 
 from pipeline.config.base import canonical
 from pipeline.config.base import parse as parse_config  # Snakemake has its own parse
+from pipeline.config.files import read_configuration
 from pipeline.config.spot_stages import imported_features
 from pipeline.config.stage_settings import stage_settings
 from pipeline.config.whole import Config
@@ -47,6 +51,10 @@ def check(function, *arguments):
         raise WorkflowError(str(error))
 
 
+# Snakemake reads these files by itself, and keeps the last of what a file says twice without a word.
+if workflow.is_main_process:
+    for path in workflow.configfiles:
+        check(read_configuration, Path(path))
 CONFIG = check(parse_config, Config, config, "configuration")
 DATASET = f"results/{CONFIG.dataset}"
 LOGS = f"logs/{CONFIG.dataset}"

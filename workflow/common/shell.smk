@@ -14,7 +14,7 @@ SHELL = " ".join(
     [
         # Containers often set this; each job would compile thousands of modules anew.
         "unset PYTHONDONTWRITEBYTECODE;",
-        f"export PYTHONPATH={quote(str(PROJECT))}${{PYTHONPATH:+:$PYTHONPATH}};",
+        f"export PYTHONPATH={quote(PACKAGE)}${{PYTHONPATH:+:$PYTHONPATH}} PYTHONSAFEPATH=1;",
         variables(
             RESULTS=DATASET,
             ROOT=ROOT,

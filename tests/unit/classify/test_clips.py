@@ -234,7 +234,7 @@ def test_classes_are_the_training_labels_or_those_of_a_file(path: Path, tmp_path
     [
         (None, "train", r"split 'train' has the classes \['run'\]; two are needed at least"),
         (None, "nowhere", r"split 'nowhere' has the classes \[\]"),
-        ("run\nrun\n", "train1", "names the class 'run' twice"),
+        ("run\nrun\n", "train1", r"classes.txt, line 2: the class 'run' is there already \(line 1\)"),
         ("run\njump\n", "train1", "class 'jump' of .*classes.txt has no video in split 'train1'"),
     ],
 )
@@ -248,5 +248,5 @@ def test_bad_classes(path: Path, tmp_path: Path, text: str | None, split: str, m
 
 
 def test_a_class_file_that_is_not_there(path: Path) -> None:
-    with pytest.raises(ActaError, match=r"cannot read classify.classes 'no.txt'"):
+    with pytest.raises(ActaError, match=r"cannot read classify.classes no.txt: No such file"):
         find_classes([path], "train1", "no.txt")

@@ -172,7 +172,6 @@ def test_the_reader_reads_what_is_asked_for(half, tmp_path):
     assert shard.features(HALVES[0], 1, 4).tolist() == [[2, 3], [4, 5], [6, 7]]
     assert shard.features(HALVES[0]).tolist() == values.tolist()
     assert len(shard.features(HALVES[0], 5, 5)) == 0
-    assert shard.file["frames/features"].chunks is None, "contiguous"
     copy = pickle.loads(pickle.dumps(shard))
     assert copy.features(HALVES[0], 4, 5).tolist() == [[8, 9]]
     for start, stop in ((-1, 2), (0, 6), (3, 2)):

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from pipeline.config.stages import ImportFeaturesStage
-from pipeline.errors import ActaError
+from pipeline.errors import ActaError, VideoError
 from pipeline.features.entities import FeatureShard
-from pipeline.features.importing import Published, import_features
+from pipeline.features.importing import Published, _video_numbers, import_features
+from pipeline.features.published import inside
 
 I3D, SLOWFAST = (ImportFeaturesStage(layout=layout, half=False) for layout in ("i3d", "slowfast"))
 LABELS = 'item { name: "stand" id: 1 }\nitem { name: "sit" id: 3 }\nitem { name: "talk" id: 80 }\n'
@@ -180,6 +181,13 @@ def test_boxes_a_little_outside_end_at_the_edge(made):
     assert made.read(Published(made.i3d({"v/902": content}))).keyframes("v").actors.box.tolist() == BOXES
 
 
+@pytest.mark.parametrize("box", [[0.5, 0.0, 0.4, 1.0], [0.0, 0.75, 1.0, 0.5]])
+def test_boxes_that_are_inside_out_are_refused(box):
+    with pytest.raises(VideoError) as error:
+        inside(np.array([BOXES[0], box]), "v at 902 s")
+    assert str(error.value) == f"v at 902 s: the box {box} is inside out; boxes are x1, y1, x2, y2"
+
+
 def test_numbers_of_videos_through_a_frame_list(made):
     frames = made.text(
         "frames.csv",
@@ -195,6 +203,30 @@ def test_numbers_of_videos_through_a_frame_list(made):
     assert shard.keyframes("-a_b").object_keyframe.tolist() == [0, 1, 1]
     assert shard.keyframes("w").actors.feature[:, 0].tolist() == [50, 60]
     assert not shard.quarantine
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_frame_lists_of_editors(tmp_path, encoding):
+    path = tmp_path / "frames.csv"
+    path.write_bytes("original_vido_id video_id frame_id\r\nä 0 0\r\n\r\nä 0 1\r\nw 11 0".encode(encoding))
+    assert _video_numbers(path) == {"0": "ä", "11": "w"}
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"v 0 0\nv\n", ":2: 'v' is not <video> <number> \u2026"),
+        (b"v 0 0\nv x 0\n", ":2: 'v x 0' is not <video> <number> \u2026"),
+        (b"v 0 0\nw 1 0\nw 0 1\n", ":3: 0 is the number of 'v' already"),
+        (b"v 0 0\n\xe9 1 0\n", ", line 2: byte 0xe9 is not UTF-8; save the file as UTF-8"),
+    ],
+)
+def test_frame_lists_that_are_none(tmp_path, content, problem):
+    path = tmp_path / "frames.csv"
+    path.write_bytes(content)
+    with pytest.raises(ActaError) as error:
+        _video_numbers(path)
+    assert str(error.value) == f"{path}{problem}"
 
 
 @pytest.mark.parametrize("key", ["v_2", "v_0002"])

@@ -7,7 +7,6 @@ import sys
 import time
 from pathlib import Path
 
-import h5py
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -23,6 +22,7 @@ from pipeline.errors import ActaError
 from pipeline.models.architecture import Architecture, frames_needed, parse_reductions
 from pipeline.models.backbones import build, pathways
 from pipeline.models.saved import load_model, read_description
+from pipeline.sealed import create_sealed
 from pipeline.shrink.hypothesis import inherit_part, try_hypothesis
 from pipeline.shrink.select import select
 from pipeline.shrink.teacher_logits import store_logits
@@ -269,11 +269,11 @@ def test_stored_logits_of_another_training_are_refused(config, base, shards, tmp
 
 def test_a_damaged_file_of_logits_is_named(config, base, shards, tmp_path):
     (tmp_path / "logits.h5").write_bytes(b"not HDF5")
-    with pytest.raises(ActaError, match=r"logits.h5 holds no teacher's logits"):
+    with pytest.raises(ActaError, match=r"cannot read .*logits.h5: it is no HDF5 file"):
         attempt(base, shards, tmp_path, settings(config, "f"), stored=tmp_path / "logits.h5")
-    with h5py.File(tmp_path / "logits.h5", "w"):
+    with create_sealed(tmp_path / "logits.h5", 0):
         pass
-    with pytest.raises(ActaError, match=r"logits.h5 holds no teacher's logits"):
+    with pytest.raises(ActaError, match=r"logits.h5 has no attribute key; make it again"):
         attempt(base, shards, tmp_path, settings(config, "f"), stored=tmp_path / "logits.h5")
 
 

@@ -127,7 +127,7 @@ def test_manifest_does_not_depend_on_the_place_or_on_workers(root, tmp_path):
     build_game(other / "list.json", other, other / "game.json", stage())
     bad = build(root)
     assert bad.digest == read_game(other / "game.json").digest
-    assert reason(bad) == "cannot read video.ini: No such file or directory"
+    assert reason(bad) == "cannot read the file video.ini: No such file or directory"
 
 
 def test_without_ini_the_videos_are_the_halves(root):

@@ -1,19 +1,18 @@
 """SoccerNet's files of labels and predictions, in folders and archives."""
 
+import codecs
 import json
-import zipfile
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import pipeline.spot.soccernet_files as files
 from pipeline.errors import ActaError
 from pipeline.spot.events import Event, Spot
 from pipeline.spot.soccernet_files import (
-    LABELS,
+    LARGEST,
     PREDICTIONS,
-    GameFiles,
+    bounded,
+    content_of,
     is_game,
     read_labels,
     read_predictions,
@@ -102,7 +101,8 @@ GOOD_SPOT = {"position": "31500", "half": "2", "label": "Foul", "confidence": "0
         ({"position": None}, "position None is not a whole number"),
         ({"position": True}, "position True is not a whole number"),
         ({"position": 1e300}, "position 1e+300 is not a whole number"),
-        ({"position": float("inf")}, "position inf is not a whole number"),
+        ({"position": "inf"}, "position 'inf' is not a whole number"),
+        ({"position": float("inf")}, "Infinity is no number of JSON"),
         ({"label": 3}, "label 3 is no text"),
     ],
 )
@@ -119,7 +119,8 @@ def test_malformed_labels(labels, change, message):
         ({"position": "-500"}, "predictions[1]: position '-500' is not a whole number of milliseconds from 0 on"),
         ({"half": "first"}, "predictions[1]: half 'first' is not 1 or 2"),
         ({"half": None}, "half None is not 1 or 2"),
-        ({"confidence": float("nan")}, "predictions[1]: confidence nan is not a finite number"),
+        ({"confidence": "nan"}, "predictions[1]: confidence 'nan' is not a finite number"),
+        ({"confidence": float("nan")}, "NaN is no number of JSON"),
         ({"confidence": "inf"}, "confidence 'inf' is not a finite number"),
         ({"confidence": "high"}, "confidence 'high' is not a finite number"),
         ({"confidence": 10**400}, "is not a finite number"),
@@ -156,12 +157,13 @@ def test_labels_of_predictions_must_be_known_in_version_1(predictions):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is not JSON"),
-        (b"\xff\xfe{}x", "is not JSON"),
-        (b"[" * 100_000, "is not JSON"),
-        (b"[]", "holds no JSON object"),
-        (b"{}", "has no list `annotations`"),
-        (b'{"annotations": {}}', "has no list `annotations`"),
+        (b"", ", line 1: Expecting value; it is no JSON"),
+        (b'{"annotations": [],\r\n "UrlLocal": "\xe9"}', ", line 2: byte 0xe9 is not UTF-8; save the file as UTF-8"),
+        (b'{"annotations": [], "annotations": []}', " is no JSON that can be read: 'annotations' stands twice"),
+        (b"[" * 100_000, " is no JSON that can be read: maximum recursion depth exceeded"),
+        (b"[]", " holds no JSON object"),
+        (b"{}", " has no list `annotations`"),
+        (b'{"annotations": {}}', " has no list `annotations`"),
     ],
 )
 def test_bad_files(tmp_path, content, message):
@@ -169,16 +171,44 @@ def test_bad_files(tmp_path, content, message):
     path.write_bytes(content)
     with pytest.raises(ActaError) as error:
         read_labels(path, 1)
-    assert str(error.value).startswith(f"{path} {message}")
+    assert str(error.value).startswith(f"{path}{message}")
 
 
-def test_files_that_cannot_be_read(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "content",
+    [
+        codecs.BOM_UTF8 + b'{"annotations": [{"gameTime": "1 - 00:01", "label": "Goal"}]}',
+        codecs.BOM_UTF16_LE + '{"annotations": [{"gameTime": "1 - 00:01", "label": "Goal"}]}'.encode("utf-16-le"),
+        codecs.BOM_UTF16_BE + '{"annotations":\r\n[{"gameTime":"1 - 00:01","label":"Goal"}]}'.encode("utf-16-be"),
+    ],
+)
+def test_files_with_a_mark(tmp_path, content):
+    path = tmp_path / "Labels-v2.json"
+    path.write_bytes(content)
+    assert read_labels(path, 2).events == [Event(1, 1.0, "Goal")]
+
+
+def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(ActaError, match=r"cannot read .*none.json: No such file"):
         read_predictions(tmp_path / "none.json", 2)
-    (tmp_path / "large.json").write_text('{"predictions": []}')
-    monkeypatch.setattr(files, "LARGEST", 10)
-    with pytest.raises(ActaError, match=r"large.json has 19 bytes; at most 10 are read"):
-        read_predictions(tmp_path / "large.json", 2)
+    path = tmp_path / "large.json"
+    path.write_text('{"predictions": []}' + " " * 77)
+    assert content_of(path, 96) == path.read_bytes()
+    with pytest.raises(ActaError) as error:
+        content_of(path, 95)
+    assert str(error.value) == f"{path} has more than 95 bytes, the most that are read (--max-megabytes raises this)"
+
+
+def test_files_of_many_values():
+    """Two bytes in a file can be a hundred in memory."""
+    assert bounded(b'{[,"' + b" " * 60, "x", 96) == b'{[,"' + b" " * 60
+    with pytest.raises(ActaError) as error:
+        bounded(b"{[,," + b" " * 60, "x", 96)
+    assert len(b"{[,," + b" " * 60) < 96
+    assert str(error.value) == "x holds 4 values; at most 3 are read (--max-megabytes raises this)"
+    most = {"gameTime": "1 - 00:00", "label": "Foul", "position": "0", "half": "1", "confidence": "1.0"}
+    assert LARGEST == 64 << 20
+    assert 7 * LARGEST / (32 * len(json.dumps(most, indent=1))) > 100_000, "a file as large may be full of them"
 
 
 def test_written_predictions(tmp_path):
@@ -232,51 +262,3 @@ def test_names_of_games(tmp_path, game):
     assert not is_game(game)
     with pytest.raises(ActaError, match="is not like <league>/<season>/<game>"):
         write_predictions(tmp_path, game, [])
-
-
-# ---- folders and archives
-
-
-def packed(folder: Path, archive: Path, **options: Any) -> Path:
-    with zipfile.ZipFile(archive, "w", **options) as opened:
-        for path in sorted(folder.rglob("*.json")):
-            opened.write(path, path.relative_to(folder))
-    return archive
-
-
-def test_folders_and_archives(tmp_path):
-    tree = tmp_path / "tree"
-    for game in (GAME, "a/b/c", "a/b/d"):
-        write_predictions(tree, game, [])
-    (tree / "a/b/d" / PREDICTIONS).rename(tree / "a/b" / PREDICTIONS)
-    (tree / "a/b/d" / LABELS[2]).write_text("{}")
-    for place in (tree, packed(tree, tmp_path / "packed")):
-        with GameFiles(place) as opened:
-            assert opened.games(PREDICTIONS) == ["a/b/c", GAME]
-            assert opened.games(LABELS[2]) == ["a/b/d"]
-            content, where = opened.read("a/b/c", PREDICTIONS)
-            assert json.loads(content)["UrlLocal"] == "a/b/c"
-            assert where.startswith(str(place))
-            assert where.endswith(f"a/b/c/{PREDICTIONS}")
-            with pytest.raises(ActaError, match=r"a/b/e/results_spotting.json"):
-                opened.read("a/b/e", PREDICTIONS)
-
-
-def test_neither_folder_nor_archive(tmp_path):
-    (tmp_path / "text").write_text("PK")
-    for name in ("text", "none"):
-        with pytest.raises(ActaError, match=f"{name} is neither a folder nor a zip archive"):
-            GameFiles(tmp_path / name)
-
-
-def test_damaged_and_large_members(tmp_path, monkeypatch):
-    path = write_predictions(tmp_path / "tree", "a/b/c", [Spot(1, 1.0, "Goal", 0.5)])
-    archive = packed(tmp_path / "tree", tmp_path / "x.zip")
-    size = path.stat().st_size
-    content = archive.read_bytes()
-    archive.write_bytes(content.replace(b"UrlLocal", b"UrlLocaL"))
-    with GameFiles(archive) as opened, pytest.raises(ActaError, match=r"cannot read a/b/c/.*: Bad CRC-32"):
-        opened.read("a/b/c", PREDICTIONS)
-    monkeypatch.setattr(files, "LARGEST", size - 1)
-    with GameFiles(archive) as opened, pytest.raises(ActaError, match=f"has {size} bytes; at most {size - 1} are read"):
-        opened.read("a/b/c", PREDICTIONS)

@@ -67,10 +67,18 @@ def test_split_is_read_in_its_order(root):
     assert read_split(root / "train.json") == ["first_league/2014-2015/A 1 - 1 B", "first_league/2014-2015/C 2 - 0 D"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_split_with_a_mark(tmp_path, encoding):
+    path = tmp_path / "games.json"
+    path.write_bytes('{"league":\r\n{"season": ["gäme"]}}'.encode(encoding))
+    assert read_split(path) == ["league/season/gäme"]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is not JSON"),
+        ("{", "line 1: Expecting property name enclosed in double quotes; it is no JSON"),
+        ('{"league": {"season": []}, "league": {}}', "'league' stands twice in an object"),
         ("[]", "leagues are []"),
         ('{"league": []}', "the seasons of 'league' are []"),
         ('{"league": {"season": "game"}}', "are 'game', but a list"),
@@ -185,8 +193,15 @@ def test_damaged_list_is_an_error(tmp_path, content):
 
 def test_ini_says_where_the_halves_are(tmp_path):
     path = tmp_path / "video.ini"
-    path.write_text("\ufeff[other]\nx = 100 %\n" + INI + "duration_second = 2800\nhas_error = False\n")
-    assert read_ini(path) == {1: (287.0, 2775.06), 2: (0.0, 2800.0)}
+    text = "[other]\nx = 100 %\n" + INI + "duration_second = 2800\nhas_error = False\n"
+    for content in (
+        text.encode("utf-8-sig"),
+        text.encode("utf-16"),
+        text.replace("\n", "\r\n").encode(),
+        text.replace("\n", "\r").encode(),
+    ):
+        path.write_bytes(content)
+        assert read_ini(path) == {1: (287.0, 2775.06), 2: (0.0, 2800.0)}
 
 
 @pytest.mark.parametrize(
@@ -201,7 +216,8 @@ def test_ini_says_where_the_halves_are(tmp_path):
         (INI + "duration_second =\n", "[2_HQ.mkv] duration_second is ''"),
         ("start_time_second = 5\n", "is no ini file"),
         (INI + "duration_second = 5\n[2_HQ.mkv]\n", "is no ini file"),
-        (b"\xff\xfe\x00", "is no ini file"),
+        (b"\xff\xfe\x00", ", line 1: byte 0x00 is not UTF-16; save the file as UTF-8"),
+        (b"[a]\n\xe9 = 1", ", line 2: byte 0xe9 is not UTF-8; save the file as UTF-8"),
     ],
 )
 def test_bad_ini_names_file_section_and_value(tmp_path, content, message):

@@ -164,6 +164,59 @@ def test_unknown_labels_are_said(tree, capsys):
     ]
 
 
+def test_what_counts_otherwise_is_said(tree, capsys):
+    """And at most ten reasons why something is left out."""
+    row = {"position": 10_000, "half": 1, "confidence": 0.5, "label": "Goal"}
+    changes = [{"position": -500}, {"position": 8e6}, {"confidence": -1}, {"confidence": None}, {"confidence": 2}]
+    changes += [{"label": f"label {number}"} for number in range(11)] + [{"half": 3}] * 2
+    path = tree / "found" / A / PREDICTIONS
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps({"predictions": [row | change for change in changes]}).encode())
+    result = evaluate_folders(tree / "labels", tree / "found", 2, "tight")
+    skipped = {f"label {number}": 1 for number in range(11)} | {"half 3": 2}
+    skipped |= {"confidence below 0": 1, "confidence that is no number": 1}
+    assert result["skipped"] == {"labels": {}, "predictions": dict(sorted(skipped.items()))}
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "left out of the predictions: 'half 3', 2 times"
+    assert lines[10:] == [
+        "left out of the predictions: 4 others",
+        "counted otherwise, as officially: predictions: before the beginning of its half, so near its end, 1 times",
+        "counted otherwise, as officially: predictions: later than 120 minutes, so at their end, 1 times",
+        "counted otherwise, as officially: predictions: confidence above 1, so as sure as 1, 1 times",
+    ]
+
+
+def test_the_first_entry_that_stops_the_evaluator_is_named(tree):
+    path = tree / "found" / B / PREDICTIONS
+    path.write_text(json.dumps({"predictions": [{"position": "x"}]}))
+    with pytest.raises(ActaError) as error:
+        evaluate_folders(tree / "labels", tree / "found", 2, "tight")
+    assert str(error.value) == f"{path}: predictions[0]: position 'x' is no whole number"
+    path.write_bytes(b'{"predictions":\n\n\xe9}')
+    with pytest.raises(ActaError) as error:
+        evaluate_folders(tree / "labels", tree / "found", 2, "tight")
+    assert str(error.value) == f"{path}, line 3: byte 0xe9 is not UTF-8; save the file as UTF-8"
+
+
+def test_what_is_there_instead_is_said(tree):
+    (tree / "found" / "spots").mkdir()
+    (tree / "found" / "league").rename(tree / "found" / "spots" / "league")
+    with pytest.raises(ActaError) as error:
+        evaluate_folders(tree / "labels", tree / "found", 2, "tight")
+    assert "; found 2 too deep, such as 'spots/league/season/" in str(error.value)
+    with pytest.raises(ActaError) as error:
+        evaluate_folders(tree / "labels", tree / "found", 1, "tight")
+    assert f"Labels.json; found 2 called '{LABELS[2]}', such as" in str(error.value)
+
+
+def test_the_largest_file(tree):
+    path = tree / "found" / A / PREDICTIONS
+    path.write_text(path.read_text() + " " * 500)
+    size = path.stat().st_size
+    assert evaluate_folders(tree / "labels", tree / "found", 2, "tight", largest=size)["games"] == 2
+    with pytest.raises(ActaError, match=f"has more than {size - 1} bytes"):
+        evaluate_folders(tree / "labels", tree / "found", 2, "tight", largest=size - 1)
+
+
 def test_games_that_are_missing(tree):
     write_labels(tree / "labels", "l/s/c", 2, [])
     write_labels(tree / "labels", "l/s/d", 2, [])

@@ -117,7 +117,7 @@ def test_the_evaluation_is_that_of_files_that_soccernet_takes(trained, data, tmp
     assert (about["games"], about["left_out"], about["provenance"]["stage"]) == (games, [], "predict-spots")
     assert about["provenance"]["inputs"].keys() == {"model"}
     write_submission(folder, tmp_path / "spots.zip")
-    assert check_submission(tmp_path / "spots.zip", games, 1) == []
+    assert not check_submission(tmp_path / "spots.zip", games, 1).problems
     found = {name: read_predictions(folder / name / PREDICTIONS, 1).spots for name in games}
     truth = data.truth("Test", "Torn")
     evaluation = data.evaluate(folder)

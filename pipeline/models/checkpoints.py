@@ -1,0 +1,223 @@
+"""Checkpoints of other people: whatever they wrapped the weights in, the weights by name; else what the file is."""
+
+import io
+import re
+import sys
+import tarfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from safetensors.torch import load
+from torch import Tensor
+
+from pipeline.errors import ActaError
+from pipeline.models.opened import Opened, opened
+from pipeline.models.pickles import Unpickler, unpickle
+from pipeline.models.torch_files import LEGACY, ZIP, Foreign, read_torch
+
+# Under which names the weights lie beside epochs and optimisers: those that were trained, and their running averages.
+_WRAPPERS = ("state_dict", "model_state", "model_state_dict", "model", "network", "net", "module", "weights", "params")
+_AVERAGED = ("ema_state_dict", "model_ema", "state_dict_ema", "ema_model", "params_ema", "model_averaged", "ema")
+# What wrapping a network in others puts before the names of its weights: DDP, torch.compile, Lightning and the like.
+_PREFIXES = ("module.", "model.", "net.", "network.")
+_COMPILED = "_orig_mod."
+# Beside averaged weights: how many networks went into them.
+_COUNTERS = ("n_averaged", "steps", "num_updates", "decay")
+_OF_OPTIMISER = re.compile(r".*_momentum|lr|model_iter|epoch")  # in Caffe2's files
+_NESTED = 4
+_FOREIGN: dict[bytes, str] = {
+    b"version https://git-lfs.github.com/spec/": "a pointer of Git LFS, not the file itself; `git lfs pull` brings it",
+    b"\x1f\x8b": "a gzip archive; unpack it first",
+    b"BZh": "a bzip2 archive; unpack it first",
+    b"\xfd7zXZ\x00": "an xz archive; unpack it first",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive; unpack it first",
+    b"Rar!": "a RAR archive; unpack it first",
+    b"\x89HDF": "an HDF5 file, such as Keras writes; the weights of PyTorch's version of the network are needed",
+    b"\x93NUMPY": "one array of NumPy, without names of weights",
+}
+
+
+class Checkpoint(NamedTuple):
+    """Weights by name; ``caffe2``: the names are those of a Caffe2 file, and all are float32."""
+
+    state: dict[str, Tensor]
+    caffe2: bool
+
+
+def read_state(source: Path | Opened) -> dict[str, Tensor]:
+    """The weights of a checkpoint by the names that PyTorch has for them, as `read_checkpoint`.
+
+    Raises:
+        ActaError: as there, or it is a Caffe2 file.
+    """
+    file = opened(source)
+    found = read_checkpoint(file)
+    if found.caffe2:
+        raise ActaError(f"{file.path} is a Caffe2 file; this network is not published as one")
+    return found.state
+
+
+def read_checkpoint(source: Path | Opened) -> Checkpoint:
+    """The weights of a checkpoint, out of whatever wraps them; the content decides what it is, not the file's name.
+
+    Read are files of ``torch.save``, safetensors, and pickles of arrays (Caffe2, Detectron2). Weights under a name
+    (``state_dict``, ``model_state``, ``model``, …) are taken out, prefixes (``module.``, ``_orig_mod.``) taken off.
+    Where trained weights and their running average are both there, the former are taken, with a line on stderr.
+
+    Raises:
+        ActaError: the file is missing, damaged, or holds no weights, or more than one network's: what it is, and what
+            to do.
+    """
+    file = opened(source)
+    try:
+        return _read(file)
+    except ActaError as error:
+        raise ActaError(f"{file.path} is no checkpoint: {error}") from None
+    except zipfile.BadZipFile:
+        raise ActaError(f"{file.path} is no checkpoint: its archive is cut off; copy or fetch it again") from None
+    except Exception as error:  # whatever torch, zipfile and pickle raise on damaged files
+        said = str(error).splitlines() or [type(error).__name__]
+        raise ActaError(f"{file.path} is no checkpoint: {said[0][:200]}") from None
+
+
+def _read(file: Opened) -> Checkpoint:
+    content = file.content
+    refuse_known(content)
+    if content[8:9] == b"{" and int.from_bytes(content[:8], "little") < len(content):
+        return Checkpoint(_unwrapped(load(content), file.path), caffe2=False)
+    tree = read_torch(file) if content.startswith((ZIP, LEGACY)) else _plain(content)
+    if isinstance(tree, Foreign):
+        raise ActaError(
+            f"it is a pickled object, {tree.named}, whose code would be run; save its weights alone: "
+            "torch.save(model.state_dict(), path)"
+        )
+    if not isinstance(tree, Mapping):
+        raise ActaError(f"it holds a {type(tree).__name__}, not weights by name")
+    if isinstance(blobs := tree.get("blobs"), Mapping):
+        return Checkpoint(_tensors(_weights_of_blobs(blobs), torch.float32), caffe2=True)
+    return Checkpoint(_tensors(_unwrapped(tree, file.path)), caffe2=False)
+
+
+def _plain(content: bytes) -> Any:
+    try:
+        return unpickle(content, Unpickler)[0]
+    except ActaError:
+        raise
+    except Exception as error:
+        if content[:1] == b"\x80":
+            raise
+        raise ActaError(
+            f"it is neither a file of torch.save nor safetensors nor a pickle; it begins with {content[:16]!r}"
+        ) from error
+
+
+def refuse_known(content: bytes) -> None:
+    """Refuse what is plainly no checkpoint by how it begins.
+
+    Raises:
+        ActaError: what it is, and what to do, without its path.
+    """
+    if not content:
+        raise ActaError("it is empty; copy or fetch it again")
+    for start, what in _FOREIGN.items():
+        if content.startswith(start):
+            raise ActaError(f"it is {what}")
+    if content[:512].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
+        raise ActaError(
+            "it is a web page, such as a login or an error, not the file behind the link; open the link in a browser"
+        )
+    if content[257:262] == b"ustar" and tarfile.is_tarfile(io.BytesIO(content)):
+        raise ActaError("it is a tar archive; unpack it first")
+
+
+def _unwrapped(tree: Mapping[Any, Any], path: Path) -> dict[str, Any]:
+    """The state dict inside, with names as a bare network has them."""
+    for _ in range(_NESTED):
+        if _is_state(tree):
+            return _bare({name: value for name, value in tree.items() if value is not None})
+        tree = _inner(tree, path)
+    raise ActaError(f"its weights are wrapped more than {_NESTED} times; save them alone: torch.save(state, path)")
+
+
+def _is_state(tree: Mapping[Any, Any]) -> bool:
+    """Whether these are weights: tensors with the dotted names of layers, or tensors only, not all of them counters."""
+    weights = {name: value for name, value in tree.items() if isinstance(value, Tensor | np.ndarray)}
+    if not all(isinstance(name, str) for name in tree):
+        return False
+    if any("." in name for name in weights):
+        return True
+    return len(weights) == len(tree) and any(_is_real(value) for value in weights.values())
+
+
+def _is_real(value: Tensor | np.ndarray) -> bool:
+    return value.is_floating_point() if isinstance(value, Tensor) else value.dtype.kind == "f"
+
+
+def _inner(tree: Mapping[Any, Any], path: Path) -> Mapping[Any, Any]:
+    inside = {name: value for name, value in tree.items() if isinstance(value, Mapping) and _holds_state(value)}
+    for known, other in ((_WRAPPERS, _AVERAGED), (_AVERAGED, ())):
+        found = next((name for name in known if name in inside), None)
+        if found is None:
+            continue
+        left = next((name for name in other if name in inside), None)
+        if left is not None:
+            print(
+                f"{path} holds {found!r} and, averaged, {left!r}; the weights of {found!r} are taken", file=sys.stderr
+            )
+        return inside[found]
+    if len(inside) == 1:
+        return next(iter(inside.values()))
+    if inside:
+        names = ", ".join(repr(name) for name in inside)
+        raise ActaError(
+            f"it holds several networks, {names}; save one alone: "
+            f"torch.save(torch.load(path)[{next(iter(inside))!r}], path)"
+        )
+    foreign = next(((name, value) for name, value in tree.items() if isinstance(value, Foreign)), None)
+    if foreign is not None:
+        name, value = foreign
+        raise ActaError(
+            f"{name!r} is a pickled object, {value.named}, whose code would be run; save its weights alone: "
+            f"torch.save(torch.load(path, weights_only=False)[{name!r}].state_dict(), path)"
+        )
+    raise ActaError(f"it holds {', '.join(repr(name) for name in list(tree)[:5]) or 'nothing'}, but no weights")
+
+
+def _holds_state(tree: Mapping[Any, Any], left: int = _NESTED) -> bool:
+    if _is_state(tree):
+        return True
+    if not left or not all(isinstance(name, str) for name in tree):  # an optimiser's state has numbers for names
+        return False
+    return any(isinstance(value, Mapping) and _holds_state(value, left - 1) for value in tree.values())
+
+
+def _bare(state: dict[Any, Any]) -> dict[str, Any]:
+    """Weights without what DDP, compilation, averaging and training frameworks put before their names."""
+    named = {str(name).replace(_COMPILED, ""): value for name, value in state.items()}
+    while True:
+        weights = [name for name in named if name not in _COUNTERS]
+        prefix = next((p for p in _PREFIXES if weights and all(name.startswith(p) for name in weights)), None)
+        if prefix is None:
+            return named
+        named = {name.removeprefix(prefix): named[name] for name in weights}
+
+
+def _weights_of_blobs(blobs: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(name): value for name, value in blobs.items() if not _OF_OPTIMISER.fullmatch(str(name))}
+
+
+def _tensors(state: Mapping[str, Any], dtype: torch.dtype | None = None) -> dict[str, Tensor]:
+    found = {}
+    for name, value in state.items():
+        if isinstance(value, np.ndarray | np.number):
+            array = np.asarray(value)
+            value = torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
+        if not isinstance(value, Tensor):
+            said = value.named if isinstance(value, Foreign) else type(value).__name__
+            raise ActaError(f"{name!r} is no tensor, but a {said}")
+        found[name] = value if dtype is None else value.to(dtype)
+    return found

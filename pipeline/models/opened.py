@@ -1,0 +1,38 @@
+"""Files of weights, read once: what is hashed is what is loaded."""
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+
+from pipeline.errors import ActaError
+
+
+class Opened:
+    """A file's bytes.
+
+    Args:
+        path: The file.
+        what: What it is to the user, for the message.
+
+    Raises:
+        ActaError: it is missing, is no regular file, or cannot be read.
+    """
+
+    def __init__(self, path: Path, what: str = "the checkpoint"):
+        self.path = path
+        try:
+            if path.exists() and not path.is_file():  # a pipe would be waited for
+                raise ActaError(f"cannot read {what} {path}: it is no regular file")
+            self.content = path.read_bytes()
+        except OSError as error:
+            raise ActaError(f"cannot read {what} {path}: {error.strerror}") from None
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the bytes, in hex."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+def opened(source: Path | Opened, what: str = "the checkpoint") -> Opened:
+    """The file itself, opened now unless it is already."""
+    return source if isinstance(source, Opened) else Opened(source, what)

@@ -1,0 +1,59 @@
+"""Modules that lie in the working folder are never run: not by a command, nor by any Python that it starts."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.data.lists import Listed, write_lists
+from tests.planted import Planted
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Planted:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    return Planted(folder, tmp_path / "told")
+
+
+def test_what_is_planted_tells_when_it_is_run(planted: Planted) -> None:
+    """As it would be without a safe path."""
+    planted.run(Path(sys.executable).name, "-c", "import socket")
+    planted.run(Path(sys.executable).name, "-m", "pip", "--version")
+    assert planted.ran == ["socket", "__main__"]
+
+
+def test_a_command(planted: Planted) -> None:
+    done = planted.run("acta", "config", "schema")
+    assert (done.returncode, planted.ran) == (0, [])
+
+
+def test_pip(planted: Planted, tmp_path: Path) -> None:
+    done = planted.run("acta", "weights", "fetch", "retinaface", ACTA_CACHE=str(tmp_path / "cache"), PIP_NO_INDEX="1")
+    assert "pip could not download" in done.stderr
+    assert (done.returncode, planted.ran) == (1, [])
+
+
+def test_a_pool_of_workers(planted: Planted, clip: Path, tmp_path: Path) -> None:
+    """With its server and its tracker of resources, which are Pythons of their own."""
+    rows = [Listed(name, clip.name, "run", "train", clip.stat().st_size, 7) for name in ("a", "b")]
+    write_lists(rows, tmp_path / "lists", 1)
+    output = tmp_path / "manifest.json"
+    words = ["manifest", tmp_path / "lists/0-of-1.json", "--root", clip.parent, "--workers", "2", "-o", output]
+    done = planted.run("acta", *words)
+    assert (done.returncode, planted.ran) == (0, []), done.stderr
+    assert [row["id"] for row in json.loads(output.read_text())["videos"]] == ["a", "b"]
+
+
+def test_processes_that_anonymise(planted: Planted, clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / f"in/{name}.mp4").write_bytes(clip.read_bytes())
+    done = planted.run("acta", "anonymize", tmp_path / "in", tmp_path / "out", "--jobs", "2")
+    assert (done.returncode, planted.ran) == (0, []), done.stderr
+
+
+def test_a_job_of_submitit(planted: Planted) -> None:
+    done = planted.run("acta", "submit", "--cluster", "local", "--", "config", "schema")
+    assert (done.returncode, planted.ran) == (0, []), done.stderr
