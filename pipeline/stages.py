@@ -81,6 +81,7 @@ _NETWORKS = (
     "pipeline/models/video_resnet.py",
 )
 _SHARED_LOOP = (
+    "pipeline/training/checkpoint.py",
     "pipeline/training/distributed.py",
     "pipeline/training/loop.py",
     "pipeline/training/schedule.py",

@@ -22,9 +22,10 @@ from pipeline.models.saved import Description, classifier_names, read_descriptio
 from pipeline.models.state import load_state, read_weights
 from pipeline.scratch import scratch
 from pipeline.stages import sha256_text
+from pipeline.training.checkpoint import Progress
 from pipeline.training.distributed import Group, process_group
 from pipeline.training.features import FeatureLoss
-from pipeline.training.loop import DTYPES, Losses, Progress, figures_of, fit
+from pipeline.training.loop import DTYPES, Losses, figures_of, fit
 from pipeline.training.losses import cross_entropy, distillation, relational
 from pipeline.training.steering import SgdSchedule
 from pipeline.training.stopping import listening

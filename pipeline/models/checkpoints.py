@@ -91,10 +91,7 @@ def _read(file: Opened) -> Checkpoint:
         return Checkpoint(_unwrapped(load(content), file.path), caffe2=False)
     tree = read_torch(file) if content.startswith((ZIP, LEGACY)) else _plain(content)
     if isinstance(tree, Foreign):
-        raise ActaError(
-            f"it is a pickled object, {tree.named}, whose code would be run; save its weights alone: "
-            "torch.save(model.state_dict(), path)"
-        )
+        raise ActaError(f"it is {_pickled(tree)}")
     if not isinstance(tree, Mapping):
         raise ActaError(f"it holds a {type(tree).__name__}, not weights by name")
     if isinstance(blobs := tree.get("blobs"), Mapping):
@@ -179,12 +176,17 @@ def _inner(tree: Mapping[Any, Any], path: Path) -> Mapping[Any, Any]:
         )
     foreign = next(((name, value) for name, value in tree.items() if isinstance(value, Foreign)), None)
     if foreign is not None:
-        name, value = foreign
-        raise ActaError(
-            f"{name!r} is a pickled object, {value.named}, whose code would be run; save its weights alone: "
-            f"torch.save(torch.load(path, weights_only=False)[{name!r}].state_dict(), path)"
-        )
+        raise ActaError(f"{foreign[0]!r} is {_pickled(foreign[1])}")
     raise ActaError(f"it holds {', '.join(repr(name) for name in list(tree)[:5]) or 'nothing'}, but no weights")
+
+
+def _pickled(value: Foreign) -> str:
+    if value.named.startswith("torch._utils."):
+        return f"no plain tensor ({value.named}), as only such are read"
+    return (
+        f"a pickled object, {value.named}, which is code to be run; where that is trusted, save its weights alone: "
+        "torch.save(model.state_dict(), path)"
+    )
 
 
 def _holds_state(tree: Mapping[Any, Any], left: int = _NESTED) -> bool:

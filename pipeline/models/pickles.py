@@ -168,6 +168,11 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
+def _no_bytes() -> bytes:
+    """What Python 3 writes for empty bytes in the protocols of Python 2."""
+    return b""
+
+
 class _Nothing:
     """Stands for the type of arrays, which a file names but need not have."""
 
@@ -183,6 +188,7 @@ _ADMITTED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): _Nothing(),
     ("numpy", "dtype"): _Type,
     ("_codecs", "encode"): _encode,
+    ("__builtin__", "bytes"): _no_bytes,
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
     **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
     **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},
