@@ -1,6 +1,5 @@
 """Stage `certify`: one certificate (JSON and HTML) and one table for a dataset's anonymised variant."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from pipeline.files import atomic, write_json
 from pipeline.privacy.certificate_page import certificate_page
 from pipeline.report.tables import write_table
 from pipeline.stages import code_digest
+from pipeline.text import read_made
 
 _READING = """\
 Before and after are the detections of an auditor on the original and on the anonymised frames; the residual rate is
@@ -34,7 +34,7 @@ def certify(audits: Sequence[Path], certificate: Path, table: Path) -> None:
     """
     if not audits:
         raise ActaError("no audits to certify")
-    shards = [json.loads(path.read_text()) for path in audits]
+    shards = [read_made(path, "the audit") for path in audits]
     made = [_what_decides(shard) for shard in shards]
     for path, other in zip(audits, made, strict=True):
         if other != made[0]:

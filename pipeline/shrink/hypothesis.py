@@ -22,6 +22,7 @@ from pipeline.models.slowfast import SlowFast
 from pipeline.models.state import load_state, read_weights
 from pipeline.stages import code_digest, sha256_text
 from pipeline.store import FrameShard, Provenance
+from pipeline.text import read_made
 from pipeline.wheels import file_sha256
 
 STATE = "state.ckpt"
@@ -65,7 +66,7 @@ def try_hypothesis(
     recipe, training = settings.recipe, settings.training
     before = read_description(previous)
     operators = "".join(operator for operator, _ in settings.reductions)
-    if survivors is not None and operators not in json.loads(survivors.read_text())["survivors"]:
+    if survivors is not None and operators not in read_made(survivors)["survivors"]:
         _write_absent(output, "stopped", f"not among the best after the first epochs ({survivors.name})", 0.0)
         return
     view = recipe.clip.view.test

@@ -197,7 +197,7 @@ def test_files_that_are_no_projections(shards, tmp_path):
     with pytest.raises(ActaError, match=r"cannot read the projection's description .*p\.json"):
         Projection(path)
     about.write_text("[]")
-    with pytest.raises(ActaError, match="does not describe a projection"):
+    with pytest.raises(ActaError, match="holds no JSON object; make it again"):
         Projection(path)
     about.write_text('{"format": "other"}')
     with pytest.raises(ActaError, match="holds 'other', but 'acta-pca-1' is needed"):
