@@ -52,6 +52,7 @@ from pipeline.config.stages import (
 from pipeline.digest import digest_code
 
 _DECODE = ("pipeline/media/decode.py", "pipeline/media/timeline.py")
+_SOURCE = "pipeline/media/source.py"
 _PROBE = ("pipeline/media/probe.py", "pipeline/media/structure.py")
 _STORE = ("pipeline/sealed.py", "pipeline/store.py")
 _INSTANCES = ("pipeline/privacy/instances.py",)
@@ -173,11 +174,12 @@ class Stage:
 
 STAGES = {
     "manifest": Stage(NoSettings, ("pipeline/data/manifest.py", *_PROBE, *_DECODE)),
-    "frames": Stage(FramesStage, ("pipeline/media/frames.py", *_DECODE, *_STORE)),
+    "frames": Stage(FramesStage, ("pipeline/media/frames.py", _SOURCE, *_DECODE, *_STORE)),
     "detect-people": Stage(
         DetectStage,
         (
             "pipeline/privacy/detect.py",
+            _SOURCE,
             "pipeline/privacy/gaps.py",
             "pipeline/privacy/motion.py",
             "pipeline/privacy/search.py",

@@ -22,7 +22,8 @@ COLUMNS = ("video", "label", "auditor", "frames", "before", "after", "residual_r
 def certify(audits: Sequence[Path], certificate: Path, table: Path) -> None:
     """Add up the audits of all shards.
 
-    ``residual_rate`` is detections after over detections before; it is missing where there were none before.
+    The certificate names the sha256 of each video's file (``sources``) and the digests of the shards of its frames
+    before and after and of the detections (``shards``). ``residual_rate`` is detections after over detections before; it is missing where there were none before.
 
     Args:
         audits: Of all shards (JSON).
@@ -50,6 +51,8 @@ def certify(audits: Sequence[Path], certificate: Path, table: Path) -> None:
         "frames": sum(row["frames"] for row in videos),
         "quarantined": quarantine,
         "overall": {row["auditor"]: {k: row[k] for k in COLUMNS[4:]} for row in overall},
+        "sources": {row["id"]: row["sha256"] for row in videos},
+        "shards": [shard["provenance"]["inputs"] for shard in shards],
         "made_by": made[0] | {"certify": {"code": code_digest("certify")}},
     }
     rows = [_row(video, auditor) for auditor in auditors for video in videos]

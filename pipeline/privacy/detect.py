@@ -16,6 +16,7 @@ from pipeline.config.stages import DetectStage
 from pipeline.data.manifest import Video, read_manifest
 from pipeline.errors import ActaError, VideoError
 from pipeline.media.decode import capped_size, decode, open_video, pixel_aspect, sample, to_rgb
+from pipeline.media.source import unchanged
 from pipeline.models.weights import detector_digests
 from pipeline.privacy.detectors import make_detector, runtimes
 from pipeline.privacy.instances import DetectedVideo, Detector, Failures, Instances, write_detections
@@ -80,14 +81,15 @@ _PER_GPU = 4
 
 def _detect(job: _Job, settings: DetectStage) -> DetectedVideo:
     detector = make_detector(settings.detect)
-    with open_video(job.path) as (container, stream):
+    with open_video(job.path) as (container, stream), unchanged(job.path) as source:
         find = partial(detect_frame, detector, settings=settings.detect, aspect=pixel_aspect(stream))
         frames = sample(decode(container, stream), settings.sampling.rate)
         found = [(time, instances) for time, _, instances in search(frames, find, settings.detect, threads=1)]
     if not found:
         raise VideoError("no frame can be decoded")
     times = np.array([time for time, _ in found])
-    return DetectedVideo(job.video.id, job.video.label, job.video.split, times, [instances for _, instances in found])
+    instances = [instances for _, instances in found]
+    return DetectedVideo(job.video.id, job.video.label, job.video.split, times, instances, source)
 
 
 def _failures(video: DetectedVideo) -> Failures:

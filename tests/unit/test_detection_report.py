@@ -280,7 +280,9 @@ def test_a_missing_evaluation_is_named(results: Path, name: str) -> None:
 
 def test_other_missing_files_are_named(results: Path) -> None:
     (results / "networks/mine/stage/seed_2/metrics.json").write_text("{")
-    with pytest.raises(ActaError, match=r"networks/mine/stage/seed_2/metrics.json, line 1: .* it is no JSON; make it again"):
+    with pytest.raises(
+        ActaError, match=r"networks/mine/stage/seed_2/metrics.json, line 1: .* it is no JSON; make it again"
+    ):
         table(results, "table_3_9")
     (results / "features/mine/0-of-1.h5").unlink()
     with pytest.raises(ActaError, match=r"no feature shards in .*features/mine"):
