@@ -282,6 +282,7 @@ STAGES = {
         (
             "pipeline/features/import_objects.py",
             "pipeline/features/entities.py",
+            "pipeline/features/foreign.py",
             "pipeline/features/published.py",
             _PICKLES,
             *_OBJECTS,
@@ -292,6 +293,7 @@ STAGES = {
         (
             "pipeline/features/importing.py",
             "pipeline/features/entities.py",
+            "pipeline/features/foreign.py",
             "pipeline/features/published.py",
             _PICKLES,
             *_PROPOSALS,

@@ -23,7 +23,8 @@ def certify(audits: Sequence[Path], certificate: Path, table: Path) -> None:
     """Add up the audits of all shards.
 
     The certificate names the sha256 of each video's file (``sources``) and the digests of the shards of its frames
-    before and after and of the detections (``shards``). ``residual_rate`` is detections after over detections before; it is missing where there were none before.
+    before and after and of the detections (``shards``). ``residual_rate`` is detections after over detections before;
+    it is missing where there were none before.
 
     Args:
         audits: Of all shards (JSON).
