@@ -472,7 +472,7 @@ def test_features_without_their_backbone_s_scores(data, tmp_path):
 
 def test_without_annotation_there_are_detections_and_coverage(trained, data, tmp_path):
     found, rows = data.evaluate(trained, tmp_path / "e", truth=None, test="test")
-    assert found.keys() == {"coverage", "settings", "model", "code"}
+    assert found.keys() == {"coverage", "settings", "model", "code", "acta_sha256"}
     assert found["coverage"] == {"videos": 1, "keyframes": 8, "actors": 24, "quarantined_videos": 0}
     assert {row[0] for row in rows} == {"v1"}
 
