@@ -16,6 +16,7 @@ from pipeline.device import pinned_threads
 from pipeline.errors import ActaError
 from pipeline.features.frame_features import FrameFeatureShard, write_frame_features
 from pipeline.files import atomic, write_json
+from pipeline.models.described import read_content, sealed
 from pipeline.models.state import read_weights
 from pipeline.progress import progress
 from pipeline.stages import code_digest, sha256_text
@@ -89,7 +90,7 @@ def fit_pca(shards: Sequence[Path], output: Path, settings: FitPcaStage) -> None
         "explained_variance_ratio": [value / total if total else 0.0 for value in variances.tolist()],
         "provenance": json.loads(provenance.to_json()),
     }
-    write_json(output.with_suffix(".json"), content)
+    write_json(output.with_suffix(".json"), sealed(content))
     with atomic(output) as temporary:
         temporary.write_bytes(save({"mean": moments.mean.float(), "components": components.float().contiguous()}))
 
@@ -111,18 +112,13 @@ class Projection:
 
     def __init__(self, path: Path):
         self.path = path
-        beside = path.with_suffix(".json")
-        try:
-            content = json.loads(beside.read_text())
-            found, self.features = content.get("format"), content.get("features")
-        except OSError as error:
-            raise ActaError(f"cannot read the projection's description {beside}: {error.strerror}") from None
-        except (ValueError, AttributeError) as error:
-            raise ActaError(f"{beside} does not describe a projection: {error}") from None
-        if found != FORMAT:
-            raise ActaError(f"{beside} holds {found!r}, but {FORMAT!r} is needed")
+        features = read_content(path, FORMAT).get("features")
+        if not isinstance(features, dict) or not isinstance(features.get("weights"), dict):
+            raise ActaError(f"{path.with_suffix('.json')} does not describe a projection")
+        self.features = features
         state = read_weights(path)
-        if set(state) != {"mean", "components"} or state["components"].shape[1:] != state["mean"].shape:
+        shapes = [tuple(state[name].shape) for name in ("mean", "components") if name in state]
+        if len(state) != 2 or [len(shape) for shape in shapes] != [1, 2] or shapes[1][1:] != shapes[0]:
             raise ActaError(f"{path} does not hold a projection's mean (d,) and components (k, d)")
         self.mean, self.components = state["mean"], state["components"]
 

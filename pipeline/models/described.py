@@ -120,10 +120,15 @@ def load_network(path: Path | Opened, make: Callable[[], NetworkT], weights: str
         ActaError: the file is missing or damaged, or holds the weights of another network.
     """
     file = path if isinstance(path, Opened) else _opened(path)
+    return loaded(make, described_weights(file, weights), str(file.path))
+
+
+def described_weights(file: Opened, weights: str | None) -> dict[str, Tensor]:
+    """The tensors of a network's file; ``weights`` and errors as of `load_network`."""
     state = read_weights(file)
     if weights is not None and file.sha256 != weights:
         raise ActaError(f"{file.path} was changed or damaged since it was written; make it again")
-    return loaded(make, state, str(file.path))
+    return state
 
 
 def loaded(make: Callable[[], NetworkT], state: dict[str, Tensor], source: str) -> NetworkT:

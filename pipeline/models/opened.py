@@ -13,13 +13,14 @@ class Opened:
     Args:
         path: The file.
         what: What it is to the user, for the message.
+        note: What a provenance must say of its hash beside the hash itself.
 
     Raises:
         ActaError: it is missing, is no regular file, or cannot be read.
     """
 
-    def __init__(self, path: Path, what: str = "the checkpoint"):
-        self.path = path
+    def __init__(self, path: Path, what: str = "the checkpoint", note: str | None = None):
+        self.path, self._note = path, note
         try:
             if path.exists() and not path.is_file():  # a pipe would be waited for
                 raise ActaError(f"cannot read {what} {path}: it is no regular file")
@@ -31,6 +32,11 @@ class Opened:
     def sha256(self) -> str:
         """Of the bytes, in hex."""
         return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def stated(self) -> str:
+        """The sha256 as a provenance states it."""
+        return self.sha256 if self._note is None else f"{self.sha256} ({self._note})"
 
 
 def opened(source: Path | Opened, what: str = "the checkpoint") -> Opened:
