@@ -162,9 +162,7 @@ def _inner(tree: Mapping[Any, Any], path: Path) -> Mapping[Any, Any]:
             continue
         left = next((name for name in other if name in inside), None)
         if left is not None:
-            print(
-                f"{path} holds {found!r} and, averaged, {left!r}; the weights of {found!r} are taken", file=sys.stderr
-            )
+            print(f"{path} holds {found!r} and, averaged, {left!r}; {found!r} is taken", file=sys.stderr)
         return inside[found]
     if len(inside) == 1:
         return next(iter(inside.values()))

@@ -291,9 +291,7 @@ def _bring(name: str, source: Url, path: Path, given: str | None, *, trust_first
     if given is not None and not given.startswith(source.digits):
         raise ActaError(f"--sha256 {given} is not that of {name!r}, which begins with {source.digits}")
     if pin is not None and given not in (None, pin.sha256):
-        raise ActaError(
-            f"{name!r} is pinned with sha256 {pin.sha256}, not {given}; delete {pin_path(path)} to change it"
-        )
+        raise ActaError(f"{name!r} is pinned with sha256 {pin.sha256}, not {given}; delete {pin_path(path)} to change")
     expected = pin.sha256 if pin else given
     if expected is None and not trust_first:
         raise ActaError(f"{name!r} is not fetched. {_asked(name, source)}")
