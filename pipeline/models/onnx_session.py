@@ -76,7 +76,7 @@ def _tensors(message: Any) -> Iterator[onnx.TensorProto]:
     for field, value in message.ListFields():
         if field.message_type is None:
             continue
-        for part in [value] if field.label != field.LABEL_REPEATED else value:
+        for part in [value] if hasattr(value, "ListFields") else value:
             if isinstance(part, onnx.TensorProto):
                 yield part
             yield from _tensors(part)
