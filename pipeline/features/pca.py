@@ -112,7 +112,7 @@ class Projection:
 
     def __init__(self, path: Path):
         self.path = path
-        features = read_content(path, FORMAT).get("features")
+        features = read_content(path, FORMAT, "projection").get("features")
         if not isinstance(features, dict) or not isinstance(features.get("weights"), dict):
             raise ActaError(f"{path.with_suffix('.json')} does not describe a projection")
         self.features = features

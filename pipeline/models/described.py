@@ -44,22 +44,23 @@ def _digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def read_content(path: Path, form: str) -> dict[str, Any]:
+def read_content(path: Path, form: str, what: str = "model") -> dict[str, Any]:
     """The JSON beside a network, not yet validated, without ``format`` and ``digest``.
 
     Args:
         path: The weights (.safetensors).
         form: The format that is needed.
+        what: What it is to the user, for the message.
 
     Raises:
         ActaError: it is missing, is no JSON, has another format, or was changed since it was written.
     """
     beside = path.with_suffix(".json")
     if beside.exists() and (not beside.is_file() or beside.stat().st_size > _LARGEST):
-        raise ActaError(f"{beside} does not describe a model: it is no file of up to {_LARGEST >> 20} MB")
-    content = read_json(beside, "the model's description")
+        raise ActaError(f"{beside} does not describe a {what}: it is no file of up to {_LARGEST >> 20} MB")
+    content = read_json(beside, f"the {what}'s description")
     if not isinstance(content, dict):
-        raise ActaError(f"{beside} does not describe a model: it holds a {type(content).__name__}")
+        raise ActaError(f"{beside} does not describe a {what}: it holds a {type(content).__name__}")
     if content.get("format") != form:
         raise ActaError(f"{beside} holds {content.get('format')!r}, but {form!r} is needed")
     digest = content.pop("digest", None)

@@ -194,10 +194,10 @@ def test_other_features_are_not_projected(shards, tmp_path):
 
 def test_files_that_are_no_projections(shards, tmp_path):
     path, about = tmp_path / "p.safetensors", tmp_path / "p.json"
-    with pytest.raises(ActaError, match=r"cannot read the model's description .*p\.json"):
+    with pytest.raises(ActaError, match=r"cannot read the projection's description .*p\.json"):
         Projection(path)
     about.write_text("[]")
-    with pytest.raises(ActaError, match="does not describe a model: it holds a list"):
+    with pytest.raises(ActaError, match="does not describe a projection: it holds a list"):
         Projection(path)
     about.write_text('{"format": "other"}')
     with pytest.raises(ActaError, match="holds 'other', but 'acta-pca-1' is needed"):
