@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from pipeline.errors import ActaError
-from pipeline.models.opened import Opened, opened
+from pipeline.models.opened import Opened, opened, refuse_known
 
 _NUMERIC = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|c8|c16)")
 _DEPTH, _DIMENSIONS = 100, 32
@@ -40,13 +40,16 @@ def read_pickle(source: Path | Opened) -> Any:
     Raises:
         ActaError: the file is missing, damaged, asks for anything else, or unfolds to more than it holds.
     """
-    file = opened(source)
+    file = opened(source, "the table")
     try:
+        refuse_known(file.content)
+        if file.content.startswith(b"PK\x03\x04"):
+            raise ActaError("it is a zip archive, such as torch.save writes, not a pickle")
         found, _ = unpickle(file.content, Unpickler)
     except ActaError as error:
         raise ActaError(f"{file.path}: {error}") from None
     except Exception as error:  # whatever pickle raises on damaged files
-        raise ActaError(f"{file.path} is no checkpoint: {error}") from None
+        raise ActaError(f"{file.path} is no pickle that can be read: {error}") from None
     return found
 
 
@@ -79,6 +82,8 @@ def _scan(content: bytes, start: int) -> int:
     """Where a pickle ends; a place in the memo is memory, so none may be beyond what so short a file can need."""
     at, last = start, len(content)
     while at < last:
+        if content[at] not in _OPCODES:
+            raise ValueError(f"byte {at} is 0x{content[at]:02x}, as in no pickle")
         name, size = _OPCODES[content[at]]
         first = at = at + 1
         if size == pickletools.UP_TO_NEWLINE:

@@ -134,6 +134,8 @@ def _given(path: Path, number: int) -> FeatureSource:
         features = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise ActaError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+    if not isinstance(features, np.ndarray):
+        raise ActaError(f"{path} is a zip archive of arrays; one array is needed: numpy.save(path, array)")
     if features.ndim != 2 or not len(features) or features.dtype.kind != "f":
         found = f"{features.dtype} of shape {features.shape}"
         raise ActaError(f"{path} holds {found}, but floats (frames, channels) are needed")

@@ -147,7 +147,7 @@ def test_an_attack_is_one_line(tmp_path: Path, attack: str, protocol: int, monke
         content = b"\x80\x02cpathlib\nPath\n)\x81."
     with pytest.raises(ActaError) as caught:
         read_pickle(written(tmp_path, content))
-    assert re.fullmatch(r"/\S*/table\.pkl(: it| is no checkpoint: ).*", str(caught.value))
+    assert re.fullmatch(r"/\S*/table\.pkl(: it| is no pickle that can be read: ).*", str(caught.value))
     assert [path.name for path in tmp_path.iterdir()] == ["table.pkl"]
 
 
@@ -188,11 +188,26 @@ def test_what_is_nested_in_itself_or_too_deeply_is_refused(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\x80", b"no pickle", b"\x80\x02", b"\x80\x02(", b"\x80\x05\x97.", b"\x80\x02Nb."]
+    "content", [b"\x80", b"no pickle", b"\x80\x02", b"\x80\x02(", b"\x80\x05\x97.", b"\x80\x02Nb."]
 )
 def test_a_damaged_file_is_one_line(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(ActaError, match=r"table\.pkl is no checkpoint: "):
+    with pytest.raises(ActaError, match=r"table\.pkl is no pickle that can be read: "):
         read_pickle(written(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "it is empty; copy or fetch it again"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS, not the file itself"),
+        (b"<html>", "it is a web page, such as a login or an error"),
+        (b"PK\x03\x04", "it is a zip archive, such as torch.save writes, not a pickle"),
+    ],
+)
+def test_what_is_no_pickle_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    with pytest.raises(ActaError) as caught:
+        read_pickle(written(tmp_path, content))
+    assert str(caught.value).startswith(f"{tmp_path / 'table.pkl'}: {message}")
 
 
 def test_random_damage_gives_arrays_or_one_line(tmp_path: Path) -> None:
