@@ -12,7 +12,10 @@ KEY = "acta_sha256"
 
 def sealed(content: Any) -> Any:
     """Content as it is written: an object gets the digest of all else that it holds, as its last key."""
-    return content | {KEY: digest_of(content)} if isinstance(content, dict) else content
+    if not isinstance(content, dict):
+        return content
+    plain = {key: value for key, value in content.items() if key != KEY}
+    return {**plain, KEY: digest_of(plain)}
 
 
 def unsealed(content: Any, path: Path | str) -> Any:

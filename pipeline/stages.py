@@ -58,6 +58,11 @@ _STORE = ("pipeline/sealed.py", "pipeline/store.py")
 _INSTANCES = ("pipeline/privacy/instances.py",)
 _BOXES = "pipeline/privacy/boxes.py"
 _KINDS = "pipeline/config/detectors.py"
+_PICKLES = "pipeline/models/pickles.py"
+_TORCH_FILES = ("pipeline/models/torch_files.py", _PICKLES)
+_CHECKPOINTS = ("pipeline/models/checkpoints.py", *_TORCH_FILES)
+_STATE = "pipeline/models/state.py"
+_DESCRIBED = ("pipeline/models/described.py", _STATE)
 _DETECTORS = (
     *_INSTANCES,
     _BOXES,
@@ -71,15 +76,16 @@ _DETECTORS = (
     "pipeline/models/frozen_graph.py",
     "pipeline/models/litert.py",
     "pipeline/models/onnx_session.py",
+    _STATE,
+    *_CHECKPOINTS,
 )
-_STATE = "pipeline/models/state.py"
 _NETWORKS = (
     "pipeline/models/architecture.py",
     "pipeline/models/backbones.py",
     "pipeline/models/saved.py",
     "pipeline/models/slowfast.py",
-    _STATE,
     "pipeline/models/video_resnet.py",
+    *_DESCRIBED,
 )
 _SHARED_LOOP = (
     "pipeline/training/checkpoint.py",
@@ -87,6 +93,7 @@ _SHARED_LOOP = (
     "pipeline/training/loop.py",
     "pipeline/training/schedule.py",
     "pipeline/training/steering.py",
+    *_TORCH_FILES,
 )
 _LOOP = ("pipeline/classify/teaching.py", *_SHARED_LOOP)
 _TRAINING = (
@@ -96,8 +103,7 @@ _TRAINING = (
     *_LOOP,
 )
 _COMPLEXITY = "pipeline/models/complexity.py"
-_PICKLES = "pipeline/models/pickles.py"
-_DETECTOR = "pipeline/models/object_detector.py"
+_DETECTOR = ("pipeline/models/object_detector.py", *_DESCRIBED, *_CHECKPOINTS)
 _ANNOTATION = ("pipeline/data/annotation.py", "pipeline/data/ava.py")
 _PROPOSALS = ("pipeline/data/proposals.py", *_ANNOTATION)
 _KEYFRAMES = ("pipeline/features/keyframes.py", *_PROPOSALS)
@@ -109,11 +115,11 @@ _ACTOR_BACKBONES = (
     "pipeline/models/caffe2.py",
     "pipeline/models/i3d.py",
     "pipeline/models/nonlocal_block.py",
-    _PICKLES,
     "pipeline/models/r101_i3d_nl.py",
     "pipeline/models/slowfast.py",
     "pipeline/models/slowfast_nl.py",
-    _STATE,
+    *_DESCRIBED,
+    *_CHECKPOINTS,
 )
 _STAGE = (
     "pipeline/data/ava.py",
@@ -125,7 +131,7 @@ _STAGE = (
     "pipeline/metrics/frame_map.py",
     "pipeline/metrics/video_map.py",
     "pipeline/models/stage.py",
-    _STATE,
+    *_DESCRIBED,
     *_STORE,
 )
 _EVENTS = "pipeline/spot/events.py"
@@ -134,13 +140,19 @@ _SOCCERNET = ("pipeline/spot/soccernet_files.py", _EVENTS)
 _FRAME_FEATURES = (
     "pipeline/features/frame_features.py",
     "pipeline/models/frame_backbones.py",
-    _PICKLES,
     _STATE,
+    *_CHECKPOINTS,
     *_STORE,
 )
 _INPUTS = ("pipeline/spot/inputs.py", *_GAMES, *_FRAME_FEATURES)
 _SOURCES = ("pipeline/spot/sources.py", "pipeline/spot/halves.py", *_INPUTS)
-_SPOTTER = ("pipeline/spot/inference.py", "pipeline/spot/saved.py", "pipeline/models/rms_net.py", *_SOURCES)
+_SPOTTER = (
+    "pipeline/spot/inference.py",
+    "pipeline/spot/saved.py",
+    "pipeline/models/rms_net.py",
+    *_DESCRIBED,
+    *_SOURCES,
+)
 _PREDICT = ("pipeline/spot/predict.py", "pipeline/spot/soccernet_files.py", *_SPOTTER)
 _EVALUATE_SPOTS = (
     "pipeline/spot/evaluation.py",
@@ -166,10 +178,13 @@ _CLIPS = ("pipeline/classify/clips.py", *_NETWORKS, *_STORE)
 
 @dataclass(frozen=True)
 class Stage:
-    """``settings``: the class that the stage is given; ``code``: modules that decide its result."""
+    """``settings``: the class that the stage is given; ``code``: modules that decide its result, each once."""
 
     settings: type[Settings]
     code: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "code", tuple(dict.fromkeys(self.code)))  # the groups of modules overlap
 
 
 STAGES = {
@@ -236,7 +251,7 @@ STAGES = {
             "pipeline/models/frame_backbones.py",
             "pipeline/models/rms_net.py",
             "pipeline/models/stage.py",
-            _PICKLES,
+            *_CHECKPOINTS,
             *_NETWORKS,
         ),
     ),
@@ -245,15 +260,14 @@ STAGES = {
         (
             "pipeline/features/train_detector.py",
             "pipeline/data/named_boxes.py",
-            _DETECTOR,
-            _STATE,
+            *_DETECTOR,
             *_SHARED_LOOP,
             *_TIMED,
         ),
     ),
     "detect-objects": Stage(
         DetectObjectsStage,
-        ("pipeline/features/detect_objects.py", _DETECTOR, _STATE, _PICKLES, *_OBJECTS),
+        ("pipeline/features/detect_objects.py", *_DETECTOR, *_OBJECTS),
     ),
     "train-backbone": Stage(
         TrainBackboneStage,
@@ -272,7 +286,7 @@ STAGES = {
             "pipeline/features/actors.py",
             "pipeline/features/clips.py",
             "pipeline/features/entities.py",
-            _DETECTOR,
+            *_DETECTOR,
             *_OBJECTS,
             *_ACTOR_BACKBONES,
         ),
@@ -335,8 +349,8 @@ STAGES = {
     ),
     "spot-frames": Stage(SpotFramesStage, ("pipeline/spot/frames.py", *_GAMES, *_DECODE, *_STORE)),
     "frame-features": Stage(FrameFeaturesStage, _FRAME_FEATURES),
-    "fit-pca": Stage(FitPcaStage, ("pipeline/features/pca.py", *_FRAME_FEATURES)),
-    "project-features": Stage(NoSettings, ("pipeline/features/pca.py", *_FRAME_FEATURES)),
+    "fit-pca": Stage(FitPcaStage, ("pipeline/features/pca.py", *_DESCRIBED, *_FRAME_FEATURES)),
+    "project-features": Stage(NoSettings, ("pipeline/features/pca.py", *_DESCRIBED, *_FRAME_FEATURES)),
     "train-spotting": Stage(
         TrainSpottingStage,
         (

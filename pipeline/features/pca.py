@@ -17,13 +17,13 @@ from pipeline.device import pinned_threads
 from pipeline.errors import ActaError
 from pipeline.features.frame_features import FrameFeatureShard, write_frame_features
 from pipeline.files import atomic, write_json
+from pipeline.models.described import read_content
 from pipeline.models.opened import Opened
 from pipeline.models.state import read_weights
 from pipeline.progress import progress
 from pipeline.seals import make_again
 from pipeline.stages import code_digest, sha256_text
 from pipeline.store import Provenance
-from pipeline.text import read_made
 from pipeline.wheels import file_sha256
 
 FORMAT = "acta-pca-1"
@@ -117,19 +117,19 @@ class Projection:
 
     def __init__(self, path: Path):
         self.path = path
-        beside = path.with_suffix(".json")
-        content = read_made(beside, "the projection's description")
-        found = content.get("format")
-        self.features: Any = content.get("features")
-        if found != FORMAT:
-            raise ActaError(f"{beside} holds {found!r}, but {FORMAT!r} is needed")
+        content = read_content(path, FORMAT, "projection")
+        features = content.get("features")
+        if not isinstance(features, dict) or not isinstance(features.get("weights"), dict):
+            raise ActaError(f"{path.with_suffix('.json')} does not describe a projection")
+        self.features = features
         if not path.exists():
             raise ActaError(f"there is no model file {path}")
         file = Opened(path, "the projection")
         if content.get("weights") not in (None, file.sha256):  # those of older versions have none
-            raise ActaError(f"{path} is damaged: it is not the file that was written; {make_again(path)}")
+            raise ActaError(f"{path} was changed or damaged since it was written; {make_again(path)}")
         state = read_weights(file)
-        if set(state) != {"mean", "components"} or state["components"].shape[1:] != state["mean"].shape:
+        shapes = [tuple(state[name].shape) for name in ("mean", "components") if name in state]
+        if len(state) != 2 or [len(shape) for shape in shapes] != [1, 2] or shapes[1][1:] != shapes[0]:
             raise ActaError(f"{path} does not hold a projection's mean (d,) and components (k, d)")
         self.mean, self.components = state["mean"], state["components"]
 

@@ -12,7 +12,7 @@ from typing import Annotated, NamedTuple, get_args
 
 from pydantic import Field
 
-from pipeline.config.classify import BackboneName
+from pipeline.config.classify import BackboneName, Blocks
 from pipeline.errors import ActaError
 from pipeline.models.bounds import STRICT, Count, Frames, Width
 
@@ -21,8 +21,6 @@ OPERATORS = ("s", "t", "f", "c", "l")
 FACTORS = {"s": 1.4, "t": 2.0, "f": 2.0, "c": 1.4, "l": 2.0}
 
 
-# Of any network that is described. The published ones have 23 blocks in a stage at most.
-Blocks = Annotated[int, Field(ge=1, le=100)]
 Factor = Annotated[float, Field(ge=1, le=1000)]
 
 

@@ -18,6 +18,7 @@ from pipeline.errors import ActaError
 from pipeline.files import atomic, write_json
 from pipeline.models.opened import Opened
 from pipeline.models.state import check_state, load_state, read_weights, state_bytes
+from pipeline.seals import make_again
 from pipeline.text import read_json
 
 _LARGEST = 64 << 20  # bytes of a description
@@ -29,45 +30,30 @@ NetworkT = TypeVar("NetworkT", bound=nn.Module)
 def write_network(path: Path, content: Mapping[str, Any], network: nn.Module) -> None:
     """Write ``path`` (.safetensors) and the JSON beside it; the weights come last, so their presence means both."""
     weights = state_bytes(network)
-    write_json(path.with_suffix(".json"), sealed({**content, "weights": hashlib.sha256(weights).hexdigest()}))
+    write_json(path.with_suffix(".json"), {**content, "weights": hashlib.sha256(weights).hexdigest()})
     with atomic(path) as temporary:
         temporary.write_bytes(weights)
 
 
-def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A description with the digest of all else in it, by which a change is noticed."""
-    plain = {name: value for name, value in content.items() if name != "digest"}
-    return {**plain, "digest": _digest(plain)}
-
-
-def _digest(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def read_content(path: Path, form: str) -> dict[str, Any]:
-    """The JSON beside a network, not yet validated, without ``format`` and ``digest``.
+def read_content(path: Path, form: str, what: str = "model") -> dict[str, Any]:
+    """The JSON beside a network, not yet validated, without ``format``.
 
     Args:
         path: The weights (.safetensors).
         form: The format that is needed.
+        what: What it is to the user, for the message.
 
     Raises:
         ActaError: it is missing, is no JSON, has another format, or was changed since it was written.
     """
     beside = path.with_suffix(".json")
     if beside.exists() and (not beside.is_file() or beside.stat().st_size > _LARGEST):
-        raise ActaError(f"{beside} does not describe a model: it is no file of up to {_LARGEST >> 20} MB")
-    content = read_json(beside, "the model's description")
+        raise ActaError(f"{beside} does not describe a {what}: it is no file of up to {_LARGEST >> 20} MB")
+    content = read_json(beside, f"the {what}'s description")
     if not isinstance(content, dict):
-        raise ActaError(f"{beside} does not describe a model: it holds a {type(content).__name__}")
+        raise ActaError(f"{beside} does not describe a {what}: it holds a {type(content).__name__}")
     if content.get("format") != form:
         raise ActaError(f"{beside} holds {content.get('format')!r}, but {form!r} is needed")
-    digest = content.pop("digest", None)
-    if digest is not None and digest != _digest(content):
-        raise ActaError(
-            f"{beside} was changed or damaged since it was written; make it again, or take out its `digest` to keep "
-            "the change"
-        )
     del content["format"]
     return content
 
@@ -120,10 +106,15 @@ def load_network(path: Path | Opened, make: Callable[[], NetworkT], weights: str
         ActaError: the file is missing or damaged, or holds the weights of another network.
     """
     file = path if isinstance(path, Opened) else _opened(path)
+    return loaded(make, described_weights(file, weights), str(file.path))
+
+
+def described_weights(file: Opened, weights: str | None) -> dict[str, Tensor]:
+    """The tensors of a network's file; ``weights`` and errors as of `load_network`."""
     state = read_weights(file)
     if weights is not None and file.sha256 != weights:
-        raise ActaError(f"{file.path} was changed or damaged since it was written; make it again")
-    return loaded(make, state, str(file.path))
+        raise ActaError(f"{file.path} was changed or damaged since it was written; {make_again(file.path)}")
+    return state
 
 
 def loaded(make: Callable[[], NetworkT], state: dict[str, Tensor], source: str) -> NetworkT:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.config.base import Variant
 from pipeline.config.classify import ViewSettings
@@ -19,7 +19,14 @@ from pipeline.files import atomic, write_json
 from pipeline.models.architecture import Architecture
 from pipeline.models.backbones import build
 from pipeline.models.bounds import STRICT, Rate
-from pipeline.models.described import check_names, load_network, read_content, sealed, validated, write_network
+from pipeline.models.described import (
+    check_names,
+    described_weights,
+    load_network,
+    read_content,
+    validated,
+    write_network,
+)
 from pipeline.models.opened import Opened
 
 FORMAT = "acta-model-1"
@@ -64,7 +71,7 @@ def save_model(path: Path, model: nn.Module, description: Description) -> None:
 
 def save_absent(path: Path, reason: str) -> None:
     """Write, in place of a network that cannot be or was given up, an empty model file that says why."""
-    write_json(path.with_suffix(".json"), sealed({"format": FORMAT, "absent": reason}))
+    write_json(path.with_suffix(".json"), {"format": FORMAT, "absent": reason})
     with atomic(path) as temporary:
         temporary.write_bytes(save({}))
 
@@ -107,6 +114,15 @@ def load_model(source: Path | Opened) -> tuple[nn.Module, Description]:
     """
     description, weights = _read(source.path if isinstance(source, Opened) else source)
     return load_network(source, lambda: build(description.architecture), weights), description
+
+
+def model_weights(file: Opened) -> dict[str, Tensor]:
+    """The weights of a model file, for another network to start from.
+
+    Raises:
+        ActaError: the file or its description is damaged, or they do not belong together.
+    """
+    return described_weights(file, _read(file.path)[1])
 
 
 def classifier_names(model: nn.Module) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Stage `detect-people`: find faces or bodies in videos at their own resolution, at the frame store's time stamps."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -49,12 +50,15 @@ def detect_shard(
     Raises:
         ActaError: the detector's weights are missing, or too many bad videos.
     """
-    make_detector(settings.detect)  # missing weights are one error, not one a video
+    weights = detector_digests(settings)
+    make_detector(settings.detect, weights)  # missing weights are one error, not one a video
     shard = read_manifest(manifest)
     jobs = [_Job(video.id, video, root / video.path) for video in shard.videos]
     if settings.detect.uses_gpu:
         workers = min(workers, _PER_GPU)
-    results = map_videos(partial(_detect, settings=settings), jobs, workers=workers, stage="detect-people")
+    results = map_videos(
+        partial(_detect, settings=settings, weights=weights), jobs, workers=workers, stage="detect-people"
+    )
     videos, bad = split_results(results, max_bad_fraction, len(jobs), "detect-people")
     for video in videos:
         for note in _failures(video).notes():
@@ -64,7 +68,7 @@ def detect_shard(
         settings=canonical(settings),
         code=code_digest("detect-people"),
         inputs={"manifest": shard.digest},
-        weights=detector_digests(settings),
+        weights=weights,
         packages=(
             "av",
             "opencv-python-headless",
@@ -79,8 +83,8 @@ def detect_shard(
 _PER_GPU = 4
 
 
-def _detect(job: _Job, settings: DetectStage) -> DetectedVideo:
-    detector = make_detector(settings.detect)
+def _detect(job: _Job, settings: DetectStage, weights: Mapping[str, str]) -> DetectedVideo:
+    detector = make_detector(settings.detect, weights)
     with open_video(job.path) as (container, stream), unchanged(job.path) as source:
         find = partial(detect_frame, detector, settings=settings.detect, aspect=pixel_aspect(stream))
         frames = sample(decode(container, stream), settings.sampling.rate)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from pipeline.models.litert import LiteModel
+from pipeline.models.opened import Opened
 from pipeline.privacy.boxes import suppress
 from pipeline.privacy.instances import Instances, above
 
@@ -32,7 +33,7 @@ class Pose:
         proposals: The detector (``pose_detection.tflite``).
     """
 
-    def __init__(self, weights: Path, threshold: float, proposals: Path):
+    def __init__(self, weights: Path | Opened, threshold: float, proposals: Path | Opened):
         self._detector, self._landmarks = LiteModel(proposals), LiteModel(weights)
         self._threshold = threshold
         parts = []

@@ -155,7 +155,6 @@ def select(base: Path, base_evaluation: Path, folders: Sequence[Path], output: P
         ActaError: a hypothesis that failed, or none that was trained.
     """
     from pipeline.models.complexity import complexity
-    from pipeline.models.described import sealed
     from pipeline.models.saved import read_description
 
     description = read_description(base)
@@ -172,7 +171,7 @@ def select(base: Path, base_evaluation: Path, folders: Sequence[Path], output: P
         "base": {"top1": accuracy["top1"], "top5": accuracy["top5"], **asdict(cost)},
         "hypotheses": [asdict(one) for one in hypotheses],
     }
-    write_json(output.with_suffix(".json"), sealed(content))
+    write_json(output.with_suffix(".json"), content)
     with atomic(output) as temporary:
         shutil.copyfile(winner, temporary)
     print(choice.reason)
