@@ -172,7 +172,10 @@ class _Source:
                 with opened as file:
                     actors.append(self._actors(file, video.id, time, place, kind))
             else:
-                actors.append(self._actors(find(self._file, source), video.id, time, place, kind))
+                group = find(self._file, source)
+                if not isinstance(group, h5py.Group):
+                    raise VideoError(f"{place}: {source!r} in {self._files.actors} is no group")
+                actors.append(self._actors(group, video.id, time, place, kind))
             found = self._objects.at(video.id, time, kind) if self._objects else None
             objects.append(found or no_objects(self.object_size, kind))
         return FeaturedVideo(video.id, video.label, video.split, times, actors, objects)

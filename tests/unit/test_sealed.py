@@ -32,6 +32,7 @@ ARRAYS = {
 def write(path: Path, arrays: dict[str, np.ndarray] = ARRAYS) -> Path:
     with create_sealed(path, sum(array.nbytes for array in arrays.values())) as file:
         file.attrs["about"] = "four words of text"
+        file.create_group("some")  # made on the way to an array, it would carry the time
         for name, array in arrays.items():
             file[name] = array
     return path
@@ -263,13 +264,13 @@ try:
 except SystemExit:
     pass
 import numpy as np
-from pipeline.features.published import open_published
+from pipeline.features.foreign import open_foreign
 from pipeline.sealed import Sealed, create_sealed
 path = Path(sys.argv[1])
 with create_sealed(path, 8) as file:
     file["a"] = np.arange(3)
 print(Sealed(path).array("a")[:].tolist())
-with open_published(path) as file:
+with open_foreign(path) as file:
     print(file["a"][:].tolist())
 """
 

@@ -52,7 +52,7 @@ def damage(path: Path, what: str) -> None:
         case "a list":
             beside.write_text("[]")
         case "another format":
-            beside.write_text(json.dumps(content | {"format": "other"}))
+            beside.write_text(json.dumps(sealed(content | {"format": "other"})))
         case "a wider network":
             content["architecture"]["width"] = 0.1
             beside.write_text(json.dumps(sealed(content)))
