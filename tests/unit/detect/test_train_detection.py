@@ -522,7 +522,11 @@ def test_evaluating_other_features(trained, data, tmp_path):
             {"architecture": {"actors": 8}},
             "does not describe a model: 'architecture.objects': field required",
         ),
-        ({"architecture": {"actors": 8, "objects": 6, "classes": 4, "heads": 2}}, "weights of another architecture"),
+        (
+            {"architecture": {"actors": 8, "objects": 6, "classes": 4, "heads": 2}},
+            "3 actions, but the network has 4 outputs",
+        ),
+        ({"architecture": {"actors": 8, "objects": 6, "classes": 3, "heads": 5}}, "weights of another architecture"),
         ({"architecture": {"actors": 8, "objects": 6, "classes": 3, "receptive_field": 2}}, "receptive_field 2 is not"),
     ],
 )
