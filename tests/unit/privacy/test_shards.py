@@ -100,7 +100,7 @@ def test_bodies_are_found_with_their_faces_hidden_and_counted(stages, config, tm
 )
 def test_one_gpu_is_shared_by_four_processes_at_most(stages, config, monkeypatch, tmp_path, devices, processes):
     asked = []
-    monkeypatch.setattr(module, "make_detector", lambda settings: None)
+    monkeypatch.setattr(module, "make_detector", lambda settings, weights: None)
     monkeypatch.setattr(module, "map_videos", lambda *given, workers, stage: asked.append(workers) or iter(()))
     settings = stage_settings(config, "detect-people", "bodies")
     faces = settings.detect.faces.model_copy(update={"device": devices[1]})
