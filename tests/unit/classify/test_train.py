@@ -18,8 +18,8 @@ from pipeline.config.stages import EvaluateStage
 from pipeline.errors import ActaError
 from pipeline.models.architecture import Architecture, frames_needed
 from pipeline.models.backbones import build, pathways
-from pipeline.models.described import sealed
 from pipeline.models.saved import load_model
+from pipeline.seals import sealed
 from pipeline.training.losses import cross_entropy, distillation, relational
 from tests.clips import write_clip
 from tests.networks import LABELS, train_settings, write_dataset, write_lists_of

@@ -24,7 +24,7 @@ from pipeline.detect.saved import load_stage
 from pipeline.detect.train import Blocks, collate, losses_of, train_detection
 from pipeline.errors import ActaError
 from pipeline.features.entities import Actors, FeaturedVideo, FeatureShard, Objects, write_features
-from pipeline.models.described import sealed
+from pipeline.seals import sealed
 from pipeline.store import Provenance
 from tests.networks import start
 
