@@ -76,6 +76,17 @@ def test_rows_do_not_hold_the_blocks_around_them(path: Path) -> None:
     assert array[: 3 * BLOCK].base is not None, "what is most of its blocks is not copied"
 
 
+def test_numbers_that_lie_between_words_of_the_file_are_aligned(tmp_path: Path) -> None:
+    wanted = {f"a{size}": np.arange(BLOCK, dtype=np.float64) + size for size in range(3)}
+    odd = {f"b{size}": np.ones(2 * size + 1, np.uint8) for size in range(3)}
+    names = sorted([*wanted, *odd], key=lambda name: (name[1], name[0] == "a"))
+    file = Sealed(write(tmp_path / "f.h5", {name: (wanted | odd)[name] for name in names}))
+    assert any(file.array(name).place % 8 for name in wanted)
+    for name, values in wanted.items():
+        assert file.array(name)[:].flags.aligned
+        assert np.array_equal(file.array(name)[:], values)
+
+
 def test_other_programs_read_the_file(path: Path) -> None:
     with h5py.File(path) as file:
         assert dict(file.attrs) == {"about": "four words of text"}
