@@ -26,6 +26,7 @@ from pipeline.files import atomic, remove_leftovers
 from pipeline.media.encode import Encoding
 from pipeline.models.weights import detector_digests
 from pipeline.privacy.anonymize import Anonymized, anonymize_video
+from pipeline.privacy.detectors import make_detector
 from pipeline.privacy.instances import write_detections
 from pipeline.privacy.photograph import anonymize_photograph
 from pipeline.stages import code_digest
@@ -90,7 +91,9 @@ def anonymize_file(
             done = _anonymize(job, treatment, moved, keep_detections=True)
             assert done.detections is not None
             settings, code = canonical(treatment.stage), code_digest("detect-people")
-            provenance = Provenance("anonymize", settings, code, weights=detector_digests(treatment.stage))
+            weights = detector_digests(treatment.stage)
+            make_detector(treatment.stage.detect, weights)  # it is made already; its weights must be these
+            provenance = Provenance("anonymize", settings, code, weights=weights)
             write_detections(temporary, [done.detections], [], provenance)
         return done
     return _anonymize(job, treatment, moved, keep_detections=False)

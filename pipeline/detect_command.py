@@ -72,7 +72,8 @@ def _detect(options: argparse.Namespace) -> None:
     from pipeline.config.whole import load_over
     from pipeline.detect.video import Models, annotate_video, detect_video, write_table
     from pipeline.files import check_outputs
-    from pipeline.models.weights import weights_path
+    from pipeline.models.opened import Opened
+    from pipeline.models.weights import open_weights
     from pipeline.progress import progress
 
     if not 0 <= options.score <= 1:
@@ -93,12 +94,12 @@ def _detect(options: argparse.Namespace) -> None:
     backbone = options.backbone or (Path(source.weights) if source and source.weights else None)
     if backbone is None and beside is not None:
         backbone = beside / f"backbones/{features}/model.safetensors"
-    detector = options.detector
+    detector: Path | Opened | None = options.detector
     if detector is None and settings.detector and beside is not None:
         detector = beside / "detector/model.safetensors"
     if detector is None and not settings.detector:
         given = settings.objects.weights if settings.objects else None
-        detector = Path(given) if given else weights_path("fasterrcnn")
+        detector = Path(given) if given else open_weights("fasterrcnn")
     if backbone is None or detector is None:
         raise ActaError(f"{options.model} is not where the workflow puts it: give --backbone and --detector too")
     models = Models(options.model, backbone, detector)

@@ -142,13 +142,13 @@ def _train_detector(options: argparse.Namespace) -> None:
 
 def _detect_objects(options: argparse.Namespace) -> None:
     from pipeline.features.detect_objects import detect_objects
-    from pipeline.models.weights import weights_path
+    from pipeline.models.weights import open_weights
 
     detect_objects(
         options.frames,
         options.output,
         settings_of(options),
-        options.detector or weights_path("fasterrcnn"),
+        options.detector or open_weights("fasterrcnn"),
         options.label_map,
         by_split(options.boxes),
         by_split(options.proposals),

@@ -18,6 +18,7 @@ from typing import Any
 
 from pipeline.destination import destination, is_stream, links_are_trusted, opened_stream
 from pipeline.errors import ActaError
+from pipeline.seals import sealed
 
 # Bytes of an output's name and of its suffix that temporary names keep. With the host (64 at most), the namespace, the
 # process and a random part they stay below the 255 that file systems allow.
@@ -390,7 +391,13 @@ def remove_own(path: Path) -> bool:
     return False
 
 
-def write_json(path: Path | str, content: Any) -> None:
-    """Write JSON atomically, keys in the order given."""
+def write_json(path: Path | str, content: Any, *, seal: bool = True) -> None:
+    """Write JSON atomically, keys in the order given.
+
+    Args:
+        path: The file.
+        content: What it holds.
+        seal: An object carries its digest (`pipeline.seals`), which other programs' formats know nothing of.
+    """
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
+        temporary.write_text(json.dumps(sealed(content) if seal else content, indent=1) + "\n")

@@ -94,7 +94,7 @@ def _plan(options: argparse.Namespace) -> int:
             plan = plan.over(read_plan(output))
         except ActaError as error:
             print(f"warning: {error}", file=sys.stderr)
-    write_json(output, plan.model_dump(mode="json"))
+    write_json(output, plan.model_dump(mode="json"), seal=False)
     print(f"The plan is kept in {output}, for `acta report-costs` after the run.")
     return 0
 

@@ -28,6 +28,7 @@ import numpy as np
 
 from pipeline.errors import ActaError
 from pipeline.files import atomic, reserve
+from pipeline.seals import make_again
 
 BLOCK = 1 << 15
 _END = struct.Struct("<32sQ8s")
@@ -185,7 +186,7 @@ class Sealed:
         blocks = self._bytes(low, min(last * BLOCK, self._size) - low)
         checksums = self._bytes(self._size + 4 * first, 4 * (last - first)).view("<u4").tolist()
         for number, checksum in enumerate(checksums):
-            if zlib.crc32(memoryview(blocks)[number * BLOCK : (number + 1) * BLOCK]) != checksum:
+            if zlib.crc32(blocks.data[number * BLOCK : (number + 1) * BLOCK]) != checksum:
                 place = low + number * BLOCK
                 raise self._damaged(f"its bytes {place} to {min(place + BLOCK, self._size) - 1} are not those written")
         found = blocks[start - low : stop - low]
@@ -197,7 +198,7 @@ class Sealed:
         done = 0
         while done < count:
             try:
-                got = os.preadv(self._file, [memoryview(found)[done:]], start + done)
+                got = os.preadv(self._file, [found.data[done:]], start + done)
             except OSError as error:
                 raise ActaError(f"cannot read {self.path}: {error.strerror}") from None
             if not got:
@@ -231,8 +232,3 @@ class Array:
         width = self.dtype.itemsize * math.prod(self.shape[1:])
         found = self.file.read(self.place + start * width, self.place + stop * width)
         return found.view(self.dtype).reshape(stop - start, *self.shape[1:])
-
-
-def make_again(path: Path | str) -> str:
-    """What to do about a damaged file that a task has made."""
-    return f"make it again (in a workflow: snakemake --force {path})"

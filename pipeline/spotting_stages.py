@@ -135,10 +135,10 @@ def _frames(options: argparse.Namespace) -> None:
 
 def _features(options: argparse.Namespace) -> None:
     from pipeline.features.frame_features import frame_features
-    from pipeline.models.weights import weights_path
+    from pipeline.models.weights import open_weights
 
     settings = settings_of(options)
-    weights = options.weights or weights_path(settings.backbone.name)
+    weights = options.weights or open_weights(settings.backbone.name)
     frame_features(options.frames, options.output, settings, weights)
 
 
@@ -155,14 +155,14 @@ def _project(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from pipeline.models.weights import weights_path
+    from pipeline.models.weights import open_weights
     from pipeline.spot.train import train_spotting
 
     settings = settings_of(options)
     backbone = settings.network.backbone
     weights = options.weights
     if backbone is not None and weights is None:
-        weights = weights_path(backbone.name)
+        weights = open_weights(backbone.name)
     train_spotting(
         _paths(options.games, options.lists),
         _inputs(options),

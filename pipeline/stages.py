@@ -52,11 +52,17 @@ from pipeline.config.stages import (
 from pipeline.digest import digest_code
 
 _DECODE = ("pipeline/media/decode.py", "pipeline/media/timeline.py")
+_SOURCE = "pipeline/media/source.py"
 _PROBE = ("pipeline/media/probe.py", "pipeline/media/structure.py")
 _STORE = ("pipeline/sealed.py", "pipeline/store.py")
 _INSTANCES = ("pipeline/privacy/instances.py",)
 _BOXES = "pipeline/privacy/boxes.py"
 _KINDS = "pipeline/config/detectors.py"
+_PICKLES = "pipeline/models/pickles.py"
+_TORCH_FILES = ("pipeline/models/torch_files.py", _PICKLES)
+_CHECKPOINTS = ("pipeline/models/checkpoints.py", *_TORCH_FILES)
+_STATE = "pipeline/models/state.py"
+_DESCRIBED = ("pipeline/models/described.py", _STATE)
 _DETECTORS = (
     *_INSTANCES,
     _BOXES,
@@ -70,21 +76,24 @@ _DETECTORS = (
     "pipeline/models/frozen_graph.py",
     "pipeline/models/litert.py",
     "pipeline/models/onnx_session.py",
+    _STATE,
+    *_CHECKPOINTS,
 )
-_STATE = "pipeline/models/state.py"
 _NETWORKS = (
     "pipeline/models/architecture.py",
     "pipeline/models/backbones.py",
     "pipeline/models/saved.py",
     "pipeline/models/slowfast.py",
-    _STATE,
     "pipeline/models/video_resnet.py",
+    *_DESCRIBED,
 )
 _SHARED_LOOP = (
+    "pipeline/training/checkpoint.py",
     "pipeline/training/distributed.py",
     "pipeline/training/loop.py",
     "pipeline/training/schedule.py",
     "pipeline/training/steering.py",
+    *_TORCH_FILES,
 )
 _LOOP = ("pipeline/classify/teaching.py", *_SHARED_LOOP)
 _TRAINING = (
@@ -94,8 +103,7 @@ _TRAINING = (
     *_LOOP,
 )
 _COMPLEXITY = "pipeline/models/complexity.py"
-_PICKLES = "pipeline/models/pickles.py"
-_DETECTOR = "pipeline/models/object_detector.py"
+_DETECTOR = ("pipeline/models/object_detector.py", *_DESCRIBED, *_CHECKPOINTS)
 _AVA = ("pipeline/data/ava.py", "pipeline/data/pbtxt.py", "pipeline/text.py")
 _ANNOTATION = ("pipeline/data/annotation.py", *_AVA)
 _PROPOSALS = ("pipeline/data/proposals.py", "pipeline/unfolded.py", *_ANNOTATION)
@@ -108,11 +116,11 @@ _ACTOR_BACKBONES = (
     "pipeline/models/caffe2.py",
     "pipeline/models/i3d.py",
     "pipeline/models/nonlocal_block.py",
-    _PICKLES,
     "pipeline/models/r101_i3d_nl.py",
     "pipeline/models/slowfast.py",
     "pipeline/models/slowfast_nl.py",
-    _STATE,
+    *_DESCRIBED,
+    *_CHECKPOINTS,
 )
 _STAGE = (
     *_AVA,
@@ -124,7 +132,7 @@ _STAGE = (
     "pipeline/metrics/frame_map.py",
     "pipeline/metrics/video_map.py",
     "pipeline/models/stage.py",
-    _STATE,
+    *_DESCRIBED,
     *_STORE,
 )
 _EVENTS = "pipeline/spot/events.py"
@@ -133,13 +141,19 @@ _SOCCERNET = ("pipeline/spot/soccernet_files.py", _EVENTS)
 _FRAME_FEATURES = (
     "pipeline/features/frame_features.py",
     "pipeline/models/frame_backbones.py",
-    _PICKLES,
     _STATE,
+    *_CHECKPOINTS,
     *_STORE,
 )
 _INPUTS = ("pipeline/spot/inputs.py", *_GAMES, *_FRAME_FEATURES)
 _SOURCES = ("pipeline/spot/sources.py", "pipeline/spot/halves.py", *_INPUTS)
-_SPOTTER = ("pipeline/spot/inference.py", "pipeline/spot/saved.py", "pipeline/models/rms_net.py", *_SOURCES)
+_SPOTTER = (
+    "pipeline/spot/inference.py",
+    "pipeline/spot/saved.py",
+    "pipeline/models/rms_net.py",
+    *_DESCRIBED,
+    *_SOURCES,
+)
 _PREDICT = ("pipeline/spot/predict.py", "pipeline/spot/soccernet_files.py", *_SPOTTER)
 _EVALUATE_SPOTS = (
     "pipeline/spot/evaluation.py",
@@ -165,19 +179,23 @@ _CLIPS = ("pipeline/classify/clips.py", "pipeline/data/classes.py", "pipeline/te
 
 @dataclass(frozen=True)
 class Stage:
-    """``settings``: the class that the stage is given; ``code``: modules that decide its result."""
+    """``settings``: the class that the stage is given; ``code``: modules that decide its result, each once."""
 
     settings: type[Settings]
     code: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "code", tuple(dict.fromkeys(self.code)))  # the groups of modules overlap
+
 
 STAGES = {
     "manifest": Stage(NoSettings, ("pipeline/data/manifest.py", *_PROBE, *_DECODE)),
-    "frames": Stage(FramesStage, ("pipeline/media/frames.py", *_DECODE, *_STORE)),
+    "frames": Stage(FramesStage, ("pipeline/media/frames.py", _SOURCE, *_DECODE, *_STORE)),
     "detect-people": Stage(
         DetectStage,
         (
             "pipeline/privacy/detect.py",
+            _SOURCE,
             "pipeline/privacy/gaps.py",
             "pipeline/privacy/motion.py",
             "pipeline/privacy/search.py",
@@ -234,7 +252,7 @@ STAGES = {
             "pipeline/models/frame_backbones.py",
             "pipeline/models/rms_net.py",
             "pipeline/models/stage.py",
-            _PICKLES,
+            *_CHECKPOINTS,
             *_NETWORKS,
         ),
     ),
@@ -244,15 +262,14 @@ STAGES = {
             "pipeline/features/train_detector.py",
             "pipeline/data/named_boxes.py",
             "pipeline/text.py",
-            _DETECTOR,
-            _STATE,
+            *_DETECTOR,
             *_SHARED_LOOP,
             *_TIMED,
         ),
     ),
     "detect-objects": Stage(
         DetectObjectsStage,
-        ("pipeline/features/detect_objects.py", _DETECTOR, _STATE, _PICKLES, *_OBJECTS),
+        ("pipeline/features/detect_objects.py", *_DETECTOR, *_OBJECTS),
     ),
     "train-backbone": Stage(
         TrainBackboneStage,
@@ -271,7 +288,7 @@ STAGES = {
             "pipeline/features/actors.py",
             "pipeline/features/clips.py",
             "pipeline/features/entities.py",
-            _DETECTOR,
+            *_DETECTOR,
             *_OBJECTS,
             *_ACTOR_BACKBONES,
         ),
@@ -281,6 +298,7 @@ STAGES = {
         (
             "pipeline/features/import_objects.py",
             "pipeline/features/entities.py",
+            "pipeline/features/foreign.py",
             "pipeline/features/published.py",
             _PICKLES,
             *_OBJECTS,
@@ -291,6 +309,7 @@ STAGES = {
         (
             "pipeline/features/importing.py",
             "pipeline/features/entities.py",
+            "pipeline/features/foreign.py",
             "pipeline/features/published.py",
             _PICKLES,
             *_PROPOSALS,
@@ -332,8 +351,8 @@ STAGES = {
     ),
     "spot-frames": Stage(SpotFramesStage, ("pipeline/spot/frames.py", *_GAMES, *_DECODE, *_STORE)),
     "frame-features": Stage(FrameFeaturesStage, _FRAME_FEATURES),
-    "fit-pca": Stage(FitPcaStage, ("pipeline/features/pca.py", *_FRAME_FEATURES)),
-    "project-features": Stage(NoSettings, ("pipeline/features/pca.py", *_FRAME_FEATURES)),
+    "fit-pca": Stage(FitPcaStage, ("pipeline/features/pca.py", *_DESCRIBED, *_FRAME_FEATURES)),
+    "project-features": Stage(NoSettings, ("pipeline/features/pca.py", *_DESCRIBED, *_FRAME_FEATURES)),
     "train-spotting": Stage(
         TrainSpottingStage,
         (

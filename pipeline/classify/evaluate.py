@@ -23,11 +23,11 @@ from pipeline.files import write_json
 from pipeline.metrics.accuracy import accuracy
 from pipeline.models.architecture import Architecture, frames_needed
 from pipeline.models.backbones import pathways
+from pipeline.models.opened import Opened
 from pipeline.models.saved import absent_reason, load_model
 from pipeline.progress import progress
 from pipeline.shown import write_table
 from pipeline.stages import code_digest
-from pipeline.wheels import file_sha256
 
 
 def evaluate_network(
@@ -58,7 +58,8 @@ def evaluate_network(
         write_json(output, {"absent": reason})
         _write_predictions(predictions, [], np.empty((0, 0)), [])
         return
-    network, description = load_model(model)
+    file = Opened(model, "the model file")
+    network, description = load_model(file)
     check_device(settings.device)
     network = network.to(settings.device).eval()
     architecture = description.architecture
@@ -95,7 +96,7 @@ def evaluate_network(
             "short_videos": settings.short_videos,
         },
         "settings": settings.model_dump(mode="json"),
-        "model": {"sha256": file_sha256(model), "variant": description.variant},
+        "model": {"sha256": file.sha256, "variant": description.variant},
         "code": code_digest("evaluate"),
     }
     _write_predictions(predictions, chosen, scores, description.classes)

@@ -18,13 +18,15 @@ from pipeline.errors import ActaError
 from pipeline.files import write_json
 from pipeline.models.architecture import Architecture, frames_needed
 from pipeline.models.backbones import build, pathways
-from pipeline.models.saved import Description, classifier_names, read_description, save_model
-from pipeline.models.state import load_state, read_weights
+from pipeline.models.opened import Opened
+from pipeline.models.saved import Description, classifier_names, model_weights, read_description, save_model
+from pipeline.models.state import load_state
 from pipeline.scratch import scratch
 from pipeline.stages import sha256_text
+from pipeline.training.checkpoint import Progress
 from pipeline.training.distributed import Group, process_group
 from pipeline.training.features import FeatureLoss
-from pipeline.training.loop import DTYPES, Losses, Progress, figures_of, fit
+from pipeline.training.loop import DTYPES, Losses, figures_of, fit
 from pipeline.training.losses import cross_entropy, distillation, relational
 from pipeline.training.steering import SgdSchedule
 from pipeline.training.stopping import listening
@@ -202,13 +204,14 @@ def random_network(architecture: Architecture, recipe: RecipeSettings, training:
         return build(architecture, recipe.backbone.dropout)
 
 
-def start_from(model: nn.Module, path: Path, architecture: Architecture) -> None:
+def start_from(model: nn.Module, file: Opened, architecture: Architecture) -> None:
     """Fine-tuning: the weights of a model file, and a new classifier where its shape differs.
 
     Raises:
         ActaError: the file is of another backbone, or its weights have other shapes.
     """
+    path = file.path
     found = read_description(path).architecture
     if found.backbone != architecture.backbone:
         raise ActaError(f"`initial` {path} is a {found.backbone}, the recipe a {architecture.backbone}")
-    load_state(model, read_weights(path), str(path), replace=classifier_names(model))
+    load_state(model, model_weights(file), str(path), replace=classifier_names(model))

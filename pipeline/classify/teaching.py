@@ -12,22 +12,23 @@ from torch import nn
 from pipeline.config.classify import RecipeSettings, TrainingSettings
 from pipeline.errors import ActaError
 from pipeline.models.architecture import Architecture
+from pipeline.models.opened import Opened, opened
 from pipeline.models.saved import load_model
 from pipeline.sealed import Sealed
 from pipeline.stages import sha256_text
 from pipeline.store import FrameShard
-from pipeline.wheels import file_sha256
 
 Teacher = tuple[nn.Module, Architecture]
 
 
-def load_teacher(path: Path, classes: Sequence[str], frames: int) -> Teacher:
+def load_teacher(source: Path | Opened, classes: Sequence[str], frames: int) -> Teacher:
     """A trained network that is to teach.
 
     Raises:
         ActaError: its classes or the length of its clip are not the student's.
     """
-    model, description = load_model(path)
+    path = source.path if isinstance(source, Opened) else source
+    model, description = load_model(source)
     if description.classes != list(classes):
         ours, theirs = set(classes), set(description.classes)
         odd = sorted(ours ^ theirs)
@@ -53,11 +54,16 @@ def as_teacher(teacher: Teacher, mode: str, device: torch.device, dtype: torch.d
 
 
 def replay_key(
-    teacher: Path, shards: Sequence[Path], split: str, recipe: RecipeSettings, training: TrainingSettings, mode: str
+    teacher: Path | Opened,
+    shards: Sequence[Path],
+    split: str,
+    recipe: RecipeSettings,
+    training: TrainingSettings,
+    mode: str,
 ) -> str:
     """Digest of all that decides a teacher's logits: with equal keys its clips are cut, ordered and batched alike."""
     content = {
-        "teacher": file_sha256(teacher),
+        "teacher": opened(teacher).sha256,
         "frames": [FrameShard(path).digest for path in shards],
         "split": split,
         "clip": recipe.clip.model_dump(mode="json"),

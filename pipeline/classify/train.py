@@ -1,7 +1,7 @@
 """Stage `train`: one network on the frames of one variant, alone or taught by another (Sec. 5.2)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from pipeline.config.base import canonical
 from pipeline.config.stages import TrainStage
 from pipeline.errors import ActaError
 from pipeline.models.architecture import Architecture
+from pipeline.models.opened import Opened
 from pipeline.models.saved import Description, read_description
 from pipeline.stages import code_digest, sha256_text
 from pipeline.store import FrameShard, Provenance
-from pipeline.wheels import file_sha256
 
 
 def train_network(
@@ -62,17 +62,20 @@ def train_network(
         else:
             architecture = replace(read_description(like).architecture, classes=len(classes))
         model = random_network(architecture, recipe, training)
-        initial = Path(recipe.initial) if recipe.initial and like is None else like if keep_weights else None
-        if initial is not None:
-            start_from(model, initial, architecture)
-        network = load_teacher(teacher, classes, recipe.clip.frames) if teacher else None
+        initial = Path(recipe.initial) if recipe.initial and like is None else None
+        given = {"teacher": teacher, "like": like, "initial": initial}
+        files = {name: Opened(path, "the model file") for name, path in given.items() if path is not None}
+        start = files.get("initial", files.get("like") if keep_weights else None)
+        if start is not None:
+            start_from(model, start, architecture)
+        network = load_teacher(files["teacher"], classes, recipe.clip.frames) if teacher else None
         description = Description(
             architecture,
             classes,
             settings.variant,
             settings.sampling.rate,
             recipe.clip.view,
-            json.loads(_provenance(settings, shards, teacher_shards, teacher, like).to_json()),
+            json.loads(_provenance(settings, shards, teacher_shards, files).to_json()),
         )
         lesson = Lesson(settings.split.train, shards, settings.strategy, network, teacher_shards)
         checkpoint = output.parent / "last.ckpt"
@@ -86,23 +89,15 @@ def _provenance(
     settings: TrainStage,
     shards: Sequence[Path],
     teacher_shards: Sequence[Path],
-    teacher: Path | None,
-    like: Path | None,
+    files: Mapping[str, Opened],
 ) -> Provenance:
     inputs = {f"frames/{position}": FrameShard(path).digest for position, path in enumerate(shards)}
     inputs |= {f"teacher_frames/{position}": FrameShard(path).digest for position, path in enumerate(teacher_shards)}
-    weights = {}
-    if teacher is not None:
-        weights["teacher"] = file_sha256(teacher)
-    if like is not None:
-        weights["like"] = file_sha256(like)
-    if settings.recipe.initial is not None and like is None:
-        weights["initial"] = file_sha256(Path(settings.recipe.initial))
     return Provenance(
         stage="train",
         settings=canonical(settings),
         code=code_digest("train"),
         inputs={"frames": sha256_text(json.dumps(inputs, sort_keys=True))},
-        weights=weights,
+        weights={name: file.stated for name, file in files.items()},
         packages=("torch", "simplejpeg"),
     )

@@ -83,6 +83,9 @@ class ClipSettings(Settings):
     )
 
 
+Blocks = Annotated[int, Field(ge=1, le=100)]
+
+
 class BackboneSettings(Settings):
     """A network of the family (`pipeline.models.architecture.Architecture`)."""
 
@@ -96,7 +99,7 @@ class BackboneSettings(Settings):
         description="Factor on every number of channels. 1: as published, which the thesis takes; less trains on a "
         "CPU.",
     )
-    blocks: tuple[int, int, int, int] | None = Field(
+    blocks: tuple[Blocks, Blocks, Blocks, Blocks] | None = Field(
         description="Residual blocks of each of the four stages. null: as published, which the thesis takes."
     )
     dropout: float = Field(

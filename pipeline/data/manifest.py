@@ -15,8 +15,10 @@ from pipeline.data.lists import Listed, read_list
 from pipeline.errors import ActaError, VideoError
 from pipeline.files import write_json
 from pipeline.media.probe import VideoInfo, probe
+from pipeline.seals import digest_of
 from pipeline.stages import code_digest, sha256_text
 from pipeline.store import Provenance, Quarantined
+from pipeline.text import read_made
 from pipeline.workers import map_videos, split_results
 
 
@@ -75,15 +77,13 @@ def read_manifest(path: Path) -> Manifest:
         ActaError: the file is missing or is no manifest.
     """
     try:
-        text = path.read_text()
-        content = json.loads(text)
+        content = read_made(path, "the manifest")
+        digest = digest_of(content)
         videos = [_from_row(row) for row in content["videos"]]
         quarantine = [Quarantined(**row) for row in content["quarantine"]]
-    except OSError as error:
-        raise ActaError(f"cannot read the manifest {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise ActaError(f"{path} is not a manifest of Acta: {error!r}") from None
-    return Manifest(videos, quarantine, sha256_text(text))
+    return Manifest(videos, quarantine, digest)
 
 
 def _probe(listed: Listed, root: Path) -> Video:

@@ -141,7 +141,9 @@ def make_matches(root: Path, *, workers: int = 1) -> None:
                 HalfJob(f"{game.name}/{half.number}", folder / f"{half.number}_{VIDEO}", game, half)
                 for half in game.halves
             ]
-        write_json(root / f"games_{split}.json", {LEAGUE: {SEASON: [Path(game.name).name for game in played]}})
+        write_json(
+            root / f"games_{split}.json", {LEAGUE: {SEASON: [Path(game.name).name for game in played]}}, seal=False
+        )
     for made in map_videos(write_half, jobs, workers=workers, stage="make-matches"):
         if isinstance(made, Quarantined):
             raise ActaError(f"{made.id} could not be made: {made.reason}")
@@ -165,8 +167,10 @@ def write_labels(folder: Path, game: Game) -> None:
         "gameScore": "{} - {}".format(*game.goals),
     }
     old = [_old(moment) for moment in moments if moment.event.label in _OLD]
-    write_json(folder / "Labels.json", head | {"annotations": old} | teams)
-    write_json(folder / "Labels-v2.json", head | {"annotations": [_new(moment) for moment in moments]} | teams)
+    write_json(folder / "Labels.json", head | {"annotations": old} | teams, seal=False)
+    write_json(
+        folder / "Labels-v2.json", head | {"annotations": [_new(moment) for moment in moments]} | teams, seal=False
+    )
 
 
 def _game_time(event: Event) -> str:

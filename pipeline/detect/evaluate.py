@@ -16,9 +16,9 @@ from pipeline.device import check_device, pinned_threads
 from pipeline.errors import ActaError
 from pipeline.features.entities import FeatureShard, check_alike
 from pipeline.files import atomic, write_json
+from pipeline.models.opened import Opened
 from pipeline.progress import progress
 from pipeline.stages import code_digest
-from pipeline.wheels import file_sha256
 
 
 def evaluate_detection(
@@ -55,7 +55,8 @@ def evaluate_detection(
     runs = find_runs(read, [settings.test], settings.step)
     if not runs:
         raise ActaError(f"no video of the features is in the split {settings.test!r}")
-    scorer, score, clips = _scorer(model, first, settings)
+    network = Opened(model, "the model file") if model else None
+    scorer, score, clips = _scorer(network, first, settings)
     places, numbers = columns_of(first.actions, label_map, evaluated)
     annotated = settings.boxes == "annotated"
     chosen = Chosen(annotated=annotated, score=None if annotated else score)
@@ -76,21 +77,21 @@ def evaluate_detection(
         )
     content["coverage"] = _coverage(read, runs, actors)
     content["settings"] = settings.model_dump(mode="json")
-    content["model"] = file_sha256(model) if model else None
+    content["model"] = network.sha256 if network else None
     content["code"] = code_digest("evaluate-detection")
     write_json(output, content)
 
 
-def _scorer(model: Path | None, shard: FeatureShard, settings: EvaluateDetectionStage) -> tuple[Scorer, float, int]:
+def _scorer(model: Opened | None, shard: FeatureShard, settings: EvaluateDetectionStage) -> tuple[Scorer, float, int]:
     if model is None:
         return backbone_scorer, settings.score, settings.clips
     network, about = load_stage(model)
     if about.actions != shard.actions:
-        raise ActaError(f"{model} was trained for other actions than those of {shard.path}")
+        raise ActaError(f"{model.path} was trained for other actions than those of {shard.path}")
     sizes = (about.architecture.actors, about.architecture.objects or shard.object_size)
     if sizes != (shard.actor_size, shard.object_size):
         raise ActaError(
-            f"{model} takes features of {sizes[0]} and {sizes[1]} numbers (actors, objects), but {shard.path} has "
+            f"{model.path} takes features of {sizes[0]} and {sizes[1]} numbers (actors, objects), but {shard.path} has "
             f"{shard.actor_size} and {shard.object_size}"
         )
     network = network.to(settings.device).eval()

@@ -31,6 +31,7 @@ from pipeline.media.encode import rewritten
 from pipeline.media.frames import extract_video
 from pipeline.media.picture import like
 from pipeline.media.probe import probe
+from pipeline.models.opened import Opened
 from pipeline.store import Provenance, write_frames
 
 _BOX, _TEXT, _SHADE = (255, 90, 60), (255, 255, 255), (30, 30, 30)  # RGB
@@ -42,7 +43,7 @@ class Models:
 
     stage: Path
     backbone: Path
-    detector: Path
+    detector: Path | Opened
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from pipeline.features.objects import Detected, ObjectShard
 from pipeline.features.timed import TimedFrames
 from pipeline.models.actor_backbones import ActorNetwork, load_actor_backbone
 from pipeline.models.object_detector import PERSON
+from pipeline.models.opened import opened
 from pipeline.progress import Progress, progress
 from pipeline.stages import code_digest
 from pipeline.store import Provenance, Quarantined
@@ -86,7 +87,8 @@ def actor_features(
     person = there.classes.index(PERSON) if there and PERSON in there.classes else -1
     if person < 0 and not proposals:
         raise ActaError("people come from proposals or from an object shard that knows them; neither is given")
-    network, backbone, outputs = load_actor_backbone(model)
+    file = opened(model, "the model file")
+    network, backbone, outputs = load_actor_backbone(file)
     wanted = settings.network
     if (backbone.name, backbone.width) != (wanted.name, wanted.width) or wanted.frames not in (None, backbone.span):
         raise ActaError(
@@ -144,7 +146,7 @@ def actor_features(
         settings=canonical(settings),
         code=code_digest("actor-features"),
         inputs=inputs,
-        weights={"backbone": file_sha256(model)},
+        weights={"backbone": file.stated},
         packages=("torch", "torchvision"),
     )
     write_features(output, videos, actions, [*shard.quarantine, *bad], provenance)

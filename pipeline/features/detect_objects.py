@@ -13,6 +13,7 @@ from pipeline.features.keyframes import KeyframeTable
 from pipeline.features.objects import Detected, SearchedVideo, write_objects
 from pipeline.features.timed import TimedFrames
 from pipeline.models.object_detector import PERSON, find, load_detector
+from pipeline.models.opened import Opened, opened
 from pipeline.progress import progress
 from pipeline.stages import code_digest
 from pipeline.store import Provenance, Quarantined
@@ -26,7 +27,7 @@ def detect_objects(
     frames: Path,
     output: Path,
     settings: DetectObjectsStage,
-    detector: Path,
+    detector: Path | Opened,
     label_map: Path,
     boxes: Mapping[str, Path],
     proposals: Mapping[str, Path],
@@ -49,7 +50,8 @@ def detect_objects(
     check_device(settings.objects.device)
     table = KeyframeTable(settings.keyframes, label_map, boxes, proposals)
     shard = TimedFrames(frames, settings.keyframes.start)
-    model, about = load_detector(detector)
+    file = opened(detector, "the detector")
+    model, about = load_detector(file)
     model = model.to(settings.objects.device)
     person = about.classes.index(PERSON)
 
@@ -92,7 +94,7 @@ def detect_objects(
         settings=canonical(settings),
         code=code_digest("detect-objects"),
         inputs=inputs,
-        weights={"detector": file_sha256(detector)},
+        weights={"detector": file.stated},
         packages=("torch", "torchvision"),
     )
     write_objects(output, videos, about.classes, [*shard.quarantine, *bad], provenance)

@@ -20,15 +20,15 @@ from pipeline.config.spot_stages import FrameFeaturesStage
 from pipeline.device import check_device, pinned_threads
 from pipeline.errors import ActaError
 from pipeline.models.frame_backbones import build_frame_backbone, load_frame_weights
+from pipeline.models.opened import Opened, opened
 from pipeline.progress import progress
 from pipeline.stages import code_digest
 from pipeline.store import FrameShard, Provenance, Shard, create_shard, index_size, write_index
-from pipeline.wheels import file_sha256
 
 FRAME_FEATURES_FORMAT = "acta-frame-features-1"
 
 
-def frame_features(frames: Path, output: Path, settings: FrameFeaturesStage, weights: Path) -> None:
+def frame_features(frames: Path, output: Path, settings: FrameFeaturesStage, weights: Path | Opened) -> None:
     """Write the features of a frame shard's frames; its quarantine is carried over.
 
     Args:
@@ -44,7 +44,8 @@ def frame_features(frames: Path, output: Path, settings: FrameFeaturesStage, wei
     check_device(settings.device, settings.precision)
     shard = FrameShard(frames)
     backbone = build_frame_backbone(settings.backbone.name)
-    load_frame_weights(backbone, weights)
+    file = opened(weights, "the weights")
+    load_frame_weights(backbone, file)
     backbone.fuse()
 
     def featured(video: str) -> Iterator[np.ndarray]:
@@ -66,7 +67,7 @@ def frame_features(frames: Path, output: Path, settings: FrameFeaturesStage, wei
         settings=canonical(settings),
         code=code_digest("frame-features"),
         inputs={"frames": shard.digest},
-        weights={"backbone": file_sha256(weights)},
+        weights={"backbone": file.stated},
         packages=("torch", "torchvision", "simplejpeg"),
     )
     with pinned_threads(settings.threads):

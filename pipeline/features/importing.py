@@ -27,7 +27,8 @@ from pipeline.data.lists import Listed, read_list
 from pipeline.data.proposals import Proposals, read_proposals
 from pipeline.errors import ActaError, VideoError
 from pipeline.features.entities import Actors, FeaturedVideo, write_features
-from pipeline.features.published import PublishedObjects, inside, no_objects, open_published, read_array
+from pipeline.features.foreign import find, names_in, open_foreign, place_of, read_array
+from pipeline.features.published import PublishedObjects, inside, no_objects
 from pipeline.progress import progress
 from pipeline.stages import code_digest
 from pipeline.store import Provenance, Quarantined
@@ -143,7 +144,7 @@ class _Source:
                 raise ActaError(f"{files.actors} is not a folder; the layout i3d is <clip>/<timestamp>.h5")
             self._keyframes: Callable[[str], list[tuple[float, Any]]] = self._from_folder
         else:
-            self._file = stack.enter_context(open_published(files.actors))
+            self._file = stack.enter_context(open_foreign(files.actors))
             self._groups: dict[str, list[tuple[float, str]]] = {}
             for key in _groups(self._file):
                 clip, _, time = key.rpartition("_")
@@ -166,13 +167,16 @@ class _Source:
             place = f"{video.id} at {time:g} s"
             if isinstance(source, Path):
                 try:
-                    opened = open_published(source)
+                    opened = open_foreign(source)
                 except ActaError as error:
                     raise VideoError(str(error)) from None
                 with opened as file:
                     actors.append(self._actors(file, video.id, time, place, kind))
             else:
-                actors.append(self._actors(self._file[source], video.id, time, place, kind))
+                group = find(self._file, source)
+                if not isinstance(group, h5py.Group):
+                    raise VideoError(f"{place}: {source!r} in {self._files.actors} is no group")
+                actors.append(self._actors(group, video.id, time, place, kind))
             found = self._objects.at(video.id, time, kind) if self._objects else None
             objects.append(found or no_objects(self.object_size, kind))
         return FeaturedVideo(video.id, video.label, video.split, times, actors, objects)
@@ -224,13 +228,19 @@ class _Source:
         return np.where(apart[np.arange(len(boxes)), nearest] <= _SAME, scores[nearest], 0.0)
 
 
-def _groups(file: h5py.Group, above: str = "") -> Iterator[str]:
+def _groups(file: h5py.Group, above: str = "", seen: set[int] | None = None) -> Iterator[str]:
     """Names of the groups of keyframes; a video's name may have slashes, which make groups in groups."""
-    for key in file:
+    seen = {place_of(file)} if seen is None else seen
+    for key in names_in(file):
         name = f"{above}{key}"
         # Opening each of 200,000 groups would take a minute.
-        if not _is_number(key.rpartition("_")[2]) and isinstance(file[key], h5py.Group):
-            inner = list(_groups(file[key], f"{name}/"))
+        if not _is_number(key.rpartition("_")[2]) and isinstance(group := find(file, key), h5py.Group):
+            if (
+                place := place_of(group)
+            ) in seen:  # else ten groups that hold each other are as many paths as one likes
+                raise ActaError(f"{file.file.filename}: the group {name!r} has another name too, so it is refused")
+            seen.add(place)
+            inner = list(_groups(group, f"{name}/", seen))
             yield from inner if any(_is_number(each.rpartition("_")[2]) for each in inner) else [name]
         else:
             yield name

@@ -1,5 +1,6 @@
 """Stages `fit-pca` and `project-features`: fewer numbers a frame by principal components (Sec. 4.2.1)."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,8 +17,11 @@ from pipeline.device import pinned_threads
 from pipeline.errors import ActaError
 from pipeline.features.frame_features import FrameFeatureShard, write_frame_features
 from pipeline.files import atomic, write_json
+from pipeline.models.described import read_content
+from pipeline.models.opened import Opened
 from pipeline.models.state import read_weights
 from pipeline.progress import progress
+from pipeline.seals import make_again
 from pipeline.stages import code_digest, sha256_text
 from pipeline.store import Provenance
 from pipeline.wheels import file_sha256
@@ -82,8 +86,10 @@ def fit_pca(shards: Sequence[Path], output: Path, settings: FitPcaStage) -> None
     provenance = Provenance(
         "fit-pca", canonical(settings), code_digest("fit-pca"), inputs=digests, packages=("torch", "safetensors")
     )
+    weights = save({"mean": moments.mean.float(), "components": components.float().contiguous()})
     content = {
         "format": FORMAT,
+        "weights": hashlib.sha256(weights).hexdigest(),
         "features": features,
         "frames": moments.count,
         "explained_variance_ratio": [value / total if total else 0.0 for value in variances.tolist()],
@@ -91,7 +97,7 @@ def fit_pca(shards: Sequence[Path], output: Path, settings: FitPcaStage) -> None
     }
     write_json(output.with_suffix(".json"), content)
     with atomic(output) as temporary:
-        temporary.write_bytes(save({"mean": moments.mean.float(), "components": components.float().contiguous()}))
+        temporary.write_bytes(weights)
 
 
 class Projection:
@@ -111,18 +117,19 @@ class Projection:
 
     def __init__(self, path: Path):
         self.path = path
-        beside = path.with_suffix(".json")
-        try:
-            content = json.loads(beside.read_text())
-            found, self.features = content.get("format"), content.get("features")
-        except OSError as error:
-            raise ActaError(f"cannot read the projection's description {beside}: {error.strerror}") from None
-        except (ValueError, AttributeError) as error:
-            raise ActaError(f"{beside} does not describe a projection: {error}") from None
-        if found != FORMAT:
-            raise ActaError(f"{beside} holds {found!r}, but {FORMAT!r} is needed")
-        state = read_weights(path)
-        if set(state) != {"mean", "components"} or state["components"].shape[1:] != state["mean"].shape:
+        content = read_content(path, FORMAT, "projection")
+        features = content.get("features")
+        if not isinstance(features, dict) or not isinstance(features.get("weights"), dict):
+            raise ActaError(f"{path.with_suffix('.json')} does not describe a projection")
+        self.features = features
+        if not path.exists():
+            raise ActaError(f"there is no model file {path}")
+        file = Opened(path, "the projection")
+        if content.get("weights") not in (None, file.sha256):  # those of older versions have none
+            raise ActaError(f"{path} was changed or damaged since it was written; {make_again(path)}")
+        state = read_weights(file)
+        shapes = [tuple(state[name].shape) for name in ("mean", "components") if name in state]
+        if len(state) != 2 or [len(shape) for shape in shapes] != [1, 2] or shapes[1][1:] != shapes[0]:
             raise ActaError(f"{path} does not hold a projection's mean (d,) and components (k, d)")
         self.mean, self.components = state["mean"], state["components"]
 

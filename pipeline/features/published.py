@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
-from pipeline.errors import ActaError, VideoError
+from pipeline.errors import VideoError
 from pipeline.features.entities import Objects
-from pipeline.sealed import open_hdf5
+from pipeline.features.foreign import find, names_in, open_foreign, read_array
 
 _OBJECTS = ("features", "boxes", "cls_prob")
 _SLACK = 0.02  # how far outside the picture a box may be, in its sides
@@ -29,7 +28,7 @@ class PublishedObjects:
     """
 
     def __init__(self, path: Path, stack: ExitStack, names: Mapping[str, str] | None = None):
-        self._file = stack.enter_context(open_published(path))
+        self._file = stack.enter_context(open_foreign(path))
         self._names = names or {}
         self.size = self._first_size()
 
@@ -68,13 +67,17 @@ class PublishedObjects:
         for name in (video, self._names.get(video)):
             for stamp in (f"{time:.10g}", f"{time:04.0f}"):
                 key = f"{name}_{stamp}"
-                if name and float(stamp) == time and any(f"{key}_{what}" in self._file for what in _OBJECTS):
+                if (
+                    name
+                    and float(stamp) == time
+                    and any(find(self._file, f"{key}_{what}") is not None for what in _OBJECTS)
+                ):
                     return key
         return None
 
     def _first_size(self) -> int:
-        for key in self._file:
-            features = self._file[key] if key.endswith("_features") else None
+        for key in names_in(self._file):
+            features = find(self._file, key) if key.endswith("_features") else None
             if isinstance(features, h5py.Dataset) and features.ndim == 2:
                 return int(features.shape[1])
         return 0
@@ -85,31 +88,12 @@ def no_objects(size: int, kind: type) -> Objects:
     return Objects(np.zeros((0, size), kind), np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
 
-def open_published(path: Path) -> h5py.File:
-    """Open a published file; an `ActaError` names it where that fails."""
-    try:
-        return open_hdf5(path, "r")
-    except OSError as error:
-        raise ActaError(f"cannot read {path}: {error}") from None
-
-
-def read_array(group: Any, name: str, place: str) -> np.ndarray:
-    """An array of finite numbers; a `VideoError` that names ``place`` where it is none."""
-    if not isinstance(group, h5py.Group) or not isinstance(group.get(name), h5py.Dataset):
-        raise VideoError(f"{place}: there is no {name!r} in {group.file.filename}{group.name}")
-    try:
-        found = np.asarray(group[name][()])
-    except (OSError, RuntimeError) as error:
-        raise VideoError(f"{place}: {name!r} cannot be read: {error}") from None
-    if found.dtype.kind not in "fiub" or not found.ndim:
-        raise VideoError(f"{place}: {name!r} is no array of numbers")
-    if not np.isfinite(found).all():
-        raise VideoError(f"{place}: {name!r} holds a value that is not finite")
-    return found
-
-
 def inside(boxes: np.ndarray, place: str) -> np.ndarray:
-    """Boxes as float32 (n, 4) in [0, 1]; a `VideoError` that names ``place``: they lie farther out, or inside out."""
+    """Boxes as float32 (n, 4) in [0, 1].
+
+    Raises:
+        VideoError: they lie farther out, or the second corner is above or left of the first; it names ``place``.
+    """
     if not boxes.size:
         return np.zeros((0, 4), np.float32)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
@@ -117,7 +101,7 @@ def inside(boxes: np.ndarray, place: str) -> np.ndarray:
     outside = boxes[(boxes < -_SLACK) | (boxes > 1 + _SLACK)]
     if outside.size:
         raise VideoError(f"{place}: a box has the coordinate {outside[0]:g}; boxes must be in [0, 1] of the picture")
-    inverted = boxes[(boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1])]
+    inverted = boxes[(boxes[:, 2:] < boxes[:, :2]).any(1)]
     if len(inverted):
         raise VideoError(f"{place}: the box {inverted[0].tolist()} is inside out; boxes are x1, y1, x2, y2")
     return boxes.astype(np.float32).clip(0, 1)

@@ -24,6 +24,7 @@ from pipeline.models.actor_backbones import (
     load_published,
     save_actor_backbone,
 )
+from pipeline.models.opened import Opened
 from pipeline.scratch import near, scratch
 from pipeline.stages import code_digest, sha256_text
 from pipeline.store import FrameShard, Provenance
@@ -70,8 +71,9 @@ def train_backbone(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
             model = build_actor_backbone(backbone, training.dropout)
-            if training.initial is not None:
-                model.load_state_dict(load_published(Path(training.initial), backbone)[0].state_dict())
+            initial = None if training.initial is None else Opened(Path(training.initial))
+            if initial is not None:
+                model.load_state_dict(load_published(initial, backbone)[0].state_dict())
         if training.trainable == "mixed_5":
             freeze(model, backbone)
         model = model.to(group.device, DTYPES[training.precision])
@@ -82,7 +84,7 @@ def train_backbone(
             settings=canonical(settings),
             code=code_digest("train-backbone"),
             inputs=inputs | {f"boxes/{split}": file_sha256(path) for split, path in boxes.items()},
-            weights={"initial": file_sha256(Path(training.initial))} if training.initial else {},
+            weights={"initial": initial.stated} if initial else {},
             packages=("torch", "torchvision", "simplejpeg"),
         )
         checkpoint = output.parent / "last.ckpt"

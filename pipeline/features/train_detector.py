@@ -16,7 +16,8 @@ from pipeline.errors import ActaError
 from pipeline.features.timed import TimedFrames
 from pipeline.files import write_json
 from pipeline.models.object_detector import ObjectDetector, build_detector, save_detector, start_from_imagenet
-from pipeline.models.weights import weights_path
+from pipeline.models.opened import Opened
+from pipeline.models.weights import open_weights
 from pipeline.scratch import scratch
 from pipeline.stages import code_digest, sha256_text
 from pipeline.store import FrameShard, Provenance
@@ -56,7 +57,7 @@ def train_detector(
     with listening(), scratch(), process_group(training.device) as group:
         named = read_named_boxes(boxes, training.classes)
         pictures = Pictures([TimedFrames(path, settings.start) for path in shards], named, boxes, training.seed)
-        weights = Path(training.initial) if training.initial else weights_path("mobilenet_v2")
+        weights = Opened(Path(training.initial)) if training.initial else open_weights("mobilenet_v2")
         detector = ObjectDetector("mobilenet_v2_fpn", training.classes, training.short_side, training.feature_size)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(training.seed)
@@ -69,7 +70,7 @@ def train_detector(
             settings=canonical(settings),
             code=code_digest("train-detector"),
             inputs={"frames": frames, "boxes": file_sha256(boxes)},
-            weights={"initial": file_sha256(weights)},
+            weights={"initial": weights.stated},
             packages=("torch", "torchvision"),
         )
         checkpoint = output.parent / "last.ckpt"

@@ -15,6 +15,7 @@ from pipeline.data.manifest import Video, read_manifest
 from pipeline.errors import VideoError
 from pipeline.files import check_room, make_private, spool
 from pipeline.media.decode import decode, open_video, pixel_aspect, sample, scaled_size, to_jpeg
+from pipeline.media.source import unchanged
 from pipeline.stages import code_digest
 from pipeline.store import Provenance, StoredVideo, write_frames
 from pipeline.workers import map_videos, split_results
@@ -91,12 +92,12 @@ def extract_video(
     """Decode, sample, scale, turn upright and compress one video into ``spooled``.
 
     Raises:
-        VideoError: the video is damaged, or changes its size half-way.
+        VideoError: the video is damaged, changes its size half-way, or is replaced meanwhile.
     """
     times: list[float] = []
     sizes: list[int] = []
     shape: tuple[int, int] | None = None
-    with open_video(path) as (container, stream), spooled.open("wb") as out:
+    with open_video(path) as (container, stream), unchanged(path) as source, spooled.open("wb") as out:
         aspect = pixel_aspect(stream)
         for time, frame in sample(decode(container, stream), sampling.rate):
             size = scaled_size(frame, frames.size, aspect)
@@ -117,4 +118,5 @@ def extract_video(
         times=np.array(times),
         sizes=np.array(sizes, np.uint64),
         data=spooled,
+        source=source,
     )

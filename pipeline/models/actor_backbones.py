@@ -3,7 +3,6 @@
 All take raw clips and boxes, so that nobody else need know what each one is shown.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,16 +13,17 @@ from torch import Tensor, nn
 
 from pipeline.config.detect import ActorBackboneName
 from pipeline.errors import ActaError
-from pipeline.files import atomic, write_json
 from pipeline.models import i3d, r101_i3d_nl, slowfast_nl
 from pipeline.models.architecture import Architecture
+from pipeline.models.bounds import STRICT, Count, Frames, Width
 from pipeline.models.caffe2 import renamed
 from pipeline.models.checkpoints import read_checkpoint
+from pipeline.models.described import check_names, load_network, read_content, validated, write_network
 from pipeline.models.i3d import I3D
 from pipeline.models.opened import Opened, opened
 from pipeline.models.r101_i3d_nl import R101I3DNL
 from pipeline.models.slowfast_nl import SlowFastNL
-from pipeline.models.state import load_state, read_weights, state_bytes
+from pipeline.models.state import load_state
 
 FORMAT = "acta-actor-backbone-1"
 
@@ -71,10 +71,12 @@ class ActorBackbone:
         frames: Consecutive frames of the raw clip; None: the published number.
     """
 
+    __pydantic_config__ = STRICT
+
     name: ActorBackboneName
-    classes: int
-    width: float = 1.0
-    frames: int | None = None
+    classes: Count
+    width: Width = 1.0
+    frames: Frames | None = None
 
     def __post_init__(self) -> None:
         if self.name not in _PUBLISHED:
@@ -251,35 +253,32 @@ def save_actor_backbone(
         actions: Labels in the order of its outputs.
         provenance: What it was made from.
     """
-    content = {
-        "format": FORMAT,
-        "backbone": asdict(a),
-        "actions": list(actions),
-        "provenance": provenance,
-    }
-    write_json(path.with_suffix(".json"), content)
-    with atomic(path) as temporary:
-        temporary.write_bytes(state_bytes(module.network))
+    content = {"format": FORMAT, "backbone": asdict(a), "actions": list(actions), "provenance": provenance}
+    write_network(path, content, module.network)
 
 
-def load_actor_backbone(path: Path) -> tuple[ActorNetwork, ActorBackbone, list[str]]:
+@dataclass(frozen=True)
+class _Description:
+    """What the JSON says."""
+
+    __pydantic_config__ = STRICT
+
+    backbone: ActorBackbone
+    actions: list[str]
+    provenance: dict[str, Any]
+
+
+def load_actor_backbone(source: Path | Opened) -> tuple[ActorNetwork, ActorBackbone, list[str]]:
     """A network that `save_actor_backbone` wrote, on the CPU; which it is; and the labels of its outputs.
 
     Raises:
         ActaError: a file is missing, damaged or of another format, or the weights are not those of the network.
     """
-    beside = path.with_suffix(".json")
-    try:
-        content = json.loads(beside.read_text())
-        if content.get("format") != FORMAT:
-            raise ActaError(f"{beside} holds {content.get('format')!r}, but {FORMAT!r} is needed")
-        a, actions = ActorBackbone(**content["backbone"]), list(content["actions"])
-    except OSError as error:
-        raise ActaError(f"cannot read the description {beside}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ActaError(f"{beside} does not describe an actor backbone: {error!r}") from None
-    if len(actions) != a.classes:
-        raise ActaError(f"{beside} names {len(actions)} actions, but the classifier has {a.classes} outputs")
-    module = build_actor_backbone(a)
-    load_state(module.network, read_weights(path), str(path))
-    return module, a, actions
+    path = source.path if isinstance(source, Opened) else source
+    content = read_content(path, FORMAT)
+    weights = content.pop("weights", None)
+    about = validated(_Description, content, path)
+    a = about.backbone
+    check_names(path, about.actions, "actions", a.classes)
+    network = load_network(source, lambda: build_actor_backbone(a).network, weights)
+    return ActorNetwork(network, a), a, about.actions

@@ -8,21 +8,27 @@ own numbers and then truncated, never below one.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, get_args
+from typing import Annotated, NamedTuple, get_args
 
-from pipeline.config.classify import BackboneName
+from pydantic import Field
+
+from pipeline.config.classify import BackboneName, Blocks
 from pipeline.errors import ActaError
+from pipeline.models.bounds import STRICT, Count, Frames, Width
 
 OPERATORS = ("s", "t", "f", "c", "l")
 # Sec. 6.2.2: each operator about halves the multiply-adds.
 FACTORS = {"s": 1.4, "t": 2.0, "f": 2.0, "c": 1.4, "l": 2.0}
 
 
+Factor = Annotated[float, Field(ge=1, le=1000)]
+
+
 class Reduction(NamedTuple):
     """An operator of Sec. 6.1.1 with its factor γ."""
 
     operator: str
-    factor: float
+    factor: Factor
 
 
 class _Base(NamedTuple):
@@ -62,12 +68,14 @@ class Architecture:
         reductions: What was done to the published network, in any order (`parse_reductions`).
     """
 
+    __pydantic_config__ = STRICT
+
     backbone: str
-    classes: int
-    width: float = 1.0
-    blocks: tuple[int, int, int, int] | None = None
-    frames: int | None = None
-    reductions: tuple[Reduction, ...] = ()
+    classes: Count
+    width: Width = 1.0
+    blocks: tuple[Blocks, Blocks, Blocks, Blocks] | None = None
+    frames: Frames | None = None
+    reductions: Annotated[tuple[Reduction, ...], Field(max_length=100)] = ()
 
     def __post_init__(self) -> None:
         if self.backbone not in BASES:

@@ -1,9 +1,7 @@
 """Checkpoints of other people: whatever they wrapped the weights in, the weights by name; else what the file is."""
 
-import io
 import re
 import sys
-import tarfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +13,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from pipeline.errors import ActaError
-from pipeline.models.opened import Opened, opened
+from pipeline.models.opened import Opened, opened, refuse_known
 from pipeline.models.pickles import Unpickler, unpickle
 from pipeline.models.torch_files import LEGACY, ZIP, Foreign, read_torch
 
@@ -29,16 +27,6 @@ _COMPILED = "_orig_mod."
 _COUNTERS = ("n_averaged", "steps", "num_updates", "decay")
 _OF_OPTIMISER = re.compile(r".*_momentum|lr|model_iter|epoch")  # in Caffe2's files
 _NESTED = 4
-_FOREIGN: dict[bytes, str] = {
-    b"version https://git-lfs.github.com/spec/": "a pointer of Git LFS, not the file itself; `git lfs pull` brings it",
-    b"\x1f\x8b": "a gzip archive; unpack it first",
-    b"BZh": "a bzip2 archive; unpack it first",
-    b"\xfd7zXZ\x00": "an xz archive; unpack it first",
-    b"7z\xbc\xaf\x27\x1c": "a 7-Zip archive; unpack it first",
-    b"Rar!": "a RAR archive; unpack it first",
-    b"\x89HDF": "an HDF5 file, such as Keras writes; the weights of PyTorch's version of the network are needed",
-    b"\x93NUMPY": "one array of NumPy, without names of weights",
-}
 
 
 class Checkpoint(NamedTuple):
@@ -91,10 +79,7 @@ def _read(file: Opened) -> Checkpoint:
         return Checkpoint(_unwrapped(load(content), file.path), caffe2=False)
     tree = read_torch(file) if content.startswith((ZIP, LEGACY)) else _plain(content)
     if isinstance(tree, Foreign):
-        raise ActaError(
-            f"it is a pickled object, {tree.named}, whose code would be run; save its weights alone: "
-            "torch.save(model.state_dict(), path)"
-        )
+        raise ActaError(f"it is {_pickled(tree)}")
     if not isinstance(tree, Mapping):
         raise ActaError(f"it holds a {type(tree).__name__}, not weights by name")
     if isinstance(blobs := tree.get("blobs"), Mapping):
@@ -113,25 +98,6 @@ def _plain(content: bytes) -> Any:
         raise ActaError(
             f"it is neither a file of torch.save nor safetensors nor a pickle; it begins with {content[:16]!r}"
         ) from error
-
-
-def refuse_known(content: bytes) -> None:
-    """Refuse what is plainly no checkpoint by how it begins.
-
-    Raises:
-        ActaError: what it is, and what to do, without its path.
-    """
-    if not content:
-        raise ActaError("it is empty; copy or fetch it again")
-    for start, what in _FOREIGN.items():
-        if content.startswith(start):
-            raise ActaError(f"it is {what}")
-    if content[:512].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
-        raise ActaError(
-            "it is a web page, such as a login or an error, not the file behind the link; open the link in a browser"
-        )
-    if content[257:262] == b"ustar" and tarfile.is_tarfile(io.BytesIO(content)):
-        raise ActaError("it is a tar archive; unpack it first")
 
 
 def _unwrapped(tree: Mapping[Any, Any], path: Path) -> dict[str, Any]:
@@ -165,9 +131,7 @@ def _inner(tree: Mapping[Any, Any], path: Path) -> Mapping[Any, Any]:
             continue
         left = next((name for name in other if name in inside), None)
         if left is not None:
-            print(
-                f"{path} holds {found!r} and, averaged, {left!r}; the weights of {found!r} are taken", file=sys.stderr
-            )
+            print(f"{path} holds {found!r} and, averaged, {left!r}; {found!r} is taken", file=sys.stderr)
         return inside[found]
     if len(inside) == 1:
         return next(iter(inside.values()))
@@ -179,12 +143,17 @@ def _inner(tree: Mapping[Any, Any], path: Path) -> Mapping[Any, Any]:
         )
     foreign = next(((name, value) for name, value in tree.items() if isinstance(value, Foreign)), None)
     if foreign is not None:
-        name, value = foreign
-        raise ActaError(
-            f"{name!r} is a pickled object, {value.named}, whose code would be run; save its weights alone: "
-            f"torch.save(torch.load(path, weights_only=False)[{name!r}].state_dict(), path)"
-        )
+        raise ActaError(f"{foreign[0]!r} is {_pickled(foreign[1])}")
     raise ActaError(f"it holds {', '.join(repr(name) for name in list(tree)[:5]) or 'nothing'}, but no weights")
+
+
+def _pickled(value: Foreign) -> str:
+    if value.named.startswith("torch._utils."):
+        return f"no plain tensor ({value.named}), as only such are read"
+    return (
+        f"a pickled object, {value.named}, which is code to be run; where that is trusted, save its weights alone: "
+        "torch.save(model.state_dict(), path)"
+    )
 
 
 def _holds_state(tree: Mapping[Any, Any], left: int = _NESTED) -> bool:

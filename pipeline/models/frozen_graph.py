@@ -16,6 +16,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from pipeline.errors import ActaError
+from pipeline.models.opened import Opened, opened
 
 _FLOAT = 1  # DT_FLOAT
 # How many of a node's inputs, the last ones, are constants.
@@ -30,21 +31,24 @@ class _Node:
     attributes: dict[str, bytes]
 
 
-def onnx_of_frozen_graph(path: Path, image: str, outputs: Sequence[str]) -> onnx.ModelProto:
+def onnx_of_frozen_graph(source: Path | Opened, image: str, outputs: Sequence[str]) -> onnx.ModelProto:
     """The part of a frozen graph between a tensor and some others, for images of any size.
 
     Args:
-        path: The graph.
+        source: The graph.
         image: Name of the tensor to feed: (n, height, width, channels) there, (n, channels, height, width) here.
         outputs: Names of the tensors to give, in the same layouts.
 
     Raises:
         ActaError: the file is no frozen graph, lacks a tensor, or has an operation that is not known here.
     """
+    file = opened(source, "the weights")
     try:
-        return _convert({node.name: node for node in _nodes(path.read_bytes())}, image, outputs)
+        return _convert({node.name: node for node in _nodes(file.content)}, image, outputs)
     except (IndexError, KeyError, TypeError, ValueError, struct.error) as error:
-        raise ActaError(f"{path} is no frozen graph that leads from {image!r} to {list(outputs)}: {error!r}") from None
+        raise ActaError(
+            f"{file.path} is no frozen graph that leads from {image!r} to {list(outputs)}: {error!r}"
+        ) from None
 
 
 def _convert(nodes: dict[str, _Node], image: str, outputs: Sequence[str]) -> onnx.ModelProto:

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.models.opened import Opened, opened
+
 
 class LiteModel:
     """A model with one input and one single-threaded interpreter for each calling thread (none can be shared)."""
 
-    def __init__(self, weights: Path):
-        self._content = weights.read_bytes()
+    def __init__(self, weights: Path | Opened):
+        self._content = opened(weights, "the weights").content
         self._local = threading.local()
 
     def run(self, tensor: np.ndarray) -> list[np.ndarray]:

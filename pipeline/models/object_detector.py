@@ -3,13 +3,13 @@
 As published (COCO), or a small one for `acta train-detector`, whose backbone is MobileNetV2 (ImageNet).
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn_v2
 from torchvision.models.detection.backbone_utils import mobilenet_backbone
@@ -19,10 +19,11 @@ from torchvision.ops import MultiScaleRoIAlign
 
 from pipeline.config.detect import DetectorName
 from pipeline.errors import ActaError
-from pipeline.files import atomic, write_json
+from pipeline.models.bounds import STRICT, Count
 from pipeline.models.checkpoints import read_state
+from pipeline.models.described import load_network, loaded, read_content, validated, write_network
 from pipeline.models.opened import Opened, opened
-from pipeline.models.state import load_state, read_weights, state_bytes
+from pipeline.models.state import load_state
 
 FORMAT = "acta-object-detector-1"
 PERSON = "person"
@@ -40,10 +41,12 @@ class ObjectDetector:
         feature_size: Of the box head; 1024 as published.
     """
 
+    __pydantic_config__ = STRICT
+
     name: DetectorName
     classes: tuple[str, ...]
-    short_side: int
-    feature_size: int = 1024
+    short_side: Annotated[int, Field(ge=1, le=8192)]
+    feature_size: Count = 1024
 
     def __post_init__(self) -> None:
         if PERSON not in self.classes:
@@ -146,9 +149,18 @@ def find(model: FasterRCNN, pictures: Sequence[Tensor], score: float, most: int)
 
 def save_detector(path: Path, model: FasterRCNN, detector: ObjectDetector, provenance: dict[str, Any]) -> None:
     """Write ``path`` (.safetensors) and the JSON beside it; the weights come last, so their presence means both."""
-    write_json(path.with_suffix(".json"), {"format": FORMAT, "detector": asdict(detector), "provenance": provenance})
-    with atomic(path) as temporary:
-        temporary.write_bytes(state_bytes(model))
+    content = {"format": FORMAT, "detector": asdict(detector), "provenance": provenance}
+    write_network(path, content, model)
+
+
+@dataclass(frozen=True)
+class _Description:
+    """What the JSON says."""
+
+    __pydantic_config__ = STRICT
+
+    detector: ObjectDetector
+    provenance: dict[str, Any]
 
 
 def load_detector(source: Path | Opened) -> tuple[FasterRCNN, ObjectDetector]:
@@ -157,26 +169,11 @@ def load_detector(source: Path | Opened) -> tuple[FasterRCNN, ObjectDetector]:
     Raises:
         ActaError: a file is missing, damaged or of another format, or the weights are not those of the network.
     """
-    file = opened(source, "the detector")
-    path = file.path
+    path = source.path if isinstance(source, Opened) else source
     if path.suffix == ".pth":
         detector = ObjectDetector("resnet50_fpn_v2", coco_classes(), 800)
-        state = read_state(file)
-    else:
-        detector, state = _read_description(path.with_suffix(".json")), read_weights(file)
-    model = build_detector(detector)
-    load_state(model, state, str(path))
-    return model.eval(), detector
-
-
-def _read_description(path: Path) -> ObjectDetector:
-    try:
-        content = json.loads(path.read_text())
-        if content.get("format") != FORMAT:
-            raise ActaError(f"{path} holds {content.get('format')!r}, but {FORMAT!r} is needed")
-        fields = content["detector"]
-        return ObjectDetector(**fields | {"classes": tuple(fields["classes"])})
-    except OSError as error:
-        raise ActaError(f"cannot read the description {path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ActaError(f"{path} does not describe a detector: {error!r}") from None
+        return loaded(lambda: build_detector(detector), read_state(source), str(path)).eval(), detector
+    content = read_content(path, FORMAT)
+    weights = content.pop("weights", None)
+    about = validated(_Description, content, path).detector
+    return load_network(source, lambda: build_detector(about), weights).eval(), about

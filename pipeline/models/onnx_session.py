@@ -1,5 +1,6 @@
 """Networks in onnxruntime: sessions that use one thread, on the device that was asked for."""
 
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -9,17 +10,18 @@ import onnx
 import onnxruntime
 
 from pipeline.errors import ActaError
+from pipeline.models.opened import Opened, opened
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 # Without TensorFloat-32, whose ten bits would move boxes, and without trying which convolution is fastest at each size.
 _EXACT = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 
 
-def start_session(model: bytes | str, device: str = "cpu") -> Any:
+def start_session(model: bytes, device: str = "cpu") -> Any:
     """A one-thread session on the device that was asked for; never, as onnxruntime would, on another in silence.
 
     Args:
-        model: The network, or the path of its file.
+        model: The network, with all its weights (`read_onnx`).
         device: ``cpu`` or ``cuda``.
 
     Raises:
@@ -48,7 +50,39 @@ def start_session(model: bytes | str, device: str = "cpu") -> Any:
     return session
 
 
-def session_of_any_size(weights: Path, device: str) -> Any:
+def read_onnx(source: Path | Opened) -> onnx.ModelProto:
+    """A network from its file, which must hold all its weights: only what was hashed is loaded.
+
+    Raises:
+        ActaError: the file cannot be read as ONNX, or keeps weights in other files.
+    """
+    file = opened(source, "the weights")
+    try:
+        model = onnx.load_model_from_string(file.content)
+    except Exception as error:  # protobuf's errors share no base class with onnx's
+        raise ActaError(f"{file.path} cannot be read as ONNX: {error}") from None
+    for tensor in _tensors(model):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+            where = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
+            raise ActaError(
+                f"{file.path} keeps weights in another file, {where!r}, which its hash does not cover; store it whole: "
+                "onnx.save(onnx.load(path), path)"
+            )
+    return model
+
+
+def _tensors(message: Any) -> Iterator[onnx.TensorProto]:
+    """Every tensor of a network, in whatever graph, function or attribute."""
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        for part in [value] if hasattr(value, "ListFields") else value:
+            if isinstance(part, onnx.TensorProto):
+                yield part
+            yield from _tensors(part)
+
+
+def session_of_any_size(weights: Path | Opened, device: str) -> Any:
     """A session that takes images of any size, of a file that may fix another.
 
     Files of older exporters list their weights among the inputs and fix the input's size; without both, onnxruntime
@@ -57,10 +91,7 @@ def session_of_any_size(weights: Path, device: str) -> Any:
     Raises:
         ActaError: the file cannot be read as ONNX, or as `start_session` says.
     """
-    try:
-        model = onnx.load(str(weights))
-    except Exception as error:
-        raise ActaError(f"{weights} cannot be read as ONNX: {error}") from None
+    model = read_onnx(weights)
     constants = {initializer.name for initializer in model.graph.initializer}
     images = [value for value in model.graph.input if value.name not in constants]
     del model.graph.input[:]

@@ -17,10 +17,19 @@ from typing import Any, NoReturn
 import numpy as np
 
 from pipeline.errors import ActaError
-from pipeline.models.opened import Opened, opened
+from pipeline.models.opened import Opened, opened, refuse_known
 
 _NUMERIC = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|c8|c16)")
 _DEPTH, _DIMENSIONS = 100, 32
+# Of each opcode its name and the bytes of its argument; below 0 they follow from the file.
+_OPCODES = {ord(opcode.code): (opcode.name, opcode.arg.n if opcode.arg else 0) for opcode in pickletools.opcodes}
+_WIDTHS = {
+    pickletools.TAKEN_FROM_ARGUMENT1: 1,
+    pickletools.TAKEN_FROM_ARGUMENT4: 4,
+    pickletools.TAKEN_FROM_ARGUMENT4U: 4,
+    pickletools.TAKEN_FROM_ARGUMENT8U: 8,
+}
+_PLACES = ("PUT", "BINPUT", "LONG_BINPUT")
 # Values that a file unfolds to for each of its bytes: what it holds once and names often counts each time.
 _PER_BYTE = 8
 
@@ -31,13 +40,16 @@ def read_pickle(source: Path | Opened) -> Any:
     Raises:
         ActaError: the file is missing, damaged, asks for anything else, or unfolds to more than it holds.
     """
-    file = opened(source)
+    file = opened(source, "the table")
     try:
+        refuse_known(file.content)
+        if file.content.startswith(b"PK\x03\x04"):
+            raise ActaError("it is a zip archive, such as torch.save writes, not a pickle")
         found, _ = unpickle(file.content, Unpickler)
     except ActaError as error:
         raise ActaError(f"{file.path}: {error}") from None
     except Exception as error:  # whatever pickle raises on damaged files
-        raise ActaError(f"{file.path} is no checkpoint: {error}") from None
+        raise ActaError(f"{file.path} is no pickle that can be read: {error}") from None
     return found
 
 
@@ -68,12 +80,27 @@ def unpickle(content: bytes, kind: Callable[..., Unpickler], start: int = 0) -> 
 
 def _scan(content: bytes, start: int) -> int:
     """Where a pickle ends; a place in the memo is memory, so none may be beyond what so short a file can need."""
-    stream = io.BytesIO(content)
-    stream.seek(start)
-    for opcode, argument, _ in pickletools.genops(stream):
-        if "PUT" in opcode.name and isinstance(argument, int) and argument > len(content) - start:
-            raise ValueError(f"it wants room for {argument} values")
-    return stream.tell()
+    at, last = start, len(content)
+    while at < last:
+        if content[at] not in _OPCODES:
+            raise ValueError(f"byte {at} is 0x{content[at]:02x}, as in no pickle")
+        name, size = _OPCODES[content[at]]
+        first = at = at + 1
+        if size == pickletools.UP_TO_NEWLINE:
+            for _ in range(2 if name in ("GLOBAL", "INST") else 1):
+                at = (content.find(b"\n", at) + 1) or last + 1
+        elif size < 0:
+            width = _WIDTHS[size]
+            at += width + int.from_bytes(content[at : at + width], "little")
+        else:
+            at += size
+        if name in _PLACES:
+            place = int(content[first:at]) if name == "PUT" else int.from_bytes(content[first:at], "little")
+            if place > last - start:
+                raise ValueError(f"it wants room for {place} values")
+        if name == "STOP":
+            return at
+    raise ValueError("it is cut off")
 
 
 def _check_unfolded(content: Any, limit: int) -> None:
@@ -145,7 +172,8 @@ def _array(data: Any, kind: Any, shape: Any, order: str) -> np.ndarray:
         raise ActaError(f"it has an array of shape {sizes}"[:120])
     if math.prod(sizes) * kind.dtype.itemsize != len(data):
         raise ActaError(f"it has an array of shape {sizes} and type {kind.dtype} in {len(data)} bytes")
-    return np.frombuffer(bytearray(data), kind.dtype).reshape(sizes, order=order)  # type: ignore[call-overload]
+    flat = np.frombuffer(bytearray(data), kind.dtype).astype(kind.dtype.newbyteorder("="), copy=False)
+    return flat.reshape(sizes, order=order)  # type: ignore[call-overload]
 
 
 def _reconstruct(kind: Any, shape: Any, code: Any) -> _Array:
@@ -168,6 +196,11 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
+def _no_bytes() -> bytes:
+    """What Python 3 writes for empty bytes in the protocols of Python 2."""
+    return b""
+
+
 class _Nothing:
     """Stands for the type of arrays, which a file names but need not have."""
 
@@ -183,6 +216,7 @@ _ADMITTED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): _Nothing(),
     ("numpy", "dtype"): _Type,
     ("_codecs", "encode"): _encode,
+    ("__builtin__", "bytes"): _no_bytes,
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
     **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
     **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from pipeline.config.spot import FrameBackboneName
+from pipeline.models.bounds import STRICT, Count, Frames, Share
 from pipeline.models.frame_backbones import FrameBackbone, Trainable, build_frame_backbone
 
 
@@ -26,14 +27,16 @@ class RmsNetArchitecture:
         trainable: What of the backbone trains (`pipeline.models.frame_backbones`).
     """
 
-    classes: int
-    features: int
-    clip: int
-    projection: int | None
-    convolutions: tuple[int, int]
-    kernel: int
-    dropout: float
-    hidden: int
+    __pydantic_config__ = STRICT
+
+    classes: Count
+    features: Count
+    clip: Frames
+    projection: Count | None
+    convolutions: tuple[Count, Count]
+    kernel: Frames
+    dropout: Share
+    hidden: Count
     regression: bool
     backbone: FrameBackboneName | None = None
     trainable: Trainable = "none"

@@ -10,15 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
-from pipeline.config.base import Variant, parse
+from pipeline.config.base import Variant
 from pipeline.config.classify import ViewSettings
 from pipeline.errors import ActaError
 from pipeline.files import atomic, write_json
-from pipeline.models.architecture import Architecture, Reduction
+from pipeline.models.architecture import Architecture
 from pipeline.models.backbones import build
-from pipeline.models.state import load_state, read_weights, state_bytes
+from pipeline.models.bounds import STRICT, Rate
+from pipeline.models.described import (
+    check_names,
+    described_weights,
+    load_network,
+    read_content,
+    validated,
+    write_network,
+)
+from pipeline.models.opened import Opened
 
 FORMAT = "acta-model-1"
 
@@ -36,10 +45,12 @@ class Description:
         provenance: What it was made from.
     """
 
+    __pydantic_config__ = STRICT
+
     architecture: Architecture
     classes: list[str]
     variant: Variant
-    rate: float | None
+    rate: Rate | None
     view: ViewSettings
     provenance: dict[str, Any]
 
@@ -55,9 +66,7 @@ def save_model(path: Path, model: nn.Module, description: Description) -> None:
         "view": description.view.model_dump(mode="json"),
         "provenance": description.provenance,
     }
-    write_json(path.with_suffix(".json"), content)
-    with atomic(path) as temporary:
-        temporary.write_bytes(state_bytes(model))
+    write_network(path, content, model)
 
 
 def save_absent(path: Path, reason: str) -> None:
@@ -80,43 +89,40 @@ def read_description(path: Path) -> Description:
     """The description of a model file.
 
     Raises:
-        ActaError: it is missing, damaged or of another format.
+        ActaError: it is missing, damaged or of another format, or describes no network that can be.
     """
-    beside = path.with_suffix(".json")
-    try:
-        content = json.loads(beside.read_text())
-        if content.get("format") != FORMAT:
-            raise ActaError(f"{beside} holds {content.get('format')!r}, but {FORMAT!r} is needed")
-        if "absent" in content:
-            raise ActaError(f"{path} holds no network: {content['absent']}")
-        fields = content["architecture"]
-        blocks = fields["blocks"]
-        reductions = tuple(Reduction(*reduction) for reduction in fields["reductions"])
-        fields |= {"reductions": reductions, "blocks": tuple(blocks) if blocks else None}
-        return Description(
-            Architecture(**fields),
-            content["classes"],
-            content["variant"],
-            content["rate"],
-            parse(ViewSettings, content["view"], str(beside)),
-            content["provenance"],
-        )
-    except OSError as error:
-        raise ActaError(f"cannot read the model's description {beside}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ActaError(f"{beside} does not describe a model: {error!r}") from None
+    return _read(path)[0]
 
 
-def load_model(path: Path) -> tuple[nn.Module, Description]:
+def _read(path: Path) -> tuple[Description, str | None]:
+    """The description, and the sha256 of the weights."""
+    content = read_content(path, FORMAT)
+    if "absent" in content:
+        raise ActaError(f"{path} holds no network: {content['absent']}")
+    content.pop("selection", None)  # `pipeline.shrink.select` says there why it is the winner
+    weights = content.pop("weights", None)
+    description = validated(Description, content, path)
+    check_names(path, description.classes, "classes", description.architecture.classes)
+    return description, weights
+
+
+def load_model(source: Path | Opened) -> tuple[nn.Module, Description]:
     """A trained network on the CPU, and what it is.
 
     Raises:
         ActaError: the file is missing or damaged, or its weights are not those of the architecture beside it.
     """
-    description = read_description(path)
-    model = build(description.architecture)
-    load_state(model, read_weights(path), str(path))
-    return model, description
+    description, weights = _read(source.path if isinstance(source, Opened) else source)
+    return load_network(source, lambda: build(description.architecture), weights), description
+
+
+def model_weights(file: Opened) -> dict[str, Tensor]:
+    """The weights of a model file, for another network to start from.
+
+    Raises:
+        ActaError: the file or its description is damaged, or they do not belong together.
+    """
+    return described_weights(file, _read(file.path)[1])
 
 
 def classifier_names(model: nn.Module) -> tuple[str, ...]:

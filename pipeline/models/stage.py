@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.config.detect import FeatureName
 from pipeline.errors import ActaError
+from pipeline.models.bounds import STRICT, Count, Frames, Layers, Share
 
 # Feature sizes of actors (Sec. 3.2.2) and of objects, and the heads of Sec. 3.3 with two layers.
 FEATURES: dict[FeatureName, tuple[int, int, int]] = {
@@ -42,17 +43,19 @@ class StageArchitecture:
         dropout: On the nodes of a layer and on the output of a head.
     """
 
-    actors: int
-    objects: int | None
-    classes: int
-    layers: int = 2
-    heads: int = 4
-    receptive_field: int = 3
+    __pydantic_config__ = STRICT
+
+    actors: Count
+    objects: Count | None
+    classes: Count
+    layers: Layers = 2
+    heads: Count = 4
+    receptive_field: Frames = 3
     attention: Literal["additive", "dot"] = "additive"
     proximity: Literal["boxes", "features", "none"] = "boxes"
     actor_actor: bool = True
     object_object: bool = True
-    dropout: float = 0.5
+    dropout: Share = 0.5
 
     def __post_init__(self) -> None:
         if self.receptive_field < 1 or self.receptive_field % 2 == 0:

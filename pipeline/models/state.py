@@ -41,6 +41,13 @@ def load_state(model: nn.Module, state: dict[str, Tensor], source: str, replace:
     Raises:
         ActaError: names or shapes differ; the message gives the first of each kind.
     """
+    model.load_state_dict(check_state(model, state, source, replace), strict=False)
+
+
+def check_state(
+    model: nn.Module, state: dict[str, Tensor], source: str, replace: tuple[str, ...] = ()
+) -> dict[str, Tensor]:
+    """What `load_state` would load; arguments and errors as there. ``model`` may be without memory (meta)."""
     wanted = model.state_dict()
     state = {name: tensor for name, tensor in state.items() if not (name in replace and _differs(tensor, wanted[name]))}
     counters = {name for name in wanted if name.endswith("num_batches_tracked")}
@@ -57,7 +64,7 @@ def load_state(model: nn.Module, state: dict[str, Tensor], source: str, replace:
         problems.append(f"{first!r} has the shape {list(state[first].shape)} instead of {list(wanted[first].shape)}")
     if problems:
         raise ActaError(f"{source} holds the weights of another architecture: {'; '.join(problems)}")
-    model.load_state_dict(state, strict=False)
+    return state
 
 
 def _differs(one: Tensor, other: Tensor) -> bool:

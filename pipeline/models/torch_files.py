@@ -7,7 +7,6 @@ holds besides, such as the settings of whoever trained, is an inert stand-in.
 import io
 import math
 import pickle
-import struct
 import zipfile
 from collections.abc import Callable
 from functools import partial
@@ -130,12 +129,11 @@ def _from_pickles(content: bytes) -> Any:
     keys, at = unpickle(content, Unpickler, at)
     parts: dict[str, bytes] = {}
     for key in keys:
-        (count,) = struct.unpack_from("<q", content, at)
-        size = count * items[key]
-        if count < 0 or at + 8 + size > len(content):
-            raise ActaError("it ends too early; copy or fetch it again")
-        parts[key] = content[at + 8 : at + 8 + size]
+        size = int.from_bytes(content[at : at + 8], "little") * items[key]
         at += 8 + size
+        if at > len(content):
+            raise ActaError("it ends too early; copy or fetch it again")
+        parts[key] = content[at - size : at]
     return _Builder(parts.__getitem__).build(value)
 
 
@@ -167,6 +165,8 @@ class _Unpickler(Unpickler):
         start = 0
         if view and view[0] is not None:
             _, start, count = view[0]
+        if isinstance(kind, type) and issubclass(kind, Foreign):
+            raise ActaError(f"it has numbers of the type {kind.named}, which are not read")
         if not isinstance(kind, torch.dtype) or not isinstance(key, str) or not _are_sizes((start, count)):
             raise ActaError("it has a storage that is none")
         self._items[key] = kind.itemsize

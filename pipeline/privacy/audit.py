@@ -19,6 +19,7 @@ from pipeline.files import write_json
 from pipeline.models.weights import detector_digests
 from pipeline.privacy.detectors import make_auditor, runtimes
 from pipeline.privacy.instances import DetectionShard
+from pipeline.seals import make_again
 from pipeline.stages import code_digest
 from pipeline.store import FrameShard, Provenance
 from pipeline.workers import map_videos, split_results
@@ -52,7 +53,10 @@ def audit_shard(
     found = DetectionShard(detections)
     for role, shard in (("frames", original), ("detections", found)):
         if hidden.provenance["inputs"].get(role) != shard.digest:
-            raise ActaError(f"{after} was not made from {shard.path}: run the stage obfuscate again")
+            raise ActaError(f"{after} was not made from {shard.path}; {make_again(after)}")
+    for video in hidden.ids:
+        if hidden.source(video) != original.source(video):
+            raise ActaError(f"{after} has {video} of another file than {before}; {make_again(after)}")
     jobs = [_Job(video, label) for video, label in zip(hidden.ids, hidden.labels, strict=True)]
     function = partial(_audit, before=original, after=hidden, settings=settings)
     rows, bad = split_results(map_videos(function, jobs, workers=workers, stage="audit"), 0.0, len(jobs), "audit")
@@ -77,7 +81,8 @@ def audit_shard(
 
 
 def _audit(job: _Job, before: FrameShard, after: FrameShard, settings: AuditStage) -> dict[str, Any]:
-    row: dict[str, Any] = {"id": job.id, "label": job.label, "frames": len(after.times(job.id)), "auditors": {}}
+    row: dict[str, Any] = {"id": job.id, "label": job.label, "sha256": after.source(job.id)}
+    row |= {"frames": len(after.times(job.id)), "auditors": {}}
     for name, threshold in settings.auditors.items():
         counts = [_count(shard, job.id, name, threshold) for shard in (before, after)]
         row["auditors"][name] = {

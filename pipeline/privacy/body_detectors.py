@@ -5,8 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipeline.errors import ActaError
 from pipeline.models.litert import LiteModel
+from pipeline.models.opened import Opened, opened
 from pipeline.privacy.instances import Instances
 
 _PERSON = 1  # COCO's index
@@ -18,20 +18,20 @@ class MaskRCNN:
 
     local = False
 
-    def __init__(self, weights: Path, threshold: float, device: str = "cpu"):
+    def __init__(self, weights: Path | Opened, threshold: float, device: str = "cpu"):
         import torch
         from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 
         from pipeline.device import check_device
+        from pipeline.models.checkpoints import read_state
+        from pipeline.models.state import load_state
 
         check_device(device)
         if device == "cpu":
             torch.set_num_threads(1)
         model = maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, box_score_thresh=threshold)
-        try:
-            model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-        except Exception as error:  # torch raises many kinds for a file that is no state dict
-            raise ActaError(f"{weights} is no state dict of maskrcnn_resnet50_fpn_v2: {error}") from None
+        file = opened(weights, "the weights")
+        load_state(model, read_state(file), str(file.path))
         self._torch = torch
         self._model = model.eval().to(device)
         self._device = device
@@ -61,7 +61,7 @@ class Selfie:
 
     local = False
 
-    def __init__(self, weights: Path, threshold: float, device: str = "cpu"):
+    def __init__(self, weights: Path | Opened, threshold: float, device: str = "cpu"):
         self._model = LiteModel(weights)
         self._threshold = threshold
 

@@ -1,6 +1,5 @@
 """Stage `certify`: one certificate (JSON and HTML) and one table for a dataset's anonymised variant."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from pipeline.files import atomic, write_json
 from pipeline.privacy.certificate_page import certificate_page
 from pipeline.report.tables import write_table
 from pipeline.stages import code_digest
+from pipeline.text import read_made
 
 _READING = """\
 Before and after are the detections of an auditor on the original and on the anonymised frames; the residual rate is
@@ -22,7 +22,9 @@ COLUMNS = ("video", "label", "auditor", "frames", "before", "after", "residual_r
 def certify(audits: Sequence[Path], certificate: Path, table: Path) -> None:
     """Add up the audits of all shards.
 
-    ``residual_rate`` is detections after over detections before; it is missing where there were none before.
+    The certificate names the sha256 of each video's file (``sources``) and the digests of the shards of its frames
+    before and after and of the detections (``shards``). ``residual_rate`` is detections after over detections before;
+    it is missing where there were none before.
 
     Args:
         audits: Of all shards (JSON).
@@ -34,7 +36,7 @@ def certify(audits: Sequence[Path], certificate: Path, table: Path) -> None:
     """
     if not audits:
         raise ActaError("no audits to certify")
-    shards = [json.loads(path.read_text()) for path in audits]
+    shards = [read_made(path, "the audit") for path in audits]
     made = [_what_decides(shard) for shard in shards]
     for path, other in zip(audits, made, strict=True):
         if other != made[0]:
@@ -50,6 +52,8 @@ def certify(audits: Sequence[Path], certificate: Path, table: Path) -> None:
         "frames": sum(row["frames"] for row in videos),
         "quarantined": quarantine,
         "overall": {row["auditor"]: {k: row[k] for k in COLUMNS[4:]} for row in overall},
+        "sources": {row["id"]: row["sha256"] for row in videos},
+        "shards": [shard["provenance"]["inputs"] for shard in shards],
         "made_by": made[0] | {"certify": {"code": code_digest("certify")}},
     }
     rows = [_row(video, auditor) for auditor in auditors for video in videos]

@@ -1,7 +1,7 @@
 """Stage `detect-people`: find faces or bodies in videos at their own resolution, at the frame store's time stamps."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -17,6 +17,7 @@ from pipeline.config.stages import DetectStage
 from pipeline.data.manifest import Video, read_manifest
 from pipeline.errors import ActaError, VideoError
 from pipeline.media.decode import capped_size, decode, open_video, pixel_aspect, sample, to_rgb
+from pipeline.media.source import unchanged
 from pipeline.models.weights import detector_digests
 from pipeline.privacy.detectors import make_detector, runtimes
 from pipeline.privacy.instances import DetectedVideo, Detector, Failures, Instances, write_detections
@@ -49,12 +50,15 @@ def detect_shard(
     Raises:
         ActaError: the detector's weights are missing, or too many bad videos.
     """
-    make_detector(settings.detect)  # missing weights are one error, not one a video
+    weights = detector_digests(settings)
+    make_detector(settings.detect, weights)  # missing weights are one error, not one a video
     shard = read_manifest(manifest)
     jobs = [_Job(video.id, video, root / video.path) for video in shard.videos]
     if settings.detect.uses_gpu:
         workers = min(workers, _PER_GPU)
-    results = map_videos(partial(_detect, settings=settings), jobs, workers=workers, stage="detect-people")
+    results = map_videos(
+        partial(_detect, settings=settings, weights=weights), jobs, workers=workers, stage="detect-people"
+    )
     videos, bad = split_results(results, max_bad_fraction, len(jobs), "detect-people")
     for video in videos:
         for note in _failures(video).notes():
@@ -64,7 +68,7 @@ def detect_shard(
         settings=canonical(settings),
         code=code_digest("detect-people"),
         inputs={"manifest": shard.digest},
-        weights=detector_digests(settings),
+        weights=weights,
         packages=(
             "av",
             "opencv-python-headless",
@@ -79,16 +83,17 @@ def detect_shard(
 _PER_GPU = 4
 
 
-def _detect(job: _Job, settings: DetectStage) -> DetectedVideo:
-    detector = make_detector(settings.detect)
-    with open_video(job.path) as (container, stream):
+def _detect(job: _Job, settings: DetectStage, weights: Mapping[str, str]) -> DetectedVideo:
+    detector = make_detector(settings.detect, weights)
+    with open_video(job.path) as (container, stream), unchanged(job.path) as source:
         find = partial(detect_frame, detector, settings=settings.detect, aspect=pixel_aspect(stream))
         frames = sample(decode(container, stream), settings.sampling.rate)
         found = [(time, instances) for time, _, instances in search(frames, find, settings.detect, threads=1)]
     if not found:
         raise VideoError("no frame can be decoded")
     times = np.array([time for time, _ in found])
-    return DetectedVideo(job.video.id, job.video.label, job.video.split, times, [instances for _, instances in found])
+    instances = [instances for _, instances in found]
+    return DetectedVideo(job.video.id, job.video.label, job.video.split, times, instances, source)
 
 
 def _failures(video: DetectedVideo) -> Failures:

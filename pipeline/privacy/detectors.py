@@ -5,14 +5,14 @@ threads at once and uses one thread itself, so its result does not depend on how
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from pathlib import Path
 
 from pipeline.config.detectors import DETECTORS
 from pipeline.config.privacy import SearchSettings
 from pipeline.errors import ActaError
-from pipeline.models.weights import local_weights, weights_path
+from pipeline.models.opened import Opened
+from pipeline.models.weights import local_weights, named_networks, open_weights
 from pipeline.privacy.body_detectors import MaskRCNN, Selfie
 from pipeline.privacy.face_detectors import CenterFace, OnnxModel, RetinaFace
 from pipeline.privacy.instances import Detector
@@ -21,12 +21,12 @@ from pipeline.privacy.pose import Pose
 from pipeline.privacy.ssdlite import SSDLite
 
 
-def _pose(proposals: Path, threshold: float, device: str) -> Detector:
-    return Pose(weights_path("pose_landmarks"), threshold, proposals)
+def _pose(proposals: Opened, threshold: float, device: str) -> Detector:
+    return Pose(open_weights("pose_landmarks"), threshold, proposals)
 
 
 # The code behind each name; the rest is in the table.
-_CODE: dict[str, Callable[[Path, float, str], Detector]] = {
+_CODE: dict[str, Callable[[Opened, float, str], Detector]] = {
     "retinaface": RetinaFace,
     "centerface": CenterFace,
     "maskrcnn": MaskRCNN,
@@ -37,13 +37,23 @@ _CODE: dict[str, Callable[[Path, float, str], Detector]] = {
 }
 
 
-def make_detector(settings: SearchSettings) -> Detector:
+def make_detector(settings: SearchSettings, weights: Mapping[str, str] | None = None) -> Detector:
     """The detector that finds all that a variant hides; its networks are made once per process.
 
+    Args:
+        settings: Which networks.
+        weights: The hashes of their weights as the provenance will state them (`detector_digests`), where there is
+            to be one: what was loaded must have these.
+
     Raises:
-        ActaError: weights are missing, and how to get them.
+        ActaError: weights are missing, and how to get them; or they have changed since they were hashed.
     """
-    made = [_make(each.detector, each.threshold, each.weights, each.device) for each in settings.networks]
+    made = []
+    for name, each in named_networks(settings.networks):
+        detector, stated = _make(each.detector, each.threshold, each.weights, each.device)
+        if weights is not None and weights[name] != stated:
+            raise ActaError(f"the weights of {name!r} were changed during the run; start it again")
+        made.append(detector)
     if settings.faces is None:
         return made[0]
     return People(made[0], settings.long_side, made[1], settings.faces.long_side)
@@ -56,21 +66,23 @@ def runtimes(names: Iterable[str]) -> tuple[str, ...]:
 
 def make_auditor(name: str, threshold: float) -> Detector:
     """A registered detector with its registered weights at a threshold."""
-    return _make(name, threshold, None, "cpu")
+    return _make(name, threshold, None, "cpu")[0]
 
 
 _lock = threading.Lock()
 
 
-def _make(name: str, threshold: float | None, weights: str | None, device: str) -> Detector:
+def _make(name: str, threshold: float | None, weights: str | None, device: str) -> tuple[Detector, str]:
     with _lock:
         return _make_once(name, threshold, weights, device)
 
 
 @lru_cache(maxsize=4)
-def _make_once(name: str, threshold: float | None, weights: str | None, device: str) -> Detector:
+def _make_once(name: str, threshold: float | None, weights: str | None, device: str) -> tuple[Detector, str]:
+    """A detector, and the hash of its weights as a provenance states it."""
     kind = DETECTORS[name]
     if device != "cpu" and not kind.on_gpu:
         raise ActaError(f"detector {name!r} runs on the cpu, not on {device!r}")
-    path = local_weights(name, weights) or weights_path(name)
-    return _CODE[name](path, kind.threshold if threshold is None else threshold, device)
+    path = local_weights(name, weights)
+    file = Opened(path, "the weights") if path else open_weights(name)
+    return _CODE[name](file, kind.threshold if threshold is None else threshold, device), file.stated

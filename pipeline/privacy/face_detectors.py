@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import ActaError
-from pipeline.models.onnx_session import session_of_any_size, start_session
+from pipeline.models.onnx_session import read_onnx, session_of_any_size, start_session
+from pipeline.models.opened import Opened, opened
 from pipeline.privacy.boxes import suppress
 from pipeline.privacy.instances import Instances, above
 
@@ -23,7 +24,7 @@ class RetinaFace:
 
     local = True
 
-    def __init__(self, weights: Path, threshold: float, device: str = "cpu"):
+    def __init__(self, weights: Path | Opened, threshold: float, device: str = "cpu"):
         self._session = session_of_any_size(weights, device)
         self._input = self._session.get_inputs()[0].name
         self._threshold = threshold
@@ -52,7 +53,7 @@ class CenterFace:
 
     local = True
 
-    def __init__(self, weights: Path, threshold: float, device: str = "cpu"):
+    def __init__(self, weights: Path | Opened, threshold: float, device: str = "cpu"):
         self._session = session_of_any_size(weights, device)
         self._input = self._session.get_inputs()[0].name
         self._threshold = threshold
@@ -84,18 +85,20 @@ class OnnxModel:
 
     local = False
 
-    def __init__(self, weights: Path, threshold: float, device: str = "cpu"):
+    def __init__(self, weights: Path | Opened, threshold: float, device: str = "cpu"):
+        file = opened(weights, "the weights")
+        read_onnx(file)
         try:
-            self._session = start_session(str(weights), device)
+            self._session = start_session(file.content, device)
         except ActaError:
             raise
         except Exception as error:  # onnxruntime's own errors share no base class
-            raise ActaError(f"{weights} cannot be loaded as ONNX: {error}") from None
+            raise ActaError(f"{file.path} cannot be loaded as ONNX: {error}") from None
         self._outputs = [output.name for output in self._session.get_outputs()]
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or not {"boxes", "scores"} <= set(self._outputs):
             raise ActaError(
-                f"{weights} has inputs {[i.name for i in inputs]} and outputs {self._outputs}; "
+                f"{file.path} has inputs {[i.name for i in inputs]} and outputs {self._outputs}; "
                 "one image in, `boxes` and `scores` (and maybe `masks`) out are needed"
             )
         self._input = inputs[0].name

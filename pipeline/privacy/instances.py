@@ -1,8 +1,8 @@
 """What a detector finds in one frame, and the HDF5 shard that keeps it for every frame of many videos.
 
 Boxes are (x1, y1, x2, y2) in [0, 1] of the upright frame's width and height, so that they hold for any frame size.
-A mask is a boolean grid over its own box. Layout of a detection shard, beside /videos, /frames/time and /quarantine
-(`pipeline.store`)::
+A mask is a boolean grid over its own box. Layout of a detection shard, beside /videos (with the source), /frames/time
+and /quarantine (`pipeline.store`)::
 
     /frames/first        uint64 (n + 1,)  frame i owns instances first[i]:first[i + 1]
     /frames/failed       bool (n,)        the detector failed: hide the whole frame
@@ -23,7 +23,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.store import Provenance, Quarantined, Shard, create_shard, index_size, write_index
+from pipeline.store import Provenance, Quarantined, Shard, create_shard, index_size, write_index, write_strings
 
 DETECTIONS_FORMAT = "acta-detections-1"
 _FAR = 10  # a box may reach beyond the frame, but coordinates like these are pixels
@@ -169,13 +169,17 @@ class Failures:
 
 @dataclass
 class DetectedVideo:
-    """One video's detections on their way into a shard; one `Instances` for each time stamp (seconds)."""
+    """One video's detections on their way into a shard; one `Instances` for each time stamp (seconds).
+
+    ``source`` is the sha256 of the video's file.
+    """
 
     id: str
     label: str
     split: str
     times: np.ndarray
     frames: list[Instances]
+    source: str = ""
 
 
 def write_detections(
@@ -189,6 +193,7 @@ def write_detections(
     room = sum(map(len, packed)) + 40 * len(masks) + 16 * len(frames) + index_size(videos)
     with create_shard(path, DETECTIONS_FORMAT, provenance, quarantine, room) as file:
         write_index(file, videos)
+        write_strings(file["videos"], "source", [video.source for video in videos])
         file["frames"].create_dataset("first", data=np.cumsum([0, *map(len, frames)]).astype(np.uint64))
         file["frames"].create_dataset("failed", data=np.array([frame.failed for frame in frames], bool))
         group = file.create_group("instances")

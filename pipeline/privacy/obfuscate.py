@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.config.base import canonical
 from pipeline.config.privacy import ObfuscateSettings
 from pipeline.config.stages import ObfuscateStage
-from pipeline.errors import VideoError
+from pipeline.errors import ActaError, VideoError
 from pipeline.files import check_room, spool
 from pipeline.privacy.filters import hide
 from pipeline.privacy.instances import DetectionShard, Instances
@@ -28,6 +28,7 @@ class _Job:
     id: str
     label: str
     split: str
+    source: str
     spool: Path
 
 
@@ -49,13 +50,17 @@ def obfuscate_shard(
         settings: Filter and its size.
         workers: Processes; the result does not depend on it.
         max_bad_fraction: More bad videos than this fraction of the shard are an error.
+
+    Raises:
+        ActaError: a shard is damaged, the two are of different files of a video, or too many videos are bad.
     """
     source, found = FrameShard(frames), DetectionShard(detections)
+    _check_sources(source, found)
     size = frames.stat().st_size
     check_room(output.parent, 2 * size, f"a frame shard of the size of {frames.name}, {size / 1e9:.2f} GB, twice")
     with spool(output) as folder:
         jobs = [
-            _Job(video, label, split, folder / f"{i}.jpegs")
+            _Job(video, label, split, source.source(video), folder / f"{i}.jpegs")
             for i, (video, label, split) in enumerate(zip(source.ids, source.labels, source.splits, strict=True))
         ]
         function = partial(_obfuscate, frames=source, detections=found, settings=settings.obfuscate)
@@ -69,6 +74,18 @@ def obfuscate_shard(
             packages=("opencv-python-headless", "h5py"),
         )
         write_frames(output, videos, bad, provenance)
+
+
+def _check_sources(frames: FrameShard, detections: DetectionShard) -> None:
+    searched = set(detections.ids)
+    replaced = [video for video in frames.ids if video in searched and frames.source(video) != detections.source(video)]
+    if replaced:
+        others = f" ({len(replaced)} were)" if len(replaced) > 1 else ""
+        raise ActaError(
+            f"{replaced[0]} was replaced between the stages{others}: it is another file in {frames.path} than in "
+            f"{detections.path}; make both again (in a workflow: snakemake --force {frames.path} "
+            f"{detections.path})"
+        )
 
 
 def _obfuscate(job: _Job, frames: FrameShard, detections: DetectionShard, settings: ObfuscateSettings) -> StoredVideo:
@@ -85,7 +102,7 @@ def _obfuscate(job: _Job, frames: FrameShard, detections: DetectionShard, settin
             changed = hide_in_jpeg(jpeg, instances, settings)
             out.write(changed.data)
             sizes[i] = changed.size
-    return StoredVideo(job.id, job.label, job.split, *frames.size(job.id), times=times, sizes=sizes, data=job.spool)
+    return StoredVideo(job.id, job.label, job.split, *frames.size(job.id), times, sizes, job.spool, job.source)
 
 
 def hide_in_jpeg(jpeg: np.ndarray, instances: Instances, settings: ObfuscateSettings) -> np.ndarray:

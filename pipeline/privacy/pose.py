@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from pipeline.models.litert import LiteModel
+from pipeline.models.opened import Opened
 from pipeline.privacy.boxes import suppress
 from pipeline.privacy.instances import Instances, above
 
@@ -34,7 +35,7 @@ class Pose:
 
     local = False
 
-    def __init__(self, weights: Path, threshold: float, proposals: Path):
+    def __init__(self, weights: Path | Opened, threshold: float, proposals: Path | Opened):
         self._detector, self._landmarks = LiteModel(proposals), LiteModel(weights)
         self._threshold = threshold
         parts = []

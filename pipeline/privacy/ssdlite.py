@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline.models.frozen_graph import onnx_of_frozen_graph
 from pipeline.models.onnx_session import start_session
+from pipeline.models.opened import Opened, opened
 from pipeline.privacy.boxes import suppress
 from pipeline.privacy.instances import Instances, above
 
@@ -30,8 +31,9 @@ class SSDLite:
 
     local = False
 
-    def __init__(self, weights: Path, threshold: float, device: str = "cpu"):
+    def __init__(self, weights: Path | Opened, threshold: float, device: str = "cpu"):
         names = [f"BoxPredictor_{k}/{part}Predictor/BiasAdd" for k in range(6) for part in ("BoxEncoding", "Class")]
+        weights = opened(weights, "the weights")
         self._whole = start_session(onnx_of_frozen_graph(weights, _INPUT, names).SerializeToString())
         self._finest = start_session(onnx_of_frozen_graph(weights, _INPUT, names[:2]).SerializeToString())
         self._threshold = threshold

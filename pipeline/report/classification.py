@@ -1,6 +1,5 @@
 """Tables 5.1 to 5.3: the thesis's numbers beside those that were measured here."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from pipeline.report.catalogue import entry, note, other_data
 from pipeline.report.differs import joined, recipe_differences, strategy_differences
 from pipeline.report.tables import Row, write_table
 from pipeline.report.thesis import TABLES, THESIS, Evaluation, evaluation_path, rows
+from pipeline.text import read_made
 
 
 def rows_of(name: str, settings: ReportClassificationStage) -> list[Evaluation]:
@@ -97,8 +97,4 @@ def read_evaluation(path: Path) -> dict[str, Any]:
     Raises:
         ActaError: it is missing or damaged.
     """
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-        return content
-    except (OSError, ValueError) as error:
-        raise ActaError(f"cannot read the evaluation {path}: {error}") from None
+    return read_made(path, "the evaluation")

@@ -1,6 +1,5 @@
 """Tables 3.2 to 3.10: the thesis's numbers beside those that were measured here."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,6 +39,7 @@ from pipeline.report.thesis_detection import (
     networks_of,
     other_data,
 )
+from pipeline.text import read_made
 
 Pick = Callable[[Row], float | None]
 
@@ -128,11 +128,7 @@ def read_json(path: Path) -> Row:
     Raises:
         ActaError: it is missing or damaged.
     """
-    try:
-        content: Row = json.loads(path.read_text())
-        return content
-    except (OSError, ValueError) as error:
-        raise ActaError(f"cannot read {path}: {error}") from None
+    return read_made(path)
 
 
 def write_detection_table(name: str, results: Path, settings: ReportDetectionStage, output: Path) -> None:

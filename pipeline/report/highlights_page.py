@@ -1,7 +1,6 @@
 """Stage `report-highlights`: a match's highlights as one page: a small silent copy of the video, and its clips."""
 
 import base64
-import json
 import tempfile
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +10,7 @@ import av
 from pipeline.errors import ActaError
 from pipeline.files import atomic, make_private
 from pipeline.report.tables import cell, escape, html_table, page
+from pipeline.text import read_made
 
 # Bytes of the copy. Browsers open no page of more than 2 MB out of another page's data, and Base64 twice is 16/9.
 LARGEST = 1_000_000
@@ -31,7 +31,7 @@ def write_highlights_page(video: Path, output: Path) -> None:
     """
     make_private(output.parent)
     try:
-        clips = json.loads(video.with_suffix(".json").read_text())["clips"]
+        clips = read_made(video.with_suffix(".json"))["clips"]
         rows = [
             [
                 f"{clip['highlights_start']:.1f}",

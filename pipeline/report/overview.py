@@ -1,7 +1,6 @@
 """Stage `report-overview`: the first item of a run's page: what was run, on what, at what cost."""
 
 import html
-import json
 import platform
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +16,7 @@ from pipeline.errors import ActaError
 from pipeline.files import atomic
 from pipeline.report.catalogue import entry, names
 from pipeline.report.tables import MISSING, TOTAL, cell, escape, html_table, page, read_rows
+from pipeline.text import read_made
 
 _PACKAGES = ("torch", "torchvision", "snakemake", "av", "numpy", "h5py", "onnxruntime", "opencv-python-headless")
 
@@ -160,7 +160,4 @@ def _software() -> list[tuple[str, str]]:
 
 
 def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ActaError(f"cannot read {path}: {error}") from None
+    return read_made(path)

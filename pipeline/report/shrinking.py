@@ -1,6 +1,5 @@
 """The tables of Ch. 6: the thesis's numbers beside those that were measured here."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from pipeline.report.thesis_shrinkage import (
     SMALL,
     TRANSFER,
 )
+from pipeline.text import read_made
 
 
 @dataclass(frozen=True)
@@ -382,8 +382,4 @@ TABLES: dict[str, Callable[[Shrinkage, ReportShrinkingStage], Iterator[Row]]] = 
 
 
 def _read(path: Path) -> Row:
-    try:
-        content: Row = json.loads(path.read_text())
-        return content
-    except (OSError, ValueError) as error:
-        raise ActaError(f"cannot read {path}: {error}") from None
+    return read_made(path)

@@ -21,6 +21,7 @@ from pipeline.errors import ActaError
 from pipeline.files import atomic, write_json
 from pipeline.models.architecture import BASES, Architecture, frames_needed
 from pipeline.models.complexity import peak_activations
+from pipeline.models.opened import Opened
 from pipeline.models.saved import Description, load_model
 from pipeline.wheels import file_sha256
 
@@ -65,7 +66,8 @@ def export_network(model: Path, base: Path, folder: Path, settings: ExportStage)
     Raises:
         ActaError: an exported file does not agree with PyTorch to 1e-4 on random clips.
     """
-    network, description = load_model(model)
+    file = Opened(model, "the model file")
+    network, description = load_model(file)
     architecture = description.architecture
     packaged = Packaged(network.eval(), architecture).eval()
     clips = random_clips(description, _CLIPS)
@@ -101,7 +103,7 @@ def export_network(model: Path, base: Path, folder: Path, settings: ExportStage)
                 "network": measured[0],
                 "base": measured[1],
             },
-            "model": {"sha256": file_sha256(model), "base": file_sha256(base)},
+            "model": {"sha256": file.sha256, "base": file_sha256(base)},
         },
     )
 

@@ -17,12 +17,13 @@ from pipeline.files import atomic, write_json
 from pipeline.models.architecture import Architecture, Reduction
 from pipeline.models.backbones import build
 from pipeline.models.complexity import complexity
-from pipeline.models.saved import read_description, save_absent, save_model
+from pipeline.models.opened import Opened
+from pipeline.models.saved import model_weights, read_description, save_absent, save_model
 from pipeline.models.slowfast import SlowFast
-from pipeline.models.state import load_state, read_weights
+from pipeline.models.state import load_state
 from pipeline.stages import code_digest, sha256_text
 from pipeline.store import FrameShard, Provenance
-from pipeline.wheels import file_sha256
+from pipeline.text import read_made
 
 STATE = "state.ckpt"
 
@@ -65,7 +66,7 @@ def try_hypothesis(
     recipe, training = settings.recipe, settings.training
     before = read_description(previous)
     operators = "".join(operator for operator, _ in settings.reductions)
-    if survivors is not None and operators not in json.loads(survivors.read_text())["survivors"]:
+    if survivors is not None and operators not in read_made(survivors)["survivors"]:
         _write_absent(output, "stopped", f"not among the best after the first epochs ({survivors.name})", 0.0)
         return
     view = recipe.clip.view.test
@@ -78,25 +79,28 @@ def try_hypothesis(
                 temporary.touch()
         return
     with start_training(training) as group:
+        files = {name: Opened(path, "the model file") for name, path in {"base": base, "previous": previous}.items()}
         teacher = None
         if settings.strategy.teacher is not None:
-            teacher = load_teacher(base, before.classes, recipe.clip.frames)
+            teacher = load_teacher(files["base"], before.classes, recipe.clip.frames)
         model = random_network(architecture, recipe, training)
         if settings.start == "previous":
-            load_state(model, read_weights(previous), str(previous))
+            load_state(model, model_weights(files["previous"]), str(previous))
         elif settings.start == "part":
-            inherit_part(model, read_weights(previous), before.architecture)
+            inherit_part(model, model_weights(files["previous"]), before.architecture)
         provenance = Provenance(
             stage="hypothesis",
             settings=canonical(settings),
             code=code_digest("hypothesis"),
             inputs={"frames": sha256_text(json.dumps([FrameShard(path).digest for path in shards]))},
-            weights={"base": file_sha256(base), "previous": file_sha256(previous)},
+            weights={name: file.sha256 for name, file in files.items()},
             packages=("torch", "simplejpeg"),
         )
         description = replace(
             before, architecture=architecture, view=recipe.clip.view, provenance=json.loads(provenance.to_json())
         )
+        of = (settings.split.train, recipe, training, settings.teacher_mode)
+        key = replay_key(files["base"], shards, *of) if stored else ""
         lesson = Lesson(
             settings.split.train,
             shards,
@@ -105,7 +109,7 @@ def try_hypothesis(
             shards,
             settings.teacher_mode,
             stored,
-            replay_key(base, shards, settings.split.train, recipe, training, settings.teacher_mode) if stored else "",
+            key,
             settings.features,
             settings.feature_weight,
         )

@@ -1,6 +1,5 @@
 """Stage `select`: which hypothesis of an iteration wins (Eqs. 6.1 and 6.3, Algorithm 1)."""
 
-import json
 import math
 import shutil
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any
 from pipeline.config.stages import SelectStage
 from pipeline.errors import ActaError
 from pipeline.files import atomic, write_json
+from pipeline.text import read_made
 
 
 @dataclass(frozen=True)
@@ -203,8 +203,4 @@ def read_hypothesis(operators: str, folder: Path) -> Hypothesis:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-        return content
-    except (OSError, ValueError) as error:
-        raise ActaError(f"cannot read {path}: {error}") from None
+    return read_made(path)

@@ -21,6 +21,7 @@ from pipeline.device import check_device
 from pipeline.files import check_room, write_json
 from pipeline.models.architecture import frames_needed
 from pipeline.models.backbones import pathways
+from pipeline.models.opened import Opened
 from pipeline.models.saved import read_description
 from pipeline.progress import progress
 from pipeline.sealed import create_sealed
@@ -48,10 +49,11 @@ def store_logits(
     recipe, training = settings.recipe, settings.training
     check_device(training.device, training.precision, alone=True)
     classes = read_description(teacher).classes
+    written_by = Opened(teacher, "the model file")
     group = Group(0, 1, torch.device(training.device))
     dtype = DTYPES[training.precision]
     network, architecture = as_teacher(
-        load_teacher(teacher, classes, recipe.clip.frames), settings.mode, group.device, dtype
+        load_teacher(written_by, classes, recipe.clip.frames), settings.mode, group.device, dtype
     )
     positions = frames_needed([architecture])
     clips = TrainingClips(Videos(shards, settings.split.train, classes), None, recipe.clip, positions, training.seed)
@@ -72,7 +74,7 @@ def store_logits(
         stored = file.create_dataset("logits", shape, kind)
         for epoch in range(training.epochs):
             stored[epoch] = np.nan
-        file.attrs["key"] = replay_key(teacher, shards, settings.split.train, recipe, training, settings.mode)
+        file.attrs["key"] = replay_key(written_by, shards, settings.split.train, recipe, training, settings.mode)
         file.attrs["settings"] = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
         with pinned(training), torch.no_grad():
             for keys, batch in progress(

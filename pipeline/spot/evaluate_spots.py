@@ -12,6 +12,7 @@ from pipeline.spot.games import read_games
 from pipeline.spot.soccernet_files import PREDICTIONS, read_predictions
 from pipeline.stages import code_digest
 from pipeline.store import Provenance
+from pipeline.text import read_made
 
 TOLERANCES = (1, 2, 3, 4, *range(5, 65, 5))  # seconds: of the tight and the loose metric
 
@@ -38,7 +39,7 @@ def evaluate_spots(
     Raises:
         ActaError: a game without predictions that is not among those left out, or a malformed file.
     """
-    written = json.loads(about.read_text())
+    written = read_made(about, "what was predicted")
     left_out = {entry["game"] for entry in written["left_out"]}
     games = [game for game in read_games(manifests, [settings.split], max_bad_fraction) if game.name not in left_out]
     truth = {game.name: game.events for game in games}

@@ -4,7 +4,6 @@ Second 0 of a half is second 0 of its video, as a player shows it (the start of 
 video.ini gives. Frame k of a half is at k / rate seconds. A manifest is a JSON file with the fields of `Game`.
 """
 
-import json
 import math
 import sys
 from collections.abc import Sequence
@@ -12,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import ActaError
+from pipeline.seals import digest_of
 from pipeline.spot.events import Event
-from pipeline.stages import sha256_text
 from pipeline.store import Quarantined
+from pipeline.text import read_made
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,7 @@ def read_game(path: Path) -> Game:
         ActaError: the file is missing or is no manifest of a game.
     """
     try:
-        text = path.read_text()
-        content = json.loads(text)
+        content = read_made(path, "the game")
         halves = [
             row | {"features": {kind: GameFeatures(**features) for kind, features in row["features"].items()}}
             for row in content["halves"]
@@ -101,10 +100,8 @@ def read_game(path: Path) -> Game:
             unknown=content["unknown"],
             beyond=content["beyond"],
             quarantine=tuple(Quarantined(**row) for row in content["quarantine"]),
-            digest=sha256_text(text),
+            digest=digest_of(content),
         )
-    except OSError as error:
-        raise ActaError(f"cannot read the game {path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ActaError(f"{path} is not the manifest of a game: {error!r}") from None
 

@@ -10,6 +10,7 @@ from pipeline.config.base import canonical
 from pipeline.config.spot_stages import PredictSpotsStage
 from pipeline.device import check_device, pinned_threads
 from pipeline.files import spool, write_json
+from pipeline.models.opened import Opened
 from pipeline.models.rms_net import RmsNet
 from pipeline.progress import progress
 from pipeline.spot.events import CLASSES, Spot
@@ -22,7 +23,6 @@ from pipeline.spot.soccernet_files import write_predictions
 from pipeline.spot.sources import open_source
 from pipeline.stages import code_digest
 from pipeline.store import Provenance
-from pipeline.wheels import file_sha256
 
 
 def predict_spots(
@@ -50,7 +50,8 @@ def predict_spots(
         ActaError: the split has no games, too many are bad, or the model was trained on other inputs.
     """
     check_device(settings.device, "float32")
-    network, description = load_spotter(model)
+    file = Opened(model, "the model file")
+    network, description = load_spotter(file)
     games = read_games(manifests, [settings.split], max_bad_fraction)
     source, there = open_source(games, inputs, description.version, description.rate, max_bad_fraction=max_bad_fraction)
     description.check_input(source, str(model))
@@ -79,9 +80,7 @@ def predict_spots(
     reasons = {entry.id: entry.reason for game in of_split for entry in game.quarantine}
     reasons |= {entry.id: entry.reason for entry in games_there(games, inputs)[1]}
     left_out = [{"game": name, "reason": reason} for name, reason in sorted(reasons.items())]
-    provenance = Provenance(
-        "predict-spots", canonical(settings), code_digest("predict-spots"), {"model": file_sha256(model)}
-    )
+    provenance = Provenance("predict-spots", canonical(settings), code_digest("predict-spots"), {"model": file.sha256})
     write_json(about, {"games": sorted(found), "left_out": left_out, "provenance": json.loads(provenance.to_json())})
 
 

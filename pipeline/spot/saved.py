@@ -1,14 +1,14 @@
 """A trained RMS-Net on disk: weights in safetensors, and a JSON beside them that says what it is and must be shown."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ActaError
-from pipeline.files import atomic, write_json
+from pipeline.models.bounds import STRICT, Frames, Rate, Seconds
+from pipeline.models.described import load_network, read_content, validated, write_network
+from pipeline.models.opened import Opened
 from pipeline.models.rms_net import RmsNet, RmsNetArchitecture
-from pipeline.models.state import load_state, read_weights, state_bytes
 from pipeline.spot.events import Version
 from pipeline.spot.halves import Source
 
@@ -30,13 +30,15 @@ class SpotterDescription:
         provenance: What it was made from.
     """
 
+    __pydantic_config__ = STRICT
+
     architecture: RmsNetArchitecture
     version: Version
-    rate: float
+    rate: Rate
     input: str
     frames: dict[str, Any] | None
-    stride: int | None
-    nms: float | None
+    stride: Frames | None
+    nms: Seconds | None
     provenance: dict[str, Any]
 
     def check_input(self, source: Source, model: str) -> None:
@@ -54,30 +56,17 @@ class SpotterDescription:
 
 def save_spotter(path: Path, model: RmsNet, description: SpotterDescription) -> None:
     """Write ``path`` (.safetensors) and the JSON beside it; the weights come last, so their presence means both."""
-    write_json(path.with_suffix(".json"), {"format": FORMAT, **asdict(description)})
-    with atomic(path) as temporary:
-        temporary.write_bytes(state_bytes(model))
+    write_network(path, {"format": FORMAT, **asdict(description)}, model)
 
 
-def load_spotter(path: Path) -> tuple[RmsNet, SpotterDescription]:
+def load_spotter(source: Path | Opened) -> tuple[RmsNet, SpotterDescription]:
     """A trained network on the CPU in evaluation mode, and what it is.
 
     Raises:
         ActaError: the file is missing or damaged, or its weights are not those of the architecture beside it.
     """
-    beside = path.with_suffix(".json")
-    try:
-        content = json.loads(beside.read_text())
-        found = content.pop("format", None)
-        if found != FORMAT:
-            raise ActaError(f"{beside} holds {found!r}, but {FORMAT!r} is needed")
-        fields = content["architecture"]
-        fields |= {"convolutions": tuple(fields["convolutions"])}
-        description = SpotterDescription(**content | {"architecture": RmsNetArchitecture(**fields)})
-        model = RmsNet(description.architecture)
-    except OSError as error:
-        raise ActaError(f"cannot read the model's description {beside}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ActaError(f"{beside} does not describe an RMS-Net: {error!r}") from None
-    load_state(model, read_weights(path), str(path))
-    return model.eval(), description
+    path = source.path if isinstance(source, Opened) else source
+    content = read_content(path, FORMAT)
+    weights = content.pop("weights", None)
+    description = validated(SpotterDescription, content, path)
+    return load_network(source, lambda: RmsNet(description.architecture), weights).eval(), description

@@ -164,7 +164,7 @@ def write_prediction_file(path: Path, game: str, spots: Sequence[Spot]) -> None:
             "confidence": str(float(spot.confidence)),
         }
         rows.append(row)
-    write_json(path, {"UrlLocal": game, "predictions": rows})
+    write_json(path, {"UrlLocal": game, "predictions": rows}, seal=False)
 
 
 def is_game(name: str) -> bool:

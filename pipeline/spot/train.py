@@ -13,6 +13,7 @@ from pipeline.config.spot_stages import TrainSpottingStage
 from pipeline.device import check_device
 from pipeline.files import write_json
 from pipeline.models.frame_backbones import load_frame_weights
+from pipeline.models.opened import Opened, opened
 from pipeline.models.rms_net import RmsNet, RmsNetArchitecture
 from pipeline.scratch import scratch
 from pipeline.spot.clips import TrainingClips
@@ -31,7 +32,6 @@ from pipeline.training.distributed import Group, process_group
 from pipeline.training.loop import DTYPES, figures_of, fit
 from pipeline.training.steering import SCORE, SgdSchedule, SgdValidated
 from pipeline.training.stopping import listening
-from pipeline.wheels import file_sha256
 
 
 def train_spotting(
@@ -40,7 +40,7 @@ def train_spotting(
     output: Path,
     settings: TrainSpottingStage,
     *,
-    weights: Path | None = None,
+    weights: Path | Opened | None = None,
     max_bad_fraction: float = 1.0,
     workers: int = 0,
     save_every: float = 300.0,
@@ -78,8 +78,9 @@ def train_spotting(
         )
         clips = TrainingClips(source, network, len(CLASSES[settings.version]), settings.seed)
         model = _random_network(settings, source.channels)
-        if weights is not None and model.backbone is not None:
-            load_frame_weights(model.backbone, weights)
+        file = None if weights is None else opened(weights, "the weights")
+        if file is not None and model.backbone is not None:
+            load_frame_weights(model.backbone, file)
         model = model.to(group.device, DTYPES[training.precision])
         steering, others = SgdSchedule(training, training), []
         if training.patience is not None:
@@ -89,7 +90,7 @@ def train_spotting(
             )
             validate = Validation(shown, others, settings, group)
             steering = SgdValidated(training, training, training.patience, validate)
-        provenance = _provenance(settings, [*games, *others], inputs, weights)
+        provenance = _provenance(settings, [*games, *others], inputs, file)
         about = SpotterDescription(
             model.architecture,
             settings.version,
@@ -185,7 +186,7 @@ def _random_network(settings: TrainSpottingStage, channels: int) -> RmsNet:
 
 
 def _provenance(
-    settings: TrainSpottingStage, games: Sequence[Game], inputs: Inputs, weights: Path | None
+    settings: TrainSpottingStage, games: Sequence[Game], inputs: Inputs, weights: Opened | None
 ) -> Provenance:
     digests = {"games": [game.digest for game in games], "frames": inputs.digests(games)}
     return Provenance(
@@ -193,6 +194,6 @@ def _provenance(
         canonical(settings),
         code_digest("train-spotting"),
         {name: sha256_text(json.dumps(values)) for name, values in digests.items()},
-        {"backbone": file_sha256(weights)} if weights else {},
+        {"backbone": weights.stated} if weights else {},
         ("torch",),
     )

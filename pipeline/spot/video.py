@@ -18,7 +18,8 @@ from pipeline.errors import ActaError, VideoError
 from pipeline.features.frame_features import extract
 from pipeline.features.pca import Projection
 from pipeline.models.frame_backbones import build_frame_backbone, load_frame_weights
-from pipeline.models.weights import weights_path
+from pipeline.models.opened import Opened
+from pipeline.models.weights import open_weights
 from pipeline.progress import progress
 from pipeline.spot.build_game import end_of, span_in
 from pipeline.spot.events import CLASSES, Spot
@@ -29,7 +30,6 @@ from pipeline.spot.predict import spot_halves
 from pipeline.spot.saved import SpotterDescription, load_spotter
 from pipeline.spot.sources import FeatureSource, array_source
 from pipeline.store import decode_jpegs
-from pipeline.wheels import file_sha256
 
 if TYPE_CHECKING:
     from pipeline.media.cut import Part
@@ -134,6 +134,8 @@ def _given(path: Path, number: int) -> FeatureSource:
         features = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise ActaError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+    if not isinstance(features, np.ndarray):
+        raise ActaError(f"{path} is a zip archive of arrays; one array is needed: numpy.save(path, array)")
     if features.ndim != 2 or not len(features) or features.dtype.kind != "f":
         found = f"{features.dtype} of shape {features.shape}"
         raise ActaError(f"{path} holds {found}, but floats (frames, channels) are needed")
@@ -149,7 +151,8 @@ def _featured(
             f"{models.network} was trained on features {about.input!r}, which the configuration does not make of "
             "videos; give their .npy files, or a configuration that has them (--config)"
         )
-    weights = models.backbone or Path(features.backbone.weights or weights_path(features.backbone.name))
+    given = models.backbone or features.backbone.weights
+    weights = Opened(Path(given), "the weights") if given else open_weights(features.backbone.name)
     projection = _projection(features, weights, about.input, models)
     backbone = build_frame_backbone(features.backbone.name)
     load_frame_weights(backbone, weights)
@@ -169,7 +172,7 @@ def _featured(
     return array_source([Half(_GAME, number, count)], [(projection.apply(rows) if projection else rows).numpy()])
 
 
-def _projection(features: FrameFeatureSettings, weights: Path, name: str, models: Models) -> Projection | None:
+def _projection(features: FrameFeatureSettings, weights: Opened, name: str, models: Models) -> Projection | None:
     path = models.projection
     if features.pca is None:
         if path is not None:
@@ -185,8 +188,8 @@ def _projection(features: FrameFeatureSettings, weights: Path, name: str, models
             )
         path = place.parents[3] / "features" / name / "pca.safetensors"
     projection = Projection(path)
-    if projection.features["weights"] != {"backbone": file_sha256(weights)}:
-        raise ActaError(f"{path} was fitted on features of another backbone than {weights} (--backbone)")
+    if projection.features["weights"].get("backbone", "").split()[:1] != [weights.sha256]:
+        raise ActaError(f"{path} was fitted on features of another backbone than {weights.path} (--backbone)")
     return projection
 
 

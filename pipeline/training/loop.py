@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -22,9 +21,10 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pipeline.errors import ActaError
-from pipeline.files import atomic, check_room
+from pipeline.files import check_room
 from pipeline.progress import progress
 from pipeline.slurm import requeue
+from pipeline.training.checkpoint import Progress, resume, save
 from pipeline.training.distributed import Group, average_buffers
 from pipeline.training.steering import SCORE, Steering
 from pipeline.training.stopping import STOPS, deaf_children, last_step_is_saved, listening
@@ -69,19 +69,6 @@ class Running(Protocol):
 
     @property
     def seed(self) -> int: ...
-
-
-@dataclass
-class Progress:
-    """Where a training is, and what it has measured: all of it goes into the checkpoint.
-
-    ``best`` holds the weights after the epoch with the highest score, where the training is validated.
-    """
-
-    step: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)
-    sums: dict[str, float] = field(default_factory=dict)
-    best: dict[str, Tensor] | None = None
 
 
 def fit(
@@ -134,9 +121,9 @@ def fit(
             "processes cannot share equally"
         )
     optimizer = steering.optimizer(parameter for parameter in model.parameters() if parameter.requires_grad)
-    done = _resume(checkpoint, identity, model, optimizer, group)
+    done = resume(checkpoint, identity, model, optimizer)
     if started is not None and not done.step:
-        done = _resume(started, identity, model, optimizer, group)
+        done = resume(started, identity, model, optimizer)
     loader = DataLoader(
         Keyed(samples),
         batch_sampler=MicroBatches(len(samples), recipe, training, group, done.step),
@@ -227,7 +214,7 @@ def fit(
                     last_step = done.step
             ended = done.step == last_step
             if group.is_first and (asked or ended or time.monotonic() - saved >= save_every):
-                _save(checkpoint, identity, model, optimizer, done)
+                save(checkpoint, identity, model, optimizer, done)
                 saved = time.monotonic()
             if asked and (not ended or signal.SIGTERM in asked):
                 if group.is_first:
@@ -315,23 +302,6 @@ def _validate(done: Progress, model: nn.Module, steering: Steering, log: "_Log |
         log.validated(done.step, score)
 
 
-def _resume(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer, group: Group) -> Progress:
-    if not path.exists():
-        return Progress()
-    try:
-        state = torch.load(path, map_location=group.device, weights_only=True)
-    except Exception as error:  # a checkpoint is only ever a saving of time
-        print(f"{path} cannot be read and is left alone: {error}", file=sys.stderr)
-        return Progress()
-    if state["identity"] != identity:
-        print(f"{path} belongs to other settings, code or inputs; training starts anew", file=sys.stderr)
-        return Progress()
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    print(f"resumed at step {state['step']} from {path}", file=sys.stderr)
-    return Progress(state["step"], state["history"], state["sums"], state["best"])
-
-
 def _check_together(done: Progress, group: Group) -> None:
     """Processes that resume from different places would train on different batches."""
     steps = torch.zeros(group.world, dtype=torch.int64, device=group.device)
@@ -342,20 +312,6 @@ def _check_together(done: Progress, group: Group) -> None:
             f"the processes would go on from different steps, {places}: one has not seen the newest checkpoint; "
             "start the job again"
         )
-
-
-def _save(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer, done: Progress) -> None:
-    state = {
-        "identity": identity,
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "step": done.step,
-        "history": done.history,
-        "sums": done.sums,
-        "best": done.best,
-    }
-    with atomic(path) as temporary:
-        torch.save(state, temporary)
 
 
 @contextmanager

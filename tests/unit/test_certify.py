@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.errors import ActaError
 from pipeline.privacy.certify import certify
+from pipeline.seals import sealed
 from pipeline.stages import code_digest
 
 TABLE_HEAD = "video,label,auditor,frames,before,after,residual_rate,frames_with_residual\n"
@@ -54,7 +55,13 @@ def audit(videos: list[dict[str, Any]], quarantine: list[dict[str, str]] | None 
 
 
 def video(name: str, frames: int, centerface: dict[str, int], pose: dict[str, int]) -> dict[str, Any]:
-    return {"id": name, "label": "run", "frames": frames, "auditors": {"centerface": centerface, "pose": pose}}
+    return {
+        "id": name,
+        "label": "run",
+        "sha256": f"of {name}",
+        "frames": frames,
+        "auditors": {"centerface": centerface, "pose": pose},
+    }
 
 
 FIRST = audit(
@@ -98,6 +105,18 @@ def test_certificate_lists_the_quarantined_videos(tmp_path: Path) -> None:
         {"id": "y", "stage": "frames", "reason": "damaged"},
         {"id": "z", "stage": "obfuscate", "reason": "no detections"},
     ]
+
+
+def test_certificate_names_the_files(tmp_path: Path) -> None:
+    content, _ = certified(tmp_path, FIRST, SECOND)
+    assert content["sources"] == {"a": "of a", "b": "of b", "c": "of c"}
+    assert content["shards"] == [{"before": "a"}, {"before": "a"}]
+
+
+def test_a_damaged_audit_is_named(tmp_path: Path) -> None:
+    paths = write(tmp_path, FIRST, sealed(SECOND) | {"quarantine": []})
+    with pytest.raises(ActaError, match=r"1-of-2\.json is damaged or was edited: .*; make it again"):
+        certify(paths, tmp_path / "certificate.json", tmp_path / "audit.csv")
 
 
 def test_certificate_says_what_made_it(tmp_path: Path) -> None:

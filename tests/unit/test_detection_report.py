@@ -273,14 +273,16 @@ def test_a_missing_evaluation_is_named(results: Path, name: str) -> None:
     network = networks_of(name)[-1]
     missing = results / f"evaluations/mine/{network}/seed_1/detected/evaluation.json"
     missing.unlink()
-    with pytest.raises(ActaError, match=f"cannot read {missing}"):
+    with pytest.raises(ActaError, match=f"cannot read the result {missing}"):
         write_detection_table(name, results, settings(), results / "out.csv")
     assert not (results / "out.csv").exists()
 
 
 def test_other_missing_files_are_named(results: Path) -> None:
     (results / "networks/mine/stage/seed_2/metrics.json").write_text("{")
-    with pytest.raises(ActaError, match=r"cannot read .*networks/mine/stage/seed_2/metrics.json"):
+    with pytest.raises(
+        ActaError, match=r"networks/mine/stage/seed_2/metrics.json, line 1: .* it is no JSON; make it again"
+    ):
         table(results, "table_3_9")
     (results / "features/mine/0-of-1.h5").unlink()
     with pytest.raises(ActaError, match=r"no feature shards in .*features/mine"):

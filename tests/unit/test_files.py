@@ -208,8 +208,18 @@ def test_two_spools_of_one_output_do_not_meet(tmp_path: Path) -> None:
 
 
 def test_json_is_readable_and_in_the_order_given(tmp_path: Path) -> None:
-    write_json(tmp_path / "out.json", {"b": "日本", "a": [1]})
+    write_json(tmp_path / "out.json", {"b": "日本", "a": [1]}, seal=False)
     assert (tmp_path / "out.json").read_text(encoding="utf-8") == '{\n "b": "\\u65e5\\u672c",\n "a": [\n  1\n ]\n}\n'
+
+
+def test_json_carries_its_digest_last(tmp_path: Path) -> None:
+    write_json(tmp_path / "out.json", {"b": 1, "a": [2.5]})
+    digest = hashlib.sha256(b'{"a": [2.5], "b": 1}').hexdigest()
+    assert (tmp_path / "out.json").read_text() == (
+        f'{{\n "b": 1,\n "a": [\n  2.5\n ],\n "acta_sha256": "{digest}"\n}}\n'
+    )
+    write_json(tmp_path / "out.json", [1])
+    assert (tmp_path / "out.json").read_text() == "[\n 1\n]\n"
 
 
 def test_too_little_room_is_said_before_anything_is_begun(tmp_path: Path) -> None:

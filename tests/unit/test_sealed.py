@@ -32,6 +32,7 @@ ARRAYS = {
 def write(path: Path, arrays: dict[str, np.ndarray] = ARRAYS) -> Path:
     with create_sealed(path, sum(array.nbytes for array in arrays.values())) as file:
         file.attrs["about"] = "four words of text"
+        file.create_group("some")  # made on the way to an array, it would carry the time
         for name, array in arrays.items():
             file[name] = array
     return path
@@ -73,6 +74,17 @@ def test_rows_do_not_hold_the_blocks_around_them(path: Path) -> None:
     array = Sealed(path).array("bytes")
     assert array[5:9].base is None or array[5:9].base.nbytes == 4
     assert array[: 3 * BLOCK].base is not None, "what is most of its blocks is not copied"
+
+
+def test_numbers_that_lie_between_words_of_the_file_are_aligned(tmp_path: Path) -> None:
+    wanted = {f"a{size}": np.arange(BLOCK, dtype=np.float64) + size for size in range(3)}
+    odd = {f"b{size}": np.ones(2 * size + 1, np.uint8) for size in range(3)}
+    names = sorted([*wanted, *odd], key=lambda name: (name[1], name[0] == "a"))
+    file = Sealed(write(tmp_path / "f.h5", {name: (wanted | odd)[name] for name in names}))
+    assert any(file.array(name).place % 8 for name in wanted)
+    for name, values in wanted.items():
+        assert file.array(name)[:].flags.aligned
+        assert np.array_equal(file.array(name)[:], values)
 
 
 def test_other_programs_read_the_file(path: Path) -> None:
@@ -263,13 +275,13 @@ try:
 except SystemExit:
     pass
 import numpy as np
-from pipeline.features.published import open_published
+from pipeline.features.foreign import open_foreign
 from pipeline.sealed import Sealed, create_sealed
 path = Path(sys.argv[1])
 with create_sealed(path, 8) as file:
     file["a"] = np.arange(3)
 print(Sealed(path).array("a")[:].tolist())
-with open_published(path) as file:
+with open_foreign(path) as file:
     print(file["a"][:].tolist())
 """
 

@@ -238,7 +238,7 @@ def test_figure(of, tmp_path):
 
 def test_a_damaged_result_is_named(of, tmp_path):
     (tmp_path / "shrink/small/pas/iteration_2/selected.json").write_text("{")
-    with pytest.raises(ActaError, match=r"cannot read .*iteration_2/selected.json"):
+    with pytest.raises(ActaError, match=r"iteration_2/selected.json, line 1: .* it is no JSON; make it again"):
         table(of, "table_6_1", tmp_path)
 
 

@@ -256,7 +256,7 @@ def test_every_table_is_written(results: Path, name: str) -> None:
 def test_a_missing_evaluation_is_named(results: Path, name: str) -> None:
     missing = results / f"evaluations/{networks_of(name)[0]}/seed_1/valid/evaluation.json"
     missing.unlink()
-    with pytest.raises(ActaError, match=f"cannot read {missing}"):
+    with pytest.raises(ActaError, match=f"cannot read the result {missing}"):
         table(results, name)
     assert not (results / f"{name}.csv").exists()
 
@@ -266,7 +266,7 @@ def test_a_missing_evaluation_is_named(results: Path, name: str) -> None:
     [
         ({"loose": {}}, "does not hold 'a_mAP'"),
         ({"loose": {"a_mAP": None}}, "is damaged: float"),
-        ([], "is damaged: list indices"),
+        ([], "holds no JSON object; make it again"),
     ],
 )
 def test_a_damaged_evaluation_is_named(results: Path, content: object, said: str) -> None:
@@ -418,7 +418,7 @@ def test_figures_say_what_they_lack(results: Path) -> None:
         draw(results, "figure_4_3")
     missing = results / "evaluations/rms_net/seed_0/test/evaluation.json"
     missing.unlink()
-    with pytest.raises(ActaError, match=f"cannot read {missing}"):
+    with pytest.raises(ActaError, match=f"cannot read the result {missing}"):
         draw(results, "figure_4_4")
     assert not list(results.glob("*.png"))
 

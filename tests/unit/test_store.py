@@ -333,7 +333,7 @@ def test_no_dataset_carries_a_time_of_writing(shard_path: Path) -> None:
     kept = []
     with h5py.File(shard_path) as file:
         file.visititems(lambda _, item: kept.append(item) if isinstance(item, h5py.Dataset) else None)
-        assert len(kept) == 11
+        assert len(kept) == 12
         assert [item.name for item in kept if item.id.get_create_plist().get_obj_track_times()] == []
 
 

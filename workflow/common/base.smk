@@ -28,7 +28,7 @@ from pipeline.data.lists import shard_names, write_game_lists, write_lists
 from pipeline.data.matches import match_files
 from pipeline.digest import digest_code
 from pipeline.errors import ActaError
-from pipeline.models.weights import WEIGHTS, detector_digests
+from pipeline.models.weights import detector_digests, registered_digest
 from pipeline.report.catalogue import entry, names
 from pipeline.report.thesis import FIGURES, TABLES, Evaluation, evaluation_path, rows
 from pipeline.report.thesis_detection import FIGURES as CHAPTER_3_FIGURES

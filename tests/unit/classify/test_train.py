@@ -19,6 +19,7 @@ from pipeline.errors import ActaError
 from pipeline.models.architecture import Architecture, frames_needed
 from pipeline.models.backbones import build, pathways
 from pipeline.models.saved import load_model
+from pipeline.seals import sealed
 from pipeline.training.losses import cross_entropy, distillation, relational
 from tests.clips import write_clip
 from tests.networks import LABELS, train_settings, write_dataset, write_lists_of
@@ -294,7 +295,7 @@ def test_classify_says_what_the_network_was_trained_on(teacher, tmp_path, capsys
     copy = tmp_path / "model.safetensors"
     copy.write_bytes(teacher.read_bytes())
     content = json.loads(teacher.with_suffix(".json").read_text()) | {"variant": "faces"}
-    copy.with_suffix(".json").write_text(json.dumps(content))
+    copy.with_suffix(".json").write_text(json.dumps(sealed(content)))
     video = write_clip(tmp_path / "a.mp4", frames=8)
     assert main(["classify", str(video), "--model", str(copy)]) == 0
     assert "trained on videos with faces hidden" in capsys.readouterr().err

@@ -24,6 +24,7 @@ from pipeline.detect.saved import load_stage
 from pipeline.detect.train import Blocks, collate, losses_of, train_detection
 from pipeline.errors import ActaError
 from pipeline.features.entities import Actors, FeaturedVideo, FeatureShard, Objects, write_features
+from pipeline.seals import sealed
 from pipeline.store import Provenance
 from tests.networks import start
 
@@ -472,7 +473,7 @@ def test_features_without_their_backbone_s_scores(data, tmp_path):
 
 def test_without_annotation_there_are_detections_and_coverage(trained, data, tmp_path):
     found, rows = data.evaluate(trained, tmp_path / "e", truth=None, test="test")
-    assert found.keys() == {"coverage", "settings", "model", "code"}
+    assert found.keys() == {"coverage", "settings", "model", "code", "acta_sha256"}
     assert found["coverage"] == {"videos": 1, "keyframes": 8, "actors": 24, "quarantined_videos": 0}
     assert {row[0] for row in rows} == {"v1"}
 
@@ -516,16 +517,24 @@ def test_evaluating_other_features(trained, data, tmp_path):
     ("change", "message"),
     [
         ({"format": "acta-model-1"}, "model.json holds 'acta-model-1', but 'acta-stage-1' is needed"),
-        ({"clip": 6}, "model.json does not describe a STAGE: TypeError"),
-        ({"architecture": {"actors": 8}}, "model.json does not describe a STAGE: TypeError"),
-        ({"architecture": {"actors": 8, "objects": 6, "classes": 4, "heads": 2}}, "weights of another architecture"),
+        ({"clip": 6}, "model.json does not describe a model: 'clip' is 6: unexpected keyword argument"),
+        (
+            {"architecture": {"actors": 8}},
+            "does not describe a model: 'architecture.objects': field required",
+        ),
+        (
+            {"architecture": {"actors": 8, "objects": 6, "classes": 4, "heads": 2}},
+            "3 actions, but the network has 4 outputs",
+        ),
+        ({"architecture": {"actors": 8, "objects": 6, "classes": 3, "heads": 5}}, "weights of another architecture"),
         ({"architecture": {"actors": 8, "objects": 6, "classes": 3, "receptive_field": 2}}, "receptive_field 2 is not"),
     ],
 )
 def test_model_files_that_do_not_fit(trained, tmp_path, change, message):
     path = tmp_path / "model.safetensors"
     path.write_bytes(trained.read_bytes())
-    path.with_suffix(".json").write_text(json.dumps(json.loads(trained.with_suffix(".json").read_text()) | change))
+    content = json.loads(trained.with_suffix(".json").read_text()) | change
+    path.with_suffix(".json").write_text(json.dumps(sealed(content)))
     with pytest.raises(ActaError, match=message):
         load_stage(path)
 
@@ -537,5 +546,5 @@ def test_model_files_that_are_not_there(trained, tmp_path):
     with pytest.raises(ActaError, match=r"there is no model file"):
         load_stage(tmp_path / "model.safetensors")
     (tmp_path / "model.json").write_text("[1]")
-    with pytest.raises(ActaError, match="does not describe a STAGE"):
+    with pytest.raises(ActaError, match="does not describe a model: it holds a list"):
         load_stage(tmp_path / "model.safetensors")

@@ -14,9 +14,8 @@ from pipeline.config.spot_stages import FrameFeaturesStage
 from pipeline.errors import ActaError
 from pipeline.features.frame_features import FrameFeatureShard, extract, frame_features, write_frame_features
 from pipeline.models.frame_backbones import build_frame_backbone, load_frame_weights
-from pipeline.models.weights import weights_path
+from pipeline.models.weights import open_weights
 from pipeline.store import FrameShard, Provenance, Quarantined, write_frames
-from pipeline.wheels import file_sha256
 from tests.clips import read_number
 from tests.shards import numbered, stored, write_shard
 
@@ -116,7 +115,7 @@ def test_mixed_precision_gives_float32_features():
 
 
 def test_the_stage_writes_the_features_of_the_frames(game, tmp_path):
-    weights, threads = weights_path("mobilenet_v2"), torch.get_num_threads()
+    weights, threads = open_weights("mobilenet_v2"), torch.get_num_threads()
     frame_features(game, tmp_path / "features.h5", STAGE, weights)
     assert torch.get_num_threads() == threads
     found, frames = FrameFeatureShard(tmp_path / "features.h5"), FrameShard(game)
@@ -134,7 +133,7 @@ def test_the_stage_writes_the_features_of_the_frames(game, tmp_path):
         assert features == pytest.approx(expected.numpy(), abs=1e-4)
         assert np.ptp(features, 0).max() > 0.1
     assert found.provenance["inputs"] == {"frames": frames.digest}
-    assert found.provenance["weights"] == {"backbone": file_sha256(weights)}
+    assert found.provenance["weights"] == {"backbone": weights.sha256}
     assert found.provenance["stage"] == "frame-features"
     frame_features(game, tmp_path / "again.h5", STAGE, weights)
     assert (tmp_path / "again.h5").read_bytes() == (tmp_path / "features.h5").read_bytes()
@@ -143,7 +142,7 @@ def test_the_stage_writes_the_features_of_the_frames(game, tmp_path):
 def test_a_crop_larger_than_the_frames_names_the_video_and_leaves_no_file(game, tmp_path):
     stage, threads = STAGE.model_copy(update={"crop": 37}), torch.get_num_threads()
     with pytest.raises(ActaError, match=f"{HALVES[0]} in .*frames.h5.*`crop` is 37.*36 × 64"):
-        frame_features(game, tmp_path / "features.h5", stage, weights_path("mobilenet_v2"))
+        frame_features(game, tmp_path / "features.h5", stage, open_weights("mobilenet_v2"))
     assert not list(tmp_path.glob("*features.h5*"))
     assert torch.get_num_threads() == threads
 
@@ -200,6 +199,6 @@ def test_features_that_do_not_fit_the_frames_leave_no_file(half, tmp_path, rows,
 
 def test_a_shard_whose_videos_are_all_in_quarantine_has_no_rows(tmp_path):
     write_frames(tmp_path / "none.h5", [], BAD, Provenance("frames", "{}", "test"))
-    frame_features(tmp_path / "none.h5", tmp_path / "f.h5", STAGE, weights_path("mobilenet_v2"))
+    frame_features(tmp_path / "none.h5", tmp_path / "f.h5", STAGE, open_weights("mobilenet_v2"))
     shard = FrameFeatureShard(tmp_path / "f.h5")
     assert (shard.ids, shard.quarantine, shard.channels) == ([], BAD, 1280)

@@ -23,6 +23,7 @@ from pipeline.models.actor_backbones import (
     save_actor_backbone,
     show,
 )
+from pipeline.seals import sealed
 from tests.unit.models.test_i3d import randomise
 from tests.unit.models.test_r101_i3d_nl import published_blobs
 from tests.unit.models.test_slowfast_nl import published_shapes
@@ -352,16 +353,16 @@ def test_written_and_read(a: ActorBackbone, tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"format": "acta-model-1"}, "holds 'acta-model-1', but 'acta-actor-backbone-1' is needed"),
-        ({"actions": ["run"]}, "actors.json names 1 actions, but the classifier has 3 outputs"),
-        ({"actions": 3}, "actors.json does not describe an actor backbone"),
-        ({"backbone": {"name": "i3d"}}, "actors.json does not describe an actor backbone"),
+        ({"actions": ["run"]}, "actors.json names 1 actions, but the network has 3 outputs"),
+        ({"actions": 3}, "actors.json does not describe a model: 'actions' is 3: input should be a valid array"),
+        ({"backbone": {"name": "i3d"}}, "actors.json does not describe a model: 'backbone.classes': field required"),
         ({"backbone": {"name": "i3d", "classes": 3, "width": 0.1}}, "actors.safetensors holds .* another architecture"),
-        ({"backbone": {"name": "vit", "classes": 3}}, "there is no actor backbone 'vit'"),
+        ({"backbone": {"name": "vit", "classes": 3}}, "'backbone.name' is \"vit\": input should be 'i3d'"),
     ],
 )
 def test_damage_is_named(saved: Path, change: dict[str, object], message: str) -> None:
     beside = saved.with_suffix(".json")
-    beside.write_text(json.dumps(json.loads(beside.read_text()) | change))
+    beside.write_text(json.dumps(sealed(json.loads(beside.read_text()) | change)))
     with pytest.raises(ActaError, match=message):
         load_actor_backbone(saved)
 
@@ -374,8 +375,8 @@ def test_files_that_are_not_there(saved: Path) -> None:
     with pytest.raises(ActaError, match="there is no model file"):
         load_actor_backbone(saved)
     saved.with_suffix(".json").write_text("[]")
-    with pytest.raises(ActaError, match="does not describe an actor backbone"):
+    with pytest.raises(ActaError, match="does not describe a model: it holds a list"):
         load_actor_backbone(saved)
     saved.with_suffix(".json").unlink()
-    with pytest.raises(ActaError, match="cannot read the description"):
+    with pytest.raises(ActaError, match="cannot read the model's description"):
         load_actor_backbone(saved)

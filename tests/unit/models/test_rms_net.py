@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import ActaError
 from pipeline.models.rms_net import RmsNet, RmsNetArchitecture
+from pipeline.seals import sealed
 from pipeline.spot.saved import SpotterDescription, load_spotter, save_spotter
 
 SMALL = {
@@ -220,16 +221,16 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
     content = json.loads(beside.read_text())
     for change, message in (
         ({"format": "acta-stage-1"}, "'acta-stage-1', but 'acta-spotter-1' is needed"),
-        ({"rate": None, "more": 1}, "does not describe an RMS-Net"),
-        ({"architecture": {}}, "does not describe an RMS-Net"),
-        ({"architecture": content["architecture"] | {"backbone": "alexnot"}}, "does not describe an RMS-Net"),
+        ({"rate": None, "more": 1}, "does not describe a model"),
+        ({"architecture": {}}, "does not describe a model: 'architecture.classes': field required"),
+        ({"architecture": content["architecture"] | {"backbone": "alexnot"}}, "does not describe a model"),
         ({"architecture": content["architecture"] | {"hidden": 9}}, "another architecture"),
     ):
-        beside.write_text(json.dumps(content | change))
+        beside.write_text(json.dumps(sealed(content | change)))
         with pytest.raises(ActaError, match=message):
             load_spotter(path)
     beside.write_text("{")
-    with pytest.raises(ActaError, match="does not describe an RMS-Net"):
+    with pytest.raises(ActaError, match=r"model\.json, line 1: .*; it is no JSON"):
         load_spotter(path)
     beside.write_text(json.dumps(content))
     path.write_bytes(path.read_bytes()[:100])

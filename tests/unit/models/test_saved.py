@@ -17,6 +17,7 @@ from pipeline.models.backbones import build
 from pipeline.models.caffe2 import caffe2_name
 from pipeline.models.convert import read_checkpoint
 from pipeline.models.saved import Description, load_model, save_model
+from pipeline.seals import sealed
 
 ARCHITECTURE = Architecture("r3d_18", 3, 0.05, (1, 1, 1, 1), 4, parse_reductions("c"))
 VIEW = ViewSettings(size=(32, 48), short_side=None, crop=32)
@@ -51,16 +52,19 @@ def damage(path: Path, what: str) -> None:
         case "a list":
             beside.write_text("[]")
         case "another format":
-            beside.write_text(json.dumps(content | {"format": "other"}))
+            beside.write_text(json.dumps(sealed(content | {"format": "other"})))
         case "a wider network":
             content["architecture"]["width"] = 0.1
-            beside.write_text(json.dumps(content))
+            beside.write_text(json.dumps(sealed(content)))
         case "a weight less":
             state = load_file(path)
             del state["fc.bias"]
             save_file(state, path)
         case "a weight more":
             save_file(load_file(path) | {"more": torch.zeros(1)}, path)
+    if what.startswith("a weight"):
+        del content["weights"]  # as whoever changes them on purpose
+        beside.write_text(json.dumps(sealed(content)))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +73,7 @@ def damage(path: Path, what: str) -> None:
         ("no weights", "there is no model file"),
         ("truncated", "is not a whole safetensors file"),
         ("no json", "cannot read the model's description .*model.json"),
-        ("not json", "model.json does not describe a model"),
+        ("not json", "model.json, line 1: .*; it is no JSON"),
         ("a list", "model.json does not describe a model"),
         ("another format", "holds 'other', but 'acta-model-1' is needed"),
         (
@@ -151,10 +155,13 @@ class _Hostile:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (pickle.dumps({"blobs": _Hostile()}), r"a.pkl: it asks for \w+.system, which is no part of a table of weights"),
+        (
+            pickle.dumps({"blobs": _Hostile()}),
+            r"a.pkl is no checkpoint: it asks for \w+.system, which is no",
+        ),
         (b"no pickle", "a.pkl is no checkpoint"),
-        (pickle.dumps({"other": 1}), "a.pkl is no checkpoint: 'blobs'"),
-        (b"", "a.pkl is no checkpoint"),
+        (pickle.dumps({"other": 1}), "a.pkl is no checkpoint: it holds 'other', but no weights"),
+        (b"", "a.pkl is no checkpoint: it is empty"),
     ],
 )
 def test_a_bad_caffe2_file(tmp_path: Path, content: bytes, message: str) -> None:

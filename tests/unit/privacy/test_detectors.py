@@ -1,5 +1,6 @@
 """Each detector on real footage or on a model made for the test; results independent of threads and of frame size."""
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import get_args
@@ -10,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 
 from pipeline.config.detectors import DETECTORS, detectors_of
@@ -202,7 +203,22 @@ def test_threshold_of_a_detector_where_the_settings_say_none(monkeypatch, tmp_pa
     monkeypatch.setitem(_CODE, name, lambda *how: made.append(how))
     for given in (None, 0.0):
         make_detector(settings(name, weights=str(tmp_path / "weights"), threshold=given))
-    assert made == [(tmp_path / "weights", threshold, "cpu"), (tmp_path / "weights", 0.0, "cpu")]
+    assert [(file.path, *how) for file, *how in made] == [
+        (tmp_path / "weights", threshold, "cpu"),
+        (tmp_path / "weights", 0.0, "cpu"),
+    ]
+
+
+def test_weights_that_change_after_they_were_hashed_are_not_used(monkeypatch, tmp_path):
+    path = tmp_path / "weights"
+    path.write_bytes(b"one")
+    monkeypatch.setitem(_CODE, "onnx", lambda *how: "detector")
+    how = settings("onnx", weights=str(path), threshold=0.3)
+    stated = {"onnx": hashlib.sha256(b"one").hexdigest()}
+    path.write_bytes(b"two")
+    with pytest.raises(ActaError, match="the weights of 'onnx' were changed during the run; start it again"):
+        make_detector(how, stated)
+    assert make_detector(how, {"onnx": hashlib.sha256(b"two").hexdigest()}) == "detector"
 
 
 def test_selfie_masks_cover_the_faces(speech):
@@ -302,6 +318,34 @@ def test_a_model_with_other_outputs_is_refused(tmp_path):
         make_detector(settings("onnx", weights=str(tmp_path / "other.onnx")))
 
 
+@pytest.mark.parametrize("place", ["graph", "node", "branch", "function"])
+def test_onnx_with_weights_in_other_files_is_refused(tmp_path, place):
+    """Its hash would not cover them, and they are opened wherever the file says."""
+    tensor = numpy_helper.from_array(np.zeros(1, np.float32), "w")
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../secret")
+    constant = helper.make_node("Constant", [], ["x"], value=tensor)
+    branch = helper.make_graph([constant], "branch", [], [])
+    nodes = [helper.make_node("If", ["a"], ["b"], then_branch=branch)] if place == "branch" else []
+    graph = helper.make_graph(nodes, "g", [], [])
+    model = helper.make_model(graph)
+    if place == "graph":
+        model.graph.initializer.append(tensor)
+    elif place == "node":
+        model.graph.node.append(constant)
+    elif place == "function":
+        model.functions.append(helper.make_function("d", "f", [], ["x"], [constant], []))
+    (tmp_path / "outside.onnx").write_bytes(model.SerializeToString())
+    for name in ("onnx", "retinaface", "centerface"):
+        with pytest.raises(ActaError) as caught:
+            make_detector(settings(name, weights=str(tmp_path / "outside.onnx")))
+        assert str(caught.value) == (
+            f"{tmp_path / 'outside.onnx'} keeps weights in another file, '../secret', which its hash does not cover; "
+            "store it whole: onnx.save(onnx.load(path), path)"
+        )
+
+
 @pytest.fixture(scope="module")
 def maskrcnn_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state dict of the right shape; its numbers are random, so only the plumbing is tested (no weights ship)."""
@@ -338,7 +382,7 @@ def test_maskrcnn_runs_on_a_state_dict_and_refuses_others(maskrcnn_weights, tmp_
     found = MaskRCNN(maskrcnn_weights, 0.9)(np.zeros((64, 64, 3), np.uint8))
     assert isinstance(found, Instances)
     torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pth")
-    with pytest.raises(ActaError, match=r"other\.pth is no state dict of maskrcnn_resnet50_fpn_v2"):
+    with pytest.raises(ActaError, match=r"other\.pth holds the weights of another architecture: 363 missing"):
         MaskRCNN(tmp_path / "other.pth", 0.5)
 
 

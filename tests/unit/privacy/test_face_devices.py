@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from pipeline.errors import ActaError
 from pipeline.models import onnx_session as module
-from pipeline.models.weights import weights_path
+from pipeline.models.weights import open_weights
 from pipeline.privacy.detectors import make_auditor
 from pipeline.privacy.face_detectors import CenterFace, OnnxModel, RetinaFace
 
@@ -94,5 +94,5 @@ def test_without_onnxruntime_gpu_the_error_says_how_to_get_it(detector: Any, mod
 def test_boxes_on_a_gpu_are_those_on_the_cpu(footage: Path, name: str) -> None:
     image = np.ascontiguousarray(cv2.imread(str(footage / "astronaut.png"))[..., ::-1])
     kind = RetinaFace if name == "retinaface" else CenterFace
-    here, there = make_auditor(name, 0.4)(image), kind(weights_path(name), 0.4, "cuda")(image)
+    here, there = make_auditor(name, 0.4)(image), kind(open_weights(name), 0.4, "cuda")(image)
     assert here.boxes == pytest.approx(there.boxes, abs=1e-3)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.models.weights import weights_path
+from pipeline.models.weights import open_weights
 from pipeline.privacy.detectors import make_auditor
 from pipeline.privacy.pose import Pose
 
@@ -80,7 +80,7 @@ class Networks:
 @pytest.fixture
 def pose(monkeypatch: pytest.MonkeyPatch) -> tuple[Pose, Networks]:
     """Anchor 28 * 2 * 14 + 2 * 14 is in the cell of row and column 14 of the finest 28 x 28: at (116, 116) of 224."""
-    detector = Pose(weights_path("pose_landmarks"), 0.5, weights_path("pose"))
+    detector = Pose(open_weights("pose_landmarks"), 0.5, open_weights("pose"))
     networks = Networks([(3.0, 812, (0, 0), (4, 44), (4, -56))])
     monkeypatch.setattr(detector._detector, "run", networks.propose)
     monkeypatch.setattr(detector._landmarks, "run", networks.land)

@@ -1,10 +1,17 @@
 """The DAG's own stages on real faces, shard by shard: what is found, hidden and counted, and what is refused."""
 
+import hashlib
 import json
+import os
 import shutil
+import struct
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
+import h5py
 import numpy as np
 import pytest
 
@@ -13,14 +20,18 @@ from pipeline.config.stage_settings import stage_settings
 from pipeline.config.stages import ObfuscateStage
 from pipeline.data.adapters import list_videos
 from pipeline.data.lists import write_lists
-from pipeline.errors import ActaError
+from pipeline.errors import ActaError, VideoError
+from pipeline.files import write_json
+from pipeline.media.source import unchanged
 from pipeline.models.weights import detector_digests
 from pipeline.privacy import detect as module
 from pipeline.privacy.audit import audit_shard
 from pipeline.privacy.detect import detect_shard
 from pipeline.privacy.instances import DetectedVideo, DetectionShard, Instances, write_detections
 from pipeline.privacy.obfuscate import obfuscate_shard
-from pipeline.store import FrameShard, Provenance
+from pipeline.sealed import Sealed
+from pipeline.store import FrameShard, Provenance, write_frames
+from pipeline.text import read_made
 from tests.clips import read_times
 from tests.shards import numbered, stored, write_shard
 
@@ -65,9 +76,9 @@ def test_every_face_is_found_hidden_and_counted(stages):
 
 def test_bodies_are_found_with_their_faces_hidden_and_counted(stages, config, tmp_path):
     name = "talking_in_car/carphone_pristine.mp4"
-    content = json.loads((stages / "manifest.json").read_text())
+    content = read_made(stages / "manifest.json")
     content["videos"] = [video for video in content["videos"] if video["id"] == name]
-    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    write_json(tmp_path / "manifest.json", content)
     frames, found, hidden = stages / "none/frames.h5", tmp_path / "bodies.h5", tmp_path / "hidden.h5"
     settings = {stage: stage_settings(config, stage, "bodies") for stage in ("detect-people", "obfuscate", "audit")}
     detect_shard(tmp_path / "manifest.json", stages / "videos", found, settings["detect-people"])
@@ -89,7 +100,7 @@ def test_bodies_are_found_with_their_faces_hidden_and_counted(stages, config, tm
 )
 def test_one_gpu_is_shared_by_four_processes_at_most(stages, config, monkeypatch, tmp_path, devices, processes):
     asked = []
-    monkeypatch.setattr(module, "make_detector", lambda settings: None)
+    monkeypatch.setattr(module, "make_detector", lambda settings, weights: None)
     monkeypatch.setattr(module, "map_videos", lambda *given, workers, stage: asked.append(workers) or iter(()))
     settings = stage_settings(config, "detect-people", "bodies")
     faces = settings.detect.faces.model_copy(update={"device": devices[1]})
@@ -136,7 +147,7 @@ def test_raw_frames_are_private(stages):
 def test_an_audit_of_other_frames_is_refused(stages, config):
     settings = stage_settings(config, "audit", what="faces")
     other = write_shard(stages / "other.h5", [stored(stages / "spooled", "v", numbered(3))], code="other")
-    with pytest.raises(ActaError, match=r"hidden.h5 was not made from .*other.h5: run the stage obfuscate again"):
+    with pytest.raises(ActaError, match=r"hidden.h5 was not made from .*other.h5; make it again"):
         audit_shard(other, stages / "hidden.h5", stages / "detections.h5", stages / "refused.json", settings)
     assert not (stages / "refused.json").exists()
 
@@ -151,9 +162,11 @@ def obfuscate(config, tmp_path):
     assert isinstance(settings, ObfuscateStage)
     frames = write_shard(tmp_path / "frames.h5", [stored(tmp_path / "spooled", v, numbered(3)) for v in "ab"])
 
-    def run(detected: list[DetectedVideo]) -> FrameShard:
+    def run(detected: list[DetectedVideo], attack: Callable[[Path], None] | None = None) -> FrameShard:
         provenance = Provenance(stage="detect-people", settings="{}", code="test")
         write_detections(tmp_path / "detections.h5", detected, [], provenance)
+        if attack:
+            attack(tmp_path / "detections.h5")
         obfuscate_shard(frames, tmp_path / "detections.h5", tmp_path / "hidden.h5", settings)
         return FrameShard(tmp_path / "hidden.h5")
 
@@ -184,3 +197,126 @@ def test_a_frame_on_which_the_detector_failed_is_hidden_whole(obfuscate):
     assert spreads[0] > 200
     assert spreads[2] > 200
     assert spreads[1] < 100, "one blur over the whole picture"
+
+
+# ---- the chain from the video to the certificate
+
+
+def set_to(name: str, value: Any, sealed: bool) -> Callable[[Path], None]:
+    """Change an array in a shard, as a program does that knows nothing of the seal, or in place below it."""
+
+    def attack(path: Path) -> None:
+        content = path.read_bytes()
+        size = struct.unpack("<32sQ8s", content[-48:])[1]
+        with h5py.File(path, "r+") as file:
+            file[name][...] = value
+        assert path.read_bytes() != content[:size]
+        if sealed:
+            path.write_bytes(path.read_bytes()[:size] + content[size:])
+
+    return attack
+
+
+@pytest.mark.parametrize(
+    ("sealed", "message"),
+    [
+        (True, r"its bytes \d+ to \d+ are not those written"),
+        (False, "its end has no seal, so it was cut short, changed"),
+    ],
+    ids=["in place", "by HDF5"],
+)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("frames/first", 0),
+        ("frames/failed", False),
+        ("frames/time", 7.0),
+        ("videos/first", 0),
+        ("instances/box", [0.9, 0.9, 1, 1]),
+        ("instances/box", 0),
+        ("instances/box", np.nan),
+        ("instances/grid", 0),
+        ("instances/offsets", 0),
+        ("instances/mask", 0),
+    ],
+)
+def test_detections_that_were_changed_hide_nothing_quietly(obfuscate, tmp_path, name, value, sealed, message):
+    mask = np.ones((4, 4), bool)
+    found = Instances.of(np.array([[0.1, 0.1, 0.6, 0.6]]), np.array([0.9]), [mask])
+    videos = [detected(video, [found, Instances(failed=True), found]) for video in "ab"]
+    with pytest.raises(ActaError, match=rf"detections\.h5 is damaged: {message}.*; make it again"):
+        obfuscate(videos, set_to(name, value, sealed))
+    assert not (tmp_path / "hidden.h5").exists()
+
+
+@pytest.mark.parametrize(("a", "b", "said"), [("1", "2", ""), ("2", "1", ""), ("", "", " (2 were)")])
+def test_a_video_that_was_replaced_between_frames_and_detections_is_named(config, tmp_path, a, b, said):
+    """Of the same times, so that nothing else tells; its raw frames must not pass with another video's boxes."""
+    frames = [replace(stored(tmp_path / "spooled", v, numbered(3)), source="2") for v in "ab"]
+    write_shard(tmp_path / "frames.h5", frames)
+    videos = [replace(detected(v, [Instances()] * 3), source=s) for v, s in (("a", a), ("b", b))]
+    write_detections(tmp_path / "detections.h5", videos, [], Provenance("detect-people", "{}", "test"))
+    paths = f"{tmp_path}/frames.h5", f"{tmp_path}/detections.h5"
+    which = "b" if a == "2" else "a"
+    message = (
+        f"{which} was replaced between the stages{said}: it is another file in {paths[0]} than in {paths[1]}; "
+        f"make both again (in a workflow: snakemake --force {paths[0]} {paths[1]})"
+    )
+    settings = stage_settings(config, "obfuscate", what="faces")
+    with pytest.raises(ActaError) as error:
+        obfuscate_shard(*map(Path, paths), tmp_path / "hidden.h5", settings)
+    assert str(error.value) == message
+    assert not (tmp_path / "hidden.h5").exists()
+
+
+def test_frames_and_detections_know_the_file_that_they_are_of(stages):
+    shards = FrameShard(stages / "none/frames.h5"), DetectionShard(stages / "detections.h5")
+    audited = json.loads((stages / "audit.json").read_text())["videos"]
+    for row, (label, name) in zip(audited, CLIPS.items(), strict=True):
+        video = f"{label}/{name}"
+        digest = hashlib.sha256((stages / "videos" / video).read_bytes()).hexdigest()
+        assert {shard.source(video) for shard in (*shards, FrameShard(stages / "hidden.h5"))} == {digest}
+        assert (row["id"], row["sha256"]) == (video, digest)
+
+
+def test_the_audit_names_the_digests_of_all_shards(stages):
+    paths = {"before": "none/frames.h5", "after": "hidden.h5", "detections": "detections.h5"}
+    inputs = json.loads((stages / "audit.json").read_text())["provenance"]["inputs"]
+    assert inputs == {role: Sealed(stages / path).digest for role, path in paths.items()}
+
+
+def test_an_audit_of_another_video_is_refused(stages, config, tmp_path):
+    """Frames after of another file than those before, though the shards name each other."""
+    before = FrameShard(stages / "none/frames.h5")
+    inputs = {"frames": before.digest, "detections": DetectionShard(stages / "detections.h5").digest}
+    videos = [replace(stored(tmp_path / "s", video, numbered(3)), source="other") for video in before.ids]
+    write_frames(tmp_path / "hidden.h5", videos, [], Provenance("obfuscate", "{}", "test", inputs))
+    shards = before.path, tmp_path / "hidden.h5", stages / "detections.h5"
+    with pytest.raises(
+        ActaError, match=r"hidden\.h5 has giving_speech/.*mp4 of another file than .*frames\.h5; make it"
+    ):
+        audit_shard(*shards, tmp_path / "audit.json", stage_settings(config, "audit", what="faces"))
+
+
+def test_a_video_that_changes_while_it_is_read_is_left_out(tmp_path):
+    path = tmp_path / "a.mp4"
+
+    def write(content: bytes) -> None:
+        path.write_bytes(content)
+        os.utime(path, ns=(1, 1))
+
+    write(b"one")
+    with unchanged(path) as digest:
+        assert digest == hashlib.sha256(b"one").hexdigest()
+    with pytest.raises(VideoError, match=r"^was replaced or changed while it was read$"), unchanged(path):
+        write(b"more")
+    with pytest.raises(VideoError, match=r"^was replaced or changed while it was read$"), unchanged(path):
+        os.utime(path, ns=(1, 2))
+    write(b"more")
+    other = Path(shutil.copy2(path, tmp_path / "other.mp4"))
+    with pytest.raises(VideoError, match=r"^was replaced or changed while it was read$"), unchanged(path):
+        os.replace(other, path)
+    with pytest.raises(VideoError, match=r"^cannot be read: No such file or directory$"), unchanged(path):
+        path.unlink()
+    with pytest.raises(VideoError, match=r"^cannot be read: No such file or directory$"), unchanged(path):
+        pass

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ActaError
-from pipeline.models.weights import weights_path
+from pipeline.models.weights import open_weights
 from pipeline.privacy.ssdlite import SSDLite
 
 
 @pytest.fixture(scope="module")
 def detector() -> SSDLite:
-    return SSDLite(weights_path("ssdlite"), 0.2)
+    return SSDLite(open_weights("ssdlite"), 0.2)
 
 
 def picture(path: Path, index: int) -> np.ndarray:

@@ -124,13 +124,13 @@ TRAINED = {"status": "trained", "gflops": 1.0, "parameters": 2, "frames": 3, "te
 
 def test_a_hypothesis_without_evaluation_is_an_error(tmp_path):
     folder = write(tmp_path / "s", TRAINED)
-    with pytest.raises(ActaError, match=r"cannot read .*/s/evaluation.json"):
+    with pytest.raises(ActaError, match=r"cannot read the result .*/s/evaluation.json"):
         read_hypothesis("s", folder)
     (folder / "evaluation.json").write_text("{}")
     with pytest.raises(ActaError, match=r"/s: 'top1' is missing"):
         read_hypothesis("s", folder)
     (folder / "metrics.json").write_text("{")
-    with pytest.raises(ActaError, match=r"cannot read .*/s/metrics.json"):
+    with pytest.raises(ActaError, match=r"/s/metrics.json, line 1: .* it is no JSON; make it again"):
         read_hypothesis("s", folder)
 
 

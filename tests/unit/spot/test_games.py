@@ -266,10 +266,18 @@ def test_features_of_two_kinds_must_agree(root):
     assert reason(game) == f"2_{other}: 27 rows, 13.5 s, but the half has 8.0 s"
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", "nothing", '{"halves": [1]}'])
-def test_what_is_no_manifest_is_an_error(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "holds no JSON object; make it again"),
+        ("nothing", ", line 1: .* it is no JSON; make it again"),
+        ("{}", "is not the manifest of a game"),
+        ('{"halves": [1]}', "is not the manifest of a game"),
+    ],
+)
+def test_what_is_no_manifest_is_an_error(tmp_path, content, message):
     (tmp_path / "game.json").write_text(content)
-    with pytest.raises(ActaError, match=r"game\.json is not the manifest of a game"):
+    with pytest.raises(ActaError, match=rf"game\.json ?({message})"):
         read_game(tmp_path / "game.json")
     with pytest.raises(ActaError, match=r"cannot read the game .*none\.json: No such"):
         read_game(tmp_path / "none.json")

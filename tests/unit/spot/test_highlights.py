@@ -13,6 +13,7 @@ from pipeline.errors import ActaError
 from pipeline.highlights_command import add_highlights
 from pipeline.spot.events import Spot
 from pipeline.spot.highlights import Clip, choose_clips
+from pipeline.text import read_made
 from tests.clips import read_number
 from tests.unit.media.test_cut import write_half
 
@@ -218,7 +219,7 @@ def test_command_writes_the_video_and_what_is_where(game, tmp_path, capsys):
     line, shorter = capsys.readouterr().out.split("; ")
     assert line == f"wrote {output}: 2 clips, 2 events, 20.0 s"
     assert shorter == "shorter than the 60 s asked for, as these are all events that count\n"
-    assert json.loads((tmp_path / "out.json").read_text()) == {
+    assert read_made(tmp_path / "out.json") == {
         "length": 20.0,
         "clips": [
             {

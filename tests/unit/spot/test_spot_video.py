@@ -232,7 +232,9 @@ def test_events_are_written_when_they_happen_by_features(matches, tmp_path, monk
     monkeypatch.setattr(module, "build_frame_backbone", lambda name: Fields())
     monkeypatch.setattr(module, "load_frame_weights", lambda backbone, path: None)
     output = tmp_path / "events.json"
-    options = ["--backbone", "any", "--config", write_config(tmp_path / "mine.yaml", pca=None, crop=None)]
+    (tmp_path / "any.pth").touch()
+    options = ["--backbone", tmp_path / "any.pth"]
+    options += ["--config", write_config(tmp_path / "mine.yaml", pca=None, crop=None)]
     assert spot(*shown(matches / "25"), "--model", "oracle", *options, "-o", output) == 0
     check(read_predictions(output, 1).spots, slack_of("25"))
 

@@ -1,0 +1,43 @@
+"""The digest that JSON files carry, so that damage is found when they are read, and what to do about damage."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ActaError
+
+KEY = "acta_sha256"
+
+
+def sealed(content: Any) -> Any:
+    """Content as it is written: an object gets the digest of all else that it holds, as its last key."""
+    if not isinstance(content, dict):
+        return content
+    plain = {key: value for key, value in content.items() if key != KEY}
+    return {**plain, KEY: digest_of(plain)}
+
+
+def unsealed(content: Any, path: Path | str) -> Any:
+    """Content as it was before `sealed`; what has no digest, as files of other programs, stays as it is.
+
+    Raises:
+        ActaError: it is not what was written.
+    """
+    if not isinstance(content, dict) or KEY not in content:
+        return content
+    content = dict(content)
+    if content.pop(KEY) != digest_of(content):
+        raise ActaError(f"{path} is damaged or was edited: it does not have its digest {KEY}; {make_again(path)}")
+    return content
+
+
+def digest_of(content: Any) -> str:
+    """sha256 of what JSON says, whatever its layout and the order of keys."""
+    # The first pass makes of keys and tuples what reading will make of them.
+    return hashlib.sha256(json.dumps(json.loads(json.dumps(content)), sort_keys=True).encode()).hexdigest()
+
+
+def make_again(path: Path | str) -> str:
+    """What to do about a damaged file that a task has made."""
+    return f"make it again (in a workflow: snakemake --force {path})"

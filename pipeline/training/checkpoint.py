@@ -1,0 +1,146 @@
+"""The state that a training resumes from: written whole, and taken up only where every part of it fits.
+
+A checkpoint is only ever a saving of time, so one that cannot be used is passed over with a line, never an error; and
+none is believed: its tensors are read as data (`pipeline.models.torch_files`) and must have the shapes of what trains.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import ActaError
+from pipeline.files import atomic
+from pipeline.models.opened import Opened
+from pipeline.models.torch_files import read_torch
+
+# What each optimiser keeps of a parameter.
+_KEPT = {"SGD": {"momentum_buffer"}, "Adam": {"step", "exp_avg", "exp_avg_sq"}}
+
+
+@dataclass
+class Progress:
+    """Where a training is, and what it has measured: all of it goes into the checkpoint.
+
+    ``best`` holds the weights after the epoch with the highest score, where the training is validated.
+    """
+
+    step: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)
+    best: dict[str, Tensor] | None = None
+
+
+def save(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer, done: Progress) -> None:
+    """Write a checkpoint in place of the one that is there."""
+    state = {
+        "identity": identity,
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": done.step,
+        "history": done.history,
+        "sums": done.sums,
+        "best": done.best,
+    }
+    with atomic(path) as temporary:
+        torch.save(state, temporary)
+
+
+def resume(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    """Put a checkpoint's state into ``model`` and ``optimizer``; without a usable one, leave both alone.
+
+    Args:
+        path: The checkpoint; it need not be there.
+        identity: Digest of all that decides the result; a checkpoint of another one is passed over, with a line.
+        model: The network, on its device.
+        optimizer: Of its parameters that train.
+    """
+    if not path.exists():
+        return Progress()
+    try:
+        state = read_torch(Opened(path))
+        if not isinstance(state, dict) or "identity" not in state:
+            raise ActaError("it is no checkpoint of a training")
+    except Exception as error:  # whatever is raised on damaged files
+        print(f"{path} cannot be read and is left alone: {error}", file=sys.stderr)
+        return Progress()
+    if state["identity"] != identity:
+        print(f"{path} belongs to other settings, code or inputs; training starts anew", file=sys.stderr)
+        return Progress()
+    if wrong := _misfit(state, model, optimizer):
+        print(f"{path} is damaged and is left alone: {wrong}; training starts anew", file=sys.stderr)
+        return Progress()
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    print(f"resumed at step {state['step']} from {path}", file=sys.stderr)
+    return Progress(state["step"], state["history"], state["sums"], state["best"])
+
+
+def _misfit(state: Mapping[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer) -> str | None:
+    """Which part does not fit what trains; None: all fit."""
+    weights = model.state_dict()
+    fits = {
+        "model": _are_like(state.get("model"), weights),
+        "optimizer": _is_of(state.get("optimizer"), optimizer),
+        "step": type(state.get("step")) is int and state["step"] >= 0,
+        "history": _is_history(state.get("history")),
+        "sums": _are_figures(state.get("sums")),
+        "best": "best" in state and (state["best"] is None or _are_like(state["best"], weights)),
+    }
+    return next((f"its {name!r} does not fit" for name, fit in fits.items() if not fit), None)
+
+
+def _are_like(state: Any, weights: Mapping[str, Tensor]) -> bool:
+    """Whether these are tensors of the same names, shapes and types."""
+    return (
+        isinstance(state, dict)
+        and state.keys() == weights.keys()
+        and all(
+            isinstance(value, Tensor) and value.shape == weights[name].shape and value.dtype == weights[name].dtype
+            for name, value in state.items()
+        )
+    )
+
+
+def _is_of(state: Any, optimizer: torch.optim.Optimizer) -> bool:
+    """Whether an optimiser of these very settings, but for the rate, wrote this state for these very parameters."""
+    own = optimizer.state_dict()["param_groups"]
+    if not isinstance(state, dict) or not isinstance(state.get("state"), dict):
+        return False
+    groups = state.get("param_groups")
+    if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
+        return False
+    if [{**group, "lr": 0} for group in groups] != [{**group, "lr": 0} for group in own]:
+        return False
+    if not all(isinstance(group.get("lr"), float | int) for group in groups):
+        return False
+    parameters = dict(enumerate(p for group in optimizer.param_groups for p in group["params"]))
+    return all(
+        number in parameters and isinstance(kept, dict) and _are_kept(kept, parameters[number], optimizer)
+        for number, kept in state["state"].items()
+    )
+
+
+def _are_kept(kept: dict[Any, Any], parameter: Tensor, optimizer: torch.optim.Optimizer) -> bool:
+    if kept.keys() != _KEPT[type(optimizer).__name__]:
+        return False
+    return all(
+        isinstance(value, Tensor)
+        and value.is_floating_point()
+        and value.shape == (() if name == "step" else parameter.shape)
+        for name, value in kept.items()
+    )
+
+
+def _is_history(history: Any) -> bool:
+    return isinstance(history, list) and all(_are_figures(epoch) for epoch in history)
+
+
+def _are_figures(figures: Any) -> bool:
+    return isinstance(figures, dict) and all(
+        isinstance(name, str) and isinstance(value, float | int) for name, value in figures.items()
+    )
