@@ -6,8 +6,8 @@ and tested alone: ``python -m pipeline STAGE --help``.
 
 import os
 
-# Every Python that this one starts (workers, jobs, pip) leaves the working folder out of its search path: a socket.py or
-# a pip.py that lies there is not the standard library's, and may be anybody's.
+# Every Python that this one starts (workers, jobs, pip) leaves the working folder out of its search path: a socket.py
+# or a pip.py that lies there is not the standard library's, and may be anybody's.
 os.environ["PYTHONSAFEPATH"] = "1"
 
 __version__ = "0.1.0"
