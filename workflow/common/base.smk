@@ -2,7 +2,7 @@
 import gc
 import os
 import sys
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from shlex import quote
 
@@ -23,7 +23,7 @@ from pipeline.config.whole import Config
 from pipeline.data.adapters import list_annotated, list_videos
 from pipeline.data.demo import FOOTAGE, action_names, interaction_files
 from pipeline.data.games import list_games
-from pipeline.data.lists import shard_names, write_game_lists, write_lists
+from pipeline.data.lists import PlansLists, game_texts, list_texts, shard_names
 from pipeline.data.matches import match_files
 from pipeline.digest import digest_code
 from pipeline.errors import ActaError
@@ -57,13 +57,21 @@ ROOT = CONFIG.data.root
 IS_DEMO = CONFIG.data.adapter == "demo"
 VARIANTS = list(CONFIG.privacy.what)
 
-# The lists are brought up to date whenever a plan is made, and only there: jobs read what the plan was made from.
-if workflow.is_main_process:
-    SHARDS = check(
-        write_lists,
-        check(list_videos, CONFIG.data),
-        Path(DATASET, "lists"),
-        CONFIG.data.shards,
+# The lists are brought up to date whenever a plan is made, and only there: jobs read what the plan was made from, and a
+# plan that is only looked at changes nothing that another one reads.
+LISTS = (
+    check(
+        partial(PlansLists, looking=workflow.output_settings.dryrun),
+        Path(DATASET),
+        Path(f".snakemake/acta.lists.{CONFIG.dataset}"),
+    )
+    if workflow.is_main_process
+    else None
+)
+if LISTS:
+    SHARDS = LISTS.write(
+        "lists",
+        check(list_texts, check(list_videos, CONFIG.data), CONFIG.data.shards),
     )
 else:
     SHARDS = shard_names(Path(DATASET, "lists"))
@@ -109,6 +117,11 @@ def result(path, **wildcards):
 def shards(path, **wildcards):
     """The same path for every shard."""
     return [result(path, shard=shard, **wildcards) for shard in SHARDS]
+
+
+def list_file(folder, name):
+    """Where a list is."""
+    return LISTS.path(folder, name) if LISTS else result(f"{folder}/{name}.json")
 
 
 def options(lists="lists", **paths):
