@@ -52,6 +52,8 @@ report: "workflow/report/workflow.rst"
 # before the new one starts its own.
 onstart:
     check(LISTS.check)
+    if workflow.workflow_settings.cache is not None:
+        make_cached_private()
     if workflow.executor_plugin.name == "slurm":
         check(stop_orphans, Path.cwd())
         remember_min_job_age()

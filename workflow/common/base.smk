@@ -27,6 +27,7 @@ from pipeline.data.lists import PlansLists, game_texts, list_texts, shard_names
 from pipeline.data.matches import match_files
 from pipeline.digest import digest_code
 from pipeline.errors import ActaError
+from pipeline.files import make_private
 from pipeline.models.weights import WEIGHTS, detector_digests
 from pipeline.report.catalogue import entry, names
 from pipeline.report.thesis import FIGURES, TABLES, Evaluation, evaluation_path, rows
@@ -88,6 +89,15 @@ if workflow.workflow_settings.cache is not None and workflow.is_main_process:
         raise WorkflowError(
             f"everybody may enter the cache {CACHE}, where raw frames would lie; chmod o-rwx {CACHE}"
         )
+
+
+def make_cached_private():
+    """Make the folders of original frames private before a cache puts links into them: there no task does it."""
+    kinds = ("frames/none", "detect/frames/none", "spot/frames", "private")
+    within = tuple(f"{DATASET}/{kind}/" for kind in kinds)
+    written = (path for job in workflow.dag.jobs for path in job.output)
+    for folder in {Path(path).parent for path in written if path.startswith(within)}:
+        check(make_private, folder)
 
 
 wildcard_constraints:
