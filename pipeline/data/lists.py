@@ -156,6 +156,9 @@ class PlansLists:
         results: The folder of the data set's results.
         lock: A file for the lock, made if there is none.
         looking: Whether nothing will be run; matters only where the file system has no locks.
+
+    Attributes:
+        alone: Whether no other plan had the lock when this one began.
     """
 
     def __init__(self, results: Path, lock: Path, *, looking: bool):
@@ -164,7 +167,7 @@ class PlansLists:
         self._aside: Path | None = None
         lock.parent.mkdir(parents=True, exist_ok=True)
         self._lock = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
-        self._alone = self._take(fcntl.LOCK_EX)
+        self.alone = self._take(fcntl.LOCK_EX)
 
     def _take(self, kind: int) -> bool:
         try:
@@ -178,7 +181,7 @@ class PlansLists:
     def write(self, folder: str, texts: Mapping[str, str]) -> list[str]:
         """Bring the lists in a folder of the results up to date, or write them aside; returns their names."""
         self._texts[folder] = dict(texts)
-        if self._alone:
+        if self.alone:
             return sorted(_write_texts(texts, self._results / folder))
         for name, text in texts.items():
             if not _holds(self._results / folder / f"{name}.json", text):
@@ -194,6 +197,10 @@ class PlansLists:
     def share(self) -> None:
         """All lists are written: from here on others may have the lock too, and none alone."""
         self._take(fcntl.LOCK_SH)
+
+    def close(self) -> None:
+        """Give the lock back before the process ends."""
+        os.close(self._lock)
 
     def path(self, folder: str, name: str) -> str:
         """Where a list lies."""
