@@ -561,7 +561,7 @@ def shared_by_all(folder: Path) -> None:
     folder.chmod(0o1777)
 
 
-def anothers(folder: Path) -> None:
+def of_another(folder: Path) -> None:
     folder.mkdir(0o755)
     os.chown(folder, NOBODY, NOBODY)
 
@@ -573,7 +573,7 @@ def behind_anothers_link(folder: Path) -> None:
 
 
 @needs_root
-@pytest.mark.parametrize("make", [shared_by_all, anothers, behind_anothers_link])
+@pytest.mark.parametrize("make", [shared_by_all, of_another, behind_anothers_link])
 def test_what_is_not_the_users_alone_is_not_made_private(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "raw")
     before = (tmp_path / "raw").stat().st_mode
