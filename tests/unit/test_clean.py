@@ -136,11 +136,12 @@ def test_a_folder_and_a_pipe_stay(here: Path) -> None:
 
 
 @needs_root
-def test_what_another_user_owns_stays(here: Path) -> None:
+def test_what_another_user_owns_stays(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shard = RESULTS / "frames/faces/1-of-2.h5"
     os.chown(shard, NOBODY, NOBODY)
     assert clean() == 0
     assert shard.is_file()
+    assert str(shard) not in capsys.readouterr().out
 
 
 def test_leftovers_go_if_their_process_has_surely_ended(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
