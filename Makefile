@@ -2,7 +2,7 @@
 # make report CONFIG=my.yaml   run what the configuration asks for, and make its page
 # make test   install everything and run every test; on another Python: VENV=.venv-3.13 PYTHON=python3.13
 # make test-lowest, make test-newest   what pyproject.toml claims of versions, in environments of their own
-# make lint   what pre-commit and CI check
+# make lint   what pre-commit and CI check, and whether vulnerabilities of the dependencies are published
 # make lock   resolve the dependencies anew (requirements.lock, envs/) and write the configuration's schema
 # make benchmark   speed and memory beside the peers, which get an environment of their own (two hours)
 PYTHON ?= python3
@@ -72,6 +72,7 @@ lint: install
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
 	$(BIN)/codespell
+	.ci/audit $(BIN)/uv
 
 # Of each package the newest version that runs on all of the Pythons.
 LOCK = --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
@@ -80,8 +81,9 @@ lock: install
 	$(BIN)/uv pip compile $(LOCK) --extra dev -o requirements.lock pyproject.toml
 	{ printf '%s\n' '# Made by `make lock`; equal to requirements.lock (a test says so).' 'channels: [conda-forge, nodefaults]' \
 		'dependencies:' '  - python=3.11' '  - pip' '  - pip:'; \
-	  $(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform linux --no-header --no-annotate \
-		--no-emit-index-url --no-emit-find-links --constraint requirements.lock pyproject.toml | sed 's/^/      - /'; } > envs/acta.yaml
+	  $(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform linux --no-header --no-annotate --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --constraint requirements.lock pyproject.toml \
+		| sed 's/ \\$$//; s/^[^ ]/      - &/; s/^ *--hash/          --hash/'; } > envs/acta.yaml
 	$(BIN)/uv pip compile $(LOCK) -o benchmarks/peers.lock benchmarks/peers.in
 	$(BIN)/acta config schema > workflow/schemas/config.schema.json
 	$(BIN)/acta config reference > docs/configuration.md

@@ -48,8 +48,12 @@ include: "workflow/rules/report.smk"
 report: "workflow/report/workflow.rst"
 
 
-# A driver that was killed leaves its jobs behind on a cluster; they end before the new one starts its own.
+# Jobs read the lists that the plan was made from. A driver that was killed leaves its jobs behind on a cluster; they end
+# before the new one starts its own.
 onstart:
+    check(LISTS.check)
+    if workflow.workflow_settings.cache is not None:
+        make_cached_private()
     if workflow.executor_plugin.name == "slurm":
         check(stop_orphans, Path.cwd())
         remember_min_job_age()

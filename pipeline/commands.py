@@ -151,6 +151,12 @@ GROUPS: dict[str, tuple[Command, ...]] = {
             ("acta plan --configfile config/kinetics400.yaml",),
         ),
         Command(
+            "clean",
+            "remove what no plan needs: shards of deleted videos, leftovers",
+            "clean_command:add_clean",
+            ("acta clean --dry-run --configfile my.yaml", "acta clean --configfile my.yaml"),
+        ),
+        Command(
             "submit",
             "run one command as a Slurm job",
             "submit_command:add_submit",

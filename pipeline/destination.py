@@ -31,7 +31,7 @@ def destination(output: Path) -> Path:
         found = output.stat()
     except OSError as error:
         if error.errno == errno.ELOOP or output.is_symlink():
-            raise _led_astray(output, "to nothing") from None
+            raise _led_astray(output, "nothing") from None
         return output  # free, or an error of its own as soon as it is written
     linked = output.is_symlink()
     if linked and not links_are_trusted(output):
@@ -44,7 +44,7 @@ def destination(output: Path) -> Path:
     if not linked:
         return output
     if found.st_uid != os.geteuid():
-        raise _led_astray(output, "to a file of another user")
+        raise _led_astray(output, "a file of another user")
     return Path(os.path.realpath(output))
 
 
@@ -101,6 +101,6 @@ def _takes_a_stream(found: os.stat_result) -> bool:
 
 def _led_astray(output: Path, where: str) -> ActaError:
     return ActaError(
-        f"{output} is a link {where}; only links to regular files of your own are followed: "
+        f"{output} is a link to {where}; only links to regular files of your own are followed: "
         "remove it, or choose another output"
     )

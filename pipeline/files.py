@@ -2,27 +2,20 @@
 
 import errno
 import fcntl
-import glob
-import hashlib
 import json
 import os
 import shutil
-import socket
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pipeline.destination import destination, is_stream, links_are_trusted, opened_stream
 from pipeline.errors import ActaError
 from pipeline.seals import sealed
+from pipeline.temporary import beside, remove_temporaries, short_suffix, stem
 
-# Bytes of an output's name and of its suffix that temporary names keep. With the host (64 at most), the namespace, the
-# process and a random part they stay below the 255 that file systems allow.
-_LONGEST_NAME, _LONGEST_SUFFIX = 80, 16
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
 
@@ -48,8 +41,8 @@ def atomic(path: Path | str, *, overwrite: bool | None = None) -> Iterator[Path]
     asked = Path(path)
     path = destination(asked)
     if is_stream(path):
-        with opened_stream(path) as stream, _beside(path) as folder:
-            temporary = folder / f"stream{_short_suffix(path)}"
+        with opened_stream(path) as stream, beside(path) as folder:
+            temporary = folder / f"stream{short_suffix(path)}"
             yield temporary
             with temporary.open("rb") as file, os.fdopen(stream, "wb", closefd=False) as out:
                 shutil.copyfileobj(file, out)
@@ -58,8 +51,8 @@ def atomic(path: Path | str, *, overwrite: bool | None = None) -> Iterator[Path]
     with nullcontext() if overwrite is None else _claimed(path):
         if overwrite is not None:
             check_free(asked, overwrite=overwrite)
-        with _beside(path) as folder:
-            temporary = folder / f"new{_short_suffix(path)}"
+        with beside(path) as folder:
+            temporary = folder / f"new{short_suffix(path)}"
             try:
                 yield temporary
             except OSError as error:
@@ -80,45 +73,8 @@ def spool(output: Path) -> Iterator[Path]:
     output = destination(output)
     if not is_stream(output):
         output.parent.mkdir(parents=True, exist_ok=True)
-    with _beside(output) as folder:
+    with beside(output) as folder:
         yield folder
-
-
-@contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """A new folder with a random name and mode 0700, on the file system of ``path``; of a stream in ``$TMPDIR``.
-
-    It is reached through this process's descriptor of it, not by its name: where others may write to the folder around
-    it, they could put another one in its place.
-    """
-    if is_stream(path):
-        made = Path(tempfile.mkdtemp(prefix="acta-"))
-    else:
-        _remove_temporaries(path)
-        made = Path(tempfile.mkdtemp(prefix=f"{_stem(path)}{_process(os.getpid())}.tmp", dir=path.parent))
-    try:
-        file = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            if os.fstat(file).st_uid != os.geteuid():
-                raise ActaError(f"another user has put a folder in the place of {made}; choose another output")
-            try:
-                yield Path(f"/proc/{os.getpid()}/fd/{file}")
-            finally:
-                empty(file)
-        finally:
-            os.close(file)
-    finally:
-        with suppress(OSError):
-            made.rmdir()
-
-
-def empty(folder: int) -> None:
-    """Remove what is in an open folder."""
-    for name in os.listdir(folder):
-        try:
-            os.unlink(name, dir_fd=folder)
-        except IsADirectoryError:
-            shutil.rmtree(name, ignore_errors=True, dir_fd=folder)
 
 
 def identities(paths: Iterable[Path]) -> set[Path | tuple[int, int]]:
@@ -194,7 +150,7 @@ def remove_leftovers(path: Path) -> None:
         if is_stream(path):
             return
     with suppress(ActaError), _claimed(path):
-        _remove_temporaries(path)
+        remove_temporaries(path)
 
 
 @contextmanager
@@ -204,7 +160,7 @@ def _claimed(path: Path) -> Iterator[None]:
     A lock of the operating system ends with its process, however that ends. Where the file system has none, runs do not
     see each other here, and `_publish` alone keeps them apart.
     """
-    lock = path.parent / f"{_stem(path)}lock"
+    lock = path.parent / f"{stem(path)}lock"
     while True:
         file = _opened_lock(lock)
         try:
@@ -342,53 +298,6 @@ def private_files() -> Iterator[None]:
         yield
     finally:
         os.umask(before)
-
-
-def _process(pid: int | str) -> str:
-    """What names a process in the names of temporary files: the host, the process's namespace, its number.
-
-    Containers can have one host name, and the same numbers, so the namespace is told by the start of the machine that
-    it belongs to and its number there.
-    """
-    return f"{socket.gethostname().split('.')[0]}.{_namespace()}.{pid}"
-
-
-@cache
-def _namespace() -> str:
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text()
-    return hashlib.sha256(f"{boot}{Path('/proc/self/ns/pid').readlink()}".encode()).hexdigest()[:12]
-
-
-def _stem(path: Path) -> str:
-    """What the names of an output's temporary files begin with."""
-    name = os.fsencode(path.name)
-    if len(name) <= _LONGEST_NAME:
-        return f".{path.name}."
-    beginning = name[: _LONGEST_NAME - 17].decode("utf-8", "ignore")
-    return f".{beginning}~{hashlib.sha256(name).hexdigest()[:16]}."
-
-
-def _short_suffix(path: Path) -> str:
-    """The suffix, by which libraries know the format; what is longer than any format's is left out."""
-    return path.suffix if len(os.fsencode(path.suffix)) <= _LONGEST_SUFFIX else ""
-
-
-def _remove_temporaries(path: Path) -> None:
-    beginning = f"{_stem(path)}{_process('')}"
-    for leftover in path.parent.glob(f"{glob.escape(beginning)}*.tmp*"):
-        pid = leftover.name.removeprefix(beginning).split(".")[0]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            remove_own(leftover)
-
-
-def remove_own(path: Path) -> bool:
-    """Remove a file, link or folder if it is the user's own; whether it is gone."""
-    with suppress(OSError):
-        found = path.lstat()
-        if found.st_uid == os.geteuid():
-            shutil.rmtree(path) if stat.S_ISDIR(found.st_mode) else path.unlink()
-            return True
-    return False
 
 
 def write_json(path: Path | str, content: Any, *, seal: bool = True) -> None:

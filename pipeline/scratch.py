@@ -17,7 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.errors import is_storage_failure
-from pipeline.files import atomic, empty
+from pipeline.files import atomic
+from pipeline.temporary import empty
 
 
 def _folder() -> Path | None:

@@ -1,9 +1,11 @@
 """``acta submit``: one stage command as one Slurm job, or on this machine with the same call, without the workflow."""
 
 import argparse
+import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import ActaError
@@ -47,6 +49,7 @@ def _submit(options: argparse.Namespace) -> int:
         raise ActaError("submit needs a command after --, for example: acta submit --gpus 1 -- train …")
     if parse(arguments).run is _submit:
         raise ActaError("submit cannot submit itself")
+    _keep_to_oneself(options.logs)
     # A job that is preempted or out of time is started again as often as it needs.
     executor = submitit.AutoExecutor(options.logs, cluster=options.cluster, slurm_max_num_timeout=10_000)
     # submitit stops a local command that is out of time for good.
@@ -81,6 +84,19 @@ def _submit(options: argparse.Namespace) -> int:
         print(f"error: job {job.job_id} failed; {job.paths.stderr} says why", file=sys.stderr)
         return 1
     return 0
+
+
+def _keep_to_oneself(logs: Path) -> None:
+    """Make the folder from which jobs read what they run (a pickle), or see that nobody else can write there."""
+    logs.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        logs.mkdir(mode=0o700)
+    found = logs.stat()
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise ActaError(
+            f"others may write to {logs}, from where jobs read what they run; "
+            f"choose another --logs, or, if it is yours: chmod go-w {logs}"
+        )
 
 
 def _wait_for_end(number: str, result: Path) -> None:

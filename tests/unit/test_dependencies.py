@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import tomllib
 from collections import Counter
 from importlib.metadata import version
@@ -46,16 +47,28 @@ def pins(requirements: list[Requirement]) -> dict[str, str]:
     return {canonicalize_name(entry.name): str(entry.specifier) for entry in requirements}
 
 
-def test_conda_environment_pins_what_the_lock_pins() -> None:
+def of_conda() -> dict[str, list[str]]:
+    """The environment's requirements, each with its hashes."""
     content = yaml.safe_load((PROJECT / "envs/acta.yaml").read_text())
-    wanted = pins([Requirement(text) for text in content["dependencies"][-1]["pip"]])
+    lines = [text.split(" --hash=") for text in content["dependencies"][-1]["pip"]]
+    return {requirement: hashes for requirement, *hashes in lines}
+
+
+def test_conda_environment_pins_what_the_lock_pins() -> None:
+    wanted = pins([Requirement(text) for text in of_conda()])
     here = pins([r for r, _ in locked() if r.marker is None or r.marker.evaluate(PLACE)])
     assert {name: here.get(name) for name in wanted} == wanted
 
 
+def test_conda_environment_has_the_hashes_of_the_lock() -> None:
+    here = {canonicalize_name(r.name): hashes for r, hashes in locked()}
+    found = of_conda()
+    assert len(found) > 100
+    assert [text for text, hashes in found.items() if sorted(hashes) != sorted(here[Requirement(text).name])] == []
+
+
 def test_conda_environment_holds_every_dependency() -> None:
-    content = yaml.safe_load((PROJECT / "envs/acta.yaml").read_text())
-    held = pins([Requirement(text) for text in content["dependencies"][-1]["pip"]])
+    held = pins([Requirement(text) for text in of_conda()])
     needed = [Requirement(text) for text in ABOUT["dependencies"]]
     assert [
         r.name for r in needed if not r.specifier.contains(held[canonicalize_name(r.name)].removeprefix("=="))
@@ -128,3 +141,65 @@ def test_all_that_name_pythons_name_the_same() -> None:
 def test_the_workflow_needs_the_snakemake_that_the_package_needs() -> None:
     lowest = next(s.version for r in NEEDED if r.name == "snakemake" for s in r.specifier)
     assert f'min_version("{lowest}")' in (PROJECT / "Snakefile").read_text()
+
+
+def test_uv_is_fetched_with_its_hashes() -> None:
+    recipe = (PROJECT / "Makefile").read_text()
+    command = next(line.strip() for line in recipe.splitlines() if "$(VENV)/uv.txt" in line and "sed" in line)
+    chosen = subprocess.run(
+        ["bash", "-c", command.replace("$(VENV)/uv.txt", "/dev/stdout")], cwd=PROJECT, capture_output=True, text=True
+    )
+    lines = [line for line in chosen.stdout.splitlines() if not line.lstrip().startswith("#")]
+    (hashes,) = (hashes for r, hashes in locked() if r.name == "uv")
+    assert [line.removesuffix(" \\").strip() for line in lines] == [
+        f"uv=={version_of('uv')}",
+        *(f"--hash={each}" for each in hashes),
+    ]
+    assert "pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.txt" in recipe
+
+
+def version_of(name: str) -> str:
+    return next(str(r.specifier).removeprefix("==") for r, _ in locked() if r.name == name)
+
+
+def test_packages_without_a_new_release_are_in_the_lock_and_said_by_whom_they_are_needed() -> None:
+    section = (PROJECT / "CONTRIBUTING.md").read_text().split("## Packages without a new release")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines[2:]]
+    assert len(rows) > 10
+    for name, _, needed_by, what_for in rows:
+        entry = re.search(rf"^{name}==.*?(?=^[a-z0-9])", LOCK, re.MULTILINE | re.DOTALL)
+        assert entry, name
+        named = set(re.findall(r"# +(?:via )?([a-z0-9-]+)", entry[0])) - {"via"}
+        assert sorted(needed_by.split(", ")) == sorted(named), name
+        assert what_for
+
+
+# ---- published vulnerabilities
+
+NOT_CHECKED = "NOT CHECKED: whether vulnerabilities of what requirements.lock holds are published"
+
+
+@pytest.mark.parametrize(("said", "status"), [(0, 0), (1, 1), (2, 0), (101, 0), (127, 0)])
+def test_only_a_vulnerability_fails_and_what_was_not_checked_is_said(tmp_path: Path, said: int, status: int) -> None:
+    """With a uv that says what it was asked: 0 none, 1 some, else an error, such as a service that is not reached."""
+    (tmp_path / "uv").write_text(f"#!/bin/sh\necho $1 $2 $3 $4; cat $5; exit {said}\n")
+    (tmp_path / "uv").chmod(0o755)
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    command = [PROJECT / ".ci/audit", tmp_path / "uv"]
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
+    assert done.returncode == status
+    assert (NOT_CHECKED in done.stderr) == (said > 1)
+    assert ("published vulnerabilities; raise their versions" in done.stderr) == (said == 1)
+    first, *lines = done.stdout.splitlines()
+    assert first == "audit --preview-features audit-command --script"
+    assert lines[:3] == ["# /// script", '# requires-python = ">=3.11,<3.14"', "# dependencies = ["]
+    assert lines[-2:] == ["# ]", "# ///"]
+    asked = [Requirement(line.removeprefix('#   "').removesuffix('",')) for line in lines[3:-2]]
+    assert sorted(map(str, asked)) == sorted(str(r) for r, _ in locked())
+    assert [path.name for path in tmp_path.iterdir()] == ["uv"]
+
+
+def test_lint_asks_for_vulnerabilities() -> None:
+    lint = (PROJECT / "Makefile").read_text().split("\nlint: ")[1].split("\n\n")[0]
+    assert ".ci/audit $(BIN)/uv" in lint

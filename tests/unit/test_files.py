@@ -113,8 +113,7 @@ def test_atomic_without_a_file_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["out.h5", "match [1080p].mp4", "a*b?.mp4"])
 def test_leftover_of_a_dead_process_is_removed(tmp_path: Path, dead: int, name: str) -> None:
-    suffix = Path(name).suffix
-    (tmp_path / f".{name}.{process(dead)}.tmp{suffix}").write_text("half")
+    (tmp_path / f".{name}.{process(dead)}.tmp1a2b_c3d").write_text("half")
     with atomic(tmp_path / name) as temporary:
         temporary.write_text("whole")
     assert [path.name for path in tmp_path.iterdir()] == [name]
@@ -251,7 +250,7 @@ def test_names_as_long_as_a_file_system_has_them(
 ) -> None:
     """With the longest name of a host and the highest process number that Linux knows."""
     assert 230 < len(os.fsencode(name)) <= 255
-    monkeypatch.setattr("pipeline.files._process", lambda pid: process(4194304, host="h" * 64))
+    monkeypatch.setattr("pipeline.temporary._process", lambda pid: process(4194304, host="h" * 64))
     with atomic(tmp_path / name, overwrite=overwrite) as temporary:
         temporary.write_text("whole")
         assert max(len(os.fsencode(path.name)) for path in tmp_path.iterdir()) < 200
@@ -289,7 +288,7 @@ def test_leftovers_of_a_long_name_are_removed_and_those_of_its_neighbour_kept(tm
     one, other = "a" * 240 + "1.mp4", "a" * 240 + "2.mp4"
     for name in (one, other):
         digest = hashlib.sha256(name.encode()).hexdigest()[:16]
-        (tmp_path / f".{'a' * 63}~{digest}.{process(dead)}.tmp.mp4").write_text(name[-5])
+        (tmp_path / f".{'a' * 63}~{digest}.{process(dead)}.tmp1a2b_c3d").write_text(name[-5])
     remove_leftovers(tmp_path / one)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["2"]
 
@@ -572,7 +571,7 @@ def shared_by_all(folder: Path) -> None:
     folder.chmod(0o1777)
 
 
-def anothers(folder: Path) -> None:
+def of_another(folder: Path) -> None:
     folder.mkdir(0o755)
     os.chown(folder, NOBODY, NOBODY)
 
@@ -584,7 +583,7 @@ def behind_anothers_link(folder: Path) -> None:
 
 
 @needs_root
-@pytest.mark.parametrize("make", [shared_by_all, anothers, behind_anothers_link])
+@pytest.mark.parametrize("make", [shared_by_all, of_another, behind_anothers_link])
 def test_what_is_not_the_users_alone_is_not_made_private(tmp_path: Path, make: Callable[[Path], None]) -> None:
     make(tmp_path / "raw")
     before = (tmp_path / "raw").stat().st_mode
@@ -708,7 +707,7 @@ def test_another_process_is_refused_too(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_run_leaves_does_not_block_the_next(tmp_path: Path, dead: int) -> None:
-    for name in (".out.mp4.lock", f".out.mp4.{process(dead)}.tmp.mp4"):
+    for name in (".out.mp4.lock", f".out.mp4.{process(dead)}.tmp1a2b_c3d"):
         (tmp_path / name).write_text("half")
     with atomic(tmp_path / "out.mp4", overwrite=False) as temporary:
         temporary.write_text("whole")
@@ -723,7 +722,7 @@ def test_a_lock_can_be_taken_over_by_another_user(tmp_path: Path) -> None:
 
 def test_leftovers_are_removed_unless_somebody_writes(tmp_path: Path, dead: int) -> None:
     def leave() -> None:
-        (tmp_path / f".out.mp4.{process(dead)}.tmp.mp4").write_text("half")
+        (tmp_path / f".out.mp4.{process(dead)}.tmp1a2b_c3d").write_text("half")
 
     with atomic(tmp_path / "out.mp4", overwrite=False) as temporary:
         temporary.touch()

@@ -1,12 +1,24 @@
 """Lists of videos: stable shards, files rewritten only when their content changes."""
 
+import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline.data.lists import Listed, read_list, shard_name, shard_names, shard_of, write_lists
+from pipeline.data.lists import (
+    Listed,
+    PlansLists,
+    list_texts,
+    read_list,
+    shard_name,
+    shard_names,
+    shard_of,
+    write_lists,
+)
 from pipeline.data.manifest import build_manifest, read_manifest
 from pipeline.errors import ActaError
 
@@ -216,3 +228,118 @@ def test_damaged_list(tmp_path: Path, content: str) -> None:
 def test_missing_list(tmp_path: Path) -> None:
     with pytest.raises(ActaError, match=r"cannot read the list .*0-of-1\.json: No such file or directory"):
         read_list(tmp_path / "0-of-1.json")
+
+
+# ---- lists that another plan reads
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "lock"
+
+
+def texts(count: int, shards: int) -> dict[str, str]:
+    return list_texts([listed(f"v{k}") for k in range(count)], shards)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.stem: path.read_text() for path in folder.glob("*.json")}
+
+
+def test_a_plan_alone_writes_its_lists(tmp_path: Path, lock: Path) -> None:
+    plan = PlansLists(tmp_path / "results", lock, looking=True)
+    assert plan.write("lists", texts(9, 2)) == ["0-of-2", "1-of-2"]
+    assert contents(tmp_path / "results/lists") == texts(9, 2)
+    assert plan.path("lists", "0-of-2") == str(tmp_path / "results/lists/0-of-2.json")
+    plan.share()
+    plan.check()
+
+
+def test_a_second_plan_writes_aside_what_differs(tmp_path: Path, lock: Path) -> None:
+    first = PlansLists(tmp_path / "results", lock, looking=False)
+    first.write("lists", texts(9, 2))
+    first.share()
+    second = PlansLists(tmp_path / "results", lock, looking=False)
+    wanted = texts(9, 2) | {"1-of-2": "other", "new": "new"}
+    assert second.write("lists", wanted) == ["0-of-2", "1-of-2", "new"]
+    second.share()
+    assert contents(tmp_path / "results/lists") == texts(9, 2)
+    paths = {name: Path(second.path("lists", name)) for name in wanted}
+    assert {name: path.read_text() for name, path in paths.items()} == wanted
+    assert paths["0-of-2"] == tmp_path / "results/lists/0-of-2.json"
+    assert not paths["new"].is_relative_to(tmp_path)
+    first.check()
+    message = r"^another Snakemake reads the lists in .*/results/lists, which this run would change; start"
+    with pytest.raises(ActaError, match=message):
+        second.check()
+
+
+@pytest.mark.parametrize("change", ["more", "less", "other"])
+def test_lists_that_were_changed_meanwhile_are_noticed_before_a_run(tmp_path: Path, lock: Path, change: str) -> None:
+    plan = PlansLists(tmp_path / "results", lock, looking=False)
+    plan.write("lists", texts(9, 2))
+    match change:
+        case "more":
+            (tmp_path / "results/lists/0-of-1.json").write_text("")
+        case "less":
+            (tmp_path / "results/lists/0-of-2.json").unlink()
+        case "other":
+            (tmp_path / "results/lists/0-of-2.json").write_text("other")
+    with pytest.raises(ActaError, match="another Snakemake reads the lists"):
+        plan.check()
+
+
+def test_two_plans_with_the_same_lists_run_beside_each_other(tmp_path: Path, lock: Path) -> None:
+    for _ in range(2):
+        plan = PlansLists(tmp_path / "results", lock, looking=False)
+        plan.write("lists", texts(9, 2))
+        plan.share()
+        plan.check()
+
+
+@pytest.mark.parametrize("looking", [True, False])
+def test_without_locks_looking_alone_changes_nothing(
+    tmp_path: Path, lock: Path, monkeypatch: pytest.MonkeyPatch, looking: bool
+) -> None:
+    def fail(file: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", fail)
+    write_lists([listed("a")], tmp_path / "results/lists", 1)
+    plan = PlansLists(tmp_path / "results", lock, looking=looking)
+    plan.write("lists", texts(9, 2))
+    plan.share()
+    assert set(contents(tmp_path / "results/lists")) == ({"0-of-1"} if looking else {"0-of-2", "1-of-2"})
+
+
+def test_what_is_written_aside_is_gone_with_the_process(tmp_path: Path, lock: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from pipeline.data.lists import PlansLists\n"
+        "plan = PlansLists(Path(sys.argv[1]), Path(sys.argv[2]), looking=True)\n"
+        "plan.write('lists', {'a': 'text'}); print(Path(plan.path('lists', 'a')).read_text())"
+    )
+    held = PlansLists(tmp_path / "results", lock, looking=False)
+    held.share()
+    (tmp_path / "aside").mkdir()
+    environment = os.environ | {"TMPDIR": str(tmp_path / "aside")}
+    command = [sys.executable, "-c", code, str(tmp_path / "results"), str(lock)]
+    assert subprocess.run(command, env=environment, capture_output=True, text=True).stdout == "text\n"
+    assert list((tmp_path / "aside").iterdir()) == []
+    assert not (tmp_path / "results/lists").exists()
+
+
+def test_a_planted_lock_is_not_followed(tmp_path: Path, lock: Path) -> None:
+    lock.parent.mkdir()
+    lock.symlink_to(tmp_path / "diary")
+    with pytest.raises(OSError, match="symbolic links"):
+        PlansLists(tmp_path / "results", lock, looking=False)
+    assert not (tmp_path / "diary").exists()
+
+
+def test_a_list_is_written_through_no_link_that_is_there_beforehand(tmp_path: Path) -> None:
+    """As a neighbour could plant one where the temporary file used to lie."""
+    (tmp_path / "diary").write_text("precious")
+    (tmp_path / "0-of-1.tmp").symlink_to("diary")
+    write_lists([listed("a")], tmp_path, 1)
+    assert (tmp_path / "diary").read_text() == "precious"
+    assert read_list(tmp_path / "0-of-1.json") == [listed("a")]

@@ -57,3 +57,10 @@ def test_processes_that_anonymise(planted: Planted, clip: Path, tmp_path: Path) 
 def test_a_job_of_submitit(planted: Planted) -> None:
     done = planted.run("acta", "submit", "--cluster", "local", "--", "config", "schema")
     assert (done.returncode, planted.ran) == (0, []), done.stderr
+
+
+def test_processes_of_torchrun(planted: Planted) -> None:
+    """As docs/recognition.md starts them."""
+    command = ["--nproc-per-node", "1", "-m", "pipeline", "config", "schema"]
+    done = planted.run("torchrun", *command, PYTHONSAFEPATH="1")
+    assert (done.returncode, planted.ran) == (0, []), done.stderr

@@ -125,7 +125,7 @@ def _open_to_others(disk):
     disk.chmod(0o750)
 
 
-def _anothers(disk):
+def _of_another(disk):
     disk.mkdir(mode=0o700)
     (disk / "kept").touch()
     os.chown(disk, 65534, 65534)
@@ -133,12 +133,12 @@ def _anothers(disk):
 
 NOT_A_FOLDER, NOT_OURS = "Not a directory", "it is another user's, or open to others"
 PLANTED = [(_link, NOT_A_FOLDER), (_dangling, NOT_A_FOLDER), (_file, NOT_A_FOLDER), (_pipe, NOT_A_FOLDER)]
-PLANTED += [(_open_to_others, NOT_OURS), (_anothers, NOT_OURS)]
+PLANTED += [(_open_to_others, NOT_OURS), (_of_another, NOT_OURS)]
 
 
 @pytest.mark.parametrize(("plant", "reason"), PLANTED)
 def test_what_is_planted_neither_changes_nor_stops_anything(disk, shard, capsys, plant, reason):
-    if plant is _anothers and os.geteuid() != 0:
+    if plant is _of_another and os.geteuid() != 0:
         pytest.skip("needs a second user: it runs as root, and gives a folder another user")
     plant(disk)
     before = {path.name: (path.lstat().st_mode, path.lstat().st_ino) for path in disk.parent.iterdir()}

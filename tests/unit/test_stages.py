@@ -24,6 +24,7 @@ ALLOWED = {
     "pipeline/seals.py": "notices damage; what it returns is what was written",
     "pipeline/text.py": "decodes files that are inputs of the rule",
     "pipeline/slurm.py": "when a job goes on, not what it computes",
+    "pipeline/temporary.py": "where a file is written until it is whole",
     "pipeline/training/stopping.py": "when a training stops, not what it computes",
     "pipeline/stages.py": "this table",
     "pipeline/digest.py": "makes the digests",
@@ -111,9 +112,10 @@ def test_allowance_is_needed() -> None:
 
 @pytest.mark.parametrize("package", sorted((PROJECT / "pipeline").rglob("__init__.py")), ids=lambda p: p.parent.name)
 def test_package_files_hold_no_code(package: Path) -> None:
-    """They are imported with every module, and no stage names them."""
+    """They are imported with every module, and no stage names them. Where other Pythons look decides no result."""
+    allowed = ("__version__ = ", "import os\n", 'os.environ["PYTHONSAFEPATH"] = ')
     lines = package.read_text().splitlines(keepends=True)
-    assert canonical_source("".join(line for line in lines if not line.startswith("__version__ = "))) == "Module()"
+    assert canonical_source("".join(line for line in lines if not line.startswith(allowed))) == "Module()"
 
 
 def test_stages_that_share_no_code_have_different_digests() -> None:

@@ -2,7 +2,7 @@
 import gc
 import os
 import sys
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from shlex import quote
 
@@ -24,10 +24,11 @@ from pipeline.config.whole import Config
 from pipeline.data.adapters import list_annotated, list_videos
 from pipeline.data.demo import FOOTAGE, action_names, interaction_files
 from pipeline.data.games import list_games
-from pipeline.data.lists import shard_names, write_game_lists, write_lists
+from pipeline.data.lists import PlansLists, game_texts, list_texts, shard_names
 from pipeline.data.matches import match_files
 from pipeline.digest import digest_code
 from pipeline.errors import ActaError
+from pipeline.files import make_private
 from pipeline.models.weights import detector_digests, registered_digest
 from pipeline.report.catalogue import entry, names
 from pipeline.report.thesis import FIGURES, TABLES, Evaluation, evaluation_path, rows
@@ -62,13 +63,21 @@ ROOT = CONFIG.data.root
 IS_DEMO = CONFIG.data.adapter == "demo"
 VARIANTS = list(CONFIG.privacy.what)
 
-# The lists are brought up to date whenever a plan is made, and only there: jobs read what the plan was made from.
-if workflow.is_main_process:
-    SHARDS = check(
-        write_lists,
-        check(list_videos, CONFIG.data),
-        Path(DATASET, "lists"),
-        CONFIG.data.shards,
+# The lists are brought up to date whenever a plan is made, and only there: jobs read what the plan was made from, and a
+# plan that is only looked at changes nothing that another one reads.
+LISTS = (
+    check(
+        partial(PlansLists, looking=workflow.output_settings.dryrun),
+        Path(DATASET),
+        Path(f".snakemake/acta.lists.{CONFIG.dataset}"),
+    )
+    if workflow.is_main_process
+    else None
+)
+if LISTS:
+    SHARDS = LISTS.write(
+        "lists",
+        check(list_texts, check(list_videos, CONFIG.data), CONFIG.data.shards),
     )
 else:
     SHARDS = shard_names(Path(DATASET, "lists"))
@@ -85,6 +94,15 @@ if workflow.workflow_settings.cache is not None and workflow.is_main_process:
         raise WorkflowError(
             f"everybody may enter the cache {CACHE}, where raw frames would lie; chmod o-rwx {CACHE}"
         )
+
+
+def make_cached_private():
+    """Make the folders of original frames private before a cache puts links into them: there no task does it."""
+    kinds = ("frames/none", "detect/frames/none", "spot/frames", "private")
+    within = tuple(f"{DATASET}/{kind}/" for kind in kinds)
+    written = (path for job in workflow.dag.jobs for path in job.output)
+    for folder in {Path(path).parent for path in written if path.startswith(within)}:
+        check(make_private, folder)
 
 
 wildcard_constraints:
@@ -114,6 +132,11 @@ def result(path, **wildcards):
 def shards(path, **wildcards):
     """The same path for every shard."""
     return [result(path, shard=shard, **wildcards) for shard in SHARDS]
+
+
+def list_file(folder, name):
+    """Where a list is."""
+    return LISTS.path(folder, name) if LISTS else result(f"{folder}/{name}.json")
 
 
 def options(lists="lists", **paths):

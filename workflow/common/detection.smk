@@ -16,12 +16,9 @@ INTERACTIONS = (
 )
 
 
-if workflow.is_main_process:
-    DETECTION_SHARDS = check(
-        write_lists,
-        check(list_annotated, BOXES),
-        Path(DATASET, "detect/lists"),
-        BOXES.shards,
+if LISTS:
+    DETECTION_SHARDS = LISTS.write(
+        "detect/lists", check(list_texts, check(list_annotated, BOXES), BOXES.shards)
     )
 else:
     DETECTION_SHARDS = shard_names(Path(DATASET, "detect/lists"))

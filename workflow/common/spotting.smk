@@ -13,17 +13,21 @@ MATCHES = (
 
 
 # One list, and one job of each kind, for a game; a list lies in the folder of the game's split.
-if workflow.is_main_process:
+if LISTS:
     LISTED = check(list_games, SPOT.data, imported_features(SPOT))
-    for split in SPOT.data.splits:
-        write_game_lists(
-            {game: files for game, files in LISTED.items() if files[0].split == split},
-            Path(DATASET, "spot/lists", split),
+    GAMES = {
+        split: LISTS.write(
+            f"spot/lists/{split}",
+            game_texts({key: g for key, g in LISTED.items() if g[0].split == split}),
         )
-
-GAMES = {
-    split: shard_names(Path(DATASET, "spot/lists", split)) for split in SPOT.data.splits
-}
+        for split in SPOT.data.splits
+    }
+    LISTS.share()
+else:
+    GAMES = {
+        split: shard_names(Path(DATASET, "spot/lists", split))
+        for split in SPOT.data.splits
+    }
 
 SPLIT_OF = {game: split for split, games in GAMES.items() for game in games}
 

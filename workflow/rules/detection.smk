@@ -31,7 +31,7 @@ if BOXES.adapter == "demo":
 rule build_detection_manifest:
     """Probe the videos with boxes of one shard."""
     input:
-        list=result("detect/lists/{shard}.json"),
+        list=lambda wildcards: list_file("detect/lists", wildcards.shard),
         demo=INTERACTIONS,
     output:
         result("detect/manifest/{shard}.json"),
@@ -226,7 +226,7 @@ rule actor_features:
 rule import_features:
     """Read published features of people."""
     input:
-        list=result("detect/lists/{shard}.json"),
+        list=lambda wildcards: list_file("detect/lists", wildcards.shard),
         published=published,
         annotated=lambda wildcards: ANNOTATED,
     output:

@@ -43,7 +43,7 @@ if IS_DEMO:
 rule build_manifest:
     """Probe the videos of one shard: codec, size, duration, rotation; list the bad ones."""
     input:
-        list=result("lists/{shard}.json"),
+        list=lambda wildcards: list_file("lists", wildcards.shard),
         demo=[*FOOTAGE_FILES, *ACTION_FILES] if IS_DEMO else [],
     output:
         result("manifest/{shard}.json"),

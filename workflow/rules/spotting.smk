@@ -30,8 +30,8 @@ if SPOT.data.adapter == "demo":
 rule build_game:
     """Read one game: where its halves lie, what happens in them."""
     input:
-        list=lambda wildcards: result(
-            f"spot/lists/{SPLIT_OF[wildcards.game]}/{wildcards.game}.json"
+        list=lambda wildcards: list_file(
+            f"spot/lists/{SPLIT_OF[wildcards.game]}", wildcards.game
         ),
         demo=MATCHES,
     output:
