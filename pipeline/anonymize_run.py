@@ -92,7 +92,8 @@ def anonymize_file(
             assert done.detections is not None
             settings, code = canonical(treatment.stage), code_digest("detect-people")
             weights = detector_digests(treatment.stage)
-            make_detector(treatment.stage.detect, weights)  # it is made already; its weights must be these
+            if treatment.obfuscate.filter != "frame":  # which needs none
+                make_detector(treatment.stage.detect, weights)  # it is made already; its weights must be these
             provenance = Provenance("anonymize", settings, code, weights=weights)
             write_detections(temporary, [done.detections], [], provenance)
         return done

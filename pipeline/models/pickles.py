@@ -49,7 +49,8 @@ def read_pickle(source: Path | Opened) -> Any:
     except ActaError as error:
         raise ActaError(f"{file.path}: {error}") from None
     except Exception as error:  # whatever pickle raises on damaged files
-        raise ActaError(f"{file.path} is no pickle that can be read: {error}") from None
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ActaError(f"{file.path} is no pickle that can be read: {said}") from None
     return found
 
 

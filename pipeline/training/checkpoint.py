@@ -66,7 +66,8 @@ def resume(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.O
         if not isinstance(state, dict) or "identity" not in state:
             raise ActaError("it is no checkpoint of a training")
     except Exception as error:  # whatever is raised on damaged files
-        print(f"{path} cannot be read and is left alone: {error}", file=sys.stderr)
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        print(f"{path} cannot be read and is left alone: {said}", file=sys.stderr)
         return Progress()
     if state["identity"] != identity:
         print(f"{path} belongs to other settings, code or inputs; training starts anew", file=sys.stderr)
