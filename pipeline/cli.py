@@ -17,6 +17,7 @@ from pipeline.commands import COMMANDS, GROUPS, OWN_FILES, Command
 from pipeline.ending import Ended, tidy_end
 from pipeline.errors import ActaError
 from pipeline.files import check_outputs
+from pipeline.private_folder import remove_abandoned
 
 _ABOUT = "Privacy-preserving understanding of actions in video."
 _ENDED = 128  # what a shell adds to the number of the signal that has ended a process …
@@ -139,6 +140,7 @@ def _table() -> str:
 
 def _run(options: argparse.Namespace) -> int:
     try:
+        remove_abandoned()
         if options.costs_log is None:
             _check_outputs(options)
             # The workflow's tasks have their own ways to end: a training saves first.

@@ -307,7 +307,9 @@ STAGES = {
         ),
     ),
     "report-overview": Stage(OverviewStage, ("pipeline/report/overview.py", *_TABLES)),
-    "report-highlights": Stage(NoSettings, ("pipeline/report/highlights_page.py", "pipeline/report/tables.py")),
+    "report-highlights": Stage(
+        NoSettings, ("pipeline/report/highlights_page.py", "pipeline/report/tables.py", *_DECODE)
+    ),
     "quarantine": Stage(NoSettings, ("pipeline/data/quarantine.py", *_STORE)),
     "spot-game": Stage(
         SpotGameStage,

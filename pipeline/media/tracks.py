@@ -14,7 +14,8 @@ from av.audio.resampler import AudioResampler
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
-from pipeline.errors import ActaError, VideoError
+from pipeline.errors import ActaError
+from pipeline.media.limits import check_silence
 
 _PCM = {f"pcm_{kind}" for kind in ("s16le", "s16be", "s24le", "s24be", "s32le", "s32be", "f32le", "f64le")}
 _MP4 = {"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus"}
@@ -65,7 +66,6 @@ _QUICKTIME = (
     "rus iri alb ron ces slk slv und"
 )
 _PRIMING = 0.11  # seconds; what encoders put before the sound, HE-AAC's at most. More is an edit list's cut
-_SILENCE = 600  # seconds; a longer gap in sound is a damaged stamp
 _GAP = 0.02  # seconds; stamps may be off by so much, as some containers round them, before converted sound is moved
 
 
@@ -150,7 +150,7 @@ class Converted(Track):
         self._layout, self._rate = target.layout.name, target.rate
         self._resampler: AudioResampler | None = None
         self._shape: tuple[str, str, int] | None = None
-        self._samples = 0
+        self._samples = self._silence = 0
 
     def take(self, packet: Packet) -> list[Packet]:
         packets: list[Packet] = []
@@ -181,12 +181,19 @@ class Converted(Track):
             missing = start - self._samples
             if abs(missing) <= _GAP * self._rate:
                 missing = 0
-            if missing > _SILENCE * self._rate:
-                raise VideoError(f"its sound stops for {missing / self._rate:.0f} s; --audio drop leaves it out")
             if missing > 0:
-                packets += self._encode(np.zeros((samples.shape[0], missing), np.float32))
+                packets += self._fill(samples.shape[0], missing)
             packets += self._encode(samples[:, max(0, -missing) :])
             start += samples.shape[1]
+        return packets
+
+    def _fill(self, channels: int, missing: int) -> list[Packet]:
+        sound = self._samples - self._silence
+        self._silence += missing
+        check_silence(self._silence / self._rate, sound / self._rate)
+        packets: list[Packet] = []
+        for begin in range(0, missing, self._rate):
+            packets += self._encode(np.zeros((channels, min(self._rate, missing - begin)), np.float32))
         return packets
 
     def _encode(self, samples: np.ndarray) -> list[Packet]:

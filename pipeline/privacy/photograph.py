@@ -17,6 +17,7 @@ from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
 from pipeline.config.privacy import ObfuscateSettings, SearchSettings
 from pipeline.errors import ActaError, VideoError
 from pipeline.files import atomic, check_no_input, private_files
+from pipeline.media.limits import check_photograph
 from pipeline.privacy.anonymize import Anonymized
 from pipeline.privacy.boxes import iou
 from pipeline.privacy.detect import detect_frame
@@ -117,6 +118,7 @@ def _read(path: Path) -> _Photograph:
 
 
 def _decoded(image: Any) -> _Photograph:
+    check_photograph(*image.size)
     notes: tuple[str, ...] = ()
     pictures = getattr(image, "n_frames", 1)
     if pictures > 1 and image.format != "MPO":
@@ -135,19 +137,28 @@ def _decoded(image: Any) -> _Photograph:
         image.format == "WEBP" and _has_lossless_chunk(_stored(image))
     )
     profile = image.info.get("icc_profile") or None
-    if image.mode in _PLAIN:
-        clear = "transparency" in image.info
-        wanted = _PLAIN[image.mode]
-        upright = ImageOps.exif_transpose(image).convert("RGBA" if clear and wanted in ("L", "RGB") else wanted)
-    else:
-        upright = ImageOps.exif_transpose(image)
-    pixels = np.array(upright)
-    if pixels.dtype.itemsize == 2:
-        pixels = pixels.astype(np.uint16)
-    alpha = np.ascontiguousarray(pixels[..., -1]) if upright.mode in ("LA", "RGBA") else None
-    if alpha is not None:
-        pixels = np.ascontiguousarray(pixels[..., 0] if upright.mode == "LA" else pixels[..., :3])
+    pixels, alpha = _pixels(image)
     return _Photograph(pixels, alpha, profile, lossless, saving, notes)
+
+
+def _pixels(image: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """Upright pixels and transparency. Each step lets the picture before go: there is room for few large ones."""
+    ImageOps.exif_transpose(image, in_place=True)
+    wanted = _PLAIN.get(image.mode, image.mode)
+    if "transparency" in image.info and wanted in ("L", "RGB"):
+        wanted = "RGBA"
+    if wanted != image.mode:
+        converted = image.convert(wanted)
+        image.close()
+        image = converted
+    pixels = np.asarray(image)
+    image.close()
+    if pixels.dtype.itemsize == 2:
+        return pixels.astype(np.uint16), None
+    if image.mode not in ("LA", "RGBA"):
+        return pixels.copy(), None
+    colours = pixels[..., 0] if image.mode == "LA" else pixels[..., :3]
+    return np.ascontiguousarray(colours), np.ascontiguousarray(pixels[..., -1])
 
 
 def _check_jpeg(content: bytes) -> None:
@@ -212,7 +223,8 @@ def _fitting(photograph: _Photograph, form: str, output: Path) -> _Photograph:
 def _shown(pixels: np.ndarray) -> np.ndarray:
     """A copy as 8-bit RGB; of 16 bits the whole span, as few photographs use all of it."""
     if pixels.dtype == np.uint16:
-        pixels = np.rint(pixels * (255 / max(1, int(pixels.max())))).astype(np.uint8)
+        grey = np.rint(np.arange(2**16) * (255 / max(1, int(pixels.max())))).clip(0, 255).astype(np.uint8)
+        pixels = grey[pixels]
     return np.array(pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2))
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import tempfile
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +9,8 @@ import av
 
 from pipeline.errors import ActaError
 from pipeline.files import atomic, make_private
+from pipeline.media.decode import open_video
+from pipeline.private_folder import private_folder
 from pipeline.report.tables import cell, escape, html_table, page
 
 # Bytes of the copy. Browsers open no page of more than 2 MB out of another page's data, and Base64 twice is 16/9.
@@ -42,8 +43,8 @@ def write_highlights_page(video: Path, output: Path) -> None:
             ]
             for clip in clips
         ]
-        with tempfile.TemporaryDirectory() as folder:
-            small = _small_copy(video, Path(folder, "small.mp4"))
+        with private_folder() as folder:
+            small = _small_copy(video, folder / "small.mp4")
             content = small.read_bytes() if small else b""
     except (OSError, ValueError, KeyError, TypeError, IndexError, av.error.FFmpegError) as error:
         raise ActaError(f"cannot read the highlights {video}: {error}") from None
@@ -60,8 +61,7 @@ def write_highlights_page(video: Path, output: Path) -> None:
 
 def _small_copy(video: Path, output: Path) -> Path | None:
     """The video, smaller, slower and silent, so that it takes no more than `LARGEST` bytes; None: it is too long."""
-    with av.open(video) as source:
-        stream = source.streams.video[0]
+    with open_video(video) as (source, stream):
         seconds = (source.duration or 0) / av.time_base
         rate = int(0.9 * 8 * LARGEST / max(1.0, seconds))
         if rate < _LEAST:

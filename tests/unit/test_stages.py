@@ -16,6 +16,8 @@ ALLOWED = {
     "pipeline/device.py": "refuses a device; it chooses none",
     "pipeline/errors.py": "classes of exceptions without behaviour",
     "pipeline/files.py": "where and how safely a file is written, not what is in it",
+    "pipeline/media/limits.py": "refuses what is too large; it changes nothing that is read",
+    "pipeline/private_folder.py": "where what is temporary lies",
     "pipeline/progress.py": "says how far the work is",
     "pipeline/scratch.py": "where a shard is read, not what is in it",
     "pipeline/slurm.py": "when a job goes on, not what it computes",
