@@ -357,6 +357,8 @@ STAGES = {
             "pipeline/media/cut.py",
             "pipeline/media/encode.py",
             "pipeline/media/picture.py",
+            "pipeline/media/sound_headers.py",
+            "pipeline/media/subtitles.py",
             "pipeline/media/tracks.py",
             *_PROBE,
             *_SOCCERNET,

@@ -1,6 +1,7 @@
 """`acta detect`: who does what in one video, as a table and as an annotated copy.
 
-The video goes through the same stages as a dataset does: frames, detector, backbone, STAGE; their files are temporary, in a private folder.
+The video goes through the same stages as a dataset does: frames, detector, backbone, STAGE; their files lie in
+a private folder meanwhile.
 """
 
 import csv

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
@@ -16,6 +17,8 @@ from av.packet import Packet
 
 from pipeline.errors import ActaError
 from pipeline.media.limits import check_silence
+from pipeline.media.sound_headers import plain_header
+from pipeline.media.subtitles import plain_packet, plain_track
 
 _PCM = {f"pcm_{kind}" for kind in ("s16le", "s16be", "s24le", "s24be", "s32le", "s32be", "f32le", "f64le")}
 _MP4 = {"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus"}
@@ -133,6 +136,18 @@ class Copied(Track):
         if begin < -self._announced - _CLOSE:
             return False
         return self._container in _ANNOUNCING or (end > _CLOSE and not is_cut)
+
+
+class Subtitles(Copied):
+    """A track of which text and times stay (`pipeline.media.subtitles`)."""
+
+    def __init__(self, source: Any, target: Any, container: str):
+        super().__init__(source, target, container)
+        self._codec = codec_name(source)
+
+    def take(self, packet: Packet) -> list[Packet]:
+        made = [plain_packet(self._codec, kept, self._target) for kept in super().take(packet)]
+        return [packet for packet in made if packet is not None]
 
 
 def _announced(stream: Any) -> float:
@@ -279,7 +294,11 @@ def _sound(stream: Any, out: OutputContainer, note: Callable[[str], object]) -> 
     is_held = codec in SOUND[container]
     # Matroska's header would announce the whole of what an edit list cuts, though its packets are left out.
     if is_held and not (container in _ANNOUNCING and _announced(stream) > _PRIMING):
-        return Copied(stream, out.add_stream_from_template(stream), container)
+        with suppress(ValueError):  # a header that cannot be read cannot be copied without its comments
+            header = plain_header(codec, stream.codec_context.extradata or b"")
+            target: Any = out.add_stream_from_template(stream)
+            target.codec_context.extradata = header or None
+            return Copied(stream, target, container)
     context = stream.codec_context
     if context is None or not context.sample_rate:
         raise ActaError(
@@ -290,7 +309,7 @@ def _sound(stream: Any, out: OutputContainer, note: Callable[[str], object]) -> 
     channels = min(2, context.layout.nb_channels)
     rates = sorted(av.Codec(encoder, "w").audio_rates or ())
     rate = next((rate for rate in rates if rate >= context.sample_rate), rates[-1])
-    target: Any = out.add_stream(encoder, rate=rate, layout="mono" if channels == 1 else "stereo")
+    target = out.add_stream(encoder, rate=rate, layout="mono" if channels == 1 else "stereo")
     target.bit_rate = channels * min(80_000, 4 * rate)
     mixed = f", {context.layout.nb_channels} channels to 2" if context.layout.nb_channels > 2 else ""
     name = "Opus" if encoder == "libopus" else "AAC"
@@ -305,7 +324,9 @@ def _subtitles(stream: Any, out: OutputContainer) -> Track:
         others = [SUFFIXES[name] for name, codecs in SUBTITLES.items() if codec in codecs]
         advice = f"choose {' or '.join(others)}" if others else "no container here can"
         raise ActaError(f"{SUFFIXES[container]} cannot hold {codec} subtitles: {advice}")
-    return Copied(stream, out.add_stream_from_template(stream), container)
+    target: Any = out.add_stream_from_template(stream)
+    target.codec_context.extradata = plain_track(codec, stream.codec_context.extradata)
+    return Subtitles(stream, target, container)
 
 
 def flush(tracks: Iterable[Track]) -> list[Packet]:
