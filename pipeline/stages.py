@@ -185,7 +185,13 @@ STAGES = {
     "audit": Stage(AuditStage, ("pipeline/privacy/audit.py", *_DETECTORS, *_STORE)),
     "certify": Stage(
         NoSettings,
-        ("pipeline/privacy/certify.py", "pipeline/privacy/certificate_page.py", _KINDS, "pipeline/report/tables.py"),
+        (
+            "pipeline/privacy/certify.py",
+            "pipeline/privacy/certificate_page.py",
+            "pipeline/privacy/unusual.py",
+            _KINDS,
+            "pipeline/report/tables.py",
+        ),
     ),
     "statistics": Stage(NoSettings, ("pipeline/report/statistics.py", _STYLE, *_TABLES, *_INSTANCES, *_STORE)),
     "contact-sheet": Stage(ContactSheetStage, ("pipeline/report/contact_sheet.py", _STYLE, *_STORE)),

@@ -12,13 +12,14 @@ from typing import Any
 
 import cv2
 
-from pipeline.config.base import canonical
-from pipeline.config.stages import AuditStage
+from pipeline.config.base import canonical, parse
+from pipeline.config.stages import AuditStage, DetectStage, ObfuscateStage
 from pipeline.errors import ActaError, VideoError
 from pipeline.files import write_json
 from pipeline.models.weights import detector_digests
 from pipeline.privacy.detectors import make_auditor, runtimes
 from pipeline.privacy.instances import DetectionShard
+from pipeline.privacy.probe import check_auditors, check_hiding
 from pipeline.stages import code_digest
 from pipeline.store import FrameShard, Provenance
 from pipeline.workers import map_videos, split_results
@@ -44,15 +45,18 @@ def audit_shard(
         workers: Processes; the result does not depend on it.
 
     Raises:
-        ActaError: an auditor's weights are missing, or the anonymised shard was not made from ``before``.
+        ActaError: an auditor's weights are missing, the anonymised shard was not made from ``before``, or the settings
+            of the search, of hiding or of an auditor fail on a clear photograph (`pipeline.privacy.probe`).
     """
-    for name, threshold in settings.auditors.items():
-        make_auditor(name, threshold)
+    check_auditors(settings.auditors)
     original, hidden = FrameShard(before), FrameShard(after)
     found = DetectionShard(detections)
     for role, shard in (("frames", original), ("detections", found)):
         if hidden.provenance["inputs"].get(role) != shard.digest:
             raise ActaError(f"{after} was not made from {shard.path}: run the stage obfuscate again")
+    searched = parse(DetectStage, found.provenance["settings"], str(detections))
+    hiding = parse(ObfuscateStage, hidden.provenance["settings"], str(after))
+    check_hiding(searched.what, searched.detect.on_cpu(), hiding.obfuscate)
     jobs = [_Job(video, label) for video, label in zip(hidden.ids, hidden.labels, strict=True)]
     function = partial(_audit, before=original, after=hidden, settings=settings)
     rows, bad = split_results(map_videos(function, jobs, workers=workers, stage="audit"), 0.0, len(jobs), "audit")

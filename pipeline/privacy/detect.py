@@ -19,6 +19,7 @@ from pipeline.media.decode import capped_size, decode, open_video, pixel_aspect,
 from pipeline.models.weights import detector_digests
 from pipeline.privacy.detectors import make_detector, runtimes
 from pipeline.privacy.instances import DetectedVideo, Detector, Failures, Instances, write_detections
+from pipeline.privacy.probe import check_search
 from pipeline.privacy.search import search
 from pipeline.stages import code_digest
 from pipeline.store import Provenance
@@ -46,9 +47,9 @@ def detect_shard(
         max_bad_fraction: More bad videos than this fraction of the shard are an error.
 
     Raises:
-        ActaError: the detector's weights are missing, or too many bad videos.
+        ActaError: the detector's weights are missing, it finds nothing with these settings, or too many bad videos.
     """
-    make_detector(settings.detect)  # missing weights are one error, not one a video
+    check_search(settings.what, settings.detect)  # missing weights, too, are one error, not one a video
     shard = read_manifest(manifest)
     jobs = [_Job(video.id, video, root / video.path) for video in shard.videos]
     if settings.detect.uses_gpu:

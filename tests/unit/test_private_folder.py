@@ -130,7 +130,7 @@ def test_a_folder_that_was_taken_for_a_leftover_is_made_anew(place: Path, monkey
 def test_another_users_folder_in_its_place_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with (
-        pytest.raises(OSError, match="another user has put something in the place of .*acta-private-"),
+        pytest.raises(OSError, match=r"^another user has put something in the place of .*acta-private-"),
         private_folder(),
     ):
         pass
