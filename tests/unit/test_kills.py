@@ -6,6 +6,7 @@
 import hashlib
 import os
 import random
+import shutil
 import signal
 import stat
 import subprocess
@@ -116,7 +117,8 @@ def raw_frames(known: list[bytes], *folders: Path) -> list[Path]:
 
 
 def test_killed_at_random_moments(tmp_path: Path, footage: Path, temporary: Path) -> None:
-    undisturbed, killed = (make(tmp_path / name, footage) for name in ("undisturbed", "killed"))
+    undisturbed, killed = make(tmp_path / "undisturbed", footage), tmp_path / "killed"
+    shutil.copytree(undisturbed, killed)  # with the times of the videos, which their manifest holds
     finish(undisturbed, temporary)
     known = needles(undisturbed, tmp_path / "spooled")
     assert raw_frames(known, undisturbed, temporary) == []
