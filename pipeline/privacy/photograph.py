@@ -35,9 +35,11 @@ FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
+Image.MAX_IMAGE_PIXELS = None  # `pipeline.media.limits` says how many there may be
 _WITH_ALPHA, _SIXTEEN_BIT, _WITH_PROFILE = ("PNG", "WEBP", "TIFF"), ("PNG", "TIFF"), ("PNG", "JPEG", "WEBP", "TIFF")
 _PLAIN = {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
 _SIXTEEN_BIT_GREY = ("I;16", "I;16B", "I;16L")
+_SCAN, _MAX_SCANS = b"\xff\xda", 200
 _SAME = 0.5  # lowest IoU at which the boxes of two searches are the same instance
 
 
@@ -131,6 +133,7 @@ def _decoded(image: Any) -> _Photograph:
         raise VideoError(f"colours in {image.mode} are not read; convert it to RGB first")
     saving: dict[str, Any] = {}
     if image.format in ("JPEG", "MPO"):  # as finely as it was
+        _check_scans(_stored(image))
         _check_jpeg(_stored(image))
         saving = {"qtables": image.quantization, "subsampling": max(0, JpegImagePlugin.get_sampling(image))}
     lossless = image.format in ("PNG", "BMP", "TIFF") or (
@@ -159,6 +162,16 @@ def _pixels(image: Any) -> tuple[np.ndarray, np.ndarray | None]:
         return pixels.copy(), None
     colours = pixels[..., 0] if image.mode == "LA" else pixels[..., :3]
     return np.ascontiguousarray(colours), np.ascontiguousarray(pixels[..., -1])
+
+
+def _check_scans(content: bytes) -> None:
+    """Each scan of a progressive picture costs as much time as the picture.
+
+    Raises:
+        VideoError: there are more than any encoder writes.
+    """
+    if (scans := content.count(_SCAN)) > _MAX_SCANS:
+        raise VideoError(f"{scans} scans, of which a progressive picture has about ten; at most {_MAX_SCANS} are read")
 
 
 def _check_jpeg(content: bytes) -> None:

@@ -70,7 +70,7 @@ def finish(folder: Path, temporary: Path) -> None:
 
 def digests(folder: Path) -> dict[str, str]:
     """Of all that the run has made."""
-    made = [folder / name for name in commands(folder, load(folder / "mine.yaml"))] + [folder / "model/metrics.json"]
+    made = [folder / name for name in commands(folder, load(folder / "mine.yaml"))]
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in made}
 
 

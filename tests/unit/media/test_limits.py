@@ -1,5 +1,6 @@
 """Pictures and times that ask for too much: refused before memory or time is spent, unless a limit is raised."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -170,3 +171,30 @@ def test_a_picture_bomb_is_refused_before_it_is_decoded(tmp_path: Path, suffix: 
     monkeypatch.setattr(Image.Image, "load", None)
     with pytest.raises(VideoError, match=r"^3000x3000 pixels; at most 8,999,999 are read"):
         _read(path)
+
+
+def test_a_raised_limit_is_not_the_librarys(tmp_path: Path, limit, monkeypatch) -> None:
+    path = tmp_path / "large.png"
+    Image.fromarray(np.zeros((13_000, 14_000), bool)).save(path)  # 182 megapixels; Pillow itself stops at 179
+    decoded = []
+    monkeypatch.setattr("pipeline.privacy.photograph._pixels", lambda image: decoded.append(image.size) or (None, None))
+    with pytest.raises(VideoError, match=r"^14000x13000 pixels; at most 134,217,728 are read"):
+        _read(path)
+    limit(pixels=182_000_000)
+    _read(path)
+    assert decoded == [(14_000, 13_000)]
+
+
+def test_a_picture_of_many_scans_is_refused(tmp_path: Path) -> None:
+    content = io.BytesIO()
+    Image.fromarray(np.full((64, 64), 7, np.uint8)).save(content, "JPEG", progressive=True)
+    data = content.getvalue()
+    scans, last = data.count(b"\xff\xda"), data.rfind(b"\xff\xda")
+    end = data.rfind(b"\xff\xd9")
+    path = tmp_path / "scans.jpg"
+    for count in (200, 201):
+        path.write_bytes(data[:end] + data[last:end] * (count - scans) + data[end:])
+        with pytest.raises(VideoError) as error:
+            _read(path)
+        refused = "201 scans, of which a progressive picture has about ten; at most 200 are read"
+        assert (str(error.value) == refused) == (count == 201)
