@@ -7,7 +7,7 @@ from pathlib import Path
 
 import av
 
-from pipeline.errors import ActaError
+from pipeline.errors import ActaError, VideoError
 from pipeline.files import atomic, make_private
 from pipeline.media.decode import open_video
 from pipeline.private_folder import private_folder
@@ -46,7 +46,7 @@ def write_highlights_page(video: Path, output: Path) -> None:
         with private_folder() as folder:
             small = _small_copy(video, folder / "small.mp4")
             content = small.read_bytes() if small else b""
-    except (OSError, ValueError, KeyError, TypeError, IndexError, av.error.FFmpegError) as error:
+    except (VideoError, OSError, ValueError, KeyError, TypeError, av.error.FFmpegError) as error:
         raise ActaError(f"cannot read the highlights {video}: {error}") from None
     title = f"Highlights: {video.stem}"
     shown = f"<p>The video itself, of full size and with its sound, is {escape(video.name)}.</p>\n"
