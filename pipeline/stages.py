@@ -54,6 +54,7 @@ from pipeline.digest import digest_code
 _DECODE = ("pipeline/media/decode.py", "pipeline/media/timeline.py")
 _PROBE = ("pipeline/media/probe.py", "pipeline/media/structure.py")
 _STORE = ("pipeline/store.py",)
+_JPEG = "pipeline/media/jpeg.py"
 _INSTANCES = ("pipeline/privacy/instances.py",)
 _BOXES = "pipeline/privacy/boxes.py"
 _KINDS = "pipeline/config/detectors.py"
@@ -180,9 +181,10 @@ STAGES = {
         ),
     ),
     "obfuscate": Stage(
-        ObfuscateStage, ("pipeline/privacy/obfuscate.py", "pipeline/privacy/filters.py", _BOXES, *_INSTANCES, *_STORE)
+        ObfuscateStage,
+        ("pipeline/privacy/obfuscate.py", "pipeline/privacy/filters.py", _JPEG, _BOXES, *_INSTANCES, *_STORE),
     ),
-    "audit": Stage(AuditStage, ("pipeline/privacy/audit.py", *_DETECTORS, *_STORE)),
+    "audit": Stage(AuditStage, ("pipeline/privacy/audit.py", _JPEG, *_DETECTORS, *_STORE)),
     "certify": Stage(
         NoSettings,
         (

@@ -14,8 +14,9 @@ import cv2
 
 from pipeline.config.base import canonical, parse
 from pipeline.config.stages import AuditStage, DetectStage, ObfuscateStage
-from pipeline.errors import ActaError, VideoError
+from pipeline.errors import ActaError
 from pipeline.files import write_json
+from pipeline.media.jpeg import decode_stored
 from pipeline.models.weights import detector_digests
 from pipeline.privacy.detectors import make_auditor, runtimes
 from pipeline.privacy.instances import DetectionShard
@@ -97,9 +98,7 @@ def _count(shard: FrameShard, video: str, auditor: str, threshold: float) -> lis
     detector = make_auditor(auditor, threshold)
     counts = []
     for jpeg in shard.jpegs(video):
-        image = cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB)
-        if image is None:
-            raise VideoError("a stored frame is no JPEG image; delete the frame shard and make it again")
+        image = decode_stored(jpeg, cv2.IMREAD_COLOR_RGB)
         height, width = detector.input_size(*image.shape[:2])
         if (height, width) != image.shape[:2]:
             image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
