@@ -218,3 +218,14 @@ def test_each_unusual_setting_is_a_phrase(config) -> None:
         "a mosaic has 5 blocks along the longer side (usual: 4)"
     ]
     assert unusual(usual, obfuscate | {"filter": "solid", "blocks": 5, "kernel": 0.1}, {}) == []
+
+
+def test_a_setting_just_as_usual_is_no_phrase(config) -> None:
+    detect = search(config, "faces").model_dump() | {"threshold": 0.2, "long_side": 640, "interval": 0.1}
+    obfuscate = hiding(config).model_dump() | {"enlarge": 1.2, "kernel": 1.0, "blocks": 4}
+    for name in ("blur", "pixelate", "solid", "frame"):
+        assert unusual(detect, obfuscate | {"filter": name}, {"pose": 0.5, "retinaface": 0.1}) == []
+    lax = obfuscate | {"enlarge": 1.19}
+    for name in ("blur", "pixelate", "solid"):
+        assert unusual(detect, lax | {"filter": name}, {}) == ["boxes are enlarged 1.19 times (usual: 1.2 and more)"]
+    assert unusual(detect | {"threshold": 0.9}, lax | {"filter": "frame"}, {}) == []
