@@ -85,7 +85,7 @@ def anonymize(options: argparse.Namespace) -> int:
         from pipeline.config.whole import load
         from pipeline.files import remove_leftovers
         from pipeline.media.encode import Encoding
-        from pipeline.privacy.detectors import make_detector
+        from pipeline.privacy.probe import check_hiding, check_search
         from pipeline.progress import progress
 
         stage, obfuscate = _settings(options, load(options.config) if options.config else load())
@@ -108,8 +108,11 @@ def anonymize(options: argparse.Namespace) -> int:
         )
         for job in plan.skipped:
             remove_leftovers(job.output)
-        if plan.jobs and obfuscate.filter != "frame":
-            make_detector(stage.detect)  # missing weights are one error, not one a file
+        if plan.jobs:  # missing weights, too, are one error, not one a file
+            if options.preview:
+                check_search(stage.what, stage.detect)
+            else:
+                check_hiding(stage.what, stage.detect, obfuscate)
         treatment = Treatment(stage, obfuscate, encoding, options.overwrite, options.preview)
         with progress(unit="frames", desc="", shown=bool(plan.jobs)) as bar:
             report = Report(plan, treatment, bar, debug=options.debug)

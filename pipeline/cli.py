@@ -17,6 +17,7 @@ from pipeline.commands import COMMANDS, GROUPS, OWN_FILES, Command
 from pipeline.ending import Ended, tidy_end
 from pipeline.errors import ActaError
 from pipeline.files import check_outputs
+from pipeline.private_folder import remove_abandoned
 from pipeline.shown import guard
 
 _ABOUT = "Privacy-preserving understanding of actions in video."
@@ -143,6 +144,7 @@ def _table() -> str:
 
 def _run(options: argparse.Namespace) -> int:
     try:
+        remove_abandoned()
         if options.costs_log is None:
             _check_outputs(options)
             # The workflow's tasks have their own ways to end: a training saves first.

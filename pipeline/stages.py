@@ -55,6 +55,7 @@ _DECODE = ("pipeline/media/decode.py", "pipeline/media/timeline.py")
 _SOURCE = "pipeline/media/source.py"
 _PROBE = ("pipeline/media/probe.py", "pipeline/media/structure.py")
 _STORE = ("pipeline/sealed.py", "pipeline/store.py")
+_JPEG = "pipeline/media/jpeg.py"
 _INSTANCES = ("pipeline/privacy/instances.py",)
 _BOXES = "pipeline/privacy/boxes.py"
 _KINDS = "pipeline/config/detectors.py"
@@ -205,12 +206,19 @@ STAGES = {
         ),
     ),
     "obfuscate": Stage(
-        ObfuscateStage, ("pipeline/privacy/obfuscate.py", "pipeline/privacy/filters.py", _BOXES, *_INSTANCES, *_STORE)
+        ObfuscateStage,
+        ("pipeline/privacy/obfuscate.py", "pipeline/privacy/filters.py", _JPEG, _BOXES, *_INSTANCES, *_STORE),
     ),
-    "audit": Stage(AuditStage, ("pipeline/privacy/audit.py", *_DETECTORS, *_STORE)),
+    "audit": Stage(AuditStage, ("pipeline/privacy/audit.py", _JPEG, *_DETECTORS, *_STORE)),
     "certify": Stage(
         NoSettings,
-        ("pipeline/privacy/certify.py", "pipeline/privacy/certificate_page.py", _KINDS, "pipeline/report/tables.py"),
+        (
+            "pipeline/privacy/certify.py",
+            "pipeline/privacy/certificate_page.py",
+            "pipeline/privacy/unusual.py",
+            _KINDS,
+            "pipeline/report/tables.py",
+        ),
     ),
     "statistics": Stage(NoSettings, ("pipeline/report/statistics.py", _STYLE, *_TABLES, *_INSTANCES, *_STORE)),
     "contact-sheet": Stage(ContactSheetStage, ("pipeline/report/contact_sheet.py", _STYLE, *_STORE)),
@@ -334,7 +342,9 @@ STAGES = {
         ),
     ),
     "report-overview": Stage(OverviewStage, ("pipeline/report/overview.py", *_TABLES)),
-    "report-highlights": Stage(NoSettings, ("pipeline/report/highlights_page.py", "pipeline/report/tables.py")),
+    "report-highlights": Stage(
+        NoSettings, ("pipeline/report/highlights_page.py", "pipeline/report/tables.py", *_DECODE)
+    ),
     "quarantine": Stage(NoSettings, ("pipeline/data/quarantine.py", *_STORE)),
     "spot-game": Stage(
         SpotGameStage,
@@ -391,6 +401,8 @@ STAGES = {
             "pipeline/media/cut.py",
             "pipeline/media/encode.py",
             "pipeline/media/picture.py",
+            "pipeline/media/sound_headers.py",
+            "pipeline/media/subtitles.py",
             "pipeline/media/tracks.py",
             *_PROBE,
             *_SOCCERNET,

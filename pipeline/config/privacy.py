@@ -91,6 +91,11 @@ class SearchSettings(DetectSettings):
         """The same with a larger picture for each network."""
         return super().scaled(factor).model_copy(update={"faces": self.faces and self.faces.scaled(factor)})
 
+    def on_cpu(self) -> Self:
+        """The same without a GPU."""
+        faces = self.faces and self.faces.model_copy(update={"device": "cpu"})
+        return self.model_copy(update={"device": "cpu", "faces": faces})
+
     @property
     def uses_gpu(self) -> bool:
         """Whether any of its networks runs on a GPU."""

@@ -1,9 +1,9 @@
 """`acta detect`: who does what in one video, as a table and as an annotated copy.
 
-The video goes through the same stages as a dataset does: frames, detector, backbone, STAGE; their files are temporary.
+The video goes through the same stages as a dataset does: frames, detector, backbone, STAGE; their files lie in
+a private folder meanwhile.
 """
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +29,11 @@ from pipeline.features.entities import FeatureShard
 from pipeline.media.decode import orientation, scaled_size, to_rgb
 from pipeline.media.encode import rewritten
 from pipeline.media.frames import extract_video
+from pipeline.media.limits import check_filled
 from pipeline.media.picture import like
 from pipeline.media.probe import probe
 from pipeline.models.opened import Opened
+from pipeline.private_folder import private_folder
 from pipeline.store import Provenance, write_frames
 
 _BOX, _TEXT, _SHADE = (255, 90, 60), (255, 255, 255), (30, 30, 30)  # RGB
@@ -83,9 +85,9 @@ def detect_video(
     if source is None or settings.objects is None:
         raise ActaError(f"features {features!r} come from no backbone and detector, so a video cannot be shown to them")
     stage, about = load_stage(models.stage)
-    with tempfile.TemporaryDirectory(prefix="acta-detect-") as folder:
-        work = Path(folder)
+    with private_folder() as work:
         info = probe(video)
+        check_filled(info.frames, info.duration)
         entry = Video(video.name, video.name, "", "video", info)
         stored = extract_video(entry, video, work / "frames", settings.sampling, settings.frames)
         write_frames(work / "frames.h5", [stored], [], Provenance("detect", "{}", ""))

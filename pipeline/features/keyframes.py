@@ -10,8 +10,10 @@ from pipeline.config.detect import KeyframeSettings
 from pipeline.data.annotation import Annotation, People
 from pipeline.data.proposals import read_proposals
 from pipeline.errors import VideoError
+from pipeline.media.limits import check_filled
 
 _UNCUT = 120.0  # seconds after the last keyframe of a video that is said to be cut
+_SPARSE = 10.0  # seconds between two frames of a thinned-out video
 _SLACK = 0.5  # seconds that a keyframe may lie beyond the last frame
 
 
@@ -51,13 +53,15 @@ class KeyframeTable:
             frames: (m,) times of its frames.
 
         Raises:
-            VideoError: the annotation names a keyframe beyond the video's end; the message names file and line.
+            VideoError: the annotation names a keyframe beyond the video's end, in which case the message
+                names file and line; or its frames are too few for the regular times.
         """
         named = [annotation.times(video) for annotation in self._of(self._annotations, split)]
         named += [np.array(proposed.get(video, [])) / 1e6 for proposed in self._of(self._proposed, split)]
         first, last = self._settings.first, self._settings.last
         if first is not None and len(frames):
             end = frames[-1] if last is None else min(last, frames[-1])
+            check_filled(len(frames), end - first, _SPARSE)
             named.append(np.arange(first, end + 1e-6, self._settings.step))
         if self._settings.start and len(frames) and any(map(len, named)):
             latest = max(float(each.max()) for each in named if len(each))

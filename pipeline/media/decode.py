@@ -27,6 +27,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from pipeline.errors import VideoError
+from pipeline.media.limits import check_frame, check_frames, max_frame_pixels
 from pipeline.media.timeline import Timeline, steady
 
 # Containers that hold their own media. Playlists and scripts (HLS, DASH, concat, SDP, image patterns …), through which
@@ -52,12 +53,14 @@ def open_video(path: Path | str, *, threads: int = 1) -> Iterator[tuple[InputCon
         VideoError: the file is missing, empty, unreadable, in no supported container, or holds no video stream.
     """
     path = Path(path)
+    limit = {"max_pixels": str(max_frame_pixels())}
     try:
         if not path.is_file():
             raise VideoError("missing" if not path.exists() else "not a file")
         if path.stat().st_size == 0:
             raise VideoError("empty (0 bytes)")
-        container = av.open(f"file:{path}", options=_OPTIONS, **_TEXT)
+        # FFmpeg decodes a first frame here, whose size must be limited, too.
+        container = av.open(f"file:{path}", options=_OPTIONS | limit, **_TEXT)
     except VideoError:
         raise
     except av.error.ArgumentError:  # what the whitelist answers
@@ -75,6 +78,8 @@ def open_video(path: Path | str, *, threads: int = 1) -> Iterator[tuple[InputCon
             raise VideoError("no decoder for its video stream")
         if max(context.width, context.height) > _MAX_SIDE:
             raise VideoError(f"{context.width}x{context.height} pixels; at most {_MAX_SIDE} a side are read")
+        check_frame(context.width, context.height)
+        context.options = limit  # frames can be larger than the header says
         context.thread_count = threads
         if threads != 1:
             context.thread_type = "AUTO"
@@ -178,6 +183,7 @@ class FrameDecoder:
             self._begin(frame)
             self._is_interlaced |= frame.interlaced_frame
             self.frames += 1
+            check_frames(self.frames)
             yield frame
 
     def _count(self, packet: Packet) -> None:
@@ -298,7 +304,22 @@ def scaled_size(
         frame: A decoded frame, as stored (not yet rotated).
         size: Shorter side, (height, width), or None for the video's own size.
         aspect: Width over height of one stored pixel; None means square.
+
+    Raises:
+        VideoError: it would be larger than any that is read.
     """
+    height, width = shown_size(frame, size, aspect)
+    if max(height, width) > _MAX_SIDE:
+        enlarged = f"{frame.width}x{frame.height} pixels would be scaled to {width}x{height}"
+        raise VideoError(f"{enlarged}; at most {_MAX_SIDE} a side are made")
+    check_frame(width, height)
+    return height, width
+
+
+def shown_size(
+    frame: VideoFrame, size: int | tuple[int, int] | None, aspect: Fraction | None = None
+) -> tuple[int, int]:
+    """`scaled_size`, however large: nothing is made of it."""
     return _scaled_size(frame.width, frame.height, orientation(frame).quarters % 2 == 1, size, aspect)
 
 
@@ -317,7 +338,7 @@ def _scaled_size(
 
 def capped_size(frame: VideoFrame, long_side: int | None, aspect: Fraction | None = None) -> tuple[int, int]:
     """Height and width of the upright image when its longer side may be at most ``long_side`` pixels."""
-    height, width = scaled_size(frame, None, aspect)
+    height, width = shown_size(frame, None, aspect)
     factor = min(1.0, (long_side or _MAX_SIDE) / max(height, width))
     return max(1, round(height * factor)), max(1, round(width * factor))
 

@@ -10,7 +10,8 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from pipeline.errors import VideoError
-from pipeline.media.decode import decode, describe, open_video, orientation, pixel_aspect, scaled_size
+from pipeline.media.decode import decode, describe, open_video, orientation, pixel_aspect, shown_size
+from pipeline.media.limits import check_frames
 from pipeline.media.structure import UNFINISHED, damage
 from pipeline.media.timeline import ESTIMATING, Timeline
 
@@ -63,7 +64,7 @@ def probe(path: Path | str) -> VideoInfo:
         _, first = next(decode(container, stream), (0.0, None))
         if first is None:
             raise VideoError("no frame can be decoded")
-        height, width = scaled_size(first, None, pixel_aspect(stream))
+        height, width = shown_size(first, None, pixel_aspect(stream))
         shown = orientation(first)
         codec = stream.codec_context.name
     with open_video(path) as (container, stream):
@@ -129,6 +130,7 @@ def _count_packets(container: InputContainer, stream: VideoStream) -> _Packets:
             if incomplete is None and packet.is_corrupt:
                 incomplete = count
             count += 1
+            check_frames(count)
             if packet.is_discard:
                 continue
             shown += 1

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
@@ -14,7 +15,10 @@ from av.audio.resampler import AudioResampler
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
-from pipeline.errors import ActaError, VideoError
+from pipeline.errors import ActaError
+from pipeline.media.limits import check_silence
+from pipeline.media.sound_headers import plain_header
+from pipeline.media.subtitles import plain_packet, plain_track
 
 _PCM = {f"pcm_{kind}" for kind in ("s16le", "s16be", "s24le", "s24be", "s32le", "s32be", "f32le", "f64le")}
 _MP4 = {"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus"}
@@ -65,7 +69,6 @@ _QUICKTIME = (
     "rus iri alb ron ces slk slv und"
 )
 _PRIMING = 0.11  # seconds; what encoders put before the sound, HE-AAC's at most. More is an edit list's cut
-_SILENCE = 600  # seconds; a longer gap in sound is a damaged stamp
 _GAP = 0.02  # seconds; stamps may be off by so much, as some containers round them, before converted sound is moved
 
 
@@ -135,6 +138,18 @@ class Copied(Track):
         return self._container in _ANNOUNCING or (end > _CLOSE and not is_cut)
 
 
+class Subtitles(Copied):
+    """A track of which text and times stay (`pipeline.media.subtitles`)."""
+
+    def __init__(self, source: Any, target: Any, container: str):
+        super().__init__(source, target, container)
+        self._codec = codec_name(source)
+
+    def take(self, packet: Packet) -> list[Packet]:
+        made = [plain_packet(self._codec, kept, self._target) for kept in super().take(packet)]
+        return [packet for packet in made if packet is not None]
+
+
 def _announced(stream: Any) -> float:
     """Seconds of sound that the source's header announces to be passed over at the beginning."""
     context = stream.codec_context
@@ -150,7 +165,7 @@ class Converted(Track):
         self._layout, self._rate = target.layout.name, target.rate
         self._resampler: AudioResampler | None = None
         self._shape: tuple[str, str, int] | None = None
-        self._samples = 0
+        self._samples = self._silence = 0
 
     def take(self, packet: Packet) -> list[Packet]:
         packets: list[Packet] = []
@@ -181,12 +196,19 @@ class Converted(Track):
             missing = start - self._samples
             if abs(missing) <= _GAP * self._rate:
                 missing = 0
-            if missing > _SILENCE * self._rate:
-                raise VideoError(f"its sound stops for {missing / self._rate:.0f} s; --audio drop leaves it out")
             if missing > 0:
-                packets += self._encode(np.zeros((samples.shape[0], missing), np.float32))
+                packets += self._fill(samples.shape[0], missing)
             packets += self._encode(samples[:, max(0, -missing) :])
             start += samples.shape[1]
+        return packets
+
+    def _fill(self, channels: int, missing: int) -> list[Packet]:
+        sound = self._samples - self._silence
+        self._silence += missing
+        check_silence(self._silence / self._rate, sound / self._rate)
+        packets: list[Packet] = []
+        for begin in range(0, missing, self._rate):
+            packets += self._encode(np.zeros((channels, min(self._rate, missing - begin)), np.float32))
         return packets
 
     def _encode(self, samples: np.ndarray) -> list[Packet]:
@@ -272,7 +294,11 @@ def _sound(stream: Any, out: OutputContainer, note: Callable[[str], object]) -> 
     is_held = codec in SOUND[container]
     # Matroska's header would announce the whole of what an edit list cuts, though its packets are left out.
     if is_held and not (container in _ANNOUNCING and _announced(stream) > _PRIMING):
-        return Copied(stream, out.add_stream_from_template(stream), container)
+        with suppress(ValueError):  # a header that cannot be read cannot be copied without its comments
+            header = plain_header(codec, stream.codec_context.extradata or b"")
+            target: Any = out.add_stream_from_template(stream)
+            target.codec_context.extradata = header or None
+            return Copied(stream, target, container)
     context = stream.codec_context
     if context is None or not context.sample_rate:
         raise ActaError(
@@ -283,7 +309,7 @@ def _sound(stream: Any, out: OutputContainer, note: Callable[[str], object]) -> 
     channels = min(2, context.layout.nb_channels)
     rates = sorted(av.Codec(encoder, "w").audio_rates or ())
     rate = next((rate for rate in rates if rate >= context.sample_rate), rates[-1])
-    target: Any = out.add_stream(encoder, rate=rate, layout="mono" if channels == 1 else "stereo")
+    target = out.add_stream(encoder, rate=rate, layout="mono" if channels == 1 else "stereo")
     target.bit_rate = channels * min(80_000, 4 * rate)
     mixed = f", {context.layout.nb_channels} channels to 2" if context.layout.nb_channels > 2 else ""
     name = "Opus" if encoder == "libopus" else "AAC"
@@ -298,7 +324,9 @@ def _subtitles(stream: Any, out: OutputContainer) -> Track:
         others = [SUFFIXES[name] for name, codecs in SUBTITLES.items() if codec in codecs]
         advice = f"choose {' or '.join(others)}" if others else "no container here can"
         raise ActaError(f"{SUFFIXES[container]} cannot hold {codec} subtitles: {advice}")
-    return Copied(stream, out.add_stream_from_template(stream), container)
+    target: Any = out.add_stream_from_template(stream)
+    target.codec_context.extradata = plain_track(codec, stream.codec_context.extradata)
+    return Subtitles(stream, target, container)
 
 
 def flush(tracks: Iterable[Track]) -> list[Packet]:

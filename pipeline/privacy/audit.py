@@ -12,13 +12,15 @@ from typing import Any
 
 import cv2
 
-from pipeline.config.base import canonical
-from pipeline.config.stages import AuditStage
-from pipeline.errors import ActaError, VideoError
+from pipeline.config.base import canonical, parse
+from pipeline.config.stages import AuditStage, DetectStage, ObfuscateStage
+from pipeline.errors import ActaError
 from pipeline.files import write_json
+from pipeline.media.jpeg import decode_stored
 from pipeline.models.weights import detector_digests
 from pipeline.privacy.detectors import make_auditor, runtimes
 from pipeline.privacy.instances import DetectionShard
+from pipeline.privacy.probe import check_auditors, check_hiding
 from pipeline.seals import make_again
 from pipeline.stages import code_digest
 from pipeline.store import FrameShard, Provenance
@@ -45,10 +47,10 @@ def audit_shard(
         workers: Processes; the result does not depend on it.
 
     Raises:
-        ActaError: an auditor's weights are missing, or the anonymised shard was not made from ``before``.
+        ActaError: an auditor's weights are missing, the anonymised shard was not made from ``before``, or the settings
+            of the search, of hiding or of an auditor fail on a clear photograph (`pipeline.privacy.probe`).
     """
-    for name, threshold in settings.auditors.items():
-        make_auditor(name, threshold)
+    check_auditors(settings.auditors)
     original, hidden = FrameShard(before), FrameShard(after)
     found = DetectionShard(detections)
     for role, shard in (("frames", original), ("detections", found)):
@@ -57,6 +59,9 @@ def audit_shard(
     for video in hidden.ids:
         if hidden.source(video) != original.source(video):
             raise ActaError(f"{after} has {video} of another file than {before}; {make_again(after)}")
+    searched = parse(DetectStage, found.provenance["settings"], str(detections))
+    hiding = parse(ObfuscateStage, hidden.provenance["settings"], str(after))
+    check_hiding(searched.what, searched.detect.on_cpu(), hiding.obfuscate)
     jobs = [_Job(video, label) for video, label in zip(hidden.ids, hidden.labels, strict=True)]
     function = partial(_audit, before=original, after=hidden, settings=settings)
     rows, bad = split_results(map_videos(function, jobs, workers=workers, stage="audit"), 0.0, len(jobs), "audit")
@@ -98,9 +103,7 @@ def _count(shard: FrameShard, video: str, auditor: str, threshold: float) -> lis
     detector = make_auditor(auditor, threshold)
     counts = []
     for jpeg in shard.jpegs(video):
-        image = cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB)
-        if image is None:
-            raise VideoError("a stored frame is no JPEG image; delete the frame shard and make it again")
+        image = decode_stored(jpeg, cv2.IMREAD_COLOR_RGB)
         height, width = detector.input_size(*image.shape[:2])
         if (height, width) != image.shape[:2]:
             image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -70,8 +70,14 @@ def _summary(certificate: Mapping[str, Any]) -> str:
         f"<p>The {escape(what)} in {_count(certificate['videos'], 'video')} with "
         f"{_count(certificate['frames'], 'frame')} were found by {escape(by)} and hidden. Then "
         f"other detectors ({escape(auditors)}) looked for {escape(what)} in the frames before and after. This page "
-        "says what they found; it is measured, not promised.</p>\n"
+        "says what they found; it is measured, not promised.</p>\n" + _unusual(certificate["unusual"])
     )
+
+
+def _unusual(phrases: Sequence[str]) -> str:
+    if not phrases:
+        return ""
+    return f"<p><strong>Less is found or hidden than usual:</strong> {escape('; '.join(phrases))}.</p>\n"
 
 
 def _findings(certificate: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.errors import ActaError
 from pipeline.files import atomic, write_json
 from pipeline.privacy.certificate_page import certificate_page
+from pipeline.privacy.unusual import unusual
 from pipeline.report.tables import write_table
 from pipeline.stages import code_digest
 from pipeline.text import read_made
@@ -51,6 +52,7 @@ def certify(audits: Sequence[Path], certificate: Path, table: Path) -> None:
         "videos": len(videos),
         "frames": sum(row["frames"] for row in videos),
         "quarantined": quarantine,
+        "unusual": _unusual(made[0]),
         "overall": {row["auditor"]: {k: row[k] for k in COLUMNS[4:]} for row in overall},
         "sources": {row["id"]: row["sha256"] for row in videos},
         "shards": [shard["provenance"]["inputs"] for shard in shards],
@@ -68,6 +70,11 @@ def certify(audits: Sequence[Path], certificate: Path, table: Path) -> None:
 def _what_decides(shard: dict[str, Any]) -> dict[str, Any]:
     parts = {"detect": shard["detect"], "obfuscate": shard["obfuscate"], "audit": shard["provenance"]}
     return {name: {k: v for k, v in part.items() if k != "inputs"} for name, part in parts.items()}
+
+
+def _unusual(made: dict[str, Any]) -> list[str]:
+    detect, obfuscate = made["detect"]["settings"]["detect"], made["obfuscate"]["settings"]["obfuscate"]
+    return unusual(detect, obfuscate, made["audit"]["settings"]["auditors"])
 
 
 def _row(video: dict[str, Any], auditor: str) -> dict[str, Any]:

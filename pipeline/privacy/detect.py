@@ -21,6 +21,7 @@ from pipeline.media.source import unchanged
 from pipeline.models.weights import detector_digests
 from pipeline.privacy.detectors import make_detector, runtimes
 from pipeline.privacy.instances import DetectedVideo, Detector, Failures, Instances, write_detections
+from pipeline.privacy.probe import check_search
 from pipeline.privacy.search import search
 from pipeline.stages import code_digest
 from pipeline.store import Provenance
@@ -48,10 +49,11 @@ def detect_shard(
         max_bad_fraction: More bad videos than this fraction of the shard are an error.
 
     Raises:
-        ActaError: the detector's weights are missing, or too many bad videos.
+        ActaError: the detector's weights are missing, it finds nothing with these settings, or too many bad videos.
     """
     weights = detector_digests(settings)
     make_detector(settings.detect, weights)  # missing weights are one error, not one a video
+    check_search(settings.what, settings.detect)
     shard = read_manifest(manifest)
     jobs = [_Job(video.id, video, root / video.path) for video in shard.videos]
     if settings.detect.uses_gpu:

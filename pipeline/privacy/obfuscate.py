@@ -16,6 +16,7 @@ from pipeline.config.privacy import ObfuscateSettings
 from pipeline.config.stages import ObfuscateStage
 from pipeline.errors import ActaError, VideoError
 from pipeline.files import check_room, spool
+from pipeline.media.jpeg import decode_stored
 from pipeline.privacy.filters import hide
 from pipeline.privacy.instances import DetectionShard, Instances
 from pipeline.stages import code_digest
@@ -109,9 +110,7 @@ def hide_in_jpeg(jpeg: np.ndarray, instances: Instances, settings: ObfuscateSett
     """Hide instances in one JPEG image; an image in which nothing is to be hidden comes back as it is."""
     if not len(instances) and not instances.failed and settings.filter != "frame":
         return jpeg
-    image = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
-    if image is None:
-        raise VideoError("a stored frame is no JPEG image; delete the frame shard and make it again")
+    image = decode_stored(jpeg, cv2.IMREAD_COLOR)
     hide([image], image.shape[:2], instances, settings, black=[0])
     _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, settings.jpeg_quality])
     return encoded

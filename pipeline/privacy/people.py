@@ -39,7 +39,7 @@ class People:
         return height, width
 
     def __call__(self, image: np.ndarray) -> Instances:
-        found, faces = (detector(_shown(image, detector, side)) for detector, side in self._parts)
+        found, faces = (detector(shown_to(image, detector, side)) for detector, side in self._parts)
         boxes, scores, masks = list(found.boxes), list(found.scores), list(found.masks)
         for face, score in zip(faces.boxes, faces.scores, strict=True):
             head = np.clip(enlarge(face, _HEAD), 0, 1)
@@ -53,7 +53,7 @@ class People:
         return Instances.of(np.array(boxes, np.float32).reshape(-1, 4), np.array(scores), masks)
 
 
-def _shown(image: np.ndarray, detector: Detector, side: int | None) -> np.ndarray:
+def shown_to(image: np.ndarray, detector: Detector, side: int | None) -> np.ndarray:
     """The picture at the size that a detector asks for when its longer side may be at most ``side`` pixels."""
     height, width = image.shape[:2]
     factor = min(1.0, side / max(height, width)) if side else 1.0

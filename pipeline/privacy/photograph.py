@@ -17,6 +17,7 @@ from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
 from pipeline.config.privacy import ObfuscateSettings, SearchSettings
 from pipeline.errors import ActaError, VideoError
 from pipeline.files import atomic, check_no_input, private_files
+from pipeline.media.limits import check_photograph
 from pipeline.privacy.anonymize import Anonymized
 from pipeline.privacy.boxes import iou
 from pipeline.privacy.detect import detect_frame
@@ -34,9 +35,11 @@ FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
+Image.MAX_IMAGE_PIXELS = None  # `pipeline.media.limits` says how many there may be
 _WITH_ALPHA, _SIXTEEN_BIT, _WITH_PROFILE = ("PNG", "WEBP", "TIFF"), ("PNG", "TIFF"), ("PNG", "JPEG", "WEBP", "TIFF")
 _PLAIN = {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
 _SIXTEEN_BIT_GREY = ("I;16", "I;16B", "I;16L")
+_SCAN, _MAX_SCANS = b"\xff\xda", 200
 _SAME = 0.5  # lowest IoU at which the boxes of two searches are the same instance
 
 
@@ -117,6 +120,7 @@ def _read(path: Path) -> _Photograph:
 
 
 def _decoded(image: Any) -> _Photograph:
+    check_photograph(*image.size)
     notes: tuple[str, ...] = ()
     pictures = getattr(image, "n_frames", 1)
     if pictures > 1 and image.format != "MPO":
@@ -129,25 +133,45 @@ def _decoded(image: Any) -> _Photograph:
         raise VideoError(f"colours in {image.mode} are not read; convert it to RGB first")
     saving: dict[str, Any] = {}
     if image.format in ("JPEG", "MPO"):  # as finely as it was
+        _check_scans(_stored(image))
         _check_jpeg(_stored(image))
         saving = {"qtables": image.quantization, "subsampling": max(0, JpegImagePlugin.get_sampling(image))}
     lossless = image.format in ("PNG", "BMP", "TIFF") or (
         image.format == "WEBP" and _has_lossless_chunk(_stored(image))
     )
     profile = image.info.get("icc_profile") or None
-    if image.mode in _PLAIN:
-        clear = "transparency" in image.info
-        wanted = _PLAIN[image.mode]
-        upright = ImageOps.exif_transpose(image).convert("RGBA" if clear and wanted in ("L", "RGB") else wanted)
-    else:
-        upright = ImageOps.exif_transpose(image)
-    pixels = np.array(upright)
-    if pixels.dtype.itemsize == 2:
-        pixels = pixels.astype(np.uint16)
-    alpha = np.ascontiguousarray(pixels[..., -1]) if upright.mode in ("LA", "RGBA") else None
-    if alpha is not None:
-        pixels = np.ascontiguousarray(pixels[..., 0] if upright.mode == "LA" else pixels[..., :3])
+    pixels, alpha = _pixels(image)
     return _Photograph(pixels, alpha, profile, lossless, saving, notes)
+
+
+def _pixels(image: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """Upright pixels and transparency. Each step lets the picture before go: there is room for few large ones."""
+    ImageOps.exif_transpose(image, in_place=True)
+    wanted = _PLAIN.get(image.mode, image.mode)
+    if "transparency" in image.info and wanted in ("L", "RGB"):
+        wanted = "RGBA"
+    if wanted != image.mode:
+        converted = image.convert(wanted)
+        image.close()
+        image = converted
+    pixels = np.asarray(image)
+    image.close()
+    if pixels.dtype.itemsize == 2:
+        return pixels.astype(np.uint16), None
+    if image.mode not in ("LA", "RGBA"):
+        return pixels.copy(), None
+    colours = pixels[..., 0] if image.mode == "LA" else pixels[..., :3]
+    return np.ascontiguousarray(colours), np.ascontiguousarray(pixels[..., -1])
+
+
+def _check_scans(content: bytes) -> None:
+    """Each scan of a progressive picture costs as much time as the picture.
+
+    Raises:
+        VideoError: there are more than any encoder writes.
+    """
+    if (scans := content.count(_SCAN)) > _MAX_SCANS:
+        raise VideoError(f"{scans} scans, of which a progressive picture has about ten; at most {_MAX_SCANS} are read")
 
 
 def _check_jpeg(content: bytes) -> None:
@@ -212,7 +236,8 @@ def _fitting(photograph: _Photograph, form: str, output: Path) -> _Photograph:
 def _shown(pixels: np.ndarray) -> np.ndarray:
     """A copy as 8-bit RGB; of 16 bits the whole span, as few photographs use all of it."""
     if pixels.dtype == np.uint16:
-        pixels = np.rint(pixels * (255 / max(1, int(pixels.max())))).astype(np.uint8)
+        grey = np.rint(np.arange(2**16) * (255 / max(1, int(pixels.max())))).clip(0, 255).astype(np.uint8)
+        pixels = grey[pixels]
     return np.array(pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2))
 
 

@@ -25,7 +25,8 @@ from pipeline.privacy.motion import follow, is_cut, small_grey, something_new
 _SAME_IOU = 0.3  # of the boxes of one instance in two searched frames
 _LONGEST = 16  # frames: at least one in this number is searched, however long the interval
 _NO_PICTURE = np.zeros((0, 0), np.uint8)
-_HELD = 64  # frames that wait for the searched one behind them; decoded frames are what costs memory
+_HELD = 64  # frames that wait for the searched one behind them; decoded frames are what costs memory …
+_LARGE = 3840 * 2160  # pixels; … and larger ones count as several
 
 
 class Find(Protocol):
@@ -112,7 +113,7 @@ def _searched(
             for run in _runs(frames, settings):
                 run.frames[-1].found = pool.submit(find, run.frames[-1].frame, region=None)
                 waiting.append(run)
-                while len(waiting) > threads or sum(len(each.frames) for each in waiting) > _HELD:
+                while len(waiting) > threads or sum(map(_weight, waiting)) > _HELD:
                     decide(waiting.popleft())
                 while len(running) > 2 * threads:
                     seen = running.popleft()
@@ -123,6 +124,10 @@ def _searched(
                 yield seen, _result(seen)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _weight(run: _Run) -> float:
+    return sum(max(1.0, seen.frame.width * seen.frame.height / _LARGE) for seen in run.frames)
 
 
 def _result(seen: _Seen) -> Instances:

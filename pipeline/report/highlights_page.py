@@ -1,14 +1,15 @@
 """Stage `report-highlights`: a match's highlights as one page: a small silent copy of the video, and its clips."""
 
 import base64
-import tempfile
 from fractions import Fraction
 from pathlib import Path
 
 import av
 
-from pipeline.errors import ActaError
+from pipeline.errors import ActaError, VideoError
 from pipeline.files import atomic, make_private
+from pipeline.media.decode import open_video
+from pipeline.private_folder import private_folder
 from pipeline.report.tables import cell, escape, html_table, page
 from pipeline.text import read_made
 
@@ -42,10 +43,10 @@ def write_highlights_page(video: Path, output: Path) -> None:
             ]
             for clip in clips
         ]
-        with tempfile.TemporaryDirectory() as folder:
-            small = _small_copy(video, Path(folder, "small.mp4"))
+        with private_folder() as folder:
+            small = _small_copy(video, folder / "small.mp4")
             content = small.read_bytes() if small else b""
-    except (OSError, ValueError, KeyError, TypeError, IndexError, av.error.FFmpegError) as error:
+    except (VideoError, OSError, ValueError, KeyError, TypeError, av.error.FFmpegError) as error:
         raise ActaError(f"cannot read the highlights {video}: {error}") from None
     title = f"Highlights: {video.stem}"
     shown = f"<p>The video itself, of full size and with its sound, is {escape(video.name)}.</p>\n"
@@ -60,8 +61,7 @@ def write_highlights_page(video: Path, output: Path) -> None:
 
 def _small_copy(video: Path, output: Path) -> Path | None:
     """The video, smaller, slower and silent, so that it takes no more than `LARGEST` bytes; None: it is too long."""
-    with av.open(video) as source:
-        stream = source.streams.video[0]
+    with open_video(video) as (source, stream):
         seconds = (source.duration or 0) / av.time_base
         rate = int(0.9 * 8 * LARGEST / max(1.0, seconds))
         if rate < _LEAST:

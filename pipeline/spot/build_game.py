@@ -15,6 +15,7 @@ from pipeline.data.soccernet import INI, read_ini
 from pipeline.errors import ActaError, VideoError
 from pipeline.files import write_json
 from pipeline.media.decode import decode, open_video
+from pipeline.media.limits import check_filled
 from pipeline.media.probe import probe
 from pipeline.spot.events import HALVES
 from pipeline.spot.frames import MISSING, container_start
@@ -113,12 +114,13 @@ def end_of(video: Path) -> float:
     """The second, from its container's start, at which a video ends.
 
     Raises:
-        VideoError: it is damaged.
+        VideoError: it is damaged, or its pictures are too few for so many ticks.
     """
-    duration = probe(video).duration
+    info = probe(video)
+    check_filled(info.frames, info.duration)
     with open_video(video) as (container, stream):
         first, _ = next(decode(container, stream))
-        return round(first - container_start(container) + duration, 6)
+        return round(first - container_start(container) + info.duration, 6)
 
 
 def _half(

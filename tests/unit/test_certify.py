@@ -345,3 +345,20 @@ def test_same_audits_give_the_same_bytes(tmp_path: Path) -> None:
         certified(tmp_path, FIRST, SECOND)
         texts.append([(tmp_path / f"certificate.{end}").read_bytes() for end in ("json", "html")])
     assert texts[0] == texts[1]
+
+
+def test_unusual_settings_are_said_first(tmp_path: Path) -> None:
+    content, _ = certified(tmp_path, FIRST, SECOND)
+    assert content["unusual"] == []
+    assert "than usual" not in (tmp_path / "certificate.html").read_text()
+    lax = copy.deepcopy(FIRST)
+    lax["detect"]["settings"]["detect"] |= {"threshold": 0.9}
+    lax["provenance"]["settings"]["auditors"]["pose"] = 0.75
+    content, _ = certified(tmp_path, lax)
+    assert content["unusual"] == [
+        "retinaface counts from a score of 0.9 on (its own: 0.4)",
+        "the auditor pose counts from a score of 0.75 on (its own: 0.5)",
+    ]
+    page = (tmp_path / "certificate.html").read_text()
+    line = "<p><strong>Less is found or hidden than usual:</strong> retinaface counts from a score of 0.9 on"
+    assert page.index(line) < page.index("What independent detectors find")

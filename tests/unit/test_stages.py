@@ -17,6 +17,9 @@ ALLOWED = {
     "pipeline/errors.py": "classes of exceptions without behaviour",
     "pipeline/destination.py": "where a file is written, not what is in it",
     "pipeline/files.py": "where and how safely a file is written, not what is in it",
+    "pipeline/media/limits.py": "refuses what is too large; it changes nothing that is read",
+    "pipeline/private_folder.py": "where what is temporary lies",
+    "pipeline/privacy/probe.py": "refuses settings; it changes no result",
     "pipeline/progress.py": "says how far the work is",
     "pipeline/scratch.py": "where a shard is read, not what is in it",
     "pipeline/detect/remarks.py": "says what does not count; decides no number",
@@ -42,12 +45,14 @@ _READS_MANIFEST = {
     "pipeline/media/probe.py": "only `VideoInfo`, the shape of a manifest's row",
     "pipeline/media/structure.py": "imported by the probe, never called",
 }
+_TRIES_SETTINGS = {"pipeline/privacy/filters.py": "only tried on a photograph (`pipeline/privacy/probe.py`)"}
 ALLOWED_IN = {
     "manifest": dict.fromkeys(
         ("pipeline/sealed.py", "pipeline/store.py"), "only `Quarantined` and `Provenance`: no shard is read or written"
     ),
     "frames": _READS_MANIFEST,
-    "detect-people": _READS_MANIFEST,
+    "detect-people": {**_READS_MANIFEST, **_TRIES_SETTINGS},
+    "audit": _TRIES_SETTINGS,
     "quarantine": {
         **_READS_MANIFEST,
         "pipeline/media/decode.py": "imported by the probe, never called",

@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import stat
+import tempfile
 from pathlib import Path
 
 import av
@@ -12,10 +14,13 @@ import torch
 import pipeline.detect.video  # noqa: F401  # cv2 changes the environment when it is imported
 from pipeline.cli import main
 from pipeline.config.whole import DEFAULT_CONFIG, load
+from pipeline.data.manifest import Video
 from pipeline.detect.saved import StageDescription, save_stage
+from pipeline.media.frames import extract_video
 from pipeline.models.actor_backbones import ActorBackbone, build_actor_backbone, save_actor_backbone
 from pipeline.models.object_detector import ObjectDetector, build_detector, save_detector
 from pipeline.models.stage import Stage, StageArchitecture
+from pipeline.store import StoredVideo
 from tests.clips import write_clip
 
 ACTIONS = ["stand", "wave"]
@@ -135,3 +140,28 @@ def test_features_that_the_configuration_does_not_have(
     arguments = ["detect", str(clip), "-o", str(tmp_path / "out.csv"), "--model", str(moved), "--config", str(config)]
     assert main(arguments) == 1
     assert "(--features names them)" in capsys.readouterr().err
+
+
+def test_a_picture_after_a_year_is_refused(results: Path, config: Path, tmp_path: Path, capsys) -> None:
+    video = write_clip(tmp_path / "far.mkv", frames=4, times=[0, 100, 200, 31_536_000_000])
+    assert detect(results, config, video, tmp_path / "out.csv") == 1
+    assert "its time stamps cannot be right: 4 frames for 31536000 s, of which" in capsys.readouterr().err
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_frames_lie_in_a_private_folder_that_goes(results: Path, config: Path, tmp_path: Path, monkeypatch) -> None:
+    seen = []
+
+    def extracted(entry: Video, video: Path, spooled: Path, *settings: object) -> StoredVideo:
+        seen.append((spooled.parent.name, stat.S_IMODE(spooled.parent.stat().st_mode)))
+        return extract_video(entry, video, spooled, *settings)  # type: ignore[arg-type]
+
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr("pipeline.detect.video.extract_video", extracted)
+    video = write_clip(tmp_path / "in.mp4", frames=5)
+    assert detect(results, config, video, tmp_path / "out.csv") == 0
+    [(name, mode)] = seen
+    assert name.startswith("acta-private-")
+    assert mode == 0o700
+    assert list((tmp_path / "tmp").glob("acta-*")) == []

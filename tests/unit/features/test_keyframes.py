@@ -68,6 +68,14 @@ def test_regular_times_come_on_top_up_to_the_video_s_end(tmp_path, first, last, 
     assert found.times("v", "train", FRAMES).tolist() == expected
 
 
+def test_regular_times_do_not_fill_years(tmp_path):
+    """A keyframe every second up to a stamp that is damaged would take all memory."""
+    found = table(tmp_path, settings=KeyframeSettings(step=1.0, start=0.0, first=1.0, last=None))
+    assert len(found.times("v", "train", np.array([0.0, 1.0, 621.0]))) == 621
+    with pytest.raises(VideoError, match=r"^its time stamps cannot be right: 3 frames for 631 s, .* 10 s a frame are"):
+        found.times("v", "train", np.array([0.0, 1.0, 632.0]))
+
+
 def test_an_annotated_keyframe_beyond_the_end_condemns_the_video(tmp_path):
     found = table(tmp_path, {"train": "v,1,0,0,1,1,1\n", "val": "v,2,0,0,1,1,1\nv,0012,0,0,1,1,2\n"})
     with pytest.raises(VideoError, match=r"val_boxes.csv:2 annotates it at 12 s, but its frames are from 0 to 9.9 s"):

@@ -180,10 +180,17 @@ def test_sound_without_stamps_goes_on():
 
 def test_a_gap_that_cannot_be_is_refused():
     encoder = Encoder()
-    converted([0, 600_100], encoder)
-    assert len(encoder.samples) == 600_200
-    with pytest.raises(VideoError, match=r"its sound stops for 601 s; --audio drop leaves it out"):
-        converted([0, 601_100], Encoder())
+    converted([0, 600_200], encoder)
+    assert encoder.samples.tolist() == [1.0] * 100 + [0.0] * 600_100 + [1.0] * 100
+    assert max(len(block) for _, block in encoder.blocks) == 1000  # a second: an hour would take gigabytes
+    with pytest.raises(VideoError, match=r"its sound stops for 600 s; --audio drop leaves it out"):
+        converted([0, 600_201], Encoder())
+
+
+def test_all_gaps_count_together():
+    converted([0, 300_000, 600_400], Encoder())
+    with pytest.raises(VideoError, match=r"its sound stops for 600 s; "):
+        converted([0, 300_000, 600_401], Encoder())
 
 
 def test_an_encoders_priming_is_left_out_where_it_would_be_heard():

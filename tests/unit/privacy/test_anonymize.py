@@ -403,6 +403,7 @@ class TestCommand:
                 "detector 'selfie' does not find faces; choose one of retinaface, centerface, onnx",
             ),
             (["--threshold", "7"], "'detect.threshold' is 7.0"),
+            (["--threshold", "1"], "so it would hide nothing; lower its `threshold`"),
             (["--weights", "nowhere.onnx"], "nowhere.onnx' of detector 'centerface' are not there"),
         ],
     )

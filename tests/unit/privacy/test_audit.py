@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import VideoError
+from pipeline.media.jpeg import decode_stored
 from pipeline.privacy import audit as module
 from pipeline.privacy.instances import Instances
 
@@ -69,3 +70,14 @@ def test_detections_and_the_frames_that_still_have_some_are_counted(monkeypatch)
     figures = {"before": 2, "after": 2, "frames_with_residual": 1}
     assert row == {"id": "a", "label": "walking", "frames": 2, "auditors": {"pose": figures}}
     assert set(asked) == {("pose", 0.5)}
+
+
+def test_a_stored_frame_that_is_larger_than_any_frame_is_not_decoded(monkeypatch):
+    image = np.zeros((48, 64, 3), np.uint8)
+    jpeg = cv2.imencode(".jpg", image)[1]
+    assert decode_stored(jpeg, cv2.IMREAD_COLOR).shape == image.shape
+    monkeypatch.setenv("ACTA_MAX_PIXELS", str(48 * 64 - 1))
+    monkeypatch.setattr(cv2, "imdecode", None)
+    with pytest.raises(VideoError, match=r"^64x48 pixels; at most 3,071 are read"):
+        decode_stored(jpeg, cv2.IMREAD_COLOR)
+    monkeypatch.undo()

@@ -23,7 +23,7 @@ from pipeline.privacy.boxes import enlarge
 from pipeline.privacy.detect import _around, detect_frame
 from pipeline.privacy.detectors import make_auditor, make_detector
 from pipeline.privacy.instances import Instances
-from pipeline.privacy.search import search
+from pipeline.privacy.search import _Run, _Seen, _weight, search
 
 HEIGHT, WIDTH, SIDE = 120, 320, 24
 RATE = 60  # so that with an interval of 0.1 s frames 0, 6, 12 … are searched
@@ -522,3 +522,9 @@ def test_each_face_that_a_search_of_every_frame_finds_is_hidden(footage, config,
         for face in truth:
             larger = [enlarge(box, 1.5) for box in hidden.boxes]
             assert any((box[:2] <= face[:2]).all() and (box[2:] >= face[2:]).all() for box in larger)
+
+
+def test_large_frames_count_as_several_of_those_that_are_held_back():
+    sizes = ((64, 48), (3840, 2160), (7680, 4320))
+    seen = [_Seen(0.0, VideoFrame(*size, "gray"), np.zeros((0, 0), np.uint8)) for size in sizes]
+    assert _weight(_Run(seen, True, False)) == 1 + 1 + 4

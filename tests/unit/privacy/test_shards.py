@@ -101,6 +101,7 @@ def test_bodies_are_found_with_their_faces_hidden_and_counted(stages, config, tm
 def test_one_gpu_is_shared_by_four_processes_at_most(stages, config, monkeypatch, tmp_path, devices, processes):
     asked = []
     monkeypatch.setattr(module, "make_detector", lambda settings, weights: None)
+    monkeypatch.setattr(module, "check_search", lambda what, settings: None)
     monkeypatch.setattr(module, "map_videos", lambda *given, workers, stage: asked.append(workers) or iter(()))
     settings = stage_settings(config, "detect-people", "bodies")
     faces = settings.detect.faces.model_copy(update={"device": devices[1]})
@@ -320,3 +321,28 @@ def test_a_video_that_changes_while_it_is_read_is_left_out(tmp_path):
         path.unlink()
     with pytest.raises(VideoError, match=r"^cannot be read: No such file or directory$"), unchanged(path):
         pass
+
+
+def test_a_search_that_finds_nothing_is_an_error_before_it_begins(stages, config, tmp_path):
+    settings = stage_settings(config, "detect-people", "faces")
+    blind = settings.model_copy(update={"detect": settings.detect.model_copy(update={"threshold": 1.0})})
+    with pytest.raises(ActaError, match=r"^centerface, from a score of 1 on, .* so it would hide nothing"):
+        detect_shard(stages / "manifest.json", stages, tmp_path / "found.h5", blind)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_leaves_faces_recognisable_has_no_audit(stages, config, tmp_path):
+    hiding = config.privacy.obfuscate.faces.model_copy(update={"kernel": 0.1})
+    before, found, after = stages / "none/frames.h5", stages / "detections.h5", tmp_path / "hidden.h5"
+    obfuscate_shard(before, found, after, ObfuscateStage(obfuscate=hiding))
+    with pytest.raises(ActaError, match=r"kernel 0\.1 .* leaves the face on a clear photograph recognisable"):
+        audit_shard(before, after, found, tmp_path / "audit.json", stage_settings(config, "audit", "faces"))
+    assert not (tmp_path / "audit.json").exists()
+
+
+def test_an_auditor_that_sees_nothing_makes_no_audit(stages, config, tmp_path):
+    blind = stage_settings(config, "audit", "faces").model_copy(update={"auditors": {"retinaface": 1.0}})
+    before, found = stages / "none/frames.h5", stages / "detections.h5"
+    with pytest.raises(ActaError, match=r"^the auditor retinaface, from a score of 1 on, does not find the face"):
+        audit_shard(before, stages / "hidden.h5", found, tmp_path / "audit.json", blind)
+    assert list(tmp_path.iterdir()) == []
