@@ -9,5 +9,7 @@ import os
 # Every Python that this one starts (workers, jobs, pip) leaves the working folder out of its search path: a socket.py
 # or a pip.py that lies there is not the standard library's, and may be anybody's.
 os.environ["PYTHONSAFEPATH"] = "1"
+# onnxruntime makes up a number for the device, keeps it, and reports its use with it.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __version__ = "0.1.0"

@@ -1,5 +1,8 @@
 """Where face detectors run: the choice of onnxruntime's provider, with a stand-in for the GPU that is not here."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,10 @@ from onnx import TensorProto, helper
 
 from pipeline.errors import ActaError
 from pipeline.models import onnx_session as module
-from pipeline.models.weights import open_weights
+from pipeline.models.weights import cache_folder, open_weights
 from pipeline.privacy.detectors import make_auditor
 from pipeline.privacy.face_detectors import CenterFace, OnnxModel, RetinaFace
+from tests.conftest import PROJECT
 
 DETECTORS = [RetinaFace, CenterFace, OnnxModel]
 
@@ -96,3 +100,14 @@ def test_boxes_on_a_gpu_are_those_on_the_cpu(footage: Path, name: str) -> None:
     kind = RetinaFace if name == "retinaface" else CenterFace
     here, there = make_auditor(name, 0.4)(image), kind(open_weights(name), 0.4, "cuda")(image)
     assert here.boxes == pytest.approx(there.boxes, abs=1e-3)
+
+
+def test_the_runtime_reports_to_nobody(tmp_path) -> None:
+    """onnxruntime would keep a number for the device in the home folder, and one for the session beside the rest."""
+    made = "from pipeline.privacy.detectors import make_auditor; make_auditor('retinaface', 0.5)"
+    places = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "ACTA_CACHE": str(cache_folder().parent)}
+    kept = {
+        name: value for name, value in os.environ.items() if name not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+    }
+    subprocess.run([sys.executable, "-c", made], check=True, env=kept | places, cwd=PROJECT)
+    assert list(tmp_path.rglob("*")) == []
