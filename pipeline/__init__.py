@@ -9,6 +9,8 @@ import os
 # Every Python that this one starts (workers, jobs, pip) leaves the working folder out of its search path: a socket.py
 # or a pip.py that lies there is not the standard library's, and may be anybody's.
 os.environ["PYTHONSAFEPATH"] = "1"
+# Nor does an empty or relative part of PYTHONPATH lead them there, as in `export PYTHONPATH=$PYTHONPATH:/opt/x`.
+os.environ["PYTHONPATH"] = ":".join(p for p in os.environ.get("PYTHONPATH", "").split(":") if p.startswith("/"))
 # onnxruntime makes up a number for the device, keeps it, and reports its use with it.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 

@@ -1,10 +1,12 @@
 """``acta clean``: list and remove what no plan of the configuration needs any more."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ActaError
+from pipeline.text import read_text
 
 if TYPE_CHECKING:
     from pipeline.data.clean import Unneeded
@@ -27,12 +29,18 @@ def add_clean(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 def _clean(options: argparse.Namespace) -> int:
     from pipeline.config.whole import load_over
     from pipeline.data.clean import find_unneeded
-    from pipeline.data.lists import PlansLists
+    from pipeline.data.lists import PlansLists, record_path
 
     config = load_over(options.configfile)
     results = Path("results", config.dataset)
     if not results.is_dir():
         raise ActaError(f"there is no {results} here; call acta clean where you call snakemake")
+    record = record_path(config.dataset)
+    if not record.is_file() or json.loads(read_text(record)) != json.loads(config.model_dump_json()):
+        raise ActaError(
+            f"the last plan of {config.dataset!r} here had another configuration, or there was none; give the same "
+            "--configfile as to snakemake, or, if the configuration was changed, call snakemake -n first"
+        )
     plans = PlansLists(results, Path(f".snakemake/acta.lists.{config.dataset}"), looking=options.dry_run)
     try:
         if not (plans.alone or options.dry_run):

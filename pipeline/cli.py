@@ -17,8 +17,8 @@ from pipeline.commands import COMMANDS, GROUPS, OWN_FILES, Command
 from pipeline.ending import Ended, tidy_end
 from pipeline.errors import ActaError
 from pipeline.files import check_outputs
-from pipeline.private_folder import remove_abandoned
 from pipeline.shown import guard
+from pipeline.temporary import remove_abandoned
 
 _ABOUT = "Privacy-preserving understanding of actions in video."
 _ENDED = 128  # what a shell adds to the number of the signal that has ended a process …

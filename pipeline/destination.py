@@ -36,7 +36,7 @@ def destination(output: Path) -> Path:
     linked = output.is_symlink()
     if linked and not links_are_trusted(output):
         raise ActaError(f"{output} is a link that another user has made; remove it, or choose another output")
-    if _takes_a_stream(found):
+    if _takes_a_stream(found) or (linked and _is_descriptor(output)):
         return output
     if not stat.S_ISREG(found.st_mode):
         kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a device, pipe or socket"
@@ -51,7 +51,7 @@ def destination(output: Path) -> Path:
 def is_stream(output: Path) -> bool:
     """Whether an output is written through, as a file's place: a terminal, /dev/null, a pipe of the user's."""
     try:
-        return _takes_a_stream(output.stat())
+        return _takes_a_stream(output.stat()) or (output.is_symlink() and _is_descriptor(output))
     except OSError:
         return False
 
@@ -64,7 +64,7 @@ def opened_stream(output: Path) -> Iterator[int]:
         ActaError: it is a pipe that nobody reads.
     """
     try:
-        file = os.open(output, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        file = os.open(output, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError as error:
         if error.errno != errno.ENXIO:
             raise
@@ -91,6 +91,17 @@ def links_are_trusted(path: Path) -> bool:
         if found.st_uid not in (_SYSTEM, os.geteuid()):
             return False
         path = path.parent / path.readlink()
+    return False
+
+
+def _is_descriptor(link: Path) -> bool:
+    """Whether a link is a process's open file, as /dev/stdout is: what is in that file already must stay."""
+    for _ in range(_MOST_LINKS):
+        if link.parts[1:2] == ("proc",):
+            return True
+        if not link.is_symlink():
+            return False
+        link = link.parent.resolve() / link.readlink()
     return False
 
 

@@ -56,8 +56,8 @@ def atomic(path: Path | str, *, overwrite: bool | None = None) -> Iterator[Path]
             try:
                 yield temporary
             except OSError as error:
-                if error.filename in (temporary, str(temporary)):
-                    error.filename = str(path)  # which is the name that people know
+                if error.filename in (temporary, str(temporary)):  # PyAV's errors let nobody change it
+                    raise OSError(error.errno, error.strerror, str(path)) from None  # the name that people know
                 raise
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
@@ -169,7 +169,8 @@ def _claimed(path: Path) -> Iterator[None]:
                 try:
                     yield
                 finally:
-                    lock.unlink(missing_ok=True)
+                    with suppress(FileNotFoundError, PermissionError):  # another user's, in a folder as /tmp is
+                        lock.unlink()
                 return
         finally:
             os.close(file)
@@ -283,7 +284,8 @@ def make_private(folder: Path) -> None:
         if not links_are_trusted(folder) or found.st_uid != os.geteuid() or (found.st_mode & 0o077 and shared):
             raise ActaError(
                 f"original frames would lie in {folder}, which cannot be made private (mode 0700), as it is not yours "
-                "alone; name an output in a folder of its own"
+                f"alone (of user {found.st_uid}, mode {stat.S_IMODE(found.st_mode):o}); name an output in a folder of "
+                "its own"
             )
         os.fchmod(file, 0o700)
     finally:

@@ -58,6 +58,9 @@ def create_sealed(path: Path, size: int) -> Iterator[h5py.File]:
             _seal(temporary)
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
+        other = getattr(error, "filename", None)
+        if other is not None and str(other) != str(path):
+            reason = f"{other}: {reason}"
         raise ActaError(f"{path} could not be written: {reason}") from None
 
 

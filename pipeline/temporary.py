@@ -29,14 +29,13 @@ def beside(path: Path) -> Iterator[Path]:
     it, they could put another one in its place.
     """
     if is_stream(path):
-        made = Path(tempfile.mkdtemp(prefix="acta-"))
-    else:
-        remove_temporaries(path)
-        made = Path(tempfile.mkdtemp(prefix=f"{stem(path)}{_process(os.getpid())}.tmp", dir=path.parent))
+        path = _in_tmpdir()
+    remove_temporaries(path)
+    made = Path(tempfile.mkdtemp(prefix=f"{stem(path)}{_process(os.getpid())}.tmp", dir=path.parent))
     try:
         file = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
-            if os.fstat(file).st_uid != os.geteuid():
+            if not _is_made_here(file):
                 raise ActaError(f"another user has put a folder in the place of {made}; choose another output")
             try:
                 yield Path(f"/proc/{os.getpid()}/fd/{file}")
@@ -47,6 +46,42 @@ def beside(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             made.rmdir()
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """A new private folder for raw frames in ``$TMPDIR``, as `beside`; after a kill the next command removes it."""
+    with beside(_in_tmpdir()) as folder:
+        yield folder
+
+
+def remove_abandoned() -> None:
+    """Remove what this user's processes that were killed have left in ``$TMPDIR``; it never stops a command."""
+    with suppress(OSError):
+        remove_temporaries(_in_tmpdir())
+
+
+def _in_tmpdir() -> Path:
+    return Path(tempfile.gettempdir(), "acta-private")
+
+
+def _is_made_here(folder: int) -> bool:
+    """Whether an open folder is this user's, and not one that somebody has put in its place.
+
+    File systems that give all files one owner (CIFS, FAT, NFS that squashes) are known by what is new in the folder.
+    """
+    owner = os.fstat(folder).st_uid
+    if owner == os.geteuid():
+        return True
+    try:
+        file = os.open("owner", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+    except OSError:
+        return False
+    try:
+        return os.fstat(file).st_uid == owner
+    finally:
+        os.close(file)
+        os.unlink("owner", dir_fd=folder)
 
 
 def empty(folder: int) -> None:

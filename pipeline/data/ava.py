@@ -22,6 +22,7 @@ from pipeline.text import read_text
 GROUPS = {"PERSON_MOVEMENT": "pose", "PERSON_INTERACTION": "person-person", "OBJECT_MANIPULATION": "person-object"}
 _COLUMNS = ["video", "time", "x1", "y1", "x2", "y2", "action", "score"]
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_WORDS = re.compile(r',[ \t"]*(?:true|false)[ \t"]*(?:,|$)', re.IGNORECASE | re.MULTILINE)
 _LATEST = 1e11  # seconds; so many microseconds still have numbers of their own
 _LAST_ACTION = 2**31 - 1
 
@@ -155,11 +156,9 @@ def read_table(path: Path, optional: Sequence[str] = ()) -> pd.DataFrame | None:
         ActaError: the file cannot be read, a row has more columns, or one holds what is not a number.
     """
     text = read_text(path)
-    lowered = text.lower()
-    if "true" in lowered or "false" in lowered:  # a column of such words is 1 and 0 to pandas
+    if _WORDS.search(text):  # a column of such words is 1 and 0 to pandas
         for problem in problems(path, optional):
             raise ActaError(problem)
-    del lowered
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # columns that are too many

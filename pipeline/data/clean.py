@@ -7,6 +7,7 @@ makes that shard any more, and none removes it. The same holds for games, and fo
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,5 +117,8 @@ def _is_actas(path: Path) -> bool:
 
 
 def _size(path: Path) -> int:
-    within = path.rglob("*") if path.is_dir() and not path.is_symlink() else ()
-    return sum(each.lstat().st_size for each in (path, *within))
+    size = 0
+    for each in (path, *(path.rglob("*") if path.is_dir() and not path.is_symlink() else ())):
+        with suppress(OSError):  # gone meanwhile
+            size += each.lstat().st_size
+    return size

@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -145,6 +146,11 @@ def _holds(path: Path, content: str) -> bool:
         return False
 
 
+def record_path(dataset: str) -> Path:
+    """Where a plan leaves the configuration that the lists were made from."""
+    return Path(f".snakemake/acta.config.{dataset}.json")
+
+
 class PlansLists:
     """The lists that a plan is made from. Those that another plan reads, which may be running, are left as they are.
 
@@ -195,8 +201,12 @@ class PlansLists:
         return self._aside
 
     def share(self) -> None:
-        """All lists are written: from here on others may have the lock too, and none alone."""
-        self._take(fcntl.LOCK_SH)
+        """All lists are written: from here on others may have the lock too, and none alone.
+
+        A plan that will run waits for one that has it alone, and is still listing.
+        """
+        with suppress(OSError):  # no locks here
+            fcntl.flock(self._lock, fcntl.LOCK_SH | (fcntl.LOCK_NB if self._looking else 0))
 
     def close(self) -> None:
         """Give the lock back before the process ends."""

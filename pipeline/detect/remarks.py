@@ -19,6 +19,8 @@ def remarks(actions: LabelMap, annotated: Rows, excluded: Set[tuple[str, int]] |
         detected: The detections.
     """
     total = len(detected.frame)
+    if not total:
+        yield "it holds no detections"
     left = np.ones(total, bool)  # those that no reason has taken yet
     for reason, those in _reasons(actions, annotated, excluded, detected):
         chosen = np.flatnonzero(left & those)

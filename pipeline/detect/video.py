@@ -33,8 +33,8 @@ from pipeline.media.limits import check_filled
 from pipeline.media.picture import like
 from pipeline.media.probe import probe
 from pipeline.models.opened import Opened
-from pipeline.private_folder import private_folder
 from pipeline.store import Provenance, write_frames
+from pipeline.temporary import private_folder
 
 _BOX, _TEXT, _SHADE = (255, 90, 60), (255, 255, 255), (30, 30, 30)  # RGB
 

@@ -97,7 +97,7 @@ def extract_video(
     times: list[float] = []
     sizes: list[int] = []
     shape: tuple[int, int] | None = None
-    with open_video(path) as (container, stream), unchanged(path) as source, spooled.open("wb") as out:
+    with unchanged(path) as source, open_video(path) as (container, stream), spooled.open("wb") as out:
         aspect = pixel_aspect(stream)
         for time, frame in sample(decode(container, stream), sampling.rate):
             size = scaled_size(frame, frames.size, aspect)

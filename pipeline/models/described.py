@@ -18,8 +18,8 @@ from pipeline.errors import ActaError
 from pipeline.files import atomic, write_json
 from pipeline.models.opened import Opened
 from pipeline.models.state import check_state, load_state, read_weights, state_bytes
-from pipeline.seals import make_again
-from pipeline.text import read_json
+from pipeline.seals import make_again, unsealed
+from pipeline.text import parse_json, read_text
 
 _LARGEST = 64 << 20  # bytes of a description
 
@@ -49,7 +49,12 @@ def read_content(path: Path, form: str, what: str = "model") -> dict[str, Any]:
     beside = path.with_suffix(".json")
     if beside.exists() and (not beside.is_file() or beside.stat().st_size > _LARGEST):
         raise ActaError(f"{beside} does not describe a {what}: it is no file of up to {_LARGEST >> 20} MB")
-    content = read_json(beside, f"the {what}'s description")
+    text = read_text(beside, f"the {what}'s description")
+    try:
+        content = unsealed(parse_json(text, str(beside), strict=False), beside)
+    except ActaError as error:
+        said = str(error)
+        raise ActaError(said if make_again(beside) in said else f"{said}; {make_again(beside)}") from None
     if not isinstance(content, dict):
         raise ActaError(f"{beside} does not describe a {what}: it holds a {type(content).__name__}")
     if content.get("format") != form:

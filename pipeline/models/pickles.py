@@ -30,8 +30,9 @@ _WIDTHS = {
     pickletools.TAKEN_FROM_ARGUMENT8U: 8,
 }
 _PLACES = ("PUT", "BINPUT", "LONG_BINPUT")
-# Values that a file unfolds to for each of its bytes: what it holds once and names often counts each time.
-_PER_BYTE = 8
+# Values that a file may unfold to for each of its bytes, and however small it is: what it holds once and names often
+# counts each time.
+_PER_BYTE, _ALWAYS = 8, 1_000_000
 
 
 def read_pickle(source: Path | Opened) -> Any:
@@ -75,7 +76,7 @@ def unpickle(content: bytes, kind: Callable[..., Unpickler], start: int = 0) -> 
     """
     end = _scan(content, start)
     value = kind(io.BytesIO(content[start:end]), encoding="latin1").load()
-    _check_unfolded(value, _PER_BYTE * (end - start))
+    _check_unfolded(value, max(_ALWAYS, _PER_BYTE * (end - start)))
     return value, end
 
 
@@ -154,6 +155,18 @@ class _Type:
         self.dtype = self.dtype.newbyteorder(order)
 
 
+class AnyType(_Type):
+    """Where only tensors matter: arrays of what is no number, as names of classes, are read as empty."""
+
+    def __init__(self, name: Any, *flags: Any):
+        self.is_numeric = isinstance(name, str) and _NUMERIC.fullmatch(name) is not None
+        super().__init__(name if self.is_numeric else "f8")
+
+    def __setstate__(self, state: Any) -> None:
+        if self.is_numeric:
+            super().__setstate__(state)
+
+
 class _Array(np.ndarray):
     """An array that takes its numbers from a file only after their count was checked."""
 
@@ -164,6 +177,8 @@ class _Array(np.ndarray):
 
 
 def _array(data: Any, kind: Any, shape: Any, order: str) -> np.ndarray:
+    if isinstance(kind, AnyType) and not kind.is_numeric:
+        return np.zeros(0)
     if isinstance(data, str):
         data = data.encode("latin1")  # as Python 2 wrote bytes
     sizes = (shape,) if isinstance(shape, int) else shape
@@ -188,7 +203,8 @@ def _from_buffer(data: Any, kind: Any, shape: Any, order: Any, axes: Any = None)
 
 
 def _scalar(kind: Any, data: Any) -> Any:
-    return _array(data, kind, (1,), "C")[0]
+    found = _array(data, kind, (1,), "C")
+    return found[0] if len(found) else None
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:

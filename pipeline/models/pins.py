@@ -52,14 +52,25 @@ def read_pin(weights: Path) -> Pin | None:
     path = pin_path(weights)
     if not os.path.lexists(path):
         return None
-    for place in (path, *path.parent.absolute().parents, path.parent):
-        _check_own(place, path)
+    _check_own(path, path)
+    check_folder(weights)
     content = read_json(path, "the pin")
     found = content if isinstance(content, dict) else {}
     sha256, by = found.get("sha256"), found.get("by")
     if not isinstance(sha256, str) or not HASH.fullmatch(sha256) or by not in ("given", "first fetch"):
         raise ActaError(f"{path} is no pin; delete it and fetch the weights again")
     return Pin(sha256, by)
+
+
+def check_folder(weights: Path) -> None:
+    """Whether a pin could be trusted beside a file in the cache.
+
+    Raises:
+        ActaError: somebody else can write to a folder on the way to it.
+    """
+    path = pin_path(weights)
+    for place in (*path.parent.absolute().parents, path.parent):
+        _check_own(place, path)
 
 
 def make_folder(folder: Path) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pipeline.errors import ActaError
 from pipeline.models.opened import Opened
-from pipeline.models.pickles import Unpickler, unpickle
+from pipeline.models.pickles import AnyType, Unpickler, unpickle
 
 ZIP = b"PK\x03\x04"
 # Before torch 1.6: a pickle of the number that torch recognises its files by.
@@ -148,6 +148,8 @@ class _Unpickler(Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module == "torch" and name in _DTYPES:
             return _DTYPES[name]
+        if (module, name) == ("numpy", "dtype"):
+            return AnyType
         if module in ("torch", "torch.storage") and name in _STORAGES:
             return _STORAGES[name]
         return _REBUILT.get((module, name)) or super().find_class(module, name)

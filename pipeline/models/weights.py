@@ -17,7 +17,7 @@ from pipeline.config.stages import AuditStage, DetectStage
 from pipeline.errors import ActaError
 from pipeline.files import atomic
 from pipeline.models.opened import Opened
-from pipeline.models.pins import HASH, Pin, make_folder, pin_path, read_pin, write_pin
+from pipeline.models.pins import HASH, Pin, check_folder, make_folder, pin_path, read_pin, write_pin
 from pipeline.wheels import WheelMember, fetch, file_sha256
 
 
@@ -295,12 +295,13 @@ def _bring(name: str, source: Url, path: Path, given: str | None, *, trust_first
     expected = pin.sha256 if pin else given
     if expected is None and not trust_first:
         raise ActaError(f"{name!r} is not fetched. {_asked(name, source)}")
+    check_folder(path)
     wanted = expected or source.digits
     found = file_sha256(path) if path.is_file() else ""
     missing = not found.startswith(wanted)
     if missing:
         found = _download(source, path, name, wanted)
-    if pin is None:
+    if pin is None or (given is not None and pin.by == "first fetch"):
         by: Literal["given", "first fetch"] = "first fetch" if given is None else "given"
         write_pin(path, Pin(found, by), source.url)
     return missing

@@ -87,7 +87,7 @@ _PER_GPU = 4
 
 def _detect(job: _Job, settings: DetectStage, weights: Mapping[str, str]) -> DetectedVideo:
     detector = make_detector(settings.detect, weights)
-    with open_video(job.path) as (container, stream), unchanged(job.path) as source:
+    with unchanged(job.path) as source, open_video(job.path) as (container, stream):
         find = partial(detect_frame, detector, settings=settings.detect, aspect=pixel_aspect(stream))
         frames = sample(decode(container, stream), settings.sampling.rate)
         found = [(time, instances) for time, _, instances in search(frames, find, settings.detect, threads=1)]

@@ -4,6 +4,7 @@ What comes out is upright, with its colour profile and nothing else: place, time
 dropped. Alpha and 16 bits of grey stay; what cannot be kept is refused, not thinned out in silence.
 """
 
+import re
 import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,7 +40,10 @@ Image.MAX_IMAGE_PIXELS = None  # `pipeline.media.limits` says how many there may
 _WITH_ALPHA, _SIXTEEN_BIT, _WITH_PROFILE = ("PNG", "WEBP", "TIFF"), ("PNG", "TIFF"), ("PNG", "JPEG", "WEBP", "TIFF")
 _PLAIN = {"1": "L", "L": "L", "LA": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBA": "RGBA"}
 _SIXTEEN_BIT_GREY = ("I;16", "I;16B", "I;16L")
-_SCAN, _MAX_SCANS = b"\xff\xda", 200
+_MAX_SCANS = 200
+# What begins a segment of a JPEG: a byte after 0xff that is no data (0), restart (0xd0 to 0xd7) or filling (0xff).
+_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
+_SCAN, _END, _ALONE = b"\xda", b"\xd9", (b"\xd8", b"\x01")  # the latter have no length
 _SAME = 0.5  # lowest IoU at which the boxes of two searches are the same instance
 
 
@@ -170,8 +174,19 @@ def _check_scans(content: bytes) -> None:
     Raises:
         VideoError: there are more than any encoder writes.
     """
-    if (scans := content.count(_SCAN)) > _MAX_SCANS:
+    if (scans := _scans(content)) > _MAX_SCANS:
         raise VideoError(f"{scans} scans, of which a progressive picture has about ten; at most {_MAX_SCANS} are read")
+
+
+def _scans(content: bytes) -> int:
+    """How many scans a JPEG has up to its end: what its segments hold and what lies behind it are none."""
+    place = scans = 0
+    while (found := _MARKER.search(content, place)) and found[1] != _END:
+        place = found.end()
+        if found[1] not in _ALONE:
+            scans += found[1] == _SCAN
+            place += int.from_bytes(content[place : place + 2])  # the length of a segment
+    return scans
 
 
 def _check_jpeg(content: bytes) -> None:

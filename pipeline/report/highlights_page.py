@@ -9,8 +9,8 @@ import av
 from pipeline.errors import ActaError, VideoError
 from pipeline.files import atomic, make_private
 from pipeline.media.decode import open_video
-from pipeline.private_folder import private_folder
 from pipeline.report.tables import cell, escape, html_table, page
+from pipeline.temporary import private_folder
 from pipeline.text import read_made
 
 # Bytes of the copy. Browsers open no page of more than 2 MB out of another page's data, and Base64 twice is 16/9.

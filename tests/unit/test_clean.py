@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli import main
+from pipeline.config.whole import load_over
 from pipeline.data.clean import OF_DETECTION, OF_GAMES, OF_SHARDS
-from pipeline.data.lists import shard_of
+from pipeline.data.lists import record_path, shard_of
 from tests.unit.test_files import NOBODY, needs_root, process
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -31,12 +32,20 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("my.yaml").write_text(
         json.dumps({"dataset": "clips", "data": {"adapter": "folder", "root": "videos", "shards": 2}})
     )
+    leave_record()
     for kind in OF_SHARDS + OF_DETECTION:
         for shard in ("0-of-2", "1-of-2", "2-of-3"):
             made(RESULTS / kind.replace("{shard}", shard).replace("*", "faces"))
     for kind in OF_GAMES:
         made(RESULTS / kind.replace("{game}", OF_A_LOST_GAME).replace("*", "train"))
     return tmp_path
+
+
+def leave_record() -> None:
+    """What a plan leaves."""
+    record = record_path("clips")
+    record.parent.mkdir(exist_ok=True)
+    record.write_text(load_over([Path("my.yaml")]).model_dump_json())
 
 
 def made(path: Path) -> None:
@@ -63,6 +72,23 @@ def unneeded() -> set[str]:
         *(str(RESULTS / kind.replace("{shard}", "2-of-3").replace("*", "faces")) for kind in OF_DETECTION),
         *(str(RESULTS / kind.replace("{game}", OF_A_LOST_GAME).replace("*", "train")) for kind in OF_GAMES),
     }
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+@pytest.mark.parametrize("change", [{"shards": 3}, {"root": "elsewhere"}, None])
+def test_another_configuration_than_the_last_plans_removes_nothing(
+    here: Path, capsys: pytest.CaptureFixture[str], change: dict[str, object] | None, dry: list[str]
+) -> None:
+    """Snakemake reads files that acta clean is not given: the folder's own config.yaml, --config, a profile's."""
+    if change is None:
+        record_path("clips").unlink()
+    else:
+        config = json.loads(Path("my.yaml").read_text())
+        Path("my.yaml").write_text(json.dumps(config | {"data": config["data"] | change}))
+    before = everything()
+    assert clean(*dry) == 1
+    assert "the last plan of 'clips' here had another configuration, or there was none" in capsys.readouterr().err
+    assert everything() == before
 
 
 def test_a_dry_run_lists_what_would_go_and_removes_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,7 +192,7 @@ def test_leftovers_go_if_their_process_has_surely_ended(here: Path, capsys: pyte
 
 
 def test_while_a_plan_has_the_lists_nothing_is_removed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Path(".snakemake").mkdir()
+    Path(".snakemake").mkdir(exist_ok=True)
     before = everything()
     with Path(".snakemake/acta.lists.clips").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)

@@ -126,7 +126,7 @@ def said(result) -> list[str]:
 
 def test_nothing_is_said_where_all_counts(evaluate):
     assert said(evaluate(found="v,902,0.0,0.0,0.5,1.0,12,0.9\n")) == []
-    assert said(evaluate(found="")) == []
+    assert said(evaluate(found="")) == ["it holds no detections"]
 
 
 def test_a_missing_score_is_one_and_is_said(evaluate):
@@ -199,7 +199,7 @@ def test_annotations_in_pixels(evaluate):
     pixels = TRUTH.replace("0.5,1.0", "160.0,320.0")
     assert said(evaluate(found=found, truth=pixels)) == [f"{THEIRS} 1: 'v' at 902 s, {WIDE}"]
     assert said(evaluate(found=found.replace("0.5,1.0", "160.0,320.0"), truth=pixels)) == []
-    assert said(evaluate(found="", truth=pixels)) == []
+    assert said(evaluate(found="", truth=pixels)) == ["it holds no detections"]
 
 
 @pytest.mark.parametrize(

@@ -486,6 +486,17 @@ def test_more_than_a_pipe_holds_waits_for_its_reader(tmp_path: Path) -> None:
         assert (done.stderr, done.stdout) == (b"", bytes(300000))
 
 
+@pytest.mark.parametrize("output", ["/dev/stdout", "/proc/self/fd/1", "link"])
+def test_a_log_to_which_a_shell_appends_keeps_what_it_holds(tmp_path: Path, output: str) -> None:
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    (tmp_path / "log.csv").write_text("before\n")
+    code = "import sys; from pipeline.files import atomic\nwith atomic(sys.argv[1]) as new: new.write_text('new\\n')"
+    with (tmp_path / "log.csv").open("a") as log:
+        subprocess.run([sys.executable, "-c", code, tmp_path / output], check=True, stdout=log)
+    assert (tmp_path / "log.csv").read_text() == "before\nnew\n"
+    assert {path.name for path in tmp_path.iterdir()} == {"link", "log.csv"}
+
+
 @pytest.mark.parametrize("overwrite", [None, True, False])
 def test_a_pipe_that_nobody_reads_is_refused_at_once(tmp_path: Path, overwrite: bool | None) -> None:
     os.mkfifo(tmp_path / "pipe")
@@ -588,8 +599,8 @@ def test_what_is_not_the_users_alone_is_not_made_private(tmp_path: Path, make: C
     make(tmp_path / "raw")
     before = (tmp_path / "raw").stat().st_mode
     message = (
-        r"^original frames would lie in .*/raw, which cannot be made private \(mode 0700\), as it is not yours alone; "
-        r"name an output in a folder of its own$"
+        r"^original frames would lie in .*/raw, which cannot be made private \(mode 0700\), as it is not yours alone "
+        r"\(of user \d+, mode \d+\); name an output in a folder of its own$"
     )
     with pytest.raises(ActaError, match=message):
         make_private(tmp_path / "raw")

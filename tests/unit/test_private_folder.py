@@ -1,4 +1,4 @@
-"""The folder of raw frames: who may look into it, when it goes, and whose leftovers are removed."""
+"""The folder of raw frames in ``$TMPDIR``: who may look into it, when it goes, and whose leftovers are removed."""
 
 import os
 import signal
@@ -11,14 +11,18 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli import main
-from pipeline.private_folder import private_folder, remove_abandoned
+from pipeline.errors import ActaError
+from pipeline.files import spool
+from pipeline.temporary import private_folder, remove_abandoned
 
 HOLDS = """
 import sys
-from pipeline.private_folder import private_folder
-with private_folder() as folder:
+from pathlib import Path
+from pipeline.files import spool
+from pipeline.temporary import private_folder
+with private_folder() if sys.argv[1] == "private" else spool(Path("/dev/null")) as folder:
     (folder / "frame.jpg").write_text("raw")
-    print(folder, flush=True)
+    print(folder.resolve(), flush=True)
     sys.stdin.read()
 """
 
@@ -30,10 +34,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.undo()
 
 
-def holder(place: Path) -> tuple[subprocess.Popen[str], Path]:
+def holder(place: Path, kind: str = "private") -> tuple[subprocess.Popen[str], Path]:
     """A process that holds such a folder, and the folder."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLDS],
+        [sys.executable, "-c", HOLDS, kind],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -51,7 +55,7 @@ def end(process: subprocess.Popen[str], number: signal.Signals | None = None) ->
 
 def test_it_is_private_and_goes_with_what_is_in_it(place: Path) -> None:
     with private_folder() as folder:
-        assert folder.parent == place
+        assert folder.resolve().parent == place
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         (folder / "below").mkdir()
         (folder / "below/frame.jpg").write_text("raw")
@@ -64,8 +68,9 @@ def test_it_goes_after_an_error(place: Path) -> None:
     assert list(place.iterdir()) == []
 
 
-def test_what_a_killed_process_left_goes_and_what_is_in_use_stays(place: Path) -> None:
-    (killed, left), (living, used) = holder(place), holder(place)
+@pytest.mark.parametrize("kind", ["private", "of a stream"])
+def test_what_a_killed_process_left_goes_and_what_is_in_use_stays(place: Path, kind: str) -> None:
+    (killed, left), (living, used) = holder(place, kind), holder(place, kind)
     end(killed, signal.SIGKILL)
     assert {path.name for path in left.iterdir()} == {"frame.jpg"}
     assert stat.S_IMODE(left.stat().st_mode) == 0o700
@@ -84,66 +89,69 @@ def test_the_next_command_removes_it_whatever_it_does(place: Path, capsys: pytes
     assert not left.exists()
 
 
-def test_folders_that_others_can_enter_links_and_files_are_left_alone(place: Path) -> None:
+def test_other_peoples_folders_and_those_of_other_machines_are_left_alone(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process, left = holder(place)
+    end(process, signal.SIGKILL)
+    number = left.name.split(".")[-2]
+    elsewhere = left.with_name(left.name.replace(f".{number}.", f".{'0' * 12}.{number}.", 1))
+    elsewhere.mkdir()
     mine = place / "mine"
     mine.mkdir(mode=0o700)
     (mine / "precious").touch()
-    (place / "acta-private-link").symlink_to(mine)
-    (place / "acta-private-file").touch()
-    (place / "acta-private-open").mkdir()
-    (place / "acta-private-open").chmod(0o755)
-    os.mkfifo(place / "acta-private-pipe")
+    left.with_name(f"{left.name}link").symlink_to(mine)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: 12345)
+        remove_abandoned()
+    assert left.exists()
     remove_abandoned()
-    assert {path.name for path in place.iterdir()} == {
-        "mine",
-        "acta-private-link",
-        "acta-private-file",
-        "acta-private-open",
-        "acta-private-pipe",
-    }
+    assert not left.exists()
+    assert elsewhere.exists()
     assert (mine / "precious").exists()
 
 
-def test_a_folder_that_was_taken_for_a_leftover_is_made_anew(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = tempfile.mkdtemp
-
-    def made_and_removed(**options: str) -> str:
-        monkeypatch.setattr(tempfile, "mkdtemp", made)
-        folder = made(**options)
-        opened = os.open
-
-        def open_then_remove(path: Path, flags: int) -> int:
-            monkeypatch.setattr(os, "open", opened)
-            handle = opened(path, flags)
-            os.rmdir(path)
-            return handle
-
-        monkeypatch.setattr(os, "open", open_then_remove)
-        return folder
-
-    monkeypatch.setattr(tempfile, "mkdtemp", made_and_removed)
+def test_a_setgid_folder_for_temporary_files_does(place: Path) -> None:
+    """What is made in it has the bit, too; so is the scratch of groups on clusters."""
+    place.chmod(0o2770)
     with private_folder() as folder:
-        assert list(place.iterdir()) == [folder]
+        assert stat.S_IMODE(folder.stat().st_mode) & 0o777 == 0o700
     assert list(place.iterdir()) == []
 
 
 def test_another_users_folder_in_its_place_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    """What is made in a folder belongs to who makes it, the folder to who has put it there."""
+    real, made = os.fstat, os.stat_result
+    theirs: list[int] = []
+
+    def fstat(file: int) -> os.stat_result:
+        found = real(file)
+        if stat.S_ISDIR(found.st_mode):
+            theirs.append(file)
+            return made([*found[:4], 12345, *found[5:]])
+        return found
+
+    monkeypatch.setattr(os, "fstat", fstat)
     with (
-        pytest.raises(OSError, match=r"^another user has put something in the place of .*acta-private-"),
+        pytest.raises(ActaError, match=r"^another user has put a folder in the place of .*acta-private"),
         private_folder(),
     ):
         pass
+    assert theirs
 
 
-def test_without_locks_nothing_is_removed(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_locks(file: int, kind: int) -> None:
-        raise OSError(37, "No locks available")
+def test_a_file_system_that_gives_all_files_one_owner_does(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with private_folder() as folder, spool(place / "out.h5") as other:
+        assert list(folder.iterdir()) == list(other.iterdir()) == []
 
-    process, left = holder(place)
-    end(process, signal.SIGKILL)
-    monkeypatch.setattr("fcntl.flock", no_locks)
-    remove_abandoned()
-    assert left.exists()
-    with private_folder() as folder:
-        assert folder.exists()
+
+def test_without_a_place_for_temporary_files_commands_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    assert main(["weights", "list"]) == 0
+    capsys.readouterr()

@@ -1,6 +1,8 @@
 """Modules that lie in the working folder are never run: not by a command, nor by any Python that it starts."""
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -64,3 +66,15 @@ def test_processes_of_torchrun(planted: Planted) -> None:
     command = ["--nproc-per-node", "1", "-m", "pipeline", "config", "schema"]
     done = planted.run("torchrun", *command, PYTHONSAFEPATH="1")
     assert (done.returncode, planted.ran) == (0, []), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "left"), [(":/opt/x", "/opt/x"), ("/opt/x:", "/opt/x"), ("/a::b:./c:/d", "/a:/d"), ("", ""), (None, "")]
+)
+def test_only_whole_paths_are_searched_by_what_is_started(given: str | None, left: str) -> None:
+    """An empty part is the working folder."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    code = "import os, pipeline; print(os.environ['PYTHONPATH'])"
+    env = kept | ({} if given is None else {"PYTHONPATH": given})
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{left}\n"

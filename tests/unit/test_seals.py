@@ -115,20 +115,12 @@ def test_the_digest_is_of_what_json_says() -> None:
 
 
 def test_every_flipped_bit_that_matters_is_found(tmp_path: Path) -> None:
-    """Of each bit of a manifest: an error that names the file, or the very same content."""
+    """Of each bit of a manifest: an error that names the file, even in the digest's own name."""
     path = tmp_path / "manifest.json"
     write_json(path, MANIFEST)
-    wanted, content = read_manifest(path), path.read_bytes()
-    same = 0
+    content = path.read_bytes()
     for place in range(len(content)):
         for bit in range(8) if place % 7 == 0 else (place % 8,):
             path.write_bytes(content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :])
-            try:
-                found = read_manifest(path)
-            except ActaError as error:
-                assert path.name in str(error)  # noqa: PT017
-                continue
-            assert found.videos == wanted.videos
-            assert found.quarantine == wanted.quarantine
-            same += 1
-    assert 0 < same < 200, "blanks between its parts, and the digest's own name"
+            with pytest.raises(ActaError, match=path.name):
+                read_manifest(path)

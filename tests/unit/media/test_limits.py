@@ -198,3 +198,13 @@ def test_a_picture_of_many_scans_is_refused(tmp_path: Path) -> None:
             _read(path)
         refused = "201 scans, of which a progressive picture has about ten; at most 200 are read"
         assert (str(error.value) == refused) == (count == 201)
+
+
+def test_what_lies_in_segments_and_behind_the_end_is_no_scan(tmp_path: Path) -> None:
+    """Photographs of telephones carry films, depths and maker's notes, in which any two bytes may stand."""
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (32, 32)).save(path)
+    data = path.read_bytes()
+    note = b"\xff\xef" + (2 + 600).to_bytes(2) + b"\xff\xda" * 300
+    path.write_bytes(data[:2] + note + data[2:] + b"\xff\xda" * 300)
+    assert _read(path).pixels.shape == (32, 32, 3)

@@ -47,7 +47,11 @@ def optimiser() -> dict[str, Any]:
 
 
 TRAINED = {"epoch": 3, "best": torch.tensor(0.5), "optimizer": optimiser(), "rng": torch.get_rng_state()}
-SETTINGS = {"args": argparse.Namespace(lr=0.1), "cfg": "TRAIN: true", "path": Path("a")}
+SETTINGS = {
+    **{"args": argparse.Namespace(lr=0.1), "cfg": "TRAIN: true", "path": Path("a")},
+    **{"classes": np.array(["run", "sit"]), "objects": np.array([{}, None]), "one": np.str_("run")},
+    **{"times": np.array(["2020-01-01"], "M8[D]"), "time": np.datetime64("2020"), "loss": np.float64(0.5)},
+}
 WRAPPED: dict[str, Any] = {
     "bare": STATE,
     "ordered": NETWORK.state_dict(),

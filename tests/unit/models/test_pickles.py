@@ -171,6 +171,7 @@ def test_what_unfolds_to_far_more_is_refused(tmp_path: Path) -> None:
         doubled = [doubled, doubled]
     with pytest.raises(ActaError, match="it unfolds to far more values than it holds; it is not read"):
         read_pickle(written(tmp_path, doubled))
+    assert read_pickle(written(tmp_path, [list(range(40))] * 1000)) == [list(range(40))] * 1000
     size = (240, 320)
     assert read_pickle(written(tmp_path, [size] * 100)) == [size] * 100
 
