@@ -23,7 +23,7 @@ def selected(results: Path, recipe: str, number: int, architecture: Architecture
     content = {
         "format": FORMAT,
         "architecture": asdict(architecture),
-        "classes": ["a", "b"],
+        "classes": [str(k) for k in range(architecture.classes)],
         "variant": "none",
         "rate": None,
         "view": {"size": None, "short_side": [256, 320], "crop": crop},

@@ -200,6 +200,14 @@ def test_only_a_vulnerability_fails_and_what_was_not_checked_is_said(tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["uv"]
 
 
+def test_an_index_that_lacks_a_package_is_no_vulnerability(tmp_path: Path) -> None:
+    (tmp_path / "uv").write_text("#!/bin/sh\necho '  No solution found when resolving' >&2; exit 1\n")
+    (tmp_path / "uv").chmod(0o755)
+    done = subprocess.run([PROJECT / ".ci/audit", tmp_path / "uv"], cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "NOT CHECKED: the package index lacks what requirements.lock holds" in done.stderr
+
+
 def test_lint_asks_for_vulnerabilities() -> None:
     lint = (PROJECT / "Makefile").read_text().split("\nlint: ")[1].split("\n\n")[0]
     assert ".ci/audit $(BIN)/uv" in lint

@@ -1,7 +1,6 @@
 """Tables and figures of Ch. 3 out of invented results: which number stands where, and which detection is right."""
 
 import argparse
-import csv
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from pipeline.features.entities import Actors, FeaturedVideo, Objects, write_fea
 from pipeline.report.detection import TABLES as WRITTEN
 from pipeline.report.detection import entities_per_clip, gains, mean_of, write_detection_table
 from pipeline.report.detection_figures import draw_examples, draw_gains, judge, said_of
+from pipeline.report.tables import read_rows as rows_of
 from pipeline.report.thesis_detection import (
     FIGURES,
     GROUPS,
@@ -111,8 +111,7 @@ def label_map(folder: Path) -> Path:
 def table(results: Path, name: str, **changes: object) -> list[dict[str, str]]:
     output = results / f"{name}.csv"
     write_detection_table(name, results, settings(**changes), output)
-    with output.open(newline="") as file:
-        return list(csv.DictReader(file))
+    return rows_of(output)
 
 
 def mine(rows: list[dict[str, str]], what: str) -> dict[str, str]:

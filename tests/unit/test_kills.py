@@ -24,6 +24,7 @@ from pipeline.media.frames import extract_video
 from pipeline.media.probe import probe
 from pipeline.store import FrameShard
 from tests.clips import ffmpeg, write_clip
+from tests.conftest import PROJECT
 from tests.whole_run import commands, prepare
 
 KILLS = int(os.environ.get("ACTA_KILLS", "5"))
@@ -55,7 +56,7 @@ def temporary() -> Iterator[Path]:
 def start(folder: Path, temporary: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "tests.whole_run", str(folder)],
-        env=os.environ | {"TMPDIR": str(temporary)},
+        env=os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": str(PROJECT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         start_new_session=True,

@@ -153,7 +153,7 @@ def test_frames_lie_in_a_private_folder_that_goes(results: Path, config: Path, t
     seen = []
 
     def extracted(entry: Video, video: Path, spooled: Path, *settings: object) -> StoredVideo:
-        seen.append((spooled.parent.name, stat.S_IMODE(spooled.parent.stat().st_mode)))
+        seen.append((spooled.parent.resolve().name, stat.S_IMODE(spooled.parent.stat().st_mode)))
         return extract_video(entry, video, spooled, *settings)  # type: ignore[arg-type]
 
     (tmp_path / "tmp").mkdir()
@@ -162,6 +162,6 @@ def test_frames_lie_in_a_private_folder_that_goes(results: Path, config: Path, t
     video = write_clip(tmp_path / "in.mp4", frames=5)
     assert detect(results, config, video, tmp_path / "out.csv") == 0
     [(name, mode)] = seen
-    assert name.startswith("acta-private-")
+    assert name.startswith(".acta-private.")
     assert mode == 0o700
-    assert list((tmp_path / "tmp").glob("acta-*")) == []
+    assert list((tmp_path / "tmp").iterdir()) == []

@@ -15,6 +15,9 @@ from pipeline.privacy.instances import Instances
 class Frames:
     """A shard of two frames of 30 x 50 pixels, one grey and one white."""
 
+    def source(self, video: str) -> str:
+        return "sha256"
+
     def times(self, video: str) -> np.ndarray:
         return np.arange(2.0)
 
@@ -68,7 +71,7 @@ def test_detections_and_the_frames_that_still_have_some_are_counted(monkeypatch)
     settings = SimpleNamespace(auditors={"pose": 0.5})
     row = module._audit(module._Job("a", "walking"), Frames(), Frames(), settings)
     figures = {"before": 2, "after": 2, "frames_with_residual": 1}
-    assert row == {"id": "a", "label": "walking", "frames": 2, "auditors": {"pose": figures}}
+    assert row == {"id": "a", "label": "walking", "sha256": "sha256", "frames": 2, "auditors": {"pose": figures}}
     assert set(asked) == {("pose", 0.5)}
 
 

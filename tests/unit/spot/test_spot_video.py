@@ -472,7 +472,7 @@ MISTAKES = {
     "{files}/half.mkv {good}": "half.mkv: truncated: ",
     "{files}/sound.mkv {good}": "sound.mkv: no video stream (only audio)",
     "{both} {good} --ini {files}/long.ini": "2_HQ.mkv: truncated: it ends at 26.52 s, the half at 41.72 s (video.ini)",
-    "{both} {good} --ini none.ini": "cannot read none.ini",
+    "{both} {good} --ini none.ini": "cannot read the file none.ini",
 }
 
 
