@@ -24,7 +24,14 @@ from pipeline.config.whole import Config
 from pipeline.data.adapters import list_annotated, list_videos
 from pipeline.data.demo import FOOTAGE, action_names, interaction_files
 from pipeline.data.games import list_games
-from pipeline.data.lists import PlansLists, game_texts, list_texts, record_path, shard_names, write_if_changed
+from pipeline.data.lists import (
+    PlansLists,
+    game_texts,
+    list_texts,
+    record_path,
+    shard_names,
+    write_if_changed,
+)
 from pipeline.data.matches import match_files
 from pipeline.digest import digest_code
 from pipeline.errors import ActaError

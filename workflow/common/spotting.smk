@@ -22,7 +22,9 @@ if LISTS:
         )
         for split in SPOT.data.splits
     }
-    if LISTS.alone:  # so the lists are those of this configuration, which `acta clean` asks for
+    if (
+        LISTS.alone
+    ):  # so the lists are those of this configuration, which `acta clean` asks for
         write_if_changed(record_path(CONFIG.dataset), CONFIG.model_dump_json())
     LISTS.share()
 else:
