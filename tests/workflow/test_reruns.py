@@ -237,12 +237,11 @@ def test_no_rule_holds_an_absolute_path_of_this_machine(finished):
             assert str(finished.folder).encode() not in path.read_bytes(), path
 
 
-def test_the_plan_needs_no_torch(finished):
+def test_the_plan_needs_no_torch(finished, monkeypatch):
     """A plan on a login node must not wait for torch, nor fail where it is not installed."""
     Path(finished.folder, "sitecustomize.py").write_text("import sys; sys.modules['torch'] = None\n")
+    monkeypatch.setenv("PYTHONPATH", str(finished.folder))
     try:
-        os.environ["PYTHONPATH"] = str(finished.folder)
         assert finished.planned() == []
     finally:
-        del os.environ["PYTHONPATH"]
         Path(finished.folder, "sitecustomize.py").unlink()
