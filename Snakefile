@@ -10,12 +10,6 @@ configfile: "config.yaml"
 
 include: "workflow/common/base.smk"
 include: "workflow/common/report.smk"
-include: "workflow/common/anonymize.smk"
-include: "workflow/common/classify.smk"
-include: "workflow/common/shrink.smk"
-include: "workflow/common/detection.smk"
-include: "workflow/common/spotting.smk"
-include: "workflow/common/shell.smk"
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/anonymize.smk"
 include: "workflow/rules/classify.smk"
@@ -33,11 +27,11 @@ rule all:
     """Anonymised frames, their certificates, what is left out and why, before and after in pictures."""
     default_target: True
     input:
-        result("quarantine.tsv"),
+        result(paths.QUARANTINE),
         [result(f"audit/{what}/certificate.json") for what in VARIANTS],
-        where("figure_5_3"),
-        result("private/contact_sheet.png"),
-        where("figure_5_4") if "faces" in VARIANTS else [],
+        page.files_of(RUN, "figure_5_3"),
+        result(paths.CONTACT_SHEET),
+        page.files_of(RUN, "figure_5_4") if "faces" in VARIANTS else [],
     localrule: True
 
 

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.runtime.wheels import WheelMember, fetch
 from pipeline.spot.evaluation import evaluate_folders
 from pipeline.spot.events import CLASSES, Spot
 from pipeline.spot.soccernet_files import LABELS, write_predictions
-from pipeline.wheels import WheelMember, fetch
 
 _MEMBERS = {
     "SoccerNet/utils.py": "66110d30b162d8fa48647cb2ea3686d5bb1713c5421a0feda6ac7fb1a462e3ed",

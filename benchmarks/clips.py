@@ -21,9 +21,9 @@ from torchvision.transforms.v2 import functional as transforms
 
 from benchmarks.footage import DEMO, _load, _there_and_back
 from pipeline.cli import main as acta
-from pipeline.data.demo import get_footage
+from pipeline.demo.get_footage import get_footage
 from pipeline.media.decode import decode, open_video, to_rgb
-from pipeline.store import FrameShard
+from pipeline.runtime.store import FrameShard
 
 HEIGHT, WIDTH, FRAMES, CLIP = 256, 340, 300, 16
 
@@ -93,7 +93,7 @@ def _store(folder: Path) -> FrameShard:
     """The same videos in a frame shard, made by the stages themselves."""
     from pipeline.config.whole import load
     from pipeline.data.adapters import list_videos
-    from pipeline.data.lists import write_lists
+    from pipeline.media.lists import write_lists
 
     data = load().data.model_copy(update={"adapter": "folder", "root": str(folder / "videos")})
     (name,) = write_lists(list_videos(data), folder / "lists", 1)

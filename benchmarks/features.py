@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from pipeline.detect.blocks import Chosen, Ring, find_runs, join, make_graph, pad
-from pipeline.features.entities import Actors, FeaturedVideo, FeatureShard, Objects, write_features
-from pipeline.store import Provenance
+from pipeline.detect.features.entities import Actors, FeaturedVideo, FeatureShard, Objects, write_features
+from pipeline.runtime.provenance import Provenance
 
 ACTORS, OBJECTS, CLASSES, FIRST = (4, 2304), (25, 2048), 80, 902
 CHOSEN = Chosen(annotated=True, score=0.0)
@@ -90,7 +90,7 @@ def _store(folder: Path, videos: list[FeaturedVideo]) -> list[FeatureShard]:
 
 
 def _publish(folder: Path, videos: list[FeaturedVideo]) -> Callable[[str, int], object]:
-    """The layout `i3d`: a file for each keyframe, and one of all objects (`pipeline.features.importing`)."""
+    """The layout `i3d`: a file for each keyframe, and one of all objects (`pipeline.detect.features.import_actor_features`)."""
     folder.mkdir()
     with h5py.File(folder / "objects.h5", "w") as file:
         for video in videos:

@@ -7,7 +7,7 @@ import av
 import cv2
 import numpy as np
 
-from pipeline.data.demo import get_footage
+from pipeline.demo.get_footage import get_footage
 
 DEMO = Path(__file__).resolve().parent.parent / "resources" / "demo"
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.detect.evaluate_files import evaluate_files
-from pipeline.wheels import WheelMember, fetch
+from pipeline.runtime.wheels import WheelMember, fetch
 
 _FOLDER = "mmaction/evaluation/functional"
 _MEMBERS = {

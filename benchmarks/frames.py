@@ -18,9 +18,9 @@ from benchmarks.footage import write_720p
 from benchmarks.measure import compare, table
 from pipeline.config.data import DataSettings
 from pipeline.data.adapters import list_videos
-from pipeline.data.lists import write_lists
-from pipeline.data.manifest import build_manifest
-from pipeline.store import FrameShard, decode_jpegs
+from pipeline.data.build_manifest import build_manifest
+from pipeline.media.lists import write_lists
+from pipeline.runtime.store import FrameShard, decode_jpegs
 
 
 def main() -> None:

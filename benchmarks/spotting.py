@@ -24,9 +24,9 @@ from torchvision.models import get_model
 from benchmarks.footage import write_720p
 from benchmarks.measure import Run, compare, run
 from pipeline.config.whole import load
-from pipeline.device import pinned_threads
 from pipeline.models.rms_net import RmsNet, RmsNetArchitecture
-from pipeline.spot.saved import SpotterDescription, save_spotter
+from pipeline.runtime.device import pinned_threads
+from pipeline.spot.spotter_file import SpotterDescription, save_spotter
 from pipeline.spot.video import Models, spot_match
 
 RATE, HALF, HEIGHT, WIDTH = 2, 45 * 60, 224, 398

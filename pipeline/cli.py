@@ -1,4 +1,4 @@
-"""The command line: ``acta COMMAND …`` or ``python -m pipeline COMMAND …``; the workflow's rules call nothing else."""
+"""The command line: ``acta COMMAND …`` or ``python -m pipeline COMMAND …``; the workflow's rules call ``task``."""
 
 import argparse
 import difflib
@@ -13,12 +13,12 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from pipeline import __version__
-from pipeline.commands import COMMANDS, GROUPS, OWN_FILES, Command
-from pipeline.ending import Ended, tidy_end
-from pipeline.errors import ActaError
-from pipeline.files import check_outputs
-from pipeline.shown import guard
-from pipeline.temporary import remove_abandoned
+from pipeline.commands.table import COMMANDS, GROUPS, OWN_FILES, Command
+from pipeline.runtime.ending import Ended, tidy_end
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.files import check_outputs
+from pipeline.runtime.shown import guard
+from pipeline.runtime.temporary import remove_abandoned
 
 _ABOUT = "Privacy-preserving understanding of actions in video."
 _ENDED = 128  # what a shell adds to the number of the signal that has ended a process …
@@ -27,7 +27,7 @@ _READER_GONE = 141  # … and says of one that writes where nobody reads
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 an error, 128 and a signal's number (130: Ctrl-C)."""
-    os.environ.pop("HDF5_USE_FILE_LOCKING", None)  # it would overrule `pipeline.sealed.open_hdf5`
+    os.environ.pop("HDF5_USE_FILE_LOCKING", None)  # it would overrule `pipeline.runtime.sealed.open_hdf5`
     guard(sys.stdout)
     guard(sys.stderr)
     try:
@@ -51,6 +51,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]!r}?" if near else "."
         first.error(f"argument COMMAND: invalid choice: {name!r}{hint} `acta --help` lists the commands")
+    if name == "task" and rest and not rest[0].startswith("-"):
+        from pipeline.commands.task import task_parser
+
+        options.called = rest
+        return _with_debug(task_parser(rest[0])).parse_args(rest[1:], options)
     return command_parser(name).parse_args(rest, options)
 
 
@@ -61,25 +66,19 @@ def command_parser(name: str) -> argparse.ArgumentParser:
         name: One of `COMMANDS`.
     """
     commands = argparse.ArgumentParser(prog="acta").add_subparsers()
-    return add_commands(commands, COMMANDS[name].parser)[name]
+    return add_command(commands, name)
 
 
-def add_commands(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", parser: str
-) -> dict[str, argparse.ArgumentParser]:
-    """Have a module of the table add its commands to argparse's; returns the parsers by name.
+def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str) -> argparse.ArgumentParser:
+    """Have a command's module add its parser to argparse's; returns it.
 
     Args:
         commands: What ``add_subparsers`` returned.
-        parser: ``module:function``, as the table has it.
+        name: One of `COMMANDS`.
     """
-    module, function = parser.split(":")
-    before = set(commands.choices)
-    getattr(importlib.import_module(f"pipeline.{module}"), function)(commands)
-    added = {name: commands.choices[name] for name in commands.choices if name not in before}
-    for name, made in added.items():
-        _finish(made, COMMANDS[name])
-    return added
+    importlib.import_module(COMMANDS[name].module).add_parser(commands)
+    _finish(commands.choices[name], COMMANDS[name])
+    return commands.choices[name]
 
 
 def _finish(parser: argparse.ArgumentParser, command: Command, action: str = "") -> None:
@@ -92,10 +91,17 @@ def _finish(parser: argparse.ArgumentParser, command: Command, action: str = "")
     parser.epilog = "\n".join([*textwrap.wrap(parser.epilog or "", 100), "", title, *lines]).strip()
     parser.description = textwrap.fill(parser.description, 100)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    if table := parser.get_default("table"):
+        parser.epilog = f"{table}\n\n{parser.epilog}"
+    _with_debug(parser)
     for actions in subcommands(parser):
         for name, below in actions.choices.items():
             _finish(below, command, name)
+
+
+def _with_debug(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    return parser
 
 
 def subcommands(parser: argparse.ArgumentParser) -> "list[argparse._SubParsersAction[argparse.ArgumentParser]]":
@@ -150,7 +156,7 @@ def _run(options: argparse.Namespace) -> int:
             # The workflow's tasks have their own ways to end: a training saves first.
             with tidy_end() if options.called[0] in OWN_FILES else nullcontext():
                 return options.run(options) or 0
-        from pipeline.costs import recording
+        from pipeline.runtime.costs import recording
 
         _check_outputs(options)
         with recording(options.costs_log, options.called[0], getattr(options, "output", None)) as done:

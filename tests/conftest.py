@@ -11,7 +11,7 @@ import pynvml
 import pytest
 
 from pipeline.config.whole import Config, load
-from pipeline.data.demo import get_footage
+from pipeline.demo.get_footage import get_footage
 from tests.clips import write_clip
 
 PROJECT = Path(__file__).resolve().parent.parent

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.config.base import parse
 from pipeline.config.stage_settings import stage_settings
-from pipeline.config.stages import TrainStage
+from pipeline.config.tasks.classify import TrainClassifier
 from pipeline.config.whole import Config
 from tests.shards import stored, write_shard
 
@@ -54,7 +54,7 @@ def write_dataset(
 
 def write_lists_of(folder: Path, shards: Sequence[Path], missing: Sequence[str] = ()) -> Path:
     """List files that name the videos of shards, and further ones of split test that are in none."""
-    from pipeline.store import FrameShard
+    from pipeline.runtime.store import FrameShard
 
     folder.mkdir(parents=True, exist_ok=True)
     for number, path in enumerate(shards):
@@ -70,7 +70,7 @@ def write_lists_of(folder: Path, shards: Sequence[Path], missing: Sequence[str] 
 
 def train_settings(
     config: Config, strategy: str = "cross_entropy", variant: str = "none", **changes: Any
-) -> TrainStage:
+) -> TrainClassifier:
     """The shipped recipe made still smaller; changes by path, as ``recipe__batch=8``."""
     base = stage_settings(config, "train", split="split1", recipe="r3d", strategy=strategy, variant=variant)  # type: ignore[arg-type]
     values = base.model_dump(mode="json")
@@ -92,10 +92,10 @@ def train_settings(
         for parent in parents:
             place = place[parent]
         place[key] = value
-    return parse(TrainStage, values)
+    return parse(TrainClassifier, values)
 
 
-def command(shards: Sequence[Path], output: Path, settings: TrainStage, *options: str) -> list[str]:
+def command(shards: Sequence[Path], output: Path, settings: TrainClassifier, *options: str) -> list[str]:
     """The command of stage `train`."""
     return [
         sys.executable,

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import simplejpeg
 
-from pipeline.store import Provenance, StoredVideo, write_frames
+from pipeline.runtime.provenance import Provenance
+from pipeline.runtime.store import StoredVideo, write_frames
 from tests.clips import numbered_image
 
 

@@ -22,9 +22,9 @@ def prepare(folder: Path) -> None:
 
     from pipeline.config.whole import load
     from pipeline.data.adapters import list_videos
-    from pipeline.data.ava import write_label_map
-    from pipeline.data.lists import write_lists
-    from pipeline.detect.saved import StageDescription, save_stage
+    from pipeline.detect.annotation.ava import write_label_map
+    from pipeline.detect.stage_file import StageDescription, save_stage
+    from pipeline.media.lists import write_lists
     from pipeline.models.actor_backbones import ActorBackbone, build_actor_backbone, save_actor_backbone
     from pipeline.models.object_detector import ObjectDetector, build_detector, save_detector
     from pipeline.models.stage import Stage, StageArchitecture
@@ -57,7 +57,7 @@ def prepare(folder: Path) -> None:
 def commands(folder: Path, config: "Config") -> dict[str, list[str]]:
     """The commands of the run by the file that each makes, in their order."""
     from pipeline.config.stage_settings import actor_features_stage, stage_settings
-    from pipeline.config.stages import DetectObjectsStage
+    from pipeline.config.tasks.detect import DetectObjects
     from tests.networks import train_settings
 
     [listed] = (folder / "lists").glob("*.json")
@@ -70,7 +70,7 @@ def commands(folder: Path, config: "Config") -> dict[str, list[str]]:
         stage: stage_settings(config, stage, "faces") for stage in ("frames", "detect-people", "obfuscate", "audit")
     }
     texts = {name: ["--settings", given.model_dump_json()] for name, given in settings.items()}
-    about_objects = DetectObjectsStage(keyframes=keyframes, objects=objects).model_dump_json()
+    about_objects = DetectObjects(keyframes=keyframes, objects=objects).model_dump_json()
     about_features = actor_features_stage(config.detect.features["i3d"], keyframes).model_dump_json()
     labels, networks = ["--label-map", f"{folder}/labels.pbtxt"], f"{folder}/detect"
     training = train_settings(config, training__epochs=1, recipe__batch=4)

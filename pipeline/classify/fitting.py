@@ -10,19 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.classify.clips import TrainingClips, Videos
 from pipeline.classify.teaching import StoredLogits, Teacher, as_teacher
+from pipeline.classify.video_clips import TrainingClips, Videos
 from pipeline.config.classify import RecipeSettings, StrategySettings, TrainingSettings
-from pipeline.device import check_device
-from pipeline.errors import ActaError
-from pipeline.files import write_json
 from pipeline.models.architecture import Architecture, frames_needed
 from pipeline.models.backbones import build, pathways
+from pipeline.models.classifier_file import Description, classifier_names, model_weights, read_description, save_model
 from pipeline.models.opened import Opened
-from pipeline.models.saved import Description, classifier_names, model_weights, read_description, save_model
 from pipeline.models.state import load_state
-from pipeline.scratch import scratch
-from pipeline.stages import sha256_text
+from pipeline.runtime.device import check_device
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.files import write_json
+from pipeline.runtime.provenance import sha256_text
+from pipeline.runtime.scratch import scratch
 from pipeline.training.checkpoint import Progress
 from pipeline.training.distributed import Group, process_group
 from pipeline.training.features import FeatureLoss
@@ -43,7 +43,7 @@ class Lesson:
         teacher: The teacher, where the strategy has one.
         teacher_shards: Frame shards that the teacher sees; the same ones for self-distillation.
         teacher_mode: Of its batch norm: its own statistics of the micro-batch (train), or the learnt ones (eval).
-        stored: The teacher's logits of every clip (`pipeline.shrink.teacher_logits`), in place of the teacher.
+        stored: The teacher's logits of every clip (`pipeline.shrink.store_teacher_logits`), in place of the teacher.
         stored_key: What they must have been made for (`replay_key`).
         features: mse or margin_relu on the activations of each residual stage (Table 6.7).
         feature_weight: Of that loss.

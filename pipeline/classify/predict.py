@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.classify.clips import cut_frames, uniform_cuts
-from pipeline.errors import VideoError
+from pipeline.classify.video_clips import cut_frames, uniform_cuts
 from pipeline.media.decode import decode, open_video, pixel_aspect, sample, scaled_size, to_jpeg
 from pipeline.models.architecture import frames_needed
 from pipeline.models.backbones import pathways
-from pipeline.models.saved import Description
-from pipeline.store import decode_jpegs
+from pipeline.models.classifier_file import Description
+from pipeline.runtime.errors import VideoError
+from pipeline.runtime.store import decode_jpegs
 
 _QUALITY = 90  # as the frame store's; networks were trained on JPEG images
 

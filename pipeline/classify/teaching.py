@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 from pipeline.config.classify import RecipeSettings, TrainingSettings
-from pipeline.errors import ActaError
 from pipeline.models.architecture import Architecture
+from pipeline.models.classifier_file import load_model
 from pipeline.models.opened import Opened, opened
-from pipeline.models.saved import load_model
-from pipeline.sealed import Sealed
-from pipeline.stages import sha256_text
-from pipeline.store import FrameShard
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import sha256_text
+from pipeline.runtime.sealed import Sealed
+from pipeline.runtime.store import FrameShard
 
 Teacher = tuple[nn.Module, Architecture]
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.errors import ActaError
+from pipeline.runtime.errors import ActaError
 
 What = Literal["faces", "bodies"]
 Variant = Literal["none", "faces", "bodies"]
@@ -61,11 +61,6 @@ def parse(model: type[SettingsT], value: Mapping[str, Any] | str, source: str = 
     except ValidationError as error:
         problems = [_explain(model, detail) for detail in error.errors()]
         raise ActaError(f"{source}: " + "\n".join(dict.fromkeys(problems))) from None
-
-
-def canonical(settings: BaseModel) -> str:
-    """Sorted, compact JSON: equal settings give equal text, whatever their order in the file."""
-    return json.dumps(settings.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
 
 
 def _explain(model: type[BaseModel], detail: Any) -> str:

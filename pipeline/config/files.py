@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from pipeline.errors import ActaError
-from pipeline.text import read_text
-from pipeline.unfolded import unfolded
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.text import read_text
+from pipeline.runtime.unfolded import unfolded
 
 _MOST_VALUES = 100_000  # the shipped configuration has some 2,000
 _DEEPEST = 100

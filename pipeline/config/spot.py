@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.config.base import Device, Name, Precision, Settings, Threads, merged, parse
 from pipeline.config.data import FrameSettings
-from pipeline.errors import ActaError
+from pipeline.runtime.errors import ActaError
 
 Paths = dict[Name, str]
 Version = Literal[1, 2]  # of SoccerNet

@@ -12,8 +12,8 @@ from pipeline.config.classify import ClassifySettings
 from pipeline.config.data import DataSettings, FrameSettings, SamplingSettings
 from pipeline.config.detect import DetectionSettings
 from pipeline.config.files import read_configuration
-from pipeline.config.page import ReportSettings
 from pipeline.config.privacy import ContactSheetSettings, PrivacySettings
+from pipeline.config.report import ReportSettings
 from pipeline.config.shrink import ShrinkSettings
 from pipeline.config.spot import SpotSettings
 

@@ -11,11 +11,11 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.config.data import DataSettings
 from pipeline.config.detect import DetectionDataSettings
-from pipeline.data.demo import FOOTAGE, action_names, interaction_names
-from pipeline.data.lists import Listed
-from pipeline.data.split_files import check_stays, read_hmdb51, read_kinetics, read_ucf101
-from pipeline.errors import ActaError
-from pipeline.text import read_rows
+from pipeline.demo.get_footage import FOOTAGE, action_names, interaction_names
+from pipeline.media.lists import Listed
+from pipeline.media.split_files import check_stays, read_hmdb51, read_kinetics, read_ucf101
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.text import read_rows
 
 SUFFIXES = frozenset(
     [".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"]
@@ -100,7 +100,7 @@ def _proposed(path: Path) -> Iterator[tuple[str, str]]:
     if path.suffix == ".csv":
         yield from _first_column(path)
     else:
-        from pipeline.data.proposals import read_proposals  # a pickle; its reader imports torch
+        from pipeline.detect.annotation.proposals import read_proposals  # a pickle; its reader imports torch
 
         for video, _ in read_proposals(path).frames:
             check_stays(video, str(path))

@@ -11,13 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.config.spot_stages import imported_features
+from pipeline.config.tasks.spot import imported_features
 from pipeline.config.whole import Config
 from pipeline.data.adapters import list_annotated, list_videos
 from pipeline.data.games import list_games
-from pipeline.data.lists import game_texts, list_texts
-from pipeline.errors import ActaError
-from pipeline.temporary import find_leftovers, is_own
+from pipeline.media.lists import game_texts, list_texts
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.temporary import find_leftovers, is_own
 
 _SHARD = re.compile(r"\d+-of-\d+")
 _GAME = re.compile(r"[a-z0-9_-]*[0-9a-f]{10}")  # as `pipeline.data.games.game_key` makes them

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.config.spot import SpotDataSettings
-from pipeline.data.lists import Listed
-from pipeline.data.soccernet import INI, read_split
-from pipeline.errors import ActaError
+from pipeline.media.lists import Listed
+from pipeline.runtime.errors import ActaError
 from pipeline.spot.events import HALVES
+from pipeline.spot.game_lists import INI, read_split
 from pipeline.spot.soccernet_files import LABELS
 
 _LONGEST_SLUG = 120  # characters; file systems take names of 255 bytes
@@ -64,7 +64,7 @@ def list_games(data: SpotDataSettings, imported: Sequence[str]) -> dict[str, lis
 def _read_splits(data: SpotDataSettings) -> dict[str, list[str]]:
     if data.adapter == "soccernet":
         return {split: read_split(path) for split, path in data.splits.items()}
-    from pipeline.data.matches import splits
+    from pipeline.demo.make_matches import splits
 
     made = splits()
     for split in data.splits:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.features.entities import FeatureShard, Keyframes
+from pipeline.detect.features.entities import FeatureShard, Keyframes
 from pipeline.models.stage import Graphs
 
 CLIPS = 6

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline import text
-from pipeline.data.ava import GROUPS, LabelMap, Rows, is_number, read_excluded, read_label_map, read_rows
+from pipeline.detect.annotation.ava import GROUPS, LabelMap, Rows, is_number, read_excluded, read_label_map, read_rows
 from pipeline.detect.remarks import remarks
-from pipeline.errors import ActaError
 from pipeline.metrics.frame_map import Boxes, frame_ap
 from pipeline.metrics.video_map import THRESHOLDS, Clock, video_ap
+from pipeline.runtime import text
+from pipeline.runtime.errors import ActaError
 
 Frames = list[tuple[str, int]]
 

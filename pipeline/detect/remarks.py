@@ -4,7 +4,7 @@ from collections.abc import Iterator, Set
 
 import numpy as np
 
-from pipeline.data.ava import LabelMap, Rows
+from pipeline.detect.annotation.ava import LabelMap, Rows
 
 _FAR = 2.0  # sides of the picture; a box that reaches farther is in pixels
 

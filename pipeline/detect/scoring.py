@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.data.ava import Rows, read_label_map
+from pipeline.detect.annotation.ava import Rows, read_label_map
 from pipeline.detect.blocks import Chosen, Graph, Run, cut_blocks, make_graph, pad
-from pipeline.errors import ActaError
-from pipeline.features.entities import FeatureShard, Keyframes
+from pipeline.detect.features.entities import FeatureShard, Keyframes
 from pipeline.models.stage import Stage
+from pipeline.runtime.errors import ActaError
 
 # (a, c) scores in [0, 1] of the chosen actors of some keyframes.
 Scorer = Callable[[Keyframes, Chosen], np.ndarray]

@@ -13,28 +13,28 @@ import cv2
 import numpy as np
 from av.video.frame import VideoFrame
 
-from pipeline import shown as seen
 from pipeline.config.detect import DetectionSettings
-from pipeline.config.stage_settings import actor_features_stage
-from pipeline.config.stages import DetectObjectsStage
-from pipeline.data.ava import write_label_map
-from pipeline.data.manifest import Video
+from pipeline.config.tasks.detect import DetectObjects, ExtractActorFeatures
+from pipeline.detect.annotation.ava import write_label_map
 from pipeline.detect.blocks import Chosen, find_runs
-from pipeline.detect.saved import load_stage
+from pipeline.detect.features.detect_objects import detect_objects
+from pipeline.detect.features.entities import FeatureShard
+from pipeline.detect.features.extract_actor_features import extract_actor_features
 from pipeline.detect.scoring import network_scorer, score_runs
-from pipeline.errors import ActaError, VideoError
-from pipeline.features.actors import actor_features
-from pipeline.features.detect_objects import detect_objects
-from pipeline.features.entities import FeatureShard
+from pipeline.detect.stage_file import load_stage
 from pipeline.media.decode import orientation, scaled_size, to_rgb
 from pipeline.media.encode import rewritten
 from pipeline.media.frames import extract_video
 from pipeline.media.limits import check_filled
+from pipeline.media.manifest import Video
 from pipeline.media.picture import like
 from pipeline.media.probe import probe
 from pipeline.models.opened import Opened
-from pipeline.store import Provenance, write_frames
-from pipeline.temporary import private_folder
+from pipeline.runtime import shown as seen
+from pipeline.runtime.errors import ActaError, VideoError
+from pipeline.runtime.provenance import Provenance
+from pipeline.runtime.store import write_frames
+from pipeline.runtime.temporary import private_folder
 
 _BOX, _TEXT, _SHADE = (255, 90, 60), (255, 255, 255), (30, 30, 30)  # RGB
 
@@ -99,16 +99,16 @@ def detect_video(
         detect_objects(
             work / "frames.h5",
             work / "objects.h5",
-            DetectObjectsStage(keyframes=keyframes, objects=settings.objects.model_copy(update={"device": device})),
-            models.detector,
+            DetectObjects(keyframes=keyframes, objects=settings.objects.model_copy(update={"device": device})),
             labels,
             {},
             {},
+            detector=models.detector,
         )
-        actor_features(
+        extract_actor_features(
             work / "frames.h5",
             work / "features.h5",
-            actor_features_stage(settings.features[features], keyframes).model_copy(update={"device": device}),
+            ExtractActorFeatures.of(settings.features[features], keyframes).model_copy(update={"device": device}),
             models.backbone,
             labels,
             {},

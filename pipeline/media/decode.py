@@ -26,9 +26,9 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from pipeline.errors import VideoError
 from pipeline.media.limits import check_frame, check_frames, max_frame_pixels
 from pipeline.media.timeline import Timeline, steady
+from pipeline.runtime.errors import VideoError
 
 # Containers that hold their own media. Playlists and scripts (HLS, DASH, concat, SDP, image patterns …), through which
 # a "video" could make the decoder open other files or addresses, are not among them.

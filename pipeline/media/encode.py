@@ -19,13 +19,13 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from pipeline.errors import ActaError, VideoError, is_storage_failure
-from pipeline.files import atomic, check_no_input
 from pipeline.media.decode import FrameDecoder, Orientation, describe, open_video, orientation, pixel_aspect
 from pipeline.media.picture import Picture, as_yuv
 from pipeline.media.probe import probe
 from pipeline.media.timeline import Timeline, move, steady
 from pipeline.media.tracks import SUFFIXES, counted, flush, make_tracks
+from pipeline.runtime.errors import ActaError, VideoError, is_storage_failure
+from pipeline.runtime.files import atomic, check_no_input
 
 # Containers that keep the time stamps of H.264 (of VP9, WebM); AVI has none and would shift them.
 FORMATS = {suffix: name for name, suffix in SUFFIXES.items()} | {".m4v": "mp4"}

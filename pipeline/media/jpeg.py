@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from pipeline.errors import VideoError
 from pipeline.media.limits import check_frame
+from pipeline.runtime.errors import VideoError
 
 
 def decode_stored(jpeg: np.ndarray, kind: int) -> np.ndarray:

@@ -6,7 +6,7 @@ larger files raises a limit by its environment variable; a limit decides what is
 
 import os
 
-from pipeline.errors import ActaError, VideoError
+from pipeline.runtime.errors import ActaError, VideoError
 
 # Pixels: what level 6 of HEVC allows, a little more than 8K; and 16384 x 8192, more than cameras of 100 megapixels.
 _FRAME, _PHOTOGRAPH = 35_651_584, 2**27

@@ -9,11 +9,12 @@ import av.error
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from pipeline.errors import VideoError
 from pipeline.media.decode import decode, describe, open_video, orientation, pixel_aspect, shown_size
 from pipeline.media.limits import check_frames
+from pipeline.media.manifest import VideoInfo
 from pipeline.media.structure import UNFINISHED, damage
 from pipeline.media.timeline import ESTIMATING, Timeline
+from pipeline.runtime.errors import VideoError
 
 _MISSING_SECONDS = 0.5  # a header may round its duration; more than this and this part missing is a truncated file
 _MISSING_FRACTION = 0.03
@@ -22,26 +23,6 @@ _MISSING_FRACTION = 0.03
 _UNPROMISING = (*ESTIMATING, "matroska")
 _WITH_DURATION = ("flv", "asf")  # containers whose header promises when the last stream ends
 _PENDING = 2  # packets that a parser holds back when a loss is noticed
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What the manifest says of a video.
-
-    ``height`` and ``width`` are those of the upright picture in pixels; ``duration`` is in seconds; ``frame_rate`` is
-    the mean rate in frames per second; ``rotation`` is in degrees, counter-clockwise, as stored in the file, after the
-    stored picture was ``mirrored`` left to right. Frames that an edit list leaves out do not count.
-    """
-
-    duration: float
-    frame_rate: float
-    frames: int
-    height: int
-    width: int
-    rotation: int
-    codec: str
-    pixel_format: str
-    mirrored: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import VideoError
+from pipeline.runtime.errors import VideoError
 
 # The time of the last change of anything (ctime) tells of a content changed whose own time was put back.
 _SAME = ("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")

@@ -15,10 +15,10 @@ from av.audio.resampler import AudioResampler
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
-from pipeline.errors import ActaError
 from pipeline.media.limits import check_silence
 from pipeline.media.sound_headers import plain_header
 from pipeline.media.subtitles import plain_packet, plain_track
+from pipeline.runtime.errors import ActaError
 
 _PCM = {f"pcm_{kind}" for kind in ("s16le", "s16be", "s24le", "s24be", "s32le", "s32be", "f32le", "f64le")}
 _MP4 = {"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "opus"}

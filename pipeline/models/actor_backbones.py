@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.config.detect import ActorBackboneName
-from pipeline.errors import ActaError
 from pipeline.models import i3d, r101_i3d_nl, slowfast_nl
 from pipeline.models.architecture import Architecture
 from pipeline.models.bounds import STRICT, Count, Frames, Width
@@ -24,6 +23,7 @@ from pipeline.models.opened import Opened, opened
 from pipeline.models.r101_i3d_nl import R101I3DNL
 from pipeline.models.slowfast_nl import SlowFastNL
 from pipeline.models.state import load_state
+from pipeline.runtime.errors import ActaError
 
 FORMAT = "acta-actor-backbone-1"
 

@@ -13,8 +13,8 @@ from typing import Annotated, NamedTuple, get_args
 from pydantic import Field
 
 from pipeline.config.classify import BackboneName, Blocks
-from pipeline.errors import ActaError
 from pipeline.models.bounds import STRICT, Count, Frames, Width
+from pipeline.runtime.errors import ActaError
 
 OPERATORS = ("s", "t", "f", "c", "l")
 # Sec. 6.2.2: each operator about halves the multiply-adds.

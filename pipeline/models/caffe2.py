@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from pipeline.errors import ActaError
+from pipeline.runtime.errors import ActaError
 
 _TAILS = {"w": "weight", "b": "bias", "s": "weight", "rm": "running_mean", "riv": "running_var"}
 

@@ -12,10 +12,10 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
-from pipeline.errors import ActaError
 from pipeline.models.opened import Opened, opened, refuse_known
 from pipeline.models.pickles import Unpickler, unpickle
 from pipeline.models.torch_files import LEGACY, ZIP, Foreign, read_torch
+from pipeline.runtime.errors import ActaError
 
 # Under which names the weights lie beside epochs and optimisers: those that were trained, and their running averages.
 _WRAPPERS = ("state_dict", "model_state", "model_state_dict", "model", "network", "net", "module", "weights", "params")

@@ -14,12 +14,12 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from pipeline.errors import ActaError
-from pipeline.files import atomic, write_json
 from pipeline.models.opened import Opened
 from pipeline.models.state import check_state, load_state, read_weights, state_bytes
-from pipeline.seals import make_again, unsealed
-from pipeline.text import parse_json, read_text
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.files import atomic, write_json
+from pipeline.runtime.seals import make_again, unsealed
+from pipeline.runtime.text import parse_json, read_text
 
 _LARGEST = 64 << 20  # bytes of a description
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.config.spot import FrameBackboneName
-from pipeline.errors import ActaError
 from pipeline.models.checkpoints import read_state
 from pipeline.models.opened import Opened, opened
 from pipeline.models.state import load_state
+from pipeline.runtime.errors import ActaError
 
 Trainable = Literal["none", "last_block", "conv5", "conv4"]
 

@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from pipeline.errors import ActaError
 from pipeline.models.opened import Opened, opened
+from pipeline.runtime.errors import ActaError
 
 _FLOAT = 1  # DT_FLOAT
 # How many of a node's inputs, the last ones, are constants.

@@ -18,12 +18,12 @@ from torchvision.models.detection.rpn import AnchorGenerator
 from torchvision.ops import MultiScaleRoIAlign
 
 from pipeline.config.detect import DetectorName
-from pipeline.errors import ActaError
 from pipeline.models.bounds import STRICT, Count
 from pipeline.models.checkpoints import read_state
 from pipeline.models.described import load_network, loaded, read_content, validated, write_network
 from pipeline.models.opened import Opened, opened
 from pipeline.models.state import load_state
+from pipeline.runtime.errors import ActaError
 
 FORMAT = "acta-object-detector-1"
 PERSON = "person"

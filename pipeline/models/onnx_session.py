@@ -9,8 +9,8 @@ from typing import Any
 import onnx
 import onnxruntime
 
-from pipeline.errors import ActaError
 from pipeline.models.opened import Opened, opened
+from pipeline.runtime.errors import ActaError
 
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 # Without TensorFloat-32, whose ten bits would move boxes, and without trying which convolution is fastest at each size.

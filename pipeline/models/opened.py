@@ -6,7 +6,7 @@ import tarfile
 from functools import cached_property
 from pathlib import Path
 
-from pipeline.errors import ActaError
+from pipeline.runtime.errors import ActaError
 
 _KNOWN: dict[bytes, str] = {
     b"version https://git-lfs.github.com/spec/": "a pointer of Git LFS, not the file itself; `git lfs pull` brings it",

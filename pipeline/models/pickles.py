@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pipeline.errors import ActaError
 from pipeline.models.opened import Opened, opened, refuse_known
+from pipeline.runtime.errors import ActaError
 
 _NUMERIC = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|c8|c16)")
 _DEPTH, _DIMENSIONS = 100, 32

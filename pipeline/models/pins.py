@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.errors import ActaError
-from pipeline.files import write_json
-from pipeline.text import read_json
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.files import write_json
+from pipeline.runtime.text import read_json
 
 HASH = re.compile("[0-9a-f]{64}")
 FIRST = "trusted at the first fetch"

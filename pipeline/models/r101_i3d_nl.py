@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import roi_align
 
-from pipeline.errors import ActaError
 from pipeline.models.nonlocal_block import NonLocal
+from pipeline.runtime.errors import ActaError
 
 _REGION, _STRIDE = 7, 16  # positions of a region along a side; pixels of the picture that one of res5 stands for
 _FEATURES = 2048

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.config.detect import FeatureName
-from pipeline.errors import ActaError
 from pipeline.models.bounds import STRICT, Count, Frames, Layers, Share
+from pipeline.runtime.errors import ActaError
 
 # Feature sizes of actors (Sec. 3.2.2) and of objects, and the heads of Sec. 3.3 with two layers.
 FEATURES: dict[FeatureName, tuple[int, int, int]] = {

@@ -5,8 +5,8 @@ from pathlib import Path
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from pipeline.errors import ActaError
 from pipeline.models.opened import Opened, opened
+from pipeline.runtime.errors import ActaError
 
 
 def state_bytes(model: nn.Module) -> bytes:

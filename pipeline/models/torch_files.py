@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pipeline.errors import ActaError
 from pipeline.models.opened import Opened
 from pipeline.models.pickles import AnyType, Unpickler, unpickle
+from pipeline.runtime.errors import ActaError
 
 ZIP = b"PK\x03\x04"
 # Before torch 1.6: a pickle of the number that torch recognises its files by.

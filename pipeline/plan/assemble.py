@@ -10,7 +10,6 @@ from pipeline.plan.graph import Graph, Job
 from pipeline.plan.outlook import Plan, RulePlan, Totals
 from pipeline.plan.schedule import in_order, longest_chain, makespan
 from pipeline.plan.site import Site
-from pipeline.plan.work import KINDS, kind_of
 
 TARGET = "a target: nothing to do itself"
 
@@ -31,13 +30,13 @@ def make_plan(
     expected: dict[int, Expected] = {}
     rules = {}
     for rule, jobs in _by_rule(site.graph).items():
-        work = [kind_of(rule).amount(site, job) for job in jobs]
-        gpus = [kind_of(rule).on_gpu(site, job) for job in jobs]
-        if _is_target(site.graph, jobs, targets) and not experience.knows(rule):
+        work = [site.kind(rule).amount(site, job) for job in jobs]
+        gpus = [site.kind(rule).on_gpu(site, job) for job in jobs]
+        if _is_target(site, jobs, targets) and not experience.knows(rule):
             expected |= {job.number: Expected(0.0, 0.0, 0.0, TARGET) for job in jobs}
         else:
             expected |= _expect(site, experience, rule, jobs, work, gpus)
-        rules[rule] = _sum_up(rule, jobs, expected, work, gpus, made)
+        rules[rule] = _sum_up(site.kind(rule).unit, jobs, expected, work, gpus, made)
     seconds = {job.number: expected[job.number].seconds or 0.0 for job in site.graph.jobs.values() if job.needed}
     chain = longest_chain(site.graph, seconds)
     return Plan(
@@ -59,7 +58,7 @@ def mean_work(site: Site) -> dict[str, float | None]:
     """Work of a job of each rule in the mean; None where that of one is unknown."""
     means: dict[str, float | None] = {}
     for rule, jobs in _by_rule(site.graph).items():
-        work = [kind_of(rule).amount(site, job) for job in jobs]
+        work = [site.kind(rule).amount(site, job) for job in jobs]
         known = [amount for amount in work if amount is not None]
         means[rule] = sum(known) / len(known) if len(known) == len(work) else None
     return means
@@ -76,10 +75,10 @@ def _by_rule(graph: Graph) -> dict[str, list[Job]]:
     return rules
 
 
-def _is_target(graph: Graph, jobs: Sequence[Job], targets: Sequence[str]) -> bool:
+def _is_target(site: Site, jobs: Sequence[Job], targets: Sequence[str]) -> bool:
     """Whether a rule only names what is to be made: nothing waits for it, and it was asked for, or is the default."""
     rule = jobs[0].rule
-    return rule not in KINDS and jobs[0] in graph.last and (rule in targets or not targets)
+    return site.weigh(rule) is None and jobs[0] in site.graph.last and (rule in targets or not targets)
 
 
 def _expect(
@@ -92,7 +91,7 @@ def _expect(
 ) -> dict[int, Expected]:
     """Those on a GPU and those without one by what each of the two cost."""
     found: dict[int, Expected] = {}
-    writes = kind_of(rule).writes
+    writes = site.kind(rule).writes
     for gpu in sorted(set(gpus)):
         places = [place for place, each in enumerate(gpus) if each == gpu]
         told = [writes(site, jobs[place]) if writes else None for place in places]
@@ -102,7 +101,7 @@ def _expect(
 
 
 def _sum_up(
-    rule: str,
+    unit: str,
     jobs: Sequence[Job],
     expected: dict[int, Expected],
     work: Sequence[float | None],
@@ -123,7 +122,7 @@ def _sum_up(
         unknown_hours=sum(each.device_seconds is None for each, _ in needed),
         unknown_bytes=sum(each.bytes is None for each, _ in needed),
         basis="; ".join(dict.fromkeys(bases)) or UNKNOWN,
-        unit=kind_of(rule).unit,
+        unit=unit,
         work=sum(known) if len(known) == len(work) else None,
     )
 

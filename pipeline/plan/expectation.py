@@ -9,10 +9,10 @@ from typing import NamedTuple
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.costs import JobCosts, RuleCosts, read_costs
-from pipeline.errors import ActaError
 from pipeline.plan.outlook import DEMO, Plan, read_plan
-from pipeline.plan.work import MULTIPLY_ADDS, Kind, kind_of
+from pipeline.plan.work import JOBS, MULTIPLY_ADDS, Kind, Weigh
+from pipeline.runtime.costs import JobCosts, RuleCosts, read_costs
+from pipeline.runtime.errors import ActaError
 
 REFERENCE = Path(__file__).with_name("reference.yaml")
 UNKNOWN = "unknown"
@@ -61,11 +61,13 @@ class Experience:
 
     Args:
         logs: The dataset's folder of logs; those of other datasets lie beside it.
+        weigh: How the jobs of a rule are weighed.
         tflops: 10¹² operations in a second (two in a multiply-add) that a GPU is assumed to do in trainings.
         reference: The file of what the demo's jobs cost; None: the shipped one.
     """
 
-    def __init__(self, logs: Path, tflops: float, reference: Path | None = None):
+    def __init__(self, logs: Path, weigh: Weigh, tflops: float, reference: Path | None = None):
+        self._weigh = weigh
         self.here = read_costs(logs)
         self._tflops = tflops
         self._reference = read_reference(reference)
@@ -74,6 +76,9 @@ class Experience:
             for folder in sorted(logs.parent.glob("*/"))
             if folder.name != logs.name and (costs := read_costs(folder))
         ]
+
+    def _kind(self, rule: str) -> Kind:
+        return self._weigh(rule) or JOBS
 
     def knows(self, rule: str) -> bool:
         """Whether there are jobs of a rule here or in the reference."""
@@ -113,7 +118,7 @@ class Experience:
 
     def _by_others(self, rule: str, work: Sequence[float | None], gpu: bool) -> list[Expected]:
         """By the dataset of which the most jobs are known."""
-        kind = kind_of(rule)
+        kind = self._kind(rule)
         best: list[Expected] = []
         most = 0
         for other in self._elsewhere:
@@ -128,7 +133,7 @@ class Experience:
 
     def _by_reference(self, rule: str, work: Sequence[float | None]) -> list[Expected]:
         known = self._reference.get(rule)
-        kind = kind_of(rule)
+        kind = self._kind(rule)
         if known is None or known.unit != kind.unit:
             return []
         mean = None if known.work is None else known.work / known.jobs
@@ -148,7 +153,7 @@ class Experience:
         ]
 
     def _by_assumption(self, rule: str, work: Sequence[float | None]) -> list[Expected]:
-        if kind_of(rule).unit != MULTIPLY_ADDS or any(amount is None for amount in work):
+        if self._kind(rule).unit != MULTIPLY_ADDS or any(amount is None for amount in work):
             return []
         basis = f"assumption: a GPU does {self._tflops:g} TFLOP/s (--tflops)"
         return [Expected(2 * (a or 0) / self._tflops, 2 * (a or 0) / self._tflops, None, basis) for a in work]
@@ -170,12 +175,13 @@ def read_reference(path: Path | None = None) -> dict[str, Measured]:
         raise ActaError(f"{path} is damaged, install Acta again: {error}") from None
 
 
-def measured(costs: dict[str, RuleCosts], work: dict[str, float | None]) -> dict[str, Measured]:
+def measured(costs: dict[str, RuleCosts], work: dict[str, float | None], weigh: Weigh) -> dict[str, Measured]:
     """A reference out of cost files of jobs on processors.
 
     Args:
         costs: By rule.
         work: Of a rule's job in the mean; None or missing: not known.
+        weigh: How the jobs of a rule are weighed.
     """
     found = {}
     for rule in sorted(costs):
@@ -185,7 +191,7 @@ def measured(costs: dict[str, RuleCosts], work: dict[str, float | None]) -> dict
         mean, sizes = work.get(rule), [job.output_bytes for job in jobs]
         known = [size for size in sizes if size is not None]
         found[rule] = Measured(
-            unit=kind_of(rule).unit,
+            unit=(weigh(rule) or JOBS).unit,
             work=None if mean is None else mean * len(jobs),
             jobs=len(jobs),
             seconds=round(sum(job.seconds for job in jobs), 3),

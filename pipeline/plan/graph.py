@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.errors import ActaError
+from pipeline.runtime.errors import ActaError
 
 _NODE = re.compile(r'\s*(\d+)\[label = "(.*)", color = "[^"]*", style="([^"]*)"\];')
 _EDGE = re.compile(r"\s*(\d+) -> (\d+)")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.errors import ActaError
+from pipeline.runtime.errors import ActaError
 
 DEMO = "the demo on two cores"  # in the basis of what is scaled from the shipped reference
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.config.whole import Config
-from pipeline.data.lists import Listed, read_game_list, read_list
+from pipeline.media.lists import Listed, read_game_list, read_list
 from pipeline.plan.graph import Graph, Job
+from pipeline.plan.work import JOBS, Kind, Weigh
 
 
 class Site:
@@ -17,10 +18,11 @@ class Site:
         config: The whole configuration.
         graph: The jobs.
         folder: Where the workflow runs, with ``results/`` and ``logs/`` in it.
+        weigh: How the jobs of a rule are weighed.
     """
 
-    def __init__(self, config: Config, graph: Graph, folder: Path):
-        self.config, self.graph, self.folder = config, graph, folder
+    def __init__(self, config: Config, graph: Graph, folder: Path, weigh: Weigh):
+        self.config, self.graph, self.folder, self.weigh = config, graph, folder, weigh
         self.results = folder / "results" / config.dataset
         # As methods of an object they would be kept for ever.
         self.bytes_of_shard = cache(self._bytes_of_shard)
@@ -28,6 +30,10 @@ class Site:
         self.keyframes = cache(self._keyframes)
         self.network = cache(self._network)
         self.clips = cache(self._clips)
+
+    def kind(self, rule: str) -> Kind:
+        """How the jobs of a rule are weighed; those of no task, as one another."""
+        return self.weigh(rule) or JOBS
 
     @cached_property
     def videos(self) -> list[Listed]:
@@ -106,7 +112,7 @@ def _bytes(rows: Sequence[Listed], root: Path) -> int | None:
 
 
 def _count_keyframes(path: Path) -> int:
-    from pipeline.data.ava import read_table
+    from pipeline.detect.annotation.ava import read_table
 
     rows = read_table(path)
     return 0 if rows is None else len(rows[["video", "time"]].dropna().drop_duplicates())

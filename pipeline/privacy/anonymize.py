@@ -14,17 +14,17 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from pipeline.config.privacy import ObfuscateSettings, SearchSettings
-from pipeline.files import private_files
 from pipeline.media.decode import orientation
 from pipeline.media.encode import Encoding, rewritten
 from pipeline.media.picture import as_planes, like, plane_pixels
-from pipeline.privacy.detect import detect_frame
+from pipeline.privacy.detect_people import detect_frame
 from pipeline.privacy.detectors import make_detector
 from pipeline.privacy.filters import hide
 from pipeline.privacy.instances import DetectedVideo, Failures, Instances
 from pipeline.privacy.preview import draw
 from pipeline.privacy.search import search
-from pipeline.workers import available_cores
+from pipeline.runtime.files import private_files
+from pipeline.runtime.workers import available_cores
 
 _MAX_THREADS = 16  # each holds two decoded frames
 

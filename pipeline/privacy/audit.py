@@ -4,27 +4,26 @@ The output is JSON: for each auditor and video the number of frames, detections 
 detection after. `certify` adds the shards up.
 """
 
-import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 
-from pipeline.config.base import canonical, parse
-from pipeline.config.stages import AuditStage, DetectStage, ObfuscateStage
-from pipeline.errors import ActaError
-from pipeline.files import write_json
+from pipeline.config.base import parse
+from pipeline.config.tasks.privacy import Audit, DetectPeople, Obfuscate
 from pipeline.media.jpeg import decode_stored
 from pipeline.models.weights import detector_digests
 from pipeline.privacy.detectors import make_auditor, runtimes
 from pipeline.privacy.instances import DetectionShard
 from pipeline.privacy.probe import check_auditors, check_hiding
-from pipeline.seals import make_again
-from pipeline.stages import code_digest
-from pipeline.store import FrameShard, Provenance
-from pipeline.workers import map_videos, split_results
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.files import Output, write_json
+from pipeline.runtime.provenance import provenance_of
+from pipeline.runtime.seals import make_again
+from pipeline.runtime.store import FrameShard
+from pipeline.runtime.workers import map_videos, split_results
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,7 @@ class _Job:
     label: str
 
 
-def audit_shard(
-    before: Path, after: Path, detections: Path, output: Path, settings: AuditStage, *, workers: int = 1
-) -> None:
+def audit(before: Path, after: Path, detections: Path, output: Output, settings: Audit, *, workers: int = 1) -> None:
     """Run every auditor on the original and on the anonymised frames of a shard.
 
     Args:
@@ -59,33 +56,32 @@ def audit_shard(
     for video in hidden.ids:
         if hidden.source(video) != original.source(video):
             raise ActaError(f"{after} has {video} of another file than {before}; {make_again(after)}")
-    searched = parse(DetectStage, found.provenance["settings"], str(detections))
-    hiding = parse(ObfuscateStage, hidden.provenance["settings"], str(after))
+    searched = parse(DetectPeople, found.provenance["settings"], str(detections))
+    hiding = parse(Obfuscate, hidden.provenance["settings"], str(after))
     check_hiding(searched.what, searched.detect.on_cpu(), hiding.obfuscate)
     jobs = [_Job(video, label) for video, label in zip(hidden.ids, hidden.labels, strict=True)]
     function = partial(_audit, before=original, after=hidden, settings=settings)
-    rows, bad = split_results(map_videos(function, jobs, workers=workers, stage="audit"), 0.0, len(jobs), "audit")
+    rows, bad = split_results(map_videos(function, jobs, workers=workers, task="audit"), 0.0, len(jobs), "audit")
     if bad:
         raise ActaError(f"{after}: the audit of {bad[0].id} failed: {bad[0].reason}")
-    provenance = Provenance(
-        stage="audit",
-        settings=canonical(settings),
-        code=code_digest("audit"),
+    provenance = provenance_of(
+        __name__,
+        settings,
         inputs={"before": original.digest, "after": hidden.digest, "detections": found.digest},
         weights=detector_digests(settings),
         packages=("opencv-python-headless", *runtimes(settings.auditors)),
     )
     content = {
-        "provenance": json.loads(provenance.to_json()),
+        "provenance": provenance.content,
         "detect": found.provenance,
         "obfuscate": hidden.provenance,
         "videos": rows,
-        "quarantine": [{"id": entry.id, "stage": entry.stage, "reason": entry.reason} for entry in hidden.quarantine],
+        "quarantine": [asdict(entry) for entry in hidden.quarantine],
     }
     write_json(output, content)
 
 
-def _audit(job: _Job, before: FrameShard, after: FrameShard, settings: AuditStage) -> dict[str, Any]:
+def _audit(job: _Job, before: FrameShard, after: FrameShard, settings: Audit) -> dict[str, Any]:
     row: dict[str, Any] = {"id": job.id, "label": job.label, "sha256": after.source(job.id)}
     row |= {"frames": len(after.times(job.id)), "auditors": {}}
     for name, threshold in settings.auditors.items():

@@ -22,9 +22,9 @@ class MaskRCNN:
         import torch
         from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 
-        from pipeline.device import check_device
         from pipeline.models.checkpoints import read_state
         from pipeline.models.state import load_state
+        from pipeline.runtime.device import check_device
 
         check_device(device)
         if device == "cpu":

@@ -10,7 +10,6 @@ from functools import lru_cache
 
 from pipeline.config.detectors import DETECTORS
 from pipeline.config.privacy import SearchSettings
-from pipeline.errors import ActaError
 from pipeline.models.opened import Opened
 from pipeline.models.weights import local_weights, named_networks, open_weights
 from pipeline.privacy.body_detectors import MaskRCNN, Selfie
@@ -19,6 +18,7 @@ from pipeline.privacy.instances import Detector
 from pipeline.privacy.people import People
 from pipeline.privacy.pose import Pose
 from pipeline.privacy.ssdlite import SSDLite
+from pipeline.runtime.errors import ActaError
 
 
 def _pose(proposals: Opened, threshold: float, device: str) -> Detector:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import ActaError
 from pipeline.models.onnx_session import read_onnx, session_of_any_size, start_session
 from pipeline.models.opened import Opened, opened
 from pipeline.privacy.boxes import suppress
 from pipeline.privacy.instances import Instances, above
+from pipeline.runtime.errors import ActaError
 
 _STRIDES = (8, 16, 32)
 _ANCHOR_SIDES = ((16, 32), (64, 128), (256, 512))

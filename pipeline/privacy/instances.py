@@ -2,7 +2,7 @@
 
 Boxes are (x1, y1, x2, y2) in [0, 1] of the upright frame's width and height, so that they hold for any frame size.
 A mask is a boolean grid over its own box. Layout of a detection shard, beside /videos (with the source), /frames/time
-and /quarantine (`pipeline.store`)::
+and /quarantine (`pipeline.runtime.store`)::
 
     /frames/first        uint64 (n + 1,)  frame i owns instances first[i]:first[i + 1]
     /frames/failed       bool (n,)        the detector failed: hide the whole frame
@@ -23,7 +23,8 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.store import Provenance, Quarantined, Shard, create_shard, index_size, write_index, write_strings
+from pipeline.runtime.provenance import Provenance, Quarantined
+from pipeline.runtime.store import Shard, create_shard, index_size, write_index, write_strings
 
 DETECTIONS_FORMAT = "acta-detections-1"
 _FAR = 10  # a box may reach beyond the frame, but coordinates like these are pixels

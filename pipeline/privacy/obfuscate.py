@@ -11,17 +11,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipeline.config.base import canonical
 from pipeline.config.privacy import ObfuscateSettings
-from pipeline.config.stages import ObfuscateStage
-from pipeline.errors import ActaError, VideoError
-from pipeline.files import check_room, spool
+from pipeline.config.tasks.privacy import Obfuscate
 from pipeline.media.jpeg import decode_stored
 from pipeline.privacy.filters import hide
 from pipeline.privacy.instances import DetectionShard, Instances
-from pipeline.stages import code_digest
-from pipeline.store import FrameShard, Provenance, StoredVideo, write_frames
-from pipeline.workers import map_videos, split_results
+from pipeline.runtime.errors import ActaError, VideoError
+from pipeline.runtime.files import Output, check_room, spool
+from pipeline.runtime.provenance import provenance_of
+from pipeline.runtime.store import FrameShard, StoredVideo, write_frames
+from pipeline.runtime.workers import map_videos, split_results
 
 
 @dataclass(frozen=True)
@@ -33,11 +32,11 @@ class _Job:
     spool: Path
 
 
-def obfuscate_shard(
+def obfuscate(
     frames: Path,
     detections: Path,
-    output: Path,
-    settings: ObfuscateStage,
+    output: Output,
+    settings: Obfuscate,
     *,
     workers: int = 1,
     max_bad_fraction: float = 1.0,
@@ -65,12 +64,11 @@ def obfuscate_shard(
             for i, (video, label, split) in enumerate(zip(source.ids, source.labels, source.splits, strict=True))
         ]
         function = partial(_obfuscate, frames=source, detections=found, settings=settings.obfuscate)
-        results = map_videos(function, jobs, workers=workers, stage="obfuscate")
+        results = map_videos(function, jobs, workers=workers, task="obfuscate")
         videos, bad = split_results(results, max_bad_fraction, len(jobs), "obfuscate")
-        provenance = Provenance(
-            stage="obfuscate",
-            settings=canonical(settings),
-            code=code_digest("obfuscate"),
+        provenance = provenance_of(
+            __name__,
+            settings,
             inputs={"frames": source.digest, "detections": found.digest},
             packages=("opencv-python-headless", "h5py"),
         )

@@ -16,16 +16,16 @@ from av.video.frame import VideoFrame
 from PIL import Image, ImageOps, JpegImagePlugin, UnidentifiedImageError
 
 from pipeline.config.privacy import ObfuscateSettings, SearchSettings
-from pipeline.errors import ActaError, VideoError
-from pipeline.files import atomic, check_no_input, private_files
 from pipeline.media.limits import check_photograph
 from pipeline.privacy.anonymize import Anonymized
 from pipeline.privacy.boxes import iou
-from pipeline.privacy.detect import detect_frame
+from pipeline.privacy.detect_people import detect_frame
 from pipeline.privacy.detectors import make_detector
 from pipeline.privacy.filters import hide
 from pipeline.privacy.instances import DetectedVideo, Instances
 from pipeline.privacy.preview import draw
+from pipeline.runtime.errors import ActaError, VideoError
+from pipeline.runtime.files import atomic, check_no_input, private_files
 
 FORMATS = {
     ".png": "PNG",

@@ -15,12 +15,12 @@ import numpy as np
 from pipeline.config.base import What
 from pipeline.config.detectors import DETECTORS
 from pipeline.config.privacy import Auditor, FindSettings, ObfuscateSettings, SearchSettings
-from pipeline.errors import ActaError
 from pipeline.privacy.boxes import iou
 from pipeline.privacy.detectors import make_auditor, make_detector
 from pipeline.privacy.filters import hide
 from pipeline.privacy.instances import Detector, Instances
 from pipeline.privacy.people import shown_to
+from pipeline.runtime.errors import ActaError
 
 _SHA256 = "bc6ef569305122c932e8952e68d8773a9313bf51ea36dab8f84e288d1a0ee9f6"
 # Relative boxes on the photograph: the face from brow to chin, and what it shows of the body.

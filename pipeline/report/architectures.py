@@ -8,23 +8,23 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pipeline.config.report import ReportArchitectureStage
-from pipeline.errors import ActaError
+from pipeline.config.tasks.report import DrawArchitecture
 from pipeline.models.architecture import Architecture
 from pipeline.models.backbones import build
+from pipeline.models.classifier_file import Description, read_description
 from pipeline.models.rms_net import RmsNet, RmsNetArchitecture
-from pipeline.models.saved import Description, read_description
 from pipeline.models.stage import GraphAttentionLayer, Stage, StageArchitecture
 from pipeline.report.catalogue import entry, values
 from pipeline.report.differs import joined, said
 from pipeline.report.tables import Row, write_table
+from pipeline.runtime.errors import ActaError
 
 # Table 6.10, whose numbers are of this network and this training crop.
 _PRINTED, _CROP = "slowfast_4x16_r50", 224
 _STAGES = ("res2", "res3", "res4", "res5")
 
 
-def write_architecture_table(name: str, settings: ReportArchitectureStage, results: Path, output: Path) -> None:
+def write_architecture_table(name: str, settings: DrawArchitecture, results: Path, output: Path) -> None:
     """Write one table (CSV, and Markdown and HTML beside it).
 
     Args:
@@ -42,7 +42,7 @@ def write_architecture_table(name: str, settings: ReportArchitectureStage, resul
     write_table(list(TABLES[name](settings, results)), output, title=about.title, reading=about.reading)
 
 
-def _table_3_1(settings: ReportArchitectureStage, results: Path) -> Iterator[Row]:
+def _table_3_1(settings: DrawArchitecture, results: Path) -> Iterator[Row]:
     heads, classes = 4, 80
     with torch.device("meta"):
         network = Stage(replace(StageArchitecture.published("i3d", classes), layers=1, heads=heads))
@@ -83,7 +83,7 @@ def _table_3_1(settings: ReportArchitectureStage, results: Path) -> Iterator[Row
         }
 
 
-def _table_4_1(settings: ReportArchitectureStage, results: Path) -> Iterator[Row]:
+def _table_4_1(settings: DrawArchitecture, results: Path) -> Iterator[Row]:
     # Sec. 4.2.2: T = 41, kernels of 9 frames, dropout 0.1.
     published = RmsNetArchitecture(
         classes=3,
@@ -128,7 +128,7 @@ def _count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _table_6_10(settings: ReportArchitectureStage, results: Path) -> Iterator[Row]:
+def _table_6_10(settings: DrawArchitecture, results: Path) -> Iterator[Row]:
     for recipe in settings.recipes:
         for number in range(settings.iterations + 1):
             path = results / "shrink" / recipe / "pas" / f"iteration_{max(1, number)}" / "selected.safetensors"
@@ -236,7 +236,7 @@ def _note(
     return hook
 
 
-TABLES: dict[str, Callable[[ReportArchitectureStage, Path], Iterator[Row]]] = {
+TABLES: dict[str, Callable[[DrawArchitecture, Path], Iterator[Row]]] = {
     "table_3_1": _table_3_1,
     "table_4_1": _table_4_1,
     "table_6_10": _table_6_10,

@@ -5,7 +5,7 @@ Light to import: the Snakefile does so in every job.
 
 import difflib
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
-from pipeline.errors import ActaError
+from pipeline.runtime.errors import ActaError
 
 FILE = Path(__file__).with_name("thesis.yaml")
 T = TypeVar("T")
@@ -199,3 +199,13 @@ def _parsed(where: str, kind: type[T], content: Any) -> T:
             for detail in error.errors()
         )
         raise ActaError("\n".join(mistakes)) from None
+
+
+def check_name(name: str, known: Sequence[str]) -> None:
+    """See that a table, figure or recipe is among those that there are.
+
+    Raises:
+        ActaError: it is not.
+    """
+    if name not in known:
+        raise ActaError(f"there is no table or figure {name!r}; there are {', '.join(known)}")

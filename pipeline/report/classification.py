@@ -6,26 +6,26 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config.report import ReportClassificationStage
-from pipeline.errors import ActaError
+from pipeline.config.tasks.report import DrawClassification
 from pipeline.report.catalogue import entry, note, other_data
 from pipeline.report.differs import joined, recipe_differences, strategy_differences
 from pipeline.report.tables import Row, write_table
 from pipeline.report.thesis import TABLES, THESIS, Evaluation, evaluation_path, rows
-from pipeline.text import read_made
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.text import read_made
 
 
-def rows_of(name: str, settings: ReportClassificationStage) -> list[Evaluation]:
+def rows_of(name: str, settings: DrawClassification) -> list[Evaluation]:
     """The evaluations of a table or figure."""
     return rows(name, settings.recipe, settings.compare, settings.variants)
 
 
-def files_of(row: Evaluation, evaluations: Path, settings: ReportClassificationStage) -> list[Path]:
+def files_of(row: Evaluation, evaluations: Path, settings: DrawClassification) -> list[Path]:
     """Where they lie, one a split."""
     return [evaluations / evaluation_path(split, row) for split in settings.splits]
 
 
-def write_classification_table(name: str, evaluations: Path, settings: ReportClassificationStage, output: Path) -> None:
+def write_classification_table(name: str, evaluations: Path, settings: DrawClassification, output: Path) -> None:
     """Write one table (CSV, and Markdown and HTML beside it).
 
     Columns that begin with ``thesis`` are the thesis's; ``differs`` says what is not as there. A change is relative to
@@ -33,7 +33,7 @@ def write_classification_table(name: str, evaluations: Path, settings: ReportCla
 
     Args:
         name: One of `pipeline.report.thesis.TABLES`.
-        evaluations: Folder of all of them (`pipeline.classify.evaluate`).
+        evaluations: Folder of all of them (`pipeline.classify.evaluate_classifier`).
         settings: The dataset and what was trained on it.
         output: The table. Accuracies in per cent, the mean over the splits; ``low`` and ``high`` are the 95 % bootstrap
             interval, given where there is one split.
@@ -60,7 +60,7 @@ def write_classification_table(name: str, evaluations: Path, settings: ReportCla
 
 
 def _row(
-    table: str, row: Evaluation, found: Sequence[dict[str, Any]], reference: float, settings: ReportClassificationStage
+    table: str, row: Evaluation, found: Sequence[dict[str, Any]], reference: float, settings: DrawClassification
 ) -> Row:
     top1 = float(np.mean([one["top1"] for one in found]))
     low, high = found[0]["top1_interval"] if len(found) == 1 else (None, None)
@@ -92,7 +92,7 @@ def _row(
 
 
 def read_evaluation(path: Path) -> dict[str, Any]:
-    """An evaluation (`pipeline.classify.evaluate`).
+    """An evaluation (`pipeline.classify.evaluate_classifier`).
 
     Raises:
         ActaError: it is missing or damaged.

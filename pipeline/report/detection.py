@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
-from pipeline.config.report import ReportDetectionStage
-from pipeline.errors import ActaError
-from pipeline.features.entities import FeatureShard
+from pipeline.config.tasks.report import DrawDetection
+from pipeline.detect.features.entities import FeatureShard
 from pipeline.report import catalogue
 from pipeline.report.differs import joined
 from pipeline.report.tables import Row as Row
@@ -39,7 +38,8 @@ from pipeline.report.thesis_detection import (
     networks_of,
     other_data,
 )
-from pipeline.text import read_made
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.text import read_made
 
 Pick = Callable[[Row], float | None]
 
@@ -80,7 +80,7 @@ class Measured:
         settings: Which features and seeds there are.
     """
 
-    def __init__(self, results: Path, settings: ReportDetectionStage):
+    def __init__(self, results: Path, settings: DrawDetection):
         self.results, self.settings = results, settings
 
     def paths(self, features: str, network: str, boxes: str = "detected") -> list[Path]:
@@ -131,7 +131,7 @@ def read_json(path: Path) -> Row:
     return read_made(path)
 
 
-def write_detection_table(name: str, results: Path, settings: ReportDetectionStage, output: Path) -> None:
+def write_detection_table(name: str, results: Path, settings: DrawDetection, output: Path) -> None:
     """Write one table (CSV, and Markdown and HTML beside it).
 
     Columns that begin with ``thesis`` are the thesis's; ``differs`` says what is not as there.
@@ -197,7 +197,7 @@ def _differs(of: Measured, table: str, features: str) -> str | None:
         notes.append("no classifier of the backbone's own")
     for path in of.shards(features)[:1]:
         shard = FeatureShard(path)
-        if shard.provenance.get("stage") == "actor-features":
+        if shard.provenance.get("task") == "extract_actor_features":
             weights = shard.provenance.get("weights", {}).get("backbone", "")
             notes.append("features extracted here" + (f" (weights {weights[:8]})" if weights else ""))
         if notes[0] is None and shard.object_size not in (0, 2048):

@@ -13,16 +13,16 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
 
-from pipeline.config.report import ReportDetectionStage
-from pipeline.data.ava import LabelMap, Rows, read_label_map, read_rows
-from pipeline.errors import ActaError
-from pipeline.features.entities import FeatureShard
+from pipeline.config.tasks.report import DrawDetection
+from pipeline.detect.annotation.ava import LabelMap, Rows, read_label_map, read_rows
+from pipeline.detect.features.entities import FeatureShard
 from pipeline.privacy.boxes import iou
 from pipeline.report import style
 from pipeline.report.catalogue import note, other_data
 from pipeline.report.detection import Mean, Measured, Pick, Row, gains, mean_of
 from pipeline.report.thesis_detection import BACKBONE, GREATEST_GAINS, I3D, STAGE, kind_of
-from pipeline.store import FrameShard, Shard
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.store import FrameShard, Shard
 
 _HALO = {style.RED: "white", style.BLUE: "white", style.YELLOW: "black"}
 _PANELS = (("person-object", "Person–object interactions"), ("person-person", "Person–person interactions"))
@@ -33,7 +33,7 @@ _SURE_OBJECT, _FEW_OBJECTS = 0.8, 3
 _TIME = 1e-3  # seconds: what writing a time may have rounded off
 
 
-def draw_gains(results: Path, settings: ReportDetectionStage, label_map: Path, output: Path) -> None:
+def draw_gains(results: Path, settings: DrawDetection, label_map: Path, output: Path) -> None:
     """Draw the actions that gain most by STAGE (Figure 3.4), PNG.
 
     Args:

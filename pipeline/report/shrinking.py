@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.config.report import ReportShrinkingStage
-from pipeline.errors import ActaError
+from pipeline.config.tasks.report import DrawShrinkage
 from pipeline.report import catalogue
 from pipeline.report.differs import joined, recipe_differences, said
 from pipeline.report.tables import MISSING, Row, write_table
@@ -24,7 +23,8 @@ from pipeline.report.thesis_shrinkage import (
     SMALL,
     TRANSFER,
 )
-from pipeline.text import read_made
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.text import read_made
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,7 @@ class Shrinkage:
         return _read(self.folder / plan / f"iteration_{iteration}" / name / "metrics.json")
 
 
-def write_shrink_table(
-    name: str, shrinkages: Sequence[Shrinkage], settings: ReportShrinkingStage, output: Path
-) -> None:
+def write_shrink_table(name: str, shrinkages: Sequence[Shrinkage], settings: DrawShrinkage, output: Path) -> None:
     """Write one table (CSV, and Markdown and HTML beside it).
 
     Columns that begin with ``thesis`` are the thesis's; ``differs`` says what is not as there.
@@ -123,7 +121,7 @@ def write_shrink_table(
     )
 
 
-def _differs(name: str, recipe: str, settings: ReportShrinkingStage) -> str | None:
+def _differs(name: str, recipe: str, settings: DrawShrinkage) -> str | None:
     """What is not as in the thesis."""
     own, base = catalogue.settings(), settings.bases[recipe]
     notes = [catalogue.other_data(name, settings.dataset)]
@@ -144,7 +142,7 @@ def _label(number: int) -> str:
     return f"PAS-{number}" if number else "base"
 
 
-def _table_6_1(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
+def _table_6_1(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
     thesis = REDUCED.get(of.backbone, ())
     before = None
     for number in range(of.iterations + 1):
@@ -167,7 +165,7 @@ def _table_6_1(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
         before = found["gflops"]
 
 
-def _table_6_2(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
+def _table_6_2(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
     for number in range(1, of.iterations + 1):
         with_pas, alone = of.winner(number), of.evaluation("pas", number, "alone")
         thesis = (
@@ -203,7 +201,7 @@ def _published() -> Iterator[Row]:
         }
 
 
-def _table_6_3(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
+def _table_6_3(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
     for number in (0, 1):
         found = of.network(number)
         yield {
@@ -230,11 +228,11 @@ def _by_operator(of: Shrinkage, iteration: int, thesis: dict[str, dict[str, floa
         yield row
 
 
-def _table_6_4(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
+def _table_6_4(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
     yield from _by_operator(of, min(ITERATION_OF_ABLATION, of.iterations), ABLATION, "plan")
 
 
-def _table_6_5(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
+def _table_6_5(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
     for number in [n for n in (0, *range(1, of.iterations + 1)) if n in (0, 1, 3, 5) or n == of.iterations]:
         export = _read(of.folder / "pas" / f"iteration_{max(1, number)}" / "export" / "export.json")
         cost = export["cost"]
@@ -255,7 +253,7 @@ def _table_6_5(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
         }
 
 
-def _table_6_6(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
+def _table_6_6(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
     for number in range(of.iterations + 1):
         network = f"pas_{number}" if number else "base"
         folders = [of.transferred / split / of.recipe / network for split in of.splits]
@@ -273,7 +271,7 @@ def _table_6_6(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
         }
 
 
-def _table_6_7(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
+def _table_6_7(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
     if of.backbone.startswith("slowfast"):
         return  # activations are compared in ResNets only
     for plan, printed in FEATURES.items():
@@ -286,11 +284,11 @@ def _table_6_7(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
         }
 
 
-def _table_6_8(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
+def _table_6_8(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
     yield from _by_operator(of, 1, MODES, "plan")
 
 
-def _table_6_9(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
+def _table_6_9(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
     for number in range(of.iterations + 1):
         printed = SMALL.get(number, {}) if of.backbone == R2PLUS1D else {}
         row: Row = {"recipe": of.recipe, "initial": _label(number - 1) if number else MISSING}
@@ -302,7 +300,7 @@ def _table_6_9(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
         yield row
 
 
-def _costs(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
+def _costs(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
     """GPU-hours (on a CPU: hours of it) per hypothesis, per iteration and overall, and what they bought."""
     total = 0.0
     for number in range(1, of.iterations + 1):
@@ -333,7 +331,7 @@ def _cost_row(of: Shrinkage, iteration: int | None, name: str, status: str, seco
     }
 
 
-def _beyond(of: Shrinkage, settings: ReportShrinkingStage) -> Iterator[Row]:
+def _beyond(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
     """The open problems of Ch. 7 beside the plain algorithm: what was chosen, how good it is, what it cost."""
     for plan in ("pas", *BEYOND):
         seconds = {}
@@ -366,7 +364,7 @@ def _started(of: Shrinkage, number: int, operators: str) -> float:
     return float(_read(folder / "started" / "metrics.json")["device_seconds"])
 
 
-TABLES: dict[str, Callable[[Shrinkage, ReportShrinkingStage], Iterator[Row]]] = {
+TABLES: dict[str, Callable[[Shrinkage, DrawShrinkage], Iterator[Row]]] = {
     "table_6_1": _table_6_1,
     "table_6_2": _table_6_2,
     "table_6_3": _table_6_3,

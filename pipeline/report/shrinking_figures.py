@@ -19,7 +19,7 @@ _OTHER = "P"  # of a joint hypothesis
 _EDGE: dict[str, Any] = {"edgecolor": "black", "linewidth": 0.8}
 
 
-def draw_shrinkage(of: Shrinkage, output: Path) -> None:
+def draw_iterations(of: Shrinkage, output: Path) -> None:
     """Draw all hypotheses of all iterations (Figures 6.3 and 6.4), PNG.
 
     A line leads from each network to the hypotheses made of it. Dashed: the winners; dotted: their architectures

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline.config.spot_stages import ReportedNetwork, ReportSpottingStage
-from pipeline.errors import ActaError
+from pipeline.config.tasks.report import DrawSpotting, ReportedNetwork
 from pipeline.report import catalogue
 from pipeline.report.detection import mean_of, read_json
 from pipeline.report.differs import joined, said
@@ -24,6 +23,7 @@ from pipeline.report.thesis_spotting import (
     networks_of,
     other_data,
 )
+from pipeline.runtime.errors import ActaError
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class Evaluations:
         settings: Which networks, seeds and splits there are.
     """
 
-    def __init__(self, results: Path, settings: ReportSpottingStage):
+    def __init__(self, results: Path, settings: DrawSpotting):
         self.results, self.settings = results, settings
 
     def pick(self, network: str, split: str | None, pick: Callable[[Row], T]) -> dict[int, T]:
@@ -75,7 +75,7 @@ def paired(values: dict[int, float], reference: dict[int, float]) -> list[float]
     return [value - reference[seed] for seed, value in values.items() if seed in reference]
 
 
-def write_spotting_table(name: str, results: Path, settings: ReportSpottingStage, output: Path) -> None:
+def write_spotting_table(name: str, results: Path, settings: DrawSpotting, output: Path) -> None:
     """Write one table (CSV, and Markdown and HTML beside it).
 
     Columns that begin with ``thesis`` are the thesis's; ``differs`` says what is not as there.
@@ -110,7 +110,7 @@ def write_spotting_table(name: str, results: Path, settings: ReportSpottingStage
     )
 
 
-def _shown(table: str, settings: ReportSpottingStage) -> Iterator[str]:
+def _shown(table: str, settings: DrawSpotting) -> Iterator[str]:
     """The networks of its rows: those of the thesis that have a number there or here, then the configuration's own."""
     yield from (name for name in ROWS[table] if name in settings.networks or NETWORKS[name].test is not None)
     backbones = {name: network.backbone for name, network in settings.networks.items()}
@@ -143,7 +143,7 @@ def _what(name: str, network: ReportedNetwork | None) -> str:
     return NETWORKS[name].what if name in NETWORKS or not network else f"{network.backbone} + Our"
 
 
-def _settings(table: str, name: str, settings: ReportSpottingStage) -> Row:
+def _settings(table: str, name: str, settings: DrawSpotting) -> Row:
     """What the rows of a table differ in: the configuration's where it has the network, else the thesis's."""
     network = settings.networks.get(name) or NETWORKS[name]
     if table == "table_4_2":
@@ -196,7 +196,7 @@ def _games(of: Evaluations, name: str, split: str | None) -> tuple[str, str]:
     return evaluated, left_out
 
 
-def _differs(name: str, settings: ReportSpottingStage, printed: Printed | None, games: set[str]) -> str | None:
+def _differs(name: str, settings: DrawSpotting, printed: Printed | None, games: set[str]) -> str | None:
     """What is not as in the thesis."""
     network = settings.networks.get(name)
     if not network:

@@ -10,12 +10,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.config.spot_stages import ReportSpottingStage
-from pipeline.errors import ActaError
+from pipeline.config.tasks.report import DrawSpotting
 from pipeline.report import style
 from pipeline.report.detection import Row, mean_of, read_json
 from pipeline.report.spotting import Evaluations
 from pipeline.report.thesis_spotting import NO_REGRESSION, RMS_NET, networks_of
+from pipeline.runtime.errors import ActaError
 from pipeline.spot.events import CLASSES
 
 _COLUMNS = 4  # of panels, where there are more classes than that
@@ -46,7 +46,7 @@ class _Curve(NamedTuple):
             axis.fill_between(self.seconds, low, high, color=look.colour, alpha=0.2, linewidth=0)
 
 
-def draw_spotting_figure(name: str, results: Path, settings: ReportSpottingStage, output: Path) -> None:
+def draw_spotting_figure(name: str, results: Path, settings: DrawSpotting, output: Path) -> None:
     """Draw one figure (PNG): lines are means over the seeds, bands and bars their 95 % intervals.
 
     Args:

@@ -12,7 +12,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.files import atomic, make_private
+from pipeline.runtime.files import atomic, make_private
 
 # Okabe and Ito's palette
 BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import shown
-from pipeline.errors import ActaError
-from pipeline.files import atomic
+from pipeline.runtime import shown
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.files import atomic
 
 MISSING = "–"
 TOTAL = "total"  # in the first column of a last row that adds up

@@ -6,9 +6,9 @@ on AVA 2.1's validation split unless said otherwise; by features, then by networ
 
 from typing import Annotated
 
-from pipeline.errors import ActaError
 from pipeline.report import catalogue
 from pipeline.report.catalogue import one_of, values
+from pipeline.runtime.errors import ActaError
 
 BACKBONE, STAGE, LINEAR, STAGE_ACTORS = "backbone", "stage", "linear", "stage_actors"
 # Features; in all tables but 3.3 and 3.10 the thesis's SlowFast-NL is the 8×8 one.

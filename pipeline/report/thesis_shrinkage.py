@@ -4,7 +4,7 @@ Light to import: the plan asks here which files a table needs. Kinetics-400 vali
 in per cent, GFLOPs per view. Networks are numbered: 0 is the base network, n is PAS-n.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, NamedTuple
 
 from pydantic import Field
@@ -55,7 +55,7 @@ BEYOND = ("inherit", "halving", "pairs", "stored")
 
 
 def networks_of(
-    name: str, recipes: Sequence[str], iterations: int, operators: dict[str, Sequence[str]]
+    name: str, recipes: Sequence[str], iterations: int, operators: Mapping[str, Sequence[str]]
 ) -> Iterator[str]:
     """The trained networks that a table or figure needs, as folders below ``shrink/``.
 

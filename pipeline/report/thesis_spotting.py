@@ -7,8 +7,8 @@ the challenge: SoccerNet-v2).
 from collections.abc import Mapping
 from typing import Annotated, NamedTuple
 
-from pipeline.errors import ActaError
 from pipeline.report.catalogue import one_of, settings, values
+from pipeline.runtime.errors import ActaError
 
 RMS_NET, NO_REGRESSION, CHALLENGE = "rms_net", "no_regression", "challenge"
 _OWN = settings().spotting

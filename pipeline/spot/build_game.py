@@ -1,6 +1,5 @@
 """Stage `spot-game`: look at a game's files and write down what all later stages need to know of them."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,24 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config.base import canonical
-from pipeline.config.spot_stages import SpotGameStage
-from pipeline.data.lists import read_game_list
-from pipeline.data.soccernet import INI, read_ini
-from pipeline.errors import ActaError, VideoError
-from pipeline.files import write_json
+from pipeline.config.tasks.spot import BuildGame
 from pipeline.media.decode import decode, open_video
 from pipeline.media.limits import check_filled
+from pipeline.media.lists import read_game_list
 from pipeline.media.probe import probe
+from pipeline.runtime.errors import ActaError, VideoError
+from pipeline.runtime.files import Output, write_json
+from pipeline.runtime.provenance import Quarantined, provenance_of, sha256_text
+from pipeline.runtime.workers import map_videos
 from pipeline.spot.events import HALVES
-from pipeline.spot.frames import MISSING, container_start
+from pipeline.spot.extract_game_frames import MISSING, container_start
+from pipeline.spot.game_lists import INI, read_ini
 from pipeline.spot.games import GameFeatures, GameHalf, ticks_in
 from pipeline.spot.soccernet_files import Labels, read_labels
-from pipeline.stages import code_digest, sha256_text
-from pipeline.store import Provenance, Quarantined
-from pipeline.workers import map_videos
 
-STAGE = "spot-game"
+TASK = "build_game"
 # The released features differ from the videos by a few frames; those of another game or half by far more.
 _SLACK = 5.0  # seconds
 
@@ -36,11 +33,11 @@ class _Video:
     path: Path
 
 
-def build_game(list_path: Path, root: Path, output: Path, settings: SpotGameStage, *, workers: int = 1) -> None:
+def build_game(listed: Path, root: Path, output: Output, settings: BuildGame, *, workers: int = 1) -> None:
     """Write a game's manifest. Whatever is wrong with the game becomes its quarantine entry, never an error.
 
     Args:
-        list_path: The game's list (`pipeline.data.soccernet`).
+        listed: The game's list (`pipeline.spot.game_lists`).
         root: Folder that the listed paths are relative to.
         output: The manifest to write (JSON).
         settings: Version of the labels, rate, and what a game must have.
@@ -49,7 +46,7 @@ def build_game(list_path: Path, root: Path, output: Path, settings: SpotGameStag
     Raises:
         ActaError: the list cannot be read.
     """
-    name, rows = read_game_list(list_path)
+    name, rows = read_game_list(listed)
     splits = rows[0].split.split()
     paths = {row.id: row.path for row in rows}
     about: dict[str, Any] = {"halves": [], "events": [], "annotated": False, "unknown": {}, "beyond": 0}
@@ -65,19 +62,15 @@ def build_game(list_path: Path, root: Path, output: Path, settings: SpotGameStag
             about["beyond"] = sum(event.time > ends[event.half] for event in labels.events)
     except ActaError as error:
         # Equal games give equal manifests, wherever they lie.
-        bad = [Quarantined(name, STAGE, str(error).replace(f"{root / name}/", ""))]
-    provenance = Provenance(
-        stage=STAGE,
-        settings=canonical(settings),
-        code=code_digest(STAGE),
-        inputs={"list": sha256_text(list_path.read_text())},
-        packages=("av", "numpy"),
+        bad = [Quarantined(name, TASK, str(error).replace(f"{root / name}/", ""))]
+    provenance = provenance_of(
+        __name__, settings, inputs={"list": sha256_text(listed.read_text())}, packages=("av", "numpy")
     )
-    made = {"provenance": json.loads(provenance.to_json()), "name": name, "splits": splits}
+    made = {"provenance": provenance.content, "name": name, "splits": splits}
     write_json(output, made | about | {"quarantine": [asdict(entry) for entry in bad]})
 
 
-def _halves(paths: dict[str, str], root: Path, settings: SpotGameStage, workers: int) -> list[GameHalf]:
+def _halves(paths: dict[str, str], root: Path, settings: BuildGame, workers: int) -> list[GameHalf]:
     features = {
         number: {kind: _features(paths[f"features/{kind}/{number}"], root) for kind in settings.imported}
         for number in HALVES
@@ -138,7 +131,7 @@ def _ends(paths: Sequence[Path], workers: int) -> list[float]:
     """Of each video the second, from its container's start, at which it ends."""
     jobs = [_Video(path.name, path) for path in paths]
     ends = []
-    for result in list(map_videos(_end, jobs, workers=workers, stage=STAGE)):
+    for result in list(map_videos(_end, jobs, workers=workers, task=TASK)):
         if isinstance(result, Quarantined):
             raise VideoError(f"{result.id}: {result.reason}")
         ends.append(result)
@@ -162,7 +155,7 @@ def _features(path: str, root: Path) -> GameFeatures:
     return GameFeatures(path, *found.shape)
 
 
-def _labels(path: Path, settings: SpotGameStage, splits: Sequence[str]) -> Labels | None:
+def _labels(path: Path, settings: BuildGame, splits: Sequence[str]) -> Labels | None:
     if not path.exists():
         demanding = [split for split in splits if split in settings.annotated]
         if demanding:

@@ -1,18 +1,15 @@
 """Stage `evaluate-spots`: Average-mAP of the predictions for a split, and its curve over the tolerance."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.config.base import canonical
-from pipeline.config.spot_stages import EvaluateSpotsStage
-from pipeline.files import write_json
+from pipeline.config.tasks.spot import EvaluateSpots
+from pipeline.runtime.files import Output, write_json
+from pipeline.runtime.provenance import provenance_of
+from pipeline.runtime.text import read_made
 from pipeline.spot.evaluation import evaluate_games, tolerance_curve
 from pipeline.spot.games import read_games
 from pipeline.spot.soccernet_files import PREDICTIONS, read_predictions
-from pipeline.stages import code_digest
-from pipeline.store import Provenance
-from pipeline.text import read_made
 
 TOLERANCES = (1, 2, 3, 4, *range(5, 65, 5))  # seconds: of the tight and the loose metric
 
@@ -21,8 +18,8 @@ def evaluate_spots(
     manifests: Sequence[Path],
     predictions: Path,
     about: Path,
-    output: Path,
-    settings: EvaluateSpotsStage,
+    output: Output,
+    settings: EvaluateSpots,
     *,
     max_bad_fraction: float = 1.0,
 ) -> None:
@@ -44,7 +41,7 @@ def evaluate_spots(
     games = [game for game in read_games(manifests, [settings.split], max_bad_fraction) if game.name not in left_out]
     truth = {game.name: game.events for game in games}
     found = {name: read_predictions(predictions / name / PREDICTIONS, settings.version).spots for name in truth}
-    provenance = Provenance("evaluate-spots", canonical(settings), code_digest("evaluate-spots"))
+    provenance = provenance_of(__name__, settings)
     write_json(
         output,
         {
@@ -55,6 +52,6 @@ def evaluate_spots(
             "loose": evaluate_games(truth, found, settings.version, "loose"),
             "tight": evaluate_games(truth, found, settings.version, "tight"),
             "curve": tolerance_curve(truth, found, settings.version, TOLERANCES),
-            "provenance": json.loads(provenance.to_json()),
+            "provenance": provenance.content,
         },
     )

@@ -7,8 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.data.soccernet import read_split
-from pipeline.errors import ActaError
 from pipeline.metrics.average_map import (
     RATE,
     Annotated,
@@ -18,8 +16,10 @@ from pipeline.metrics.average_map import (
     frames_of,
     milliseconds_of,
 )
+from pipeline.runtime.errors import ActaError
 from pipeline.spot.events import CLASSES, HALVES, Event, Spot, Version
 from pipeline.spot.game_files import GameFiles
+from pipeline.spot.game_lists import read_split
 from pipeline.spot.official import Tally, annotations_in, entries_of, parse_file, predictions_in
 from pipeline.spot.soccernet_files import LABELS, LARGEST, PREDICTIONS
 

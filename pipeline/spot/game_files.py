@@ -11,7 +11,7 @@ from copy import copy
 from pathlib import Path, PurePosixPath
 from typing import Self, cast
 
-from pipeline.errors import ActaError
+from pipeline.runtime.errors import ActaError
 from pipeline.spot.soccernet_files import LARGEST, bounded, content_of, is_game
 
 NO_ARCHIVE = (OSError, EOFError, ValueError, OverflowError, NotImplementedError, struct.error, zipfile.BadZipFile)

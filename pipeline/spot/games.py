@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import ActaError
-from pipeline.seals import digest_of
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import Quarantined
+from pipeline.runtime.seals import digest_of
+from pipeline.runtime.text import read_made
 from pipeline.spot.events import Event
-from pipeline.store import Quarantined
-from pipeline.text import read_made
 
 
 @dataclass(frozen=True)

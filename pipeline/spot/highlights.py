@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.config.spot import HighlightSettings
-from pipeline.errors import ActaError
+from pipeline.runtime.errors import ActaError
 from pipeline.spot.events import Spot
 
 _BEYOND = 1.0  # seconds; spots lie on frames of 1/2 second and more, of which the last may reach over the video's end

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.config.spot import HighlightSettings
-from pipeline.files import atomic, write_json
-from pipeline.media.cut import Part, Written, cut_video
+from pipeline.runtime.files import atomic, write_json
+from pipeline.spot.cut import Part, Written, cut_video
 from pipeline.spot.events import Spot
 from pipeline.spot.highlights import choose_clips
 

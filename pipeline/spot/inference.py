@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.errors import VideoError
 from pipeline.models.rms_net import RmsNet
+from pipeline.runtime.errors import VideoError
 from pipeline.spot.events import Spot
 from pipeline.spot.halves import Source
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pipeline.errors import ActaError
-from pipeline.features.frame_features import FrameFeatureShard
-from pipeline.sealed import Sealed
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import Quarantined
+from pipeline.runtime.sealed import Sealed
+from pipeline.runtime.store import FRAMES_FORMAT, FrameShard
+from pipeline.spot.extract_frame_features import FrameFeatureShard
 from pipeline.spot.games import Game
-from pipeline.store import FRAMES_FORMAT, FrameShard, Quarantined
 
 
 @dataclass(frozen=True)

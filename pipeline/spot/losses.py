@@ -7,7 +7,7 @@ from pipeline.training.loop import Losses
 
 
 def losses_of(weight: float) -> Losses:
-    """L = L_cls + λ · L_regr for the loop, on batches of `pipeline.spot.clips.TrainingClips`.
+    """L = L_cls + λ · L_regr for the loop, on batches of `pipeline.spot.game_clips.TrainingClips`.
 
     The cross entropy is the mean over a micro-batch's clips. The squared error of the offsets is the mean over those
     of them that hold an event, and 0 where none does.

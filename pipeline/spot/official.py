@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.errors import ActaError
 from pipeline.metrics.average_map import FRAMES, RATE, frames_of
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.text import MARKS, decode, parse_json
 from pipeline.spot.events import CLASSES, HALVES, Version
 from pipeline.spot.soccernet_files import usual_columns
-from pipeline.text import MARKS, decode, parse_json
 
 _DISTINCT = 1000  # reasons of one kind that are told apart
 _SHOWN = 60  # characters of a value

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ActaError
-from pipeline.files import write_json
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.files import write_json
+from pipeline.runtime.text import decode, parse_json
 from pipeline.spot.events import CLASSES, HALVES, Event, Spot, Version
-from pipeline.text import decode, parse_json
 
 LABELS = {1: "Labels.json", 2: "Labels-v2.json"}
 PREDICTIONS = "results_spotting.json"

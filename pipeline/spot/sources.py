@@ -14,14 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.errors import ActaError
-from pipeline.features.frame_features import FrameFeatureShard
-from pipeline.scratch import near
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import Quarantined
+from pipeline.runtime.scratch import near
+from pipeline.runtime.store import FrameShard, Shard
 from pipeline.spot.events import Version
+from pipeline.spot.extract_frame_features import FrameFeatureShard
 from pipeline.spot.games import Game, allowed_bad
 from pipeline.spot.halves import Half, halves_of
 from pipeline.spot.inputs import Inputs, games_there
-from pipeline.store import FrameShard, Quarantined, Shard
 
 OPEN_FILES = 384  # of a source in a process; the usual limit of a process is 1,024, and a training has two sources
 
@@ -105,7 +106,7 @@ def open_source(
         rate: Frames per second.
         max_bad_fraction: Of the games that may be left out; one always may.
         halftime_substitutions: Whether those of `halves_of` are among the events.
-        copied: Read copies on the node's own disk, within `pipeline.scratch.scratch`.
+        copied: Read copies on the node's own disk, within `pipeline.runtime.scratch.scratch`.
 
     Returns:
         The source, and the games whose halves it has.

@@ -13,26 +13,26 @@ from torch import Tensor
 
 from pipeline.config.base import parse
 from pipeline.config.spot import FrameFeatureSettings, SpotFrameSettings, SpotSettings
-from pipeline.device import check_device
-from pipeline.errors import ActaError, VideoError
-from pipeline.features.frame_features import extract
-from pipeline.features.pca import Projection
 from pipeline.models.frame_backbones import build_frame_backbone, load_frame_weights
 from pipeline.models.opened import Opened
 from pipeline.models.weights import open_weights
-from pipeline.progress import progress
+from pipeline.runtime.device import check_device
+from pipeline.runtime.errors import ActaError, VideoError
+from pipeline.runtime.progress import progress
+from pipeline.runtime.store import decode_jpegs
 from pipeline.spot.build_game import end_of, span_in
 from pipeline.spot.events import CLASSES, Spot
-from pipeline.spot.frames import jpegs_at
+from pipeline.spot.extract_frame_features import extract
+from pipeline.spot.extract_game_frames import jpegs_at
 from pipeline.spot.games import ticks_in
 from pipeline.spot.halves import Half, Source
-from pipeline.spot.predict import spot_halves
-from pipeline.spot.saved import SpotterDescription, load_spotter
+from pipeline.spot.predict_spots import spot_halves
+from pipeline.spot.projection import Projection
 from pipeline.spot.sources import FeatureSource, array_source
-from pipeline.store import decode_jpegs
+from pipeline.spot.spotter_file import SpotterDescription, load_spotter
 
 if TYPE_CHECKING:
-    from pipeline.media.cut import Part
+    from pipeline.spot.cut import Part
 
 Device = Literal["cpu", "cuda"]
 _GAME = "match"
@@ -120,7 +120,7 @@ def half_in(path: Path, span: tuple[float, float] | None = None) -> "Part":
     Raises:
         VideoError: the video is damaged, or ends more than a second before the half does.
     """
-    from pipeline.media.cut import Part  # features need not wait for what it imports
+    from pipeline.spot.cut import Part  # features need not wait for what it imports
 
     try:
         end = end_of(path)

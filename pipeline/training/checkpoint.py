@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import ActaError
-from pipeline.files import atomic
 from pipeline.models.opened import Opened
 from pipeline.models.torch_files import read_torch
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.files import atomic
 
 # What each optimiser keeps of a parameter.
 _KEPT = {"SGD": {"momentum_buffer"}, "Adam": {"step", "exp_avg", "exp_avg_sq"}}

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pipeline.errors import ActaError
+from pipeline.runtime.errors import ActaError
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 

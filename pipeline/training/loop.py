@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from pipeline.errors import ActaError
-from pipeline.files import check_room
-from pipeline.progress import progress
-from pipeline.slurm import requeue
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.files import check_room
+from pipeline.runtime.progress import progress
+from pipeline.runtime.slurm import requeue
 from pipeline.training.checkpoint import Progress, resume, save
 from pipeline.training.distributed import Group, average_buffers
 from pipeline.training.steering import SCORE, Steering

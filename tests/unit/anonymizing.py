@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.anonymize_plan import Plan, make_plan
 from pipeline.cli import main
+from pipeline.privacy.recordings_plan import Plan, make_plan
 
 # Every frame hidden whole: no detector runs.
 WHOLE = ["--filter", "frame", "--preset", "ultrafast"]

@@ -8,8 +8,8 @@ import os
 import sys
 from pathlib import Path
 
-from pipeline import anonymize_run
 from pipeline.cli import main
+from pipeline.privacy import recordings_run as anonymize_run
 
 _check_ended = anonymize_run.check_ended
 

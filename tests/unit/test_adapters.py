@@ -11,9 +11,10 @@ import pytest
 
 from pipeline.config.data import DataSettings
 from pipeline.data.adapters import list_videos
-from pipeline.data.lists import Listed, write_lists
-from pipeline.data.manifest import build_manifest, read_manifest
-from pipeline.errors import ActaError
+from pipeline.data.build_manifest import build_manifest
+from pipeline.media.lists import Listed, write_lists
+from pipeline.media.manifest import read_manifest
+from pipeline.runtime.errors import ActaError
 from tests.unit.chance import damaged
 
 THEN = 1_600_000_000

@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.config.detect import DetectionDataSettings
 from pipeline.data.adapters import list_annotated
-from pipeline.data.annotation import Annotation, People, label_detected, overlaps
-from pipeline.data.named_boxes import read_named_boxes
-from pipeline.errors import ActaError
+from pipeline.detect.annotation.named_boxes import read_named_boxes
+from pipeline.detect.annotation.people import Annotation, People, label_detected, overlaps
+from pipeline.runtime.errors import ActaError
 
 LABELS = 'item { name: "stand" id: 1 }\nitem { name: "sit" id: 3 }\nitem { name: "talk" id: 20 }\n'
 ROWS = """v,0902,0.5,0.1,0.9,0.8,20

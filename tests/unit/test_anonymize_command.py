@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pipeline import anonymize_command as command
-from pipeline import anonymize_run
 from pipeline.cli import command_parser
+from pipeline.commands import anonymize as command
 from pipeline.media import encode
+from pipeline.privacy import recordings_run as anonymize_run
 from pipeline.privacy.instances import DetectionShard
 from tests.unit.anonymizing import WHOLE, acta, plan, tree
 
@@ -84,7 +84,7 @@ def test_overwriting_is_done_when_asked_for(tmp_path: Path, short_clip: Path, ca
 
 
 def test_of_two_runs_on_one_output_one_is_refused(tmp_path: Path, short_clip: Path, capsys: Any) -> None:
-    from pipeline.files import atomic
+    from pipeline.runtime.files import atomic
 
     for overwrite in (False, True):
         with atomic(tmp_path / "out.mp4", overwrite=overwrite) as temporary:

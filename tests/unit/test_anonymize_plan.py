@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.anonymize_plan import Job, make_plan
-from pipeline.errors import ActaError
+from pipeline.privacy.recordings_plan import Job, make_plan
+from pipeline.runtime.errors import ActaError
 from tests.unit.anonymizing import WHOLE, acta, plan, tree
 
 

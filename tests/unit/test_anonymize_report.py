@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from pipeline import anonymize_report as module
-from pipeline.anonymize_plan import Job, Plan
-from pipeline.anonymize_report import Outlook, Report, count_frames
-from pipeline.anonymize_run import LeftOut, Moved, Said
+from pipeline.privacy import recordings_report as module
 from pipeline.privacy.anonymize import Anonymized
-from pipeline.progress import progress
+from pipeline.privacy.recordings_plan import Job, Plan
+from pipeline.privacy.recordings_report import Outlook, Report, count_frames
+from pipeline.privacy.recordings_run import LeftOut, Moved, Said
+from pipeline.runtime.progress import progress
 from tests.clips import write_clip
 from tests.unit.anonymizing import WHOLE, acta
 from tests.unit.test_progress import Terminal

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from pipeline import anonymize_run
-from pipeline.anonymize_plan import Job
-from pipeline.anonymize_run import Moved, Said
 from pipeline.cli import main
+from pipeline.privacy import recordings_run as anonymize_run
 from pipeline.privacy.anonymize import Anonymized
+from pipeline.privacy.recordings_plan import Job
+from pipeline.privacy.recordings_run import Moved, Said
 from tests.unit.anonymizing import WHOLE, acta, tree
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ActaError
 from pipeline.models.architecture import Architecture, Reduction
-from pipeline.models.saved import FORMAT
+from pipeline.models.classifier_file import FORMAT
 from pipeline.report.architectures import TABLES, shapes
 from pipeline.report.tables import read_rows
 from pipeline.report_architecture_command import add_report_architecture
+from pipeline.runtime.errors import ActaError
 
 FACTORS = {"s": 1.4, "t": 2.0, "f": 2.0, "c": 1.4, "l": 2.0}
 

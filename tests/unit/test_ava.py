@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.data.ava import read_excluded, read_label_map, read_rows, write_label_map
-from pipeline.errors import ActaError
-from pipeline.text import read_text
+from pipeline.detect.annotation.ava import read_excluded, read_label_map, read_rows, write_label_map
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.text import read_text
 from tests.unit.chance import damaged
 
 OLD = """item {

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.detect.blocks import CLIPS, Chosen, Ring, cut_blocks, find_runs, join, make_graph, pad
-from pipeline.features.entities import FeatureShard, write_features
+from pipeline.detect.features.entities import FeatureShard, write_features
 from pipeline.models.stage import Stage, StageArchitecture
 from tests.unit.test_entities import ACTIONS, PROVENANCE, video
 

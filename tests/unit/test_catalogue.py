@@ -8,7 +8,6 @@ from typing import Annotated
 
 import pytest
 
-from pipeline.errors import ActaError
 from pipeline.report import catalogue
 from pipeline.report.architectures import TABLES as ARCHITECTURES
 from pipeline.report.catalogue import entry, names, note, other_data, settings, values
@@ -18,6 +17,7 @@ from pipeline.report.thesis_detection import FIGURES as FIGURES_3
 from pipeline.report.thesis_detection import TABLES as TABLES_3
 from pipeline.report.thesis_spotting import FIGURES as FIGURES_4
 from pipeline.report.thesis_spotting import TABLES as TABLES_4
+from pipeline.runtime.errors import ActaError
 
 
 def test_every_table_and_figure_has_an_entry_and_no_entry_is_left_over() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import ActaError
-from pipeline.privacy.certify import certify
-from pipeline.seals import sealed
-from pipeline.stages import code_digest
+from pipeline.report.certify import certify
+from pipeline.runtime.digest import code_digest
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.seals import sealed
 
 TABLE_HEAD = "video,label,auditor,frames,before,after,residual_rate,frames_with_residual\n"
 

@@ -9,10 +9,10 @@ import pytest
 
 from pipeline.config.stage_settings import stage_settings
 from pipeline.config.whole import load, load_over
-from pipeline.errors import ActaError
 from pipeline.report.tables import read_rows
 from pipeline.report.thesis import FIGURES, TABLES, THESIS, Evaluation, evaluation_path, rows
 from pipeline.report_classification_command import add_report_classification
+from pipeline.runtime.errors import ActaError
 
 PROJECT = Path(__file__).resolve().parents[2]
 RECIPES = ("r2plus1d", ["r3d", "slowfast"])

@@ -12,7 +12,7 @@ import pytest
 from pipeline.cli import main
 from pipeline.config.whole import load_over
 from pipeline.data.clean import OF_DETECTION, OF_GAMES, OF_SHARDS
-from pipeline.data.lists import record_path, shard_of
+from pipeline.media.lists import record_path, shard_of
 from tests.unit.test_files import NOBODY, needs_root, process
 
 PROJECT = Path(__file__).resolve().parents[2]

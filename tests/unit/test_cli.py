@@ -14,14 +14,15 @@ from typing import get_args
 
 import pytest
 
-from pipeline import classify_command, cli
-from pipeline.commands import COMMANDS, GROUPS, OWN_FILES
+from pipeline import cli
+from pipeline.commands import classify as classify_command
+from pipeline.commands.table import COMMANDS, GROUPS, OWN_FILES
 from pipeline.config.classify import BackboneName
 from pipeline.config.detect import ActorBackboneName, FeatureName
-from pipeline.ending import Ended
-from pipeline.errors import ActaError
 from pipeline.models.architecture import BASES, OPERATORS
 from pipeline.options import settings_of
+from pipeline.runtime.ending import Ended
+from pipeline.runtime.errors import ActaError
 from pipeline.stages import STAGES
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -34,7 +35,7 @@ def run(monkeypatch, capsys):
     """`acta config check`, with something else in place of what it does; returns status and what was printed."""
 
     def run(does, *arguments: str, terminal: bool = True) -> tuple[int, str]:
-        monkeypatch.setattr("pipeline.config_command._check", does)
+        monkeypatch.setattr("pipeline.commands.config._check", does)
         monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
         status = cli.main([*arguments] or ["config", "check"])
         return status, capsys.readouterr().err
@@ -309,7 +310,7 @@ def test_a_value_that_is_also_the_name_of_a_file_is_no_input(line, tmp_path, mon
 
 
 def test_a_folder_that_is_read_and_written_is_no_input(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.detect_command._convert", lambda options: None)
+    monkeypatch.setattr("pipeline.commands.detect._convert", lambda options: None)
     assert cli.main(["convert-annotations", "jhmdb21", str(tmp_path), "-o", str(tmp_path)]) == 0
 
 

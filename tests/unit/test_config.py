@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.config.base import canonical, parse
+from pipeline.config.base import parse
 from pipeline.config.stage_settings import stage_settings
-from pipeline.config.stages import DetectStage, FramesStage
+from pipeline.config.tasks.privacy import DetectPeople
+from pipeline.config.tasks.privacy import ExtractFrames
 from pipeline.config.whole import Config, load, schema
-from pipeline.errors import ActaError
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import canonical
 from pipeline.stages import STAGES
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -228,7 +230,7 @@ def test_unknown_key_of_a_stage_names_the_nearest_known_one(config: Config) -> N
     content = json.loads(canonical(stage_settings(config, "detect-people", "faces")))
     content["detect"]["thresholds"] = 0.3
     with pytest.raises(ActaError, match="Did you mean 'threshold'"):
-        parse(DetectStage, content)
+        parse(DetectPeople, content)
 
 
 def test_search_for_bodies_also_reads_how_faces_are_found(config: Config) -> None:
@@ -292,10 +294,10 @@ def test_search_for_bodies_without_faces_is_refused(config: Config) -> None:
     content = json.loads(canonical(stage_settings(config, "detect-people", "bodies")))
     content["detect"]["faces"]["detector"] = "selfie"
     with pytest.raises(ActaError, match="detector 'selfie' does not find faces; choose one of retinaface"):
-        parse(DetectStage, content)
+        parse(DetectPeople, content)
     content["detect"]["faces"] = None
     with pytest.raises(ActaError) as caught:
-        parse(DetectStage, content)
+        parse(DetectPeople, content)
     assert str(caught.value).endswith(
         "`detect.faces` is null, but for what: bodies it must say how the faces are found that are hidden with them, "
         "by the keys detector, weights, threshold, long_side, device."
@@ -307,7 +309,7 @@ def test_search_for_faces_finds_them_once(config: Config) -> None:
     content |= {"what": "faces"}
     content["detect"]["detector"] = "retinaface"
     with pytest.raises(ActaError) as caught:
-        parse(DetectStage, content)
+        parse(DetectPeople, content)
     assert str(caught.value).endswith(
         "`detect.faces` names the detector 'centerface', but for what: faces it must be null, as `detect` itself says "
         "how faces are found."
@@ -316,7 +318,7 @@ def test_search_for_faces_finds_them_once(config: Config) -> None:
 
 def test_settings_that_are_not_json() -> None:
     with pytest.raises(ActaError, match=r"--settings: invalid JSON"):
-        parse(FramesStage, "{", "--settings")
+        parse(ExtractFrames, "{", "--settings")
 
 
 # ---- files
@@ -376,7 +378,7 @@ def test_canonical_text_does_not_depend_on_how_a_number_is_written(path: str, wh
 
 
 def test_canonical_text_is_sorted_and_compact() -> None:
-    settings = parse(FramesStage, {"sampling": {"rate": 25}, "frames": {"size": [128, 171], "jpeg_quality": 90}})
+    settings = parse(ExtractFrames, {"sampling": {"rate": 25}, "frames": {"size": [128, 171], "jpeg_quality": 90}})
     assert canonical(settings) == '{"frames":{"jpeg_quality":90,"size":[128,171]},"sampling":{"rate":25.0}}'
 
 

@@ -10,8 +10,8 @@ import yaml
 
 from pipeline.config.files import read_configuration
 from pipeline.config.whole import load_over
-from pipeline.errors import ActaError
-from pipeline.text import read_text
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.text import read_text
 from tests.unit.chance import damaged
 
 PROJECT = Path(__file__).resolve().parents[2]

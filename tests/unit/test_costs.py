@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.costs import cost_file, read_costs, recording
-from pipeline.errors import ActaError
+from pipeline.runtime.costs import cost_file, read_costs, recording
+from pipeline.runtime.errors import ActaError
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -98,8 +98,8 @@ WORKERS = """
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from pipeline.costs import recording
-from pipeline.workers import map_videos
+from pipeline.runtime.costs import recording
+from pipeline.runtime.workers import map_videos
 def work(item):
     kept = bytearray(300_000_000)
     return sum(k * k for k in range(5_000_000))
@@ -123,7 +123,7 @@ def test_workers_are_counted(tmp_path):
 
 def test_sigterm_that_ends_a_training_leaves_a_line(tmp_path):
     code = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom pipeline.costs import recording\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom pipeline.runtime.costs import recording\n"
         "from pipeline.training.stopping import last_step_is_saved, listening\n"
         "with recording(Path(sys.argv[1]), 'train', None), listening():\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n    last_step_is_saved()\n"
@@ -135,7 +135,7 @@ def test_sigterm_that_ends_a_training_leaves_a_line(tmp_path):
 
 def test_nothing_is_imported_and_no_host_is_named(tmp_path):
     code = (
-        "import sys\nfrom pathlib import Path\nfrom pipeline.costs import recording\n"
+        "import sys\nfrom pathlib import Path\nfrom pipeline.runtime.costs import recording\n"
         "with recording(Path(sys.argv[1]), 'frames', None): pass\nassert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.log")], check=True)
@@ -198,7 +198,7 @@ def test_each_process_has_a_file_of_its_own_and_all_count(tmp_path, monkeypatch)
 
 def test_what_is_asked_to_stop_still_writes_what_it_cost(tmp_path):
     code = (
-        "import sys, time, pathlib\nfrom pipeline.costs import recording\n"
+        "import sys, time, pathlib\nfrom pipeline.runtime.costs import recording\n"
         "with recording(pathlib.Path(sys.argv[1]), 'frames', None):\n    print('on', flush=True); time.sleep(60)\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "a.log")]
@@ -247,7 +247,7 @@ def test_a_gpu_that_was_used_is_named_and_its_energy_counted(tmp_path, monkeypat
     )
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
     readings = iter([{"GPU-u0": 1, "GPU-u1": 1_000_000}, {"GPU-u0": 900, "GPU-u1": 8_200_000}])
-    monkeypatch.setattr("pipeline.costs._energies", lambda: next(readings))
+    monkeypatch.setattr("pipeline.runtime.costs._energies", lambda: next(readings))
     with recording(tmp_path / "a.log", "train", None):
         pass
     (line,) = lines(tmp_path / "a.log")

@@ -5,8 +5,8 @@ import csv
 
 import pytest
 
-from pipeline.errors import ActaError
 from pipeline.report_costs_command import add_costs
+from pipeline.runtime.errors import ActaError
 from tests.unit.plan.made import write_costs
 from tests.unit.plan.test_expectation import plan_of, rule_plan
 

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from pipeline.config.base import parse
-from pipeline.config.report import ReportDetectionStage
-from pipeline.data.ava import read_label_map, read_rows
-from pipeline.errors import ActaError
-from pipeline.features.entities import Actors, FeaturedVideo, Objects, write_features
+from pipeline.config.tasks.report import DrawDetection
+from pipeline.detect.annotation.ava import read_label_map, read_rows
+from pipeline.detect.features.entities import Actors, FeaturedVideo, Objects, write_features
 from pipeline.report.detection import TABLES as WRITTEN
 from pipeline.report.detection import entities_per_clip, gains, mean_of, write_detection_table
 from pipeline.report.detection_figures import draw_examples, draw_gains, judge, said_of
@@ -30,8 +29,9 @@ from pipeline.report.thesis_detection import (
     other_data,
 )
 from pipeline.report_detection_command import add_report_detection
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import Provenance
 from pipeline.stages import STAGES, Stage
-from pipeline.store import Provenance
 from tests.shards import numbered, stored, write_shard
 
 Command = Callable[..., None]
@@ -43,10 +43,10 @@ OF_SEED = {"stage": (0.44, 0.46, 0.48), "no_temporal": (0.44, 0.45, 0.46), "line
 BY_SEED = 4.302652729749462  # Student's t, two degrees of freedom, 97.5 %
 
 
-def settings(**changes: object) -> ReportDetectionStage:
+def settings(**changes: object) -> DrawDetection:
     content = {"dataset": "ava_2_1", "features": {"mine": "i3d"}, "heads": {"mine": 4}, "seeds": SEEDS, "start": 0.0}
     content |= changes
-    return parse(ReportDetectionStage, content)
+    return parse(DrawDetection, content)
 
 
 def write(path: Path, content: object) -> None:
@@ -464,7 +464,7 @@ def test_no_gains_without_a_backbone(results: Path, tmp_path: Path) -> None:
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> Command:
     """Runs ``report-detection``."""
-    monkeypatch.setitem(STAGES, "report-detection", Stage(ReportDetectionStage, ()))
+    monkeypatch.setitem(STAGES, "report-detection", Stage(DrawDetection, ()))
     parser = argparse.ArgumentParser()
     add_report_detection(parser.add_subparsers())
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.config.base import canonical, parse
+from pipeline.config.base import parse
 from pipeline.config.stage_settings import stage_settings
 from pipeline.config.whole import Config
-from pipeline.errors import ActaError
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import canonical
 from pipeline.stages import STAGES
 
 PROJECT = Path(__file__).resolve().parents[2]

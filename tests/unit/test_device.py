@@ -6,8 +6,8 @@ import pynvml
 import pytest
 import torch
 
-from pipeline.device import check_device
-from pipeline.errors import ActaError
+from pipeline.runtime.device import check_device
+from pipeline.runtime.errors import ActaError
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import pipeline.digest
-from pipeline.digest import canonical_data, canonical_source, digest_code
+import pipeline.runtime.digest
+from pipeline.runtime.digest import canonical_data, canonical_source, digest_code
 
 PROJECT = Path(__file__).resolve().parents[2]
 BASE = 'def f(a, b=1):\n    return {"x": [a + b, 2.5]}\n'
@@ -126,17 +126,17 @@ def test_other_data_have_another_text(other: str) -> None:
 def test_digest_of_data_is_that_of_its_content(project: Path) -> None:
     (project / "d.yaml").write_text(DATA)
     here = digest_code(["d.yaml"])
-    pipeline.digest._digest_module.cache_clear()
+    pipeline.runtime.digest._digest_module.cache_clear()
     (project / "d.yaml").write_text("# no code at all: {\n" + DATA)
     assert digest_code(["d.yaml"]) == here
-    pipeline.digest._digest_module.cache_clear()
+    pipeline.runtime.digest._digest_module.cache_clear()
     (project / "d.yaml").write_text(DATA.replace("1.0", "2.0"))
     assert digest_code(["d.yaml"]) != here
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(pipeline.digest, "PROJECT", tmp_path)
+    monkeypatch.setattr(pipeline.runtime.digest, "PROJECT", tmp_path)
     for name in ("a.py", "b.py"):
         (tmp_path / name).write_text(f"{name[0]} = 1\n")
     return tmp_path
@@ -159,7 +159,7 @@ def test_digest_does_not_depend_on_where_the_project_lies(
     here = digest_code(["a.py", "b.py"])
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(project, elsewhere, ignore=shutil.ignore_patterns("elsewhere"))
-    monkeypatch.setattr(pipeline.digest, "PROJECT", elsewhere)
+    monkeypatch.setattr(pipeline.runtime.digest, "PROJECT", elsewhere)
     assert digest_code(["a.py", "b.py"]) == here
 
 
@@ -169,7 +169,7 @@ def test_digest_depends_on_which_module_holds_what(project: Path, monkeypatch: p
     swapped.mkdir()
     shutil.copy(project / "a.py", swapped / "b.py")
     shutil.copy(project / "b.py", swapped / "a.py")
-    monkeypatch.setattr(pipeline.digest, "PROJECT", swapped)
+    monkeypatch.setattr(pipeline.runtime.digest, "PROJECT", swapped)
     assert digest_code(["a.py", "b.py"]) != here
 
 
@@ -180,7 +180,7 @@ def test_digest_depends_on_the_number_of_modules() -> None:
 
 _OTHER = """
 import hashlib, importlib.util, json, pathlib, sys
-spec = importlib.util.spec_from_file_location("digest", "pipeline/digest.py")
+spec = importlib.util.spec_from_file_location("digest", "pipeline/runtime/digest.py")
 digest = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(digest)
 paths = sorted(pathlib.Path("pipeline").rglob("*.py"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.ending import Ended, check_ended, tidy_end
+from pipeline.runtime.ending import Ended, check_ended, tidy_end
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.errors import ActaError
-from pipeline.features.entities import Actors, FeaturedVideo, FeatureShard, Objects, check_alike, write_features
-from pipeline.store import Provenance, Quarantined
+from pipeline.detect.features.entities import Actors, FeaturedVideo, FeatureShard, Objects, check_alike, write_features
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import Provenance, Quarantined
 
 ACTIONS = ("stand", "sit", "talk")
 PROVENANCE = Provenance(stage="features", settings="{}", code="test")

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ActaError
-from pipeline.files import (
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.files import (
     atomic,
     check_free,
     check_no_input,
@@ -250,7 +250,7 @@ def test_names_as_long_as_a_file_system_has_them(
 ) -> None:
     """With the longest name of a host and the highest process number that Linux knows."""
     assert 230 < len(os.fsencode(name)) <= 255
-    monkeypatch.setattr("pipeline.temporary._process", lambda pid: process(4194304, host="h" * 64))
+    monkeypatch.setattr("pipeline.runtime.temporary._process", lambda pid: process(4194304, host="h" * 64))
     with atomic(tmp_path / name, overwrite=overwrite) as temporary:
         temporary.write_text("whole")
         assert max(len(os.fsencode(path.name)) for path in tmp_path.iterdir()) < 200
@@ -480,7 +480,7 @@ def test_who_reads_a_pipe_gets_what_is_whole(tmp_path: Path) -> None:
 
 
 def test_more_than_a_pipe_holds_waits_for_its_reader(tmp_path: Path) -> None:
-    code = "import sys; from pipeline.files import atomic\nwith atomic(sys.argv[1]) as t: t.write_bytes(bytes(300000))"
+    code = "import sys; from pipeline.runtime.files import atomic\nwith atomic(sys.argv[1]) as t: t.write_bytes(bytes(300000))"
     for output in ("/dev/stdout", "/proc/self/fd/1"):
         done = subprocess.run([sys.executable, "-c", code, output], capture_output=True)
         assert (done.stderr, done.stdout) == (b"", bytes(300000))
@@ -490,7 +490,7 @@ def test_more_than_a_pipe_holds_waits_for_its_reader(tmp_path: Path) -> None:
 def test_a_log_to_which_a_shell_appends_keeps_what_it_holds(tmp_path: Path, output: str) -> None:
     (tmp_path / "link").symlink_to("/dev/stdout")
     (tmp_path / "log.csv").write_text("before\n")
-    code = "import sys; from pipeline.files import atomic\nwith atomic(sys.argv[1]) as new: new.write_text('new\\n')"
+    code = "import sys; from pipeline.runtime.files import atomic\nwith atomic(sys.argv[1]) as new: new.write_text('new\\n')"
     with (tmp_path / "log.csv").open("a") as log:
         subprocess.run([sys.executable, "-c", code, tmp_path / output], check=True, stdout=log)
     assert (tmp_path / "log.csv").read_text() == "before\nnew\n"
@@ -707,7 +707,7 @@ def test_of_two_runs_on_one_output_the_second_is_refused_at_once(tmp_path: Path,
 
 
 def test_another_process_is_refused_too(tmp_path: Path) -> None:
-    code = "import sys; from pipeline.files import atomic\nwith atomic(sys.argv[1], overwrite=True) as t: t.touch()"
+    code = "import sys; from pipeline.runtime.files import atomic\nwith atomic(sys.argv[1], overwrite=True) as t: t.touch()"
     command = [sys.executable, "-c", code, str(tmp_path / "out.mp4")]
     with atomic(tmp_path / "out.mp4", overwrite=True) as temporary:
         temporary.write_text("first")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.anonymize_plan import Job
-from pipeline.anonymize_run import LeftOut, Treatment, _attempt
 from pipeline.config.stage_settings import stage_settings
 from pipeline.media.encode import Encoding
+from pipeline.privacy.recordings_plan import Job
+from pipeline.privacy.recordings_run import LeftOut, Treatment, _attempt
 from tests.clips import write_clip
 
 NUMBERS = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)

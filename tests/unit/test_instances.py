@@ -7,10 +7,11 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.errors import ActaError
 from pipeline.privacy import instances as instances_module
 from pipeline.privacy.instances import DetectedVideo, DetectionShard, Failures, Instances, write_detections
-from pipeline.store import FrameShard, Provenance, Quarantined
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import Provenance, Quarantined
+from pipeline.runtime.store import FrameShard
 
 PROVENANCE = Provenance("detect", '{"what":"faces"}', "0123456789abcdef")
 

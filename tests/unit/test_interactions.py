@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from pipeline.cli import parse
-from pipeline.data import demo, interactions
-from pipeline.data.ava import read_label_map, read_rows
-from pipeline.data.demo import VIDEOS, interaction_files, interaction_names
-from pipeline.data.drawing import HEIGHT, RATE, WIDTH, write_video
-from pipeline.data.interactions import (
+from pipeline.demo import get_footage as demo
+from pipeline.demo import make_interactions as interactions
+from pipeline.demo.drawing import HEIGHT, RATE, WIDTH, write_video
+from pipeline.demo.get_footage import VIDEOS, interaction_files, interaction_names
+from pipeline.demo.make_interactions import (
     ACTIONS,
     Second,
     actions,
@@ -26,6 +26,7 @@ from pipeline.data.interactions import (
     make_interactions,
     thing_box,
 )
+from pipeline.detect.annotation.ava import read_label_map, read_rows
 
 SCALE = [WIDTH, HEIGHT, WIDTH, HEIGHT]
 USED = {"play with ball": "ball", "drink": "cup", "read": "book"}

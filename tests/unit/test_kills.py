@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.whole import load
-from pipeline.data.manifest import Video
 from pipeline.media.decode import decode, open_video, to_rgb
 from pipeline.media.frames import extract_video
+from pipeline.media.manifest import Video
 from pipeline.media.probe import probe
-from pipeline.store import FrameShard
+from pipeline.runtime.store import FrameShard
 from tests.clips import ffmpeg, write_clip
 from tests.conftest import PROJECT
 from tests.whole_run import commands, prepare

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.data.lists import (
+from pipeline.data.build_manifest import build_manifest
+from pipeline.media.lists import (
     Listed,
     PlansLists,
     list_texts,
@@ -19,8 +20,8 @@ from pipeline.data.lists import (
     shard_of,
     write_lists,
 )
-from pipeline.data.manifest import build_manifest, read_manifest
-from pipeline.errors import ActaError
+from pipeline.media.manifest import read_manifest
+from pipeline.runtime.errors import ActaError
 
 LONG_AGO = 1_000_000_000_000_000_000  # nanoseconds
 
@@ -314,7 +315,7 @@ def test_without_locks_looking_alone_changes_nothing(
 
 def test_what_is_written_aside_is_gone_with_the_process(tmp_path: Path, lock: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from pipeline.data.lists import PlansLists\n"
+        "import sys; from pathlib import Path; from pipeline.media.lists import PlansLists\n"
         "plan = PlansLists(Path(sys.argv[1]), Path(sys.argv[2]), looking=True)\n"
         "plan.write('lists', {'a': 'text'}); print(Path(plan.path('lists', 'a')).read_text())"
     )

@@ -13,15 +13,15 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.data import matches
-from pipeline.data.match_drawing import HEIGHT, WIDTH
-from pipeline.data.match_pitch import Wide
-from pipeline.data.match_scenes import Studio
-from pipeline.data.match_shots import DELAYS, Broadcast, direct
-from pipeline.data.match_video import RATE, sound, write_half
-from pipeline.data.matches import GAMES, Game, HalfJob, PlayedHalf, games, make_matches, match_files, splits
-from pipeline.errors import ActaError
-from pipeline.store import Quarantined
+from pipeline.demo import make_matches as matches
+from pipeline.demo.match_drawing import HEIGHT, WIDTH
+from pipeline.demo.match_pitch import Wide
+from pipeline.demo.match_scenes import Studio
+from pipeline.demo.match_shots import DELAYS, Broadcast, direct
+from pipeline.demo.match_video import RATE, sound, write_half
+from pipeline.demo.make_matches import GAMES, Game, HalfJob, PlayedHalf, games, make_matches, match_files, splits
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import Quarantined
 
 CUES = {
     "Goal": {"celebration", "flags", "replay"},
@@ -74,7 +74,7 @@ def test_names_are_soccernets_and_tell_the_score() -> None:
 def test_names_need_neither_pictures_nor_networks() -> None:
     """The workflow asks for them whenever it starts."""
     code = (
-        "import sys; from pipeline.data.matches import match_files; match_files(); "
+        "import sys; from pipeline.demo.make_matches import match_files; match_files(); "
         "print(*{'cv2', 'av', 'torch', 'h5py'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -189,7 +189,9 @@ def test_the_same_bytes_each_time(made: Path, tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_half_that_cannot_be_written_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.workers.map_videos", lambda *_, **__: [Quarantined("a/1", "make-matches", "no room")])
+    monkeypatch.setattr(
+        "pipeline.runtime.workers.map_videos", lambda *_, **__: [Quarantined("a/1", "make-matches", "no room")]
+    )
     _shorten(monkeypatch)
     with pytest.raises(ActaError, match=r"a/1 could not be made: no room"):
         make_matches(tmp_path)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from pipeline.data.matlab import read_array
-from pipeline.errors import ActaError
+from pipeline.detect.annotation.matlab import read_array
+from pipeline.runtime.errors import ActaError
 from tests.unit.chance import damaged
 
 

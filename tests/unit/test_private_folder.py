@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli import main
-from pipeline.errors import ActaError
-from pipeline.files import spool
-from pipeline.temporary import private_folder, remove_abandoned
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.files import spool
+from pipeline.runtime.temporary import private_folder, remove_abandoned
 
 HOLDS = """
 import sys
 from pathlib import Path
-from pipeline.files import spool
-from pipeline.temporary import private_folder
+from pipeline.runtime.files import spool
+from pipeline.runtime.temporary import private_folder
 with private_folder() if sys.argv[1] == "private" else spool(Path("/dev/null")) as folder:
     (folder / "frame.jpg").write_text("raw")
     print(folder.resolve(), flush=True)

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from pipeline import progress as module
-from pipeline.progress import progress
+from pipeline.runtime import progress as module
+from pipeline.runtime.progress import progress
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.data.proposals import Proposals, read_proposals
-from pipeline.errors import ActaError
+from pipeline.detect.annotation.proposals import Proposals, read_proposals
+from pipeline.runtime.errors import ActaError
 
 CSV = """v,0902,0.1,0.2,0.3,0.4,,0.95
 v,0902,0.5,0.2,0.9,0.4,,0.81

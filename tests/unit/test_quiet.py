@@ -5,7 +5,7 @@ import sys
 
 CODE = """
 import os, sys
-from pipeline.quiet import quiet_libraries
+from pipeline.runtime.quiet import quiet_libraries
 os.write(2, b"before ")
 with quiet_libraries():
     os.write(2, b"noise ")
@@ -25,7 +25,7 @@ def test_where_standard_error_is_no_descriptor_nothing_is_done(monkeypatch, capf
     import io
     import os
 
-    from pipeline.quiet import quiet_libraries
+    from pipeline.runtime.quiet import quiet_libraries
 
     text = io.StringIO()
     monkeypatch.setattr(sys, "stderr", text)

@@ -11,11 +11,12 @@ import pytest
 from matplotlib.axes import Axes
 
 from pipeline.config.privacy import ContactSheetSettings
-from pipeline.errors import ActaError
 from pipeline.privacy.instances import DetectedVideo, Instances, write_detections
-from pipeline.report.contact_sheet import draw_contact_sheet
-from pipeline.report.statistics import sensitive_information
-from pipeline.store import Provenance, StoredVideo, write_frames
+from pipeline.report.draw_contact_sheet import draw_contact_sheet
+from pipeline.report.draw_sensitive_information import draw_sensitive_information
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import Provenance
+from pipeline.runtime.store import StoredVideo, write_frames
 
 PROVENANCE = Provenance("test", "{}", "0123456789abcdef")
 HEAD = "label,what,videos,frames,videos_with_instances_percent,instances_per_frame\n"
@@ -59,7 +60,7 @@ def faces(tmp_path: Path) -> list[Path]:
 
 
 def tell(tmp_path: Path, detections: dict[str, list[Path]], splits: tuple[str, ...] = ()) -> str:
-    sensitive_information(detections, tmp_path / "table.csv", tmp_path / "figure.png", splits)
+    draw_sensitive_information(detections, tmp_path / "table.csv", tmp_path / "figure.png", splits)
     return (tmp_path / "table.csv").read_text()
 
 
@@ -108,7 +109,7 @@ def test_label_with_a_comma_stays_one_cell(tmp_path: Path) -> None:
 @pytest.mark.parametrize("label", ["日本語", "k\udce9", "$x^$", ""], ids=ascii)
 def test_strange_label_is_counted(tmp_path: Path, label: str) -> None:
     path = shard(tmp_path / "d.h5", detected("a", label, "", frame(1)))
-    sensitive_information({"faces": [path]}, tmp_path / "table.csv", tmp_path / "figure.png")
+    draw_sensitive_information({"faces": [path]}, tmp_path / "table.csv", tmp_path / "figure.png")
     lines = (tmp_path / "table.csv").read_bytes().splitlines()
     assert [line.split(b",")[1:] for line in lines[1:]] == [[b"faces", b"1", b"1", b"100.0", b"1.0000"]] * 2
 

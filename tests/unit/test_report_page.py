@@ -9,13 +9,13 @@ import av
 import pytest
 import yaml
 
-from pipeline.config.page import OverviewStage
+from pipeline.config.tasks.report import ReportOverview
 from pipeline.config.stage_settings import stage_settings
 from pipeline.config.whole import load
-from pipeline.errors import ActaError
-from pipeline.report.highlights_page import write_highlights_page
-from pipeline.report.overview import footage, write_overview
+from pipeline.report.report_overview import footage, report_overview
+from pipeline.report.show_highlights import show_highlights
 from pipeline.report.tables import TOTAL, write_table
+from pipeline.runtime.errors import ActaError
 from tests.clips import read_number, write_clip
 
 CONFIGURATION = {
@@ -59,9 +59,9 @@ def results(tmp_path: Path) -> Path:
 
 
 def overview(results: Path, **changes: object) -> str:
-    settings = OverviewStage(dataset="own", demo=False, configuration=CONFIGURATION).model_copy(update=changes)
+    settings = ReportOverview(dataset="own", demo=False, configuration=CONFIGURATION).model_copy(update=changes)
     output = results / "report/overview.html"
-    write_overview(results, results / "report/costs.csv", output, settings)
+    report_overview(results, results / "report/costs.csv", output, settings)
     return output.read_text()
 
 
@@ -120,7 +120,7 @@ def highlights(tmp_path: Path) -> Path:
 
 def test_a_small_copy_of_the_highlights_is_inside_of_their_page(highlights, tmp_path):
     output = highlights.with_suffix(".html")
-    write_highlights_page(highlights, output)
+    show_highlights(highlights, output)
     text = output.read_text()
     assert all(part in text for part in ("4.0", "01:11.5", "11.5", "soccer 91 %", "game.mp4"))
     assert output.parent.stat().st_mode & 0o777 == 0o700
@@ -135,9 +135,9 @@ def test_a_small_copy_of_the_highlights_is_inside_of_their_page(highlights, tmp_
 @pytest.mark.parametrize("largest", [500, 5000], ids=["too long to be recognised", "larger than asked for"])
 def test_of_a_long_video_the_page_names_the_file_only(highlights, monkeypatch, largest):
     """Browsers open no page of more than 2 MB out of another page's data."""
-    monkeypatch.setattr("pipeline.report.highlights_page.LARGEST", largest)
+    monkeypatch.setattr("pipeline.report.show_highlights.LARGEST", largest)
     output = highlights.with_suffix(".html")
-    write_highlights_page(highlights, output)
+    show_highlights(highlights, output)
     text = output.read_text()
     assert "data:video" not in text
     assert "game.mp4" in text
@@ -146,10 +146,10 @@ def test_of_a_long_video_the_page_names_the_file_only(highlights, monkeypatch, l
 def test_highlights_that_are_no_video_are_named(highlights):
     highlights.write_bytes(b"no video")
     with pytest.raises(ActaError, match=r"cannot read the highlights .*game\.mp4"):
-        write_highlights_page(highlights, highlights.with_suffix(".html"))
+        show_highlights(highlights, highlights.with_suffix(".html"))
 
 
 def test_highlights_without_their_clips_are_named(highlights):
     highlights.with_suffix(".json").write_text('{"length": 1}')
     with pytest.raises(ActaError, match=r"cannot read the highlights .*game\.mp4"):
-        write_highlights_page(highlights, highlights.with_suffix(".html"))
+        show_highlights(highlights, highlights.with_suffix(".html"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data.lists import Listed, write_lists
+from pipeline.media.lists import Listed, write_lists
 from tests.planted import Planted
 
 

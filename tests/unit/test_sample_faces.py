@@ -11,11 +11,12 @@ import pytest
 from matplotlib.axes import Axes
 
 from pipeline.config.privacy import ContactSheetSettings
-from pipeline.errors import ActaError
 from pipeline.privacy.instances import DetectedVideo, Instances, write_detections
-from pipeline.report.sample_faces import draw_face_sample
+from pipeline.report.draw_face_sample import draw_face_sample
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import Provenance
+from pipeline.runtime.store import StoredVideo, write_frames
 from pipeline.sample_faces_command import add_sample_faces
-from pipeline.store import Provenance, StoredVideo, write_frames
 
 PROVENANCE = Provenance("test", "{}", "0123456789abcdef")
 THREE = ContactSheetSettings(videos=1, frames=3)
@@ -157,7 +158,7 @@ def test_shards_that_do_not_belong_together(tmp_path: Path) -> None:
 def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It gives the stage's settings on."""
     given: list[object] = []
-    monkeypatch.setattr("pipeline.report.sample_faces.draw_face_sample", lambda *words: given.append(words))
+    monkeypatch.setattr("pipeline.report.draw_face_sample.draw_face_sample", lambda *words: given.append(words))
     stage = argparse.Namespace(contact_sheet=THREE)
     monkeypatch.setattr("pipeline.sample_faces_command.settings_of", lambda options: stage)
     parser = argparse.ArgumentParser()

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from pipeline.scratch import near, scratch
+from pipeline.runtime.scratch import near, scratch
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_changed_shard_is_copied_again(disk, shard):
 
 
 def test_copies_stay_while_another_process_reads_them(disk, shard):
-    code = "from pipeline.scratch import scratch\nwith scratch():\n print(1, flush=True)\n input()"
+    code = "from pipeline.runtime.scratch import scratch\nwith scratch():\n print(1, flush=True)\n input()"
     with scratch():
         copy = near(shard)
         other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -78,7 +78,7 @@ def test_a_full_disk_is_not_used(disk, shard, monkeypatch, capsys):
 
 def test_what_a_killed_process_left_is_removed_by_the_next(disk, shard):
     code = (
-        "import sys\nfrom pathlib import Path\nfrom pipeline.scratch import near, scratch\n"
+        "import sys\nfrom pathlib import Path\nfrom pipeline.runtime.scratch import near, scratch\n"
         "with scratch():\n near(Path(sys.argv[1]))\n print(1, flush=True)\n input()"
     )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from pipeline.cli import main
-from pipeline.errors import ActaError
-from pipeline.sealed import BLOCK, Sealed, create_sealed, open_hdf5
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.sealed import BLOCK, Sealed, create_sealed, open_hdf5
 
 PROJECT = Path(__file__).resolve().parents[2]
 AGAIN = r"make it again \(in a workflow: snakemake --force {path}\)"
@@ -275,8 +275,8 @@ try:
 except SystemExit:
     pass
 import numpy as np
-from pipeline.features.foreign import open_foreign
-from pipeline.sealed import Sealed, create_sealed
+from pipeline.detect.features.foreign import open_foreign
+from pipeline.runtime.sealed import Sealed, create_sealed
 path = Path(sys.argv[1])
 with create_sealed(path, 8) as file:
     file["a"] = np.arange(3)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.data.manifest import read_manifest
-from pipeline.errors import ActaError
-from pipeline.files import write_json
-from pipeline.seals import KEY, digest_of, make_again, sealed, unsealed
-from pipeline.text import read_json, read_made
+from pipeline.media.manifest import read_manifest
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.files import write_json
+from pipeline.runtime.seals import KEY, digest_of, make_again, sealed, unsealed
+from pipeline.runtime.text import read_json, read_made
 
 CONTENT = {"name": "日本 \udce9", "values": [1, 2.5, None, True, 1e-300], "deep": {"a": {"b": "c"}}, "a": ""}
 MANIFEST = {

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline import cli
-from pipeline.errors import ActaError
-from pipeline.shown import Unguarded, guard, original_cell, printable, safe_cell, write_table
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.shown import Unguarded, guard, original_cell, printable, safe_cell, write_table
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.report import ReportShrinkingStage
+from pipeline.config.tasks.report import DrawShrinkage
 from pipeline.config.stage_settings import stage_settings
 from pipeline.config.whole import load, load_over
-from pipeline.errors import ActaError
 from pipeline.report.shrinking import TABLES, Shrinkage, write_shrink_table
 from pipeline.report.shrinking_figures import draw_shrinkage
 from pipeline.report.tables import read_rows
@@ -23,6 +22,7 @@ from pipeline.report.thesis_shrinkage import (
     SMALL,
     networks_of,
 )
+from pipeline.runtime.errors import ActaError
 
 OPERATORS = dict.fromkeys(("pas", "teacher_eval", *BEYOND), ("s", "t", "f", "c", "l")) | {
     "without_kd": ("s", "t", "f"),
@@ -81,10 +81,10 @@ def of(tmp_path) -> Shrinkage:
     return Shrinkage(tmp_path / "shrink/small", ITERATIONS, OPERATORS, tmp_path / "transfer", ("split1", "split2"))
 
 
-def settings(**changes: object) -> ReportShrinkingStage:
+def settings(**changes: object) -> DrawShrinkage:
     """As the thesis has it, for the base network ``small``."""
     found = stage_settings(load_over([PROJECT / "config/kinetics400.yaml"]), "report-shrinking")
-    assert isinstance(found, ReportShrinkingStage)
+    assert isinstance(found, DrawShrinkage)
     own = {"recipes": ("small",), "bases": {"small": found.bases["r2plus1d"]}, "dataset": "ucf101"}
     return found.model_copy(update=own | changes)
 
@@ -160,7 +160,7 @@ def test_what_differs_where_networks_of_another_run_are_fine_tuned(of, tmp_path)
 
 def test_what_differs_in_the_demo(of, tmp_path):
     shipped = stage_settings(load(), "report-shrinking")
-    assert isinstance(shipped, ReportShrinkingStage)
+    assert isinstance(shipped, DrawShrinkage)
     content = shipped.model_copy(update={"bases": {"small": shipped.bases["r2plus1d_deep"]}})
     write_shrink_table("table_6_1", [of], content, tmp_path / "t.csv")
     differs = read_rows(tmp_path / "t.csv")[0]["differs"]

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from pipeline.cli import main
-from pipeline.data import matlab
-from pipeline.data.ava import read_label_map, read_rows
-from pipeline.data.single_label import RATES, convert_annotations, read_tubes
-from pipeline.errors import ActaError
+from pipeline.detect.annotation import matlab
+from pipeline.detect.annotation.ava import read_label_map, read_rows
+from pipeline.detect.annotation.single_label import RATES, convert_annotations, read_tubes
+from pipeline.runtime.errors import ActaError
 
 
 def rows_of(path: Path) -> list[list[str]]:

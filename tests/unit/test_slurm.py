@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ActaError
-from pipeline.slurm import requeue
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.slurm import requeue
 
 DRIVER = """
 import sys
 from pathlib import Path
-from pipeline.slurm import stop_orphans
+from pipeline.runtime.slurm import stop_orphans
 print(stop_orphans(Path(sys.argv[1]), patience=2), flush=True)
 input()
 """

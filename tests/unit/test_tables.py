@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ActaError
 from pipeline.report.tables import MISSING, cell, read_rows, write_table
+from pipeline.runtime.errors import ActaError
 
 ROWS = [
     {"what": "a|b <i>&", "clip_s": 20, "thesis_mAP": 19.7, "mAP": 3.14159, "gain": "+0.25", "differs": "line\nline"},

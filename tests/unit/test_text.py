@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ActaError
-from pipeline.text import decode, parse_json, read_bytes, read_json, read_lines, read_rows, read_text
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.text import decode, parse_json, read_bytes, read_json, read_lines, read_rows, read_text
 
 UTF8 = codecs.BOM_UTF8
 LITTLE, BIG = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE

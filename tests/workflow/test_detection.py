@@ -7,9 +7,10 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.data import demo, interactions
-from pipeline.data.interactions import make_interactions
-from pipeline.features.entities import FeatureShard
+from pipeline.demo import get_footage as demo
+from pipeline.demo import make_interactions as interactions
+from pipeline.demo.make_interactions import make_interactions
+from pipeline.detect.features.entities import FeatureShard
 from pipeline.report.tables import read_rows
 from tests.workflow.project import Project
 

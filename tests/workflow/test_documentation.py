@@ -137,7 +137,7 @@ def _recognition(path: Path) -> None:
     from pipeline.config.classify import ViewSettings
     from pipeline.models.architecture import Architecture
     from pipeline.models.backbones import build
-    from pipeline.models.saved import Description, save_model
+    from pipeline.models.classifier_file import Description, save_model
 
     architecture = Architecture("r2plus1d_18", 2, 0.05, (1, 1, 1, 1), 4)
     view = ViewSettings(size=(18, 24), short_side=None, crop=16)
@@ -146,7 +146,7 @@ def _recognition(path: Path) -> None:
 
 def _stage(path: Path) -> None:
     """STAGE with the backbone and the detector that belong to it, where the workflow puts them."""
-    from pipeline.detect.saved import StageDescription, save_stage
+    from pipeline.detect.stage_file import StageDescription, save_stage
     from pipeline.models.actor_backbones import ActorBackbone, build_actor_backbone, save_actor_backbone
     from pipeline.models.object_detector import ObjectDetector, build_detector, save_detector
     from pipeline.models.stage import Stage, StageArchitecture
@@ -169,7 +169,7 @@ def _spotter(path: Path) -> None:
     import torch
 
     from pipeline.models.rms_net import RmsNet, RmsNetArchitecture
-    from pipeline.spot.saved import SpotterDescription, save_spotter
+    from pipeline.spot.spotter_file import SpotterDescription, save_spotter
 
     architecture = RmsNetArchitecture(3, 3, 5, None, (8, 8), 3, 0.0, 4, True, "mobilenet_v2")
     frames = {"convert": None, "rate": 2.0, "stored": {"size": [32, 48], "jpeg_quality": 90}}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.slurm import PREFIX
+from pipeline.runtime.slurm import PREFIX
 from tests.workflow.project import PROJECT
 
 CLUSTERS = sorted(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.costs import read_costs
-from pipeline.data.lists import shard_name, shard_of
+from pipeline.media.lists import shard_name, shard_of
+from pipeline.runtime.costs import read_costs
 from tests.clips import write_clip
 from tests.workflow.project import Project
 

@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from pipeline.data.games import game_key
-from pipeline.data.soccernet import read_split
 from pipeline.report.tables import read_rows
+from pipeline.spot.game_lists import read_split
 from pipeline.spot.games import read_game
-from pipeline.spot.submission import check_submission
+from pipeline.spot.pack_submission import check_submission
 from tests.workflow.project import PROJECT, Project
 
 RATE, SECONDS = 10, 40  # frames per second of the videos; seconds of a half

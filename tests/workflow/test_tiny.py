@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import pipeline.spot.video  # noqa: F401  # cv2 changes the environment when it is imported
-from pipeline.store import FrameShard
+from pipeline.runtime.store import FrameShard
 from tests.clips import read_number, write_clip
 from tests.workflow.project import Project
 

@@ -1,10 +1,9 @@
-# What all rules use: the typed configuration, the shards, and the parameters that decide what reruns.
+# What all rules use: the typed configuration, the lists of videos and games, and the run that rules ask for their files.
 import gc
 import os
 import sys
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from shlex import quote
 
 # A plan only builds; collecting garbage that is not there costs it a tenth of its time.
 gc.disable()
@@ -15,16 +14,18 @@ PROJECT = Path(workflow.basedir)
 PACKAGE = str(PROJECT / "workflow/python")
 sys.path[:] = [PACKAGE, *(place for place in sys.path if place != str(PROJECT))]
 
-from pipeline.config.base import canonical
 from pipeline.config.base import parse as parse_config  # Snakemake has its own parse
 from pipeline.config.files import read_configuration
-from pipeline.config.spot_stages import imported_features
-from pipeline.config.stage_settings import stage_settings
+from pipeline.config.tasks.spot import imported_features
 from pipeline.config.whole import Config
+from pipeline.dag import classify, detect, paths, shrink, spot
+from pipeline.dag import report as page
+from pipeline.dag.run import Run, about, by_split, command, named, roles
 from pipeline.data.adapters import list_annotated, list_videos
-from pipeline.data.demo import FOOTAGE, action_names, interaction_files
 from pipeline.data.games import list_games
-from pipeline.data.lists import (
+from pipeline.demo.get_footage import FOOTAGE, action_names, interaction_files
+from pipeline.demo.make_matches import match_files
+from pipeline.media.lists import (
     PlansLists,
     game_texts,
     list_texts,
@@ -32,23 +33,9 @@ from pipeline.data.lists import (
     shard_names,
     write_if_changed,
 )
-from pipeline.data.matches import match_files
-from pipeline.digest import digest_code
-from pipeline.errors import ActaError
-from pipeline.files import make_private
-from pipeline.models.weights import detector_digests, registered_digest
-from pipeline.report.catalogue import entry, names
-from pipeline.report.thesis import FIGURES, TABLES, Evaluation, evaluation_path, rows
-from pipeline.report.thesis_detection import FIGURES as CHAPTER_3_FIGURES
-from pipeline.report.thesis_detection import TABLES as CHAPTER_3_TABLES
-from pipeline.report.thesis_detection import networks_of as networks_for
-from pipeline.report.thesis_shrinkage import BEYOND, networks_of
-from pipeline.report.thesis_spotting import FIGURES as CHAPTER_4_FIGURES
-from pipeline.report.thesis_spotting import TABLES as CHAPTER_4_TABLES
-from pipeline.report.thesis_spotting import networks_of as spotters_for
-from pipeline.slurm import stop_orphans
-from pipeline.stages import code_digest
-from pipeline.wheels import file_sha256
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.files import make_private
+from pipeline.runtime.slurm import stop_orphans
 
 
 def check(function, *arguments):
@@ -65,33 +52,85 @@ if workflow.is_main_process:
         check(read_configuration, Path(path))
 CONFIG = check(parse_config, Config, config, "configuration")
 DATASET = f"results/{CONFIG.dataset}"
-LOGS = f"logs/{CONFIG.dataset}"
-ROOT = CONFIG.data.root
 IS_DEMO = CONFIG.data.adapter == "demo"
 VARIANTS = list(CONFIG.privacy.what)
+CLASSIFY, SHRINK, DETECTION, SPOT = (
+    CONFIG.classify,
+    CONFIG.shrink,
+    CONFIG.detect,
+    CONFIG.spot,
+)
 
 # The lists are brought up to date whenever a plan is made, and only there: jobs read what the plan was made from, and a
 # plan that is only looked at changes nothing that another one reads.
-LISTS = (
-    check(
+LISTS = None
+if workflow.is_main_process:
+    LISTS = check(
         partial(PlansLists, looking=workflow.output_settings.dryrun),
         Path(DATASET),
         Path(f".snakemake/acta.lists.{CONFIG.dataset}"),
     )
-    if workflow.is_main_process
-    else None
-)
-if LISTS:
-    SHARDS = LISTS.write(
-        "lists",
-        check(list_texts, check(list_videos, CONFIG.data), CONFIG.data.shards),
+    videos, boxes = CONFIG.data, DETECTION.data
+    shards = LISTS.write(
+        paths.LISTS, check(list_texts, check(list_videos, videos), videos.shards)
     )
+    detection_shards = LISTS.write(
+        paths.DETECTION_LISTS,
+        check(list_texts, check(list_annotated, boxes), boxes.shards),
+    )
+    listed = check(list_games, SPOT.data, imported_features(SPOT))
+    games = {}
+    # One list, and one job of each kind, for a game; a list lies in the folder of the game's split.
+    for split in SPOT.data.splits:
+        texts = game_texts({k: g for k, g in listed.items() if g[0].split == split})
+        games[split] = LISTS.write(paths.filled(paths.GAME_LISTS, split=split), texts)
+    if LISTS.alone:  # so the lists are those of this configuration: `acta clean` asks
+        write_if_changed(record_path(CONFIG.dataset), CONFIG.model_dump_json())
+    LISTS.share()
 else:
-    SHARDS = shard_names(Path(DATASET, "lists"))
-if not SHARDS:
+    shards = shard_names(Path(DATASET, paths.LISTS))
+    detection_shards = shard_names(Path(DATASET, paths.DETECTION_LISTS))
+    games = {
+        split: shard_names(Path(DATASET, paths.filled(paths.GAME_LISTS, split=split)))
+        for split in SPOT.data.splits
+    }
+if not shards:
     raise WorkflowError(
-        f"no videos were found for the dataset {CONFIG.dataset!r} in data.root {ROOT!r}"
+        f"no videos were found for the dataset {CONFIG.dataset!r} in data.root {CONFIG.data.root!r}"
     )
+RUN = Run(CONFIG, shards, detection_shards, games)
+result = RUN.result
+
+
+def of(function, **fixed):
+    """A rule's function of the wildcards, out of one of the run and the wildcards."""
+    return lambda wildcards: check(partial(function, RUN, wildcards, **fixed))
+
+
+def verbatim(value):
+    """A rule's parameter in whose paths ``{shard}`` stands for every shard, as 1,024 of each do not fit on a line."""
+    return lambda wildcards: value
+
+
+def list_file(folder, name):
+    """Where a list is."""
+    return LISTS.path(folder, name) if LISTS else result(f"{folder}/{name}.json")
+
+
+def log_of(path):
+    """Logs lie by rule: logs/<dataset>/<rule>/<wildcards>.log; beside each what its job cost."""
+    return f"logs/{CONFIG.dataset}/{path}"
+
+
+def on_gpu(settings):
+    return int(settings is not None and settings.device == "cuda")
+
+
+def threads_of(settings, loading=False):
+    """Compute threads, which belong to the result; and where a GPU computes, some that load data."""
+    if settings is None:
+        return 1
+    return settings.threads + (12 if loading and on_gpu(settings) else 0)
 
 
 # Frames of one user for another are for a group, never for everybody: raw ones are among them.
@@ -112,82 +151,6 @@ def make_cached_private():
         check(make_private, folder)
 
 
-wildcard_constraints:
-    shard=r"\d+-of-\d+",
-    what="faces|bodies",
-    variant="none|faces|bodies",
-    tested="none|faces|bodies",
-    split="|".join([*CONFIG.classify.splits, *CONFIG.spot.data.splits]),
-    recipe="|".join(CONFIG.classify.recipes),
-    strategy="|".join(CONFIG.classify.strategies),
-    plan="|".join(CONFIG.shrink.plans),
-    iteration=r"\d+",
-    operators="[stfcl]{1,4}",
-    features="|".join([*CONFIG.detect.features, *CONFIG.spot.features]),
-    network="|".join([*CONFIG.detect.networks, *CONFIG.spot.spotters]),
-    seed=r"\d+",
-    game=r"[a-z0-9_-]+",
-
-
-def result(path, **wildcards):
-    """A path below this dataset's results, with those wildcards filled in that are given."""
-    for name, value in wildcards.items():
-        path = path.replace(f"{{{name}}}", value)
-    return f"{DATASET}/{path}"
-
-
-def shards(path, **wildcards):
-    """The same path for every shard."""
-    return [result(path, shard=shard, **wildcards) for shard in SHARDS]
-
-
-def list_file(folder, name):
-    """Where a list is."""
-    return LISTS.path(folder, name) if LISTS else result(f"{folder}/{name}.json")
-
-
-def options(lists="lists", **paths):
-    """A rule's parameter: command-line options whose paths hold ``{shard}``; 1,024 paths each would not fit on a line."""
-    text = " ".join(f"--{name} {' '.join(values)}" for name, values in paths.items())
-    return lambda wildcards: f"--lists {DATASET}/{lists} {text}"
-
-
-def log_of(path):
-    """Logs lie by rule: logs/<dataset>/<rule>/<wildcards>.log; beside each what its job cost."""
-    return f"{LOGS}/{path}"
-
-
-def settings(stage, **fixed):
-    """A rule's parameter: the JSON of what the stage reads of the configuration, as a function of the wildcards.
-
-    ``fixed`` gives what the rule's paths don't say.
-    """
-
-    @cache
-    def text(what, **names):
-        return canonical(stage_settings(CONFIG, stage, what, **names))
-
-    chosen = ("split", "recipe", "strategy", "variant", "plan", "operators")
-    chosen += ("features", "network", "seed", "boxes")
-
-    def of(wildcards):
-        names = {k: getattr(wildcards, k) for k in chosen if hasattr(wildcards, k)}
-        return text(getattr(wildcards, "what", None), **names, **fixed)
-
-    return of
-
-
-def weights(stage):
-    """A rule's parameter: hashes of the weights that the stage uses."""
-
-    @cache
-    def digests(what):
-        found = check(detector_digests, stage_settings(CONFIG, stage, what))
-        return [f"{name}={found[name]}" for name in sorted(found)]
-
-    return lambda wildcards: digests(wildcards.what)
-
-
 def remember_min_job_age():
     """Keep the Slurm plugin at the command that it began with while the controller is away.
 
@@ -198,3 +161,43 @@ def remember_min_job_age():
 
     age = plugin.get_min_job_age()
     plugin.get_min_job_age = lambda: age
+
+
+wildcard_constraints:
+    shard=r"\d+-of-\d+",
+    what="faces|bodies",
+    variant="none|faces|bodies",
+    tested="none|faces|bodies",
+    split="|".join([*CLASSIFY.splits, *SPOT.data.splits]),
+    recipe="|".join(CLASSIFY.recipes),
+    strategy="|".join(CLASSIFY.strategies),
+    plan="|".join(SHRINK.plans),
+    iteration=r"\d+",
+    operators="[stfcl]{1,4}",
+    features="|".join([*DETECTION.features, *SPOT.features]),
+    network="|".join([*DETECTION.networks, *SPOT.spotters]),
+    boxes="detected|annotated",
+    seed=r"\d+",
+    game=r"[a-z0-9_-]+",
+
+
+# What jobs find in their environment. Where the videos lie and how many may be bad decides no result, so it is no
+# parameter: another folder reruns nothing.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # containers often set it
+os.environ.update(
+    # Jobs find the package without an install, in whichever environment they run.
+    PYTHONPATH=":".join(filter(None, [PACKAGE, os.environ.get("PYTHONPATH")])),
+    PYTHONSAFEPATH="1",
+    # glibc gives memory back and asks for it again at every step of a training, a tenth of its time.
+    MALLOC_TRIM_THRESHOLD_="1000000000",
+    MALLOC_MMAP_THRESHOLD_="1000000000",
+    ACTA_ROOT=CONFIG.data.root,
+    ACTA_MAX_BAD=str(CONFIG.data.max_bad_fraction),
+    ACTA_DETECTION_ROOT=DETECTION.data.root or ".",
+    ACTA_DETECTION_MAX_BAD=str(DETECTION.data.max_bad_fraction),
+    ACTA_COUNTED=DETECTION.data.evaluated or DETECTION.data.label_map,
+    ACTA_SHOWN=DETECTION.data.boxes.get(DETECTION.splits.test, ""),
+    ACTA_GAMES_ROOT=SPOT.data.root,
+    ACTA_GAMES_MAX_BAD=str(SPOT.data.max_bad_fraction),
+)
+shell.prefix("set -euo pipefail; ")

@@ -1,12 +1,22 @@
 # Find faces and bodies, hide them, and measure what is left.
 
 
+# Asked for only where a detector runs on a GPU: a function costs every job of the plan.
+def searches_on_gpu(wildcards):
+    return int(CONFIG.privacy.detect.search(wildcards.what).uses_gpu)
+
+
+GPU = {}
+if any(CONFIG.privacy.detect.search(what).uses_gpu for what in VARIANTS):
+    GPU["gpu"] = searches_on_gpu
+
+
 rule detect_people:
     """Find faces or bodies in a shard's videos."""
     input:
         rules.build_manifest.output,
     output:
-        result("detections/{what}/{shard}.h5"),
+        result(paths.DETECTIONS),
     log:
         log_of("detect_people/{what}/{shard}.log"),
     conda:
@@ -17,13 +27,13 @@ rule detect_people:
         mem_mb=8000,
         runtime=240,
     params:
-        settings=settings("detect-people"),
-        weights=weights("detect-people"),
-        code=code_digest("detect-people"),
+        **RUN.task("detect_people"),
+        weights=RUN.detector_weights("detect_people"),
     shell:
-        'python -m pipeline --costs {log} detect-people {input} --root "$ROOT" --settings {params.settings:q} '
-        "--max-bad $MAX_BAD --workers {threads} "
-        "-o {output} &> {log}"
+        command(
+            "detect_people",
+            '--manifest {input} --root "$ACTA_ROOT" --max-bad-fraction $ACTA_MAX_BAD -o {output}',
+        )
 
 
 rule obfuscate:
@@ -32,7 +42,7 @@ rule obfuscate:
         frames=rules.extract_frames.output,
         detections=rules.detect_people.output,
     output:
-        result("frames/{what}/{shard}.h5"),
+        result(paths.filled(paths.FRAMES, variant="{what}")),
     log:
         log_of("obfuscate/{what}/{shard}.log"),
     conda:
@@ -42,12 +52,12 @@ rule obfuscate:
         mem_mb=4000,
         runtime=120,
     params:
-        settings=settings("obfuscate"),
-        code=code_digest("obfuscate"),
+        **RUN.task("obfuscate"),
     shell:
-        "python -m pipeline --costs {log} obfuscate {input.frames} --detections {input.detections} --settings {params.settings:q} "
-        "--max-bad $MAX_BAD --workers {threads} "
-        "-o {output} &> {log}"
+        command(
+            "obfuscate",
+            "--frames {input.frames} --detections {input.detections} --max-bad-fraction $ACTA_MAX_BAD -o {output}",
+        )
 
 
 # Reads original frames beside anonymised ones: what was there before is what the residual is measured against.
@@ -58,7 +68,7 @@ rule audit:
         after=rules.obfuscate.output,
         detections=rules.detect_people.output,
     output:
-        result("audit/{what}/shards/{shard}.json"),
+        result(paths.AUDIT),
     log:
         log_of("audit/{what}/{shard}.log"),
     conda:
@@ -68,20 +78,19 @@ rule audit:
         mem_mb=4000,
         runtime=240,
     params:
-        settings=settings("audit"),
-        weights=weights("audit"),
-        code=code_digest("audit"),
+        **RUN.task("audit"),
+        weights=RUN.detector_weights("audit"),
     shell:
-        "python -m pipeline --costs {log} audit {input.before} {input.after} --detections {input.detections} "
-        "--settings {params.settings:q} --workers {threads} -o {output} &> {log}"
+        command(
+            "audit",
+            "--before {input.before} --after {input.after} --detections {input.detections} -o {output}",
+        )
 
 
 rule certify:
     """Make the certificate and the table of all shards' audits."""
     input:
-        lambda wildcards: shards(
-            "audit/{what}/shards/{shard}.json", what=wildcards.what
-        ),
+        lambda wildcards: RUN.of_shards(paths.AUDIT, what=wildcards.what),
     output:
         certificate=result("audit/{what}/certificate.json"),
         page=on_page(
@@ -95,42 +104,48 @@ rule certify:
     conda:
         "../../envs/acta.yaml"
     params:
-        code=code_digest("certify"),
+        **RUN.task("certify"),
+        audits=lambda wildcards: result(paths.AUDIT, what=wildcards.what),
+        lists=result(paths.LISTS),
     shell:
-        "python -m pipeline --costs {log} certify --lists $RESULTS/lists $RESULTS/audit/{wildcards.what}/shards/{{shard}}.json "
-        "--certificate {output.certificate} --table {output.drawn} &> {log}"
+        command(
+            "certify",
+            "--audits {params.audits} --lists {params.lists} --certificate {output.certificate} --table {output.drawn}",
+        )
 
 
 # Figure 5.3: how much sensitive information the classes hold; of the training videos, where the dataset has splits.
-rule report_sensitive_information:
+rule draw_sensitive_information:
     """Count faces and bodies by class (Figure 5.3)."""
     input:
-        **{what: shards("detections/{what}/{shard}.h5", what=what) for what in VARIANTS},
+        **{what: RUN.of_shards(paths.DETECTIONS, what=what) for what in VARIANTS},
     output:
-        drawn=result("statistics/sensitive_information.csv"),
-        text=result("statistics/sensitive_information.md"),
-        page=result("statistics/sensitive_information.html"),
-        figure=on_page(result("statistics/figure_5_3.png"), "figure_5_3"),
+        drawn=result(f"{paths.SENSITIVE_INFORMATION}.csv"),
+        text=result(f"{paths.SENSITIVE_INFORMATION}.md"),
+        page=result(f"{paths.SENSITIVE_INFORMATION}.html"),
+        figure=on_page(result(paths.FIGURE_5_3), "figure_5_3"),
     log:
-        log_of("report_sensitive_information.log"),
+        log_of("draw_sensitive_information.log"),
     conda:
         "../../envs/acta.yaml"
     params:
+        **RUN.task("draw_sensitive_information"),
         reading=reading("figure_5_3"),
-        code=code_digest("statistics"),
+        detections=verbatim(
+            [f"{what}={result(paths.DETECTIONS, what=what)}" for what in VARIANTS]
+        ),
         splits=(
-            ""
+            []
             if CONFIG.data.adapter == "folder"
-            else f"--splits {next(iter(CONFIG.classify.splits.values())).train}"
+            else next(iter(CLASSIFY.splits.values())).train
         ),
-        inputs=options(
-            **{
-                what: [result("detections/{what}/{shard}.h5", what=what)]
-                for what in VARIANTS
-            }
-        ),
+        lists=result(paths.LISTS),
     shell:
-        "python -m pipeline --costs {log} statistics {params.inputs} {params.splits} --table {output.drawn} --figure {output.figure} &> {log}"
+        command(
+            "draw_sensitive_information",
+            "--detections {params.detections} --splits {params.splits} --lists {params.lists} "
+            "--table {output.drawn} --figure {output.figure}",
+        )
 
 
 # Shows original frames, so it lies in a private folder and is kept out of the report.
@@ -138,47 +153,53 @@ rule draw_contact_sheet:
     """Draw original and anonymised frames side by side, in a private folder."""
     input:
         **{
-            v: shards("frames/{variant}/{shard}.h5", variant=v)
-            for v in ["none", *VARIANTS]
+            variant: RUN.of_shards(paths.FRAMES, variant=variant)
+            for variant in ["none", *VARIANTS]
         },
     output:
-        private(result("private/contact_sheet.png"), CONFIG.data, "contact_sheet"),
+        private(result(paths.CONTACT_SHEET), CONFIG.data, "contact_sheet"),
     log:
         log_of("draw_contact_sheet.log"),
     conda:
         "../../envs/acta.yaml"
     params:
-        settings=settings("contact-sheet"),
+        **RUN.task("draw_contact_sheet"),
         reading=reading("contact_sheet"),
-        code=code_digest("contact-sheet"),
-        inputs=options(
-            **{
-                v: [result("frames/{variant}/{shard}.h5", variant=v)]
-                for v in ["none", *VARIANTS]
-            }
+        shards=verbatim(
+            [
+                f"{variant}={result(paths.FRAMES, variant=variant)}"
+                for variant in ["none", *VARIANTS]
+            ]
         ),
+        lists=result(paths.LISTS),
     shell:
-        "python -m pipeline --costs {log} contact-sheet {params.inputs} --settings {params.settings:q} -o {output} &> {log}"
+        command(
+            "draw_contact_sheet",
+            "--shards {params.shards} --lists {params.lists} -o {output}",
+        )
 
 
 rule draw_face_sample:
     """Draw a video's frames with the faces that were found (Figure 5.4), in a private folder."""
     input:
-        frames=shards("frames/none/{shard}.h5"),
-        detections=shards("detections/faces/{shard}.h5"),
+        frames=RUN.of_shards(paths.RAW_FRAMES),
+        detections=RUN.of_shards(paths.DETECTIONS, what="faces"),
     output:
-        private(result("private/figure_5_4.png"), CONFIG.data, "figure_5_4"),
+        private(
+            result(paths.PRIVATE_FIGURE, name="figure_5_4"), CONFIG.data, "figure_5_4"
+        ),
     log:
         log_of("draw_face_sample.log"),
     conda:
         "../../envs/acta.yaml"
     params:
-        settings=settings("sample-faces"),
+        **RUN.task("draw_face_sample"),
         reading=reading("figure_5_4"),
-        code=code_digest("sample-faces"),
-        inputs=options(
-            frames=[result("frames/none/{shard}.h5")],
-            detections=[result("detections/faces/{shard}.h5")],
-        ),
+        frames=verbatim(result(paths.RAW_FRAMES)),
+        detections=verbatim(result(paths.DETECTIONS, what="faces")),
+        lists=result(paths.LISTS),
     shell:
-        "python -m pipeline --costs {log} sample-faces {params.inputs} --settings {params.settings:q} -o {output} &> {log}"
+        command(
+            "draw_face_sample",
+            "--frames {params.frames} --detections {params.detections} --lists {params.lists} -o {output}",
+        )

@@ -2,79 +2,75 @@
 
 
 # A checkpoint, last.ckpt, lies beside the model while it trains; it is not declared, as a failed job loses its outputs.
-rule train:
+rule train_classifier:
     """Train a teacher or a student for action recognition."""
     input:
-        frames=lambda wildcards: shards(
-            "frames/{variant}/{shard}.h5", variant=wildcards.variant
-        ),
+        frames=lambda wildcards: RUN.of_shards(paths.FRAMES, variant=wildcards.variant),
         classes=lambda wildcards: CLASSIFY.classes or [],
-        teacher=teacher_of,
-        teacher_frames=teacher_frames,
+        teacher=of(classify.teacher),
+        teacher_frames=of(classify.teacher_frames),
     output:
-        model=result("models/{split}/{recipe}/{variant}/{strategy}/model.safetensors"),
-        about=result("models/{split}/{recipe}/{variant}/{strategy}/model.json"),
-        metrics=result("models/{split}/{recipe}/{variant}/{strategy}/metrics.json"),
+        model=result(f"{paths.CLASSIFIER}/model.safetensors"),
+        about=result(f"{paths.CLASSIFIER}/model.json"),
+        metrics=result(f"{paths.CLASSIFIER}/metrics.json"),
     log:
-        log_of("train/{split}/{recipe}/{variant}/{strategy}.log"),
+        log_of("train_classifier/{split}/{recipe}/{variant}/{strategy}.log"),
     conda:
         "../../envs/acta.yaml"
-    threads: THREADS
+    threads: threads_of(CLASSIFY.training, loading=True)
     resources:
-        gpu=int(CLASSIFY.training.device == "cuda"),
+        gpu=on_gpu(CLASSIFY.training),
         mem_mb=16000,
         runtime=1440,
         launcher="",
     params:
-        settings=settings("train"),
-        compute=COMPUTE,
-        frames=lambda wildcards: result(f"frames/{wildcards.variant}/{{shard}}.h5"),
-        initial=initial_weights,
-        teacher=teacher_options,
-        code=code_digest("train"),
+        **RUN.task("train_classifier"),
+        shards=lambda wildcards: result(paths.FRAMES, variant=wildcards.variant),
+        lists=result(paths.LISTS),
+        initial=of(classify.initial_weights),
+        start=of(classify.teacher_options),
     shell:
-        "SRUN_CPUS_PER_TASK={threads} {resources.launcher} python -m pipeline --costs {log} train --lists $RESULTS/lists {params.frames} "
-        "{params.teacher} --settings {params.settings:q} --workers $(loaders {threads} {params.compute}) -o {output.model} &> {log}"
+        command(
+            "train_classifier",
+            "--shards {params.shards} --lists {params.lists} {params.start} -o {output.model}",
+        )
 
 
-rule evaluate:
+rule evaluate_classifier:
     """Measure a network's accuracy on the test videos."""
     input:
-        model=rules.train.output.model,
-        about=rules.train.output.about,
-        frames=lambda wildcards: shards(
-            "frames/{variant}/{shard}.h5", variant=wildcards.tested
-        ),
+        model=rules.train_classifier.output.model,
+        about=rules.train_classifier.output.about,
+        frames=lambda wildcards: RUN.of_shards(paths.FRAMES, variant=wildcards.tested),
     output:
-        evaluation=result(
-            "evaluations/{split}/{recipe}/{variant}/{strategy}/on_{tested}/evaluation.json"
-        ),
-        predictions=result(
-            "evaluations/{split}/{recipe}/{variant}/{strategy}/on_{tested}/predictions.tsv"
-        ),
+        evaluation=result(f"{paths.CLASSIFIER_EVALUATION}/evaluation.json"),
+        predictions=result(f"{paths.CLASSIFIER_EVALUATION}/predictions.tsv"),
     log:
-        log_of("evaluate/{split}/{recipe}/{variant}/{strategy}/{tested}.log"),
+        log_of("evaluate_classifier/{split}/{recipe}/{variant}/{strategy}/{tested}.log"),
     conda:
         "../../envs/acta.yaml"
-    threads: THREADS
+    threads: threads_of(CLASSIFY.training, loading=True)
     resources:
-        gpu=int(CLASSIFY.training.device == "cuda"),
+        gpu=on_gpu(CLASSIFY.training),
         mem_mb=8000,
         runtime=240,
     params:
-        settings=settings("evaluate"),
-        compute=COMPUTE,
-        frames=lambda wildcards: result(f"frames/{wildcards.tested}/{{shard}}.h5"),
-        code=code_digest("evaluate"),
+        **RUN.task("evaluate_classifier"),
+        shards=lambda wildcards: result(paths.FRAMES, variant=wildcards.tested),
+        listed=verbatim(result(paths.LIST)),
+        lists=result(paths.LISTS),
     shell:
-        "python -m pipeline --costs {log} evaluate --lists $RESULTS/lists {input.model} {params.frames} --settings {params.settings:q} --workers $(loaders {threads} {params.compute}) "
-        "--predictions {output.predictions} -o {output.evaluation} &> {log}"
+        command(
+            "evaluate_classifier",
+            "--model {input.model} --shards {params.shards} --listed {params.listed} --lists {params.lists} "
+            "--predictions {output.predictions} -o {output.evaluation}",
+        )
 
 
 rule draw_classification_table:
     """Write a table of Ch. 5."""
     input:
-        lambda wildcards: evaluations_of(wildcards.name),
+        lambda wildcards: classify.evaluations_of(RUN, wildcards.name),
     output:
         **table(),
     log:
@@ -85,18 +81,20 @@ rule draw_classification_table:
     conda:
         "../../envs/acta.yaml"
     params:
-        settings=settings("report-classification"),
+        **RUN.task("draw_classification"),
         reading=reading(),
-        code=code_digest("report-classification"),
+        evaluations=result(paths.EVALUATIONS),
     shell:
-        "python -m pipeline --costs {log} report-classification {wildcards.name} --evaluations $RESULTS/evaluations "
-        "--settings {params.settings:q} -o {output.drawn} &> {log}"
+        command(
+            "draw_classification",
+            "--name {wildcards.name} --evaluations {params.evaluations} -o {output.drawn}",
+        )
 
 
 use rule draw_classification_table as draw_classification_figure with:
     """Draw a figure of Ch. 5."""
     output:
-        drawn=on_page(result("figures/{name}.png")),
+        drawn=on_page(result(paths.FIGURE)),
     log:
         log_of("draw_classification_figure/{name}.log"),
     wildcard_constraints:

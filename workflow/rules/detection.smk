@@ -1,12 +1,34 @@
 # Action detection (Ch. 3), from videos to features: keyframes, people and objects, backbones, imports.
 # The chapter has videos of its own; all of it lies below results/<dataset>/detect.
+BOXES = DETECTION.data
+INTERACTIONS = []
+if BOXES.adapter == "demo":
+    INTERACTIONS = [f"{BOXES.root}/{name}" for name in interaction_files()]
+ROLES = roles(BOXES.boxes, BOXES.proposals)
+DETECTOR = detect.detector(RUN)
+
+
+def footage_of_demo(wildcards):
+    if not IS_DEMO:
+        raise WorkflowError(
+            "detect.data still names the demo's videos: name your own, with their boxes (docs/detection.md)"
+        )
+    return FOOTAGE_FILES
+
+
+def backbone_settings(wildcards):
+    return DETECTION.features[wildcards.features].backbone
+
+
+def backbone_training(wildcards):
+    return backbone_settings(wildcards).training
 
 
 if BOXES.adapter == "demo":
 
     # People with real faces among objects, with AVA's kinds of files.
     rule make_interactions:
-        """Make the demo's videos of people among things, with AVA's kinds of files."""
+        """Make the demo's videos of people among objects, with AVA's kinds of files."""
         input:
             footage_of_demo,
         output:
@@ -17,47 +39,47 @@ if BOXES.adapter == "demo":
             "../../envs/acta.yaml"
         threads: 2
         params:
-            code=digest_code(
-                [
-                    "pipeline/data/demo.py",
-                    "pipeline/data/drawing.py",
-                    "pipeline/data/interactions.py",
-                ]
-            ),
+            **RUN.task("make_interactions"),
         shell:
-            'python -m pipeline --costs {log} make-interactions "$ROOT" "$DETECTION_ROOT" --workers {threads} &> {log}'
+            command(
+                "make_interactions",
+                '--footage "$ACTA_ROOT" --root "$ACTA_DETECTION_ROOT"',
+            )
 
 
-rule build_detection_manifest:
+rule build_manifest_detection:
     """Probe the videos with boxes of one shard."""
     input:
-        list=lambda wildcards: list_file("detect/lists", wildcards.shard),
+        videos=lambda wildcards: list_file(paths.DETECTION_LISTS, wildcards.shard),
         demo=INTERACTIONS,
     output:
-        result("detect/manifest/{shard}.json"),
+        result(paths.DETECTION_MANIFEST),
     log:
-        log_of("build_detection_manifest/{shard}.log"),
+        log_of("build_manifest_detection/{shard}.log"),
     conda:
         "../../envs/acta.yaml"
     resources:
         mem_mb=2000,
         runtime=60,
     params:
-        code=code_digest("manifest"),
+        **RUN.task("build_manifest"),
     shell:
-        'python -m pipeline --costs {log} manifest {input.list} --root "$DETECTION_ROOT" --max-bad $DETECTION_MAX_BAD '
-        "--workers {threads} -o {output} &> {log}"
+        command(
+            "build_manifest",
+            '--videos {input.videos} --root "$ACTA_DETECTION_ROOT" --max-bad-fraction $ACTA_DETECTION_MAX_BAD '
+            "-o {output}",
+        )
 
 
-# Raw frames: the stage makes their folder private (mode 0700).
-rule extract_detection_frames:
+# Raw frames: the task makes their folder private (mode 0700).
+rule extract_frames_detection:
     """Store a shard's frames for action detection, in a private folder."""
     input:
-        rules.build_detection_manifest.output,
+        rules.build_manifest_detection.output,
     output:
-        result("detect/frames/none/{shard}.h5"),
+        result(paths.DETECTION_FRAMES),
     log:
-        log_of("extract_detection_frames/{shard}.log"),
+        log_of("extract_frames_detection/{shard}.log"),
     conda:
         "../../envs/acta.yaml"
     threads: 2
@@ -65,83 +87,89 @@ rule extract_detection_frames:
         mem_mb=4000,
         runtime=480,
     params:
-        settings=settings("detection-frames"),
-        code=code_digest("frames"),
+        **RUN.task("extract_frames", chapter="detect"),
     shell:
-        'python -m pipeline --costs {log} frames {input} --root "$DETECTION_ROOT" --settings {params.settings:q} '
-        "--max-bad $DETECTION_MAX_BAD --workers {threads} "
-        "-o {output} &> {log}"
+        command(
+            "extract_frames",
+            '--manifest {input} --root "$ACTA_DETECTION_ROOT" --max-bad-fraction $ACTA_DETECTION_MAX_BAD -o {output}',
+        )
 
 
 # A checkpoint, last.ckpt, lies beside each model while it trains.
 rule train_detector:
     """Train a detector of people and objects."""
     input:
-        frames=detection_shards("detect/frames/none/{shard}.h5"),
+        frames=RUN.of_detection_shards(paths.DETECTION_FRAMES),
         boxes=lambda wildcards: DETECTION.detector_boxes or [],
     output:
-        model=result("detect/detector/model.safetensors"),
-        about=result("detect/detector/model.json"),
-        metrics=result("detect/detector/metrics.json"),
+        model=result(f"{paths.DETECTOR}/model.safetensors"),
+        about=result(f"{paths.DETECTOR}/model.json"),
+        metrics=result(f"{paths.DETECTOR}/metrics.json"),
     log:
         log_of("train_detector.log"),
     conda:
         "../../envs/acta.yaml"
-    threads: threads_of(DETECTION.detector)
+    threads: threads_of(DETECTION.detector, loading=True)
     resources:
         gpu=on_gpu(DETECTION.detector),
         mem_mb=16000,
         runtime=1440,
         launcher="",
     params:
-        settings=settings("train-detector"),
-        initial=weights_digest(
-            DETECTION.detector.initial if DETECTION.detector else None, "mobilenet_v2"
+        **RUN.task("train_detector"),
+        initial=check(
+            RUN.weights_digest,
+            DETECTION.detector.initial if DETECTION.detector else None,
+            "mobilenet_v2",
         ),
-        compute=compute_threads(DETECTION.detector),
-        code=code_digest("train-detector"),
+        shards=verbatim(result(paths.DETECTION_FRAMES)),
+        lists=result(paths.DETECTION_LISTS),
     shell:
-        "SRUN_CPUS_PER_TASK={threads} {resources.launcher} python -m pipeline --costs {log} train-detector "
-        "--lists $RESULTS/detect/lists $RESULTS/detect/frames/none/{{shard}}.h5 --boxes {input.boxes:q} "
-        "--settings {params.settings:q} --workers $(loaders {threads} {params.compute}) "
-        "-o {output.model} &> {log}"
+        command(
+            "train_detector",
+            "--shards {params.shards} --lists {params.lists} --boxes {input.boxes:q} -o {output.model}",
+        )
 
 
 rule detect_objects:
     """Find people and objects on a shard's keyframes."""
     input:
-        frames=rules.extract_detection_frames.output,
-        detector=lambda wildcards: DETECTOR or [],
-        annotated=lambda wildcards: ANNOTATED,
+        **detect.annotated(RUN),
+        frames=rules.extract_frames_detection.output,
+        detector=DETECTOR or [],
     output:
-        result("detect/objects/{shard}.h5"),
+        result(paths.OBJECTS),
     log:
         log_of("detect_objects/{shard}.log"),
     conda:
         "../../envs/acta.yaml"
-    threads: compute_threads(DETECTION.objects)
+    threads: threads_of(DETECTION.objects)
     resources:
         gpu=on_gpu(DETECTION.objects),
         mem_mb=8000,
         runtime=480,
     params:
-        settings=settings("detect-objects"),
+        **RUN.task("detect_objects"),
         roles=ROLES,
-        weights=weights_digest(DETECTOR, "fasterrcnn"),
-        code=code_digest("detect-objects"),
+        weights=check(RUN.weights_digest, DETECTOR, "fasterrcnn"),
     shell:
-        'python -m pipeline --costs {log} detect-objects {input.frames} "${{DETECTOR[@]}}" "${{ANNOTATED[@]}}" '
-        "--settings {params.settings:q} --max-bad $DETECTION_MAX_BAD -o {output} &> {log}"
+        command(
+            "detect_objects",
+            "--frames {input.frames} "
+            + ("--detector {input.detector:q} " if DETECTOR else "")
+            + detect.annotated_options(RUN)
+            + " --max-bad-fraction $ACTA_DETECTION_MAX_BAD -o {output}",
+        )
 
 
 rule import_objects:
     """Read another detector's published objects."""
     input:
-        frames=rules.extract_detection_frames.output,
-        published=[*DETECTION.objects.imported.values()] if DETECTION.objects else [],
-        annotated=lambda wildcards: ANNOTATED,
+        **named("published", detect.imported_objects(RUN)),
+        **detect.annotated(RUN),
+        frames=rules.extract_frames_detection.output,
     output:
-        result("detect/published_objects/{shard}.h5"),
+        result(paths.PUBLISHED_OBJECTS),
     log:
         log_of("import_objects/{shard}.log"),
     conda:
@@ -150,129 +178,138 @@ rule import_objects:
         mem_mb=8000,
         runtime=240,
     params:
-        settings=settings("import-objects"),
-        roles=ROLES + roles(DETECTION.objects.imported if DETECTION.objects else {}),
-        code=code_digest("import-objects"),
+        **RUN.task("import_objects"),
+        roles=ROLES + roles(detect.imported_objects(RUN)),
     shell:
-        'python -m pipeline --costs {log} import-objects {input.frames} "${{IMPORTED_OBJECTS[@]}}" "${{ANNOTATED[@]}}" '
-        "--settings {params.settings:q} --max-bad $DETECTION_MAX_BAD -o {output} &> {log}"
+        command(
+            "import_objects",
+            "--frames {input.frames} "
+            + by_split("published", "published", detect.imported_objects(RUN))
+            + f" {detect.annotated_options(RUN)} "
+            + "--max-bad-fraction $ACTA_DETECTION_MAX_BAD -o {output}",
+        )
 
 
 rule train_backbone:
     """Fine-tune an actor backbone."""
     input:
-        frames=detection_shards("detect/frames/none/{shard}.h5"),
-        annotated=lambda wildcards: [LABEL_MAP, *TRAINED_ON.values()],
+        **named("boxes", detect.trained_on(RUN)),
+        frames=RUN.of_detection_shards(paths.DETECTION_FRAMES),
+        label_map=BOXES.label_map,
     output:
-        model=result("detect/backbones/{features}/model.safetensors"),
-        about=result("detect/backbones/{features}/model.json"),
-        metrics=result("detect/backbones/{features}/metrics.json"),
+        model=result(f"{paths.BACKBONE}/model.safetensors"),
+        about=result(f"{paths.BACKBONE}/model.json"),
+        metrics=result(f"{paths.BACKBONE}/metrics.json"),
     log:
         log_of("train_backbone/{features}.log"),
     conda:
         "../../envs/acta.yaml"
-    threads: lambda wildcards: threads_of(source_of(wildcards).training)
+    threads: lambda wildcards: threads_of(backbone_training(wildcards), loading=True)
     resources:
-        gpu=lambda wildcards: on_gpu(source_of(wildcards).training),
+        gpu=lambda wildcards: on_gpu(backbone_training(wildcards)),
         mem_mb=16000,
         runtime=1440,
         launcher="",
     params:
-        settings=settings("train-backbone"),
-        initial=lambda wildcards: weights_digest(
-            source_of(wildcards).training.initial, None
+        **RUN.task("train_backbone"),
+        initial=lambda wildcards: RUN.weights_digest(
+            backbone_training(wildcards).initial, None
         ),
-        compute=lambda wildcards: compute_threads(source_of(wildcards).training),
-        code=code_digest("train-backbone"),
+        shards=verbatim(result(paths.DETECTION_FRAMES)),
+        lists=result(paths.DETECTION_LISTS),
     shell:
-        "SRUN_CPUS_PER_TASK={threads} {resources.launcher} python -m pipeline --costs {log} train-backbone "
-        '--lists $RESULTS/detect/lists $RESULTS/detect/frames/none/{{shard}}.h5 "${{TRAINED_ON[@]}}" '
-        "--settings {params.settings:q} --workers $(loaders {threads} {params.compute}) "
-        "-o {output.model} &> {log}"
+        command(
+            "train_backbone",
+            "--shards {params.shards} --lists {params.lists} --label-map {input.label_map:q} "
+            + by_split("boxes", "boxes", detect.trained_on(RUN))
+            + " -o {output.model}",
+        )
 
 
-rule actor_features:
+rule extract_actor_features:
     """Compute features of a shard's people and objects."""
     input:
-        frames=rules.extract_detection_frames.output,
-        model=backbone_of,
-        objects=objects_of,
-        annotated=lambda wildcards: ANNOTATED,
+        **detect.annotated(RUN),
+        frames=rules.extract_frames_detection.output,
+        model=of(detect.backbone),
+        objects=of(detect.objects),
     output:
-        result("detect/features/{features}/{shard}.h5"),
+        result(paths.ACTOR_FEATURES),
     log:
-        log_of("actor_features/{features}/{shard}.log"),
+        log_of("extract_actor_features/{features}/{shard}.log"),
     wildcard_constraints:
-        features="|".join(OF_A_BACKBONE) or NEVER,
+        features=detect.features_with(RUN, "backbone"),
     conda:
         "../../envs/acta.yaml"
-    threads: lambda wildcards: threads_of(source_of(wildcards))
+    threads: lambda wildcards: threads_of(backbone_settings(wildcards), loading=True)
     resources:
-        gpu=lambda wildcards: on_gpu(source_of(wildcards)),
+        gpu=lambda wildcards: on_gpu(backbone_settings(wildcards)),
         mem_mb=32000,
         runtime=480,
     params:
-        settings=settings("actor-features"),
+        **RUN.task("extract_actor_features"),
         roles=ROLES,
-        compute=lambda wildcards: compute_threads(source_of(wildcards)),
-        objects=lambda wildcards, input: words(objects=input.objects),
-        code=code_digest("actor-features"),
     shell:
-        'python -m pipeline --costs {log} actor-features {input.frames} --model {input.model} {params.objects} "${{ANNOTATED[@]}}" '
-        "--settings {params.settings:q} --workers $(loaders {threads} {params.compute}) "
-        "--max-bad $DETECTION_MAX_BAD -o {output} &> {log}"
+        command(
+            "extract_actor_features",
+            "--frames {input.frames} --model {input.model:q} "
+            + ("--objects {input.objects} " if DETECTION.objects else "")
+            + detect.annotated_options(RUN)
+            + " --max-bad-fraction $ACTA_DETECTION_MAX_BAD -o {output}",
+        )
 
 
-rule import_features:
+rule import_actor_features:
     """Read published features of people."""
     input:
-        list=lambda wildcards: list_file("detect/lists", wildcards.shard),
-        published=published,
-        annotated=lambda wildcards: ANNOTATED,
+        **detect.annotated(RUN),
+        videos=lambda wildcards: list_file(paths.DETECTION_LISTS, wildcards.shard),
+        published=of(detect.published),
     output:
-        result("detect/features/{features}/{shard}.h5"),
+        result(paths.ACTOR_FEATURES),
     log:
-        log_of("import_features/{features}/{shard}.log"),
+        log_of("import_actor_features/{features}/{shard}.log"),
     wildcard_constraints:
-        features="|".join(IMPORTED) or NEVER,
+        features=detect.features_with(RUN, "imported"),
     conda:
         "../../envs/acta.yaml"
     resources:
         mem_mb=8000,
         runtime=240,
     params:
-        settings=settings("import-features"),
+        **RUN.task("import_actor_features"),
         roles=ROLES,
-        published=import_options,
-        code=code_digest("import-features"),
+        published=of(detect.import_options),
     shell:
-        'python -m pipeline --costs {log} import-features {input.list} {params.published} "${{ANNOTATED[@]}}" '
-        "--settings {params.settings:q} --max-bad $DETECTION_MAX_BAD -o {output} &> {log}"
+        command(
+            "import_actor_features",
+            "--videos {input.videos} {params.published} "
+            + detect.annotated_options(RUN)
+            + " --max-bad-fraction $ACTA_DETECTION_MAX_BAD -o {output}",
+        )
 
 
-rule average_features:
+rule average_actor_features:
     """Average two kinds of features."""
     input:
         lambda wildcards: [
-            result(
-                "detect/features/{features}/{shard}.h5",
-                features=part,
-                shard=wildcards.shard,
-            )
+            result(paths.ACTOR_FEATURES, features=part, shard=wildcards.shard)
             for part in DETECTION.features[wildcards.features].averaged
         ],
     output:
-        result("detect/features/{features}/{shard}.h5"),
+        result(paths.ACTOR_FEATURES),
     log:
-        log_of("average_features/{features}/{shard}.log"),
+        log_of("average_actor_features/{features}/{shard}.log"),
     wildcard_constraints:
-        features="|".join(AVERAGED) or NEVER,
+        features=detect.features_with(RUN, "averaged"),
     conda:
         "../../envs/acta.yaml"
     resources:
         mem_mb=16000,
         runtime=120,
     params:
-        code=code_digest("average-features"),
+        **RUN.task("average_actor_features"),
     shell:
-        "python -m pipeline --costs {log} average-features {input} -o {output} &> {log}"
+        command(
+            "average_actor_features", "--one {input[0]} --other {input[1]} -o {output}"
+        )

@@ -1,92 +1,92 @@
 # Action detection (Ch. 3), from features to figures of merit: STAGE, its ablations, the backbone alone.
 
 
-rule train_detection:
+rule train_stage:
     """Train STAGE or an ablation."""
     input:
-        features=lambda wildcards: detection_shards(
-            "detect/features/{features}/{shard}.h5", features=wildcards.features
+        **detect.truth(RUN, DETECTION.splits.validation),
+        features=lambda wildcards: RUN.of_detection_shards(
+            paths.ACTOR_FEATURES, features=wildcards.features
         ),
-        truth=lambda wildcards: [LABEL_MAP, *truth_files(DETECTION.splits.validation)],
     output:
-        model=result(
-            "detect/networks/{features}/{network}/seed_{seed}/model.safetensors"
-        ),
-        about=result("detect/networks/{features}/{network}/seed_{seed}/model.json"),
-        metrics=result("detect/networks/{features}/{network}/seed_{seed}/metrics.json"),
+        model=result(f"{paths.STAGE}/model.safetensors"),
+        about=result(f"{paths.STAGE}/model.json"),
+        metrics=result(f"{paths.STAGE}/metrics.json"),
     log:
-        log_of("train_detection/{features}/{network}/{seed}.log"),
+        log_of("train_stage/{features}/{network}/{seed}.log"),
     conda:
         "../../envs/acta.yaml"
-    threads: threads_of(DETECTION.training)
+    threads: threads_of(DETECTION.training, loading=True)
     resources:
         gpu=on_gpu(DETECTION.training),
         mem_mb=16000,
         runtime=1440,
         launcher="",
     params:
-        settings=settings("train-detection"),
-        compute=compute_threads(DETECTION.training),
-        code=code_digest("train-detection"),
+        **RUN.task("train_stage"),
+        shards=lambda wildcards: result(
+            paths.ACTOR_FEATURES, features=wildcards.features
+        ),
+        lists=result(paths.DETECTION_LISTS),
     shell:
-        "SRUN_CPUS_PER_TASK={threads} {resources.launcher} python -m pipeline --costs {log} train-detection "
-        '--lists $RESULTS/detect/lists $RESULTS/detect/features/{wildcards.features}/{{shard}}.h5 "${{VALIDATION[@]}}" '
-        "--settings {params.settings:q} --workers $(loaders {threads} {params.compute}) "
-        "-o {output.model} &> {log}"
+        command(
+            "train_stage",
+            "--shards {params.shards} --lists {params.lists} "
+            + detect.truth_options(RUN, DETECTION.splits.validation)
+            + " -o {output.model}",
+        )
 
 
-rule evaluate_detection:
+rule evaluate_stage:
     """Measure frame-mAP of a network."""
     input:
-        features=lambda wildcards: detection_shards(
-            "detect/features/{features}/{shard}.h5", features=wildcards.features
+        **detect.truth(RUN, DETECTION.splits.test),
+        features=lambda wildcards: RUN.of_detection_shards(
+            paths.ACTOR_FEATURES, features=wildcards.features
         ),
-        model=rules.train_detection.output.model,
-        truth=lambda wildcards: [LABEL_MAP, *truth_files(DETECTION.splits.test)],
+        model=rules.train_stage.output.model,
     output:
-        evaluation=result(
-            "detect/evaluations/{features}/{network}/seed_{seed}/{boxes}/evaluation.json"
-        ),
-        detections=result(
-            "detect/evaluations/{features}/{network}/seed_{seed}/{boxes}/detections.csv"
-        ),
+        evaluation=result(f"{paths.STAGE_EVALUATION}/evaluation.json"),
+        detections=result(f"{paths.STAGE_EVALUATION}/detections.csv"),
     log:
-        log_of("evaluate_detection/{features}/{network}/{seed}/{boxes}.log"),
+        log_of("evaluate_stage/{features}/{network}/{seed}/{boxes}.log"),
     conda:
         "../../envs/acta.yaml"
-    threads: compute_threads(DETECTION.training)
+    threads: threads_of(DETECTION.training)
     resources:
         gpu=on_gpu(DETECTION.training),
         mem_mb=16000,
         runtime=240,
     params:
-        settings=settings("evaluate-detection"),
-        model=lambda wildcards, input: words(model=input.model),
-        code=code_digest("evaluate-detection"),
+        **RUN.task("evaluate_stage"),
+        shards=lambda wildcards: result(
+            paths.ACTOR_FEATURES, features=wildcards.features
+        ),
+        lists=result(paths.DETECTION_LISTS),
+        model=lambda wildcards, input: f"--model {input.model}" if input.model else "",
     shell:
-        "python -m pipeline --costs {log} evaluate-detection --lists $RESULTS/detect/lists "
-        '$RESULTS/detect/features/{wildcards.features}/{{shard}}.h5 {params.model} "${{TEST[@]}}" '
-        "--settings {params.settings:q} --detections {output.detections} -o {output.evaluation} &> {log}"
+        command(
+            "evaluate_stage",
+            "{params.model} --shards {params.shards} --lists {params.lists} "
+            + detect.truth_options(RUN, DETECTION.splits.test)
+            + " --detections {output.detections} -o {output.evaluation}",
+        )
 
 
 # The backbone's own classifier, as the features came with its scores.
-use rule evaluate_detection as evaluate_backbone with:
+use rule evaluate_stage as evaluate_stage_backbone with:
     """Measure frame-mAP of the backbone's own classifier."""
     input:
-        features=lambda wildcards: detection_shards(
-            "detect/features/{features}/{shard}.h5", features=wildcards.features
+        **detect.truth(RUN, DETECTION.splits.test),
+        features=lambda wildcards: RUN.of_detection_shards(
+            paths.ACTOR_FEATURES, features=wildcards.features
         ),
         model=[],
-        truth=lambda wildcards: [LABEL_MAP, *truth_files(DETECTION.splits.test)],
     output:
-        evaluation=result(
-            "detect/evaluations/{features}/backbone/{boxes}/evaluation.json"
-        ),
-        detections=result(
-            "detect/evaluations/{features}/backbone/{boxes}/detections.csv"
-        ),
+        evaluation=result(f"{paths.BACKBONE_EVALUATION}/evaluation.json"),
+        detections=result(f"{paths.BACKBONE_EVALUATION}/detections.csv"),
     log:
-        log_of("evaluate_backbone/{features}/{boxes}.log"),
+        log_of("evaluate_stage_backbone/{features}/{boxes}.log"),
     resources:
         mem_mb=16000,
         runtime=240,

@@ -4,7 +4,7 @@
 rule draw_detection_table:
     """Write a table of Ch. 3."""
     input:
-        inputs_for,
+        lambda wildcards: detect.results_of(RUN, wildcards.name),
     output:
         **table(),
     log:
@@ -15,81 +15,87 @@ rule draw_detection_table:
     conda:
         "../../envs/acta.yaml"
     params:
-        settings=settings("report-detection"),
+        **RUN.task("draw_detection"),
         reading=reading(),
-        code=code_digest("report-detection"),
+        results=result(paths.DETECTION),
     shell:
-        'python -m pipeline --costs {log} report-detection {wildcards.name} --results $RESULTS/detect --label-map "$COUNTED" '
-        "--settings {params.settings:q} -o {output.drawn} &> {log}"
+        command(
+            "draw_detection",
+            '--name {wildcards.name} --results {params.results} --label-map "$ACTA_COUNTED" -o {output.drawn}',
+        )
 
 
-use rule draw_detection_table as draw_gains with:
+use rule draw_detection_table as draw_detection_figure with:
     """Draw Figure 3.4."""
     output:
-        drawn=on_page(result("figures/{name}.png")),
+        drawn=on_page(result(paths.FIGURE)),
     log:
-        log_of("draw_gains/{name}.log"),
+        log_of("draw_detection_figure/{name}.log"),
     wildcard_constraints:
         name="figure_3_4",
 
 
-# Keyframes with original faces: the stage makes their folder private (mode 0700).
-rule draw_examples:
+# Keyframes with original faces: the task makes their folder private (mode 0700).
+rule draw_detection_examples:
     """Draw keyframes with detections (Figures 3.5 and 3.6), in a private folder."""
     input:
-        inputs_for,
+        lambda wildcards: detect.results_of(RUN, wildcards.name),
     output:
-        private(result("private/{name}.png"), DETECTION.data),
+        private(result(paths.PRIVATE_FIGURE), BOXES),
     log:
-        log_of("draw_examples/{name}.log"),
+        log_of("draw_detection_examples/{name}.log"),
     wildcard_constraints:
-        name="|".join(PICTURES),
+        name="|".join(detect.PICTURES),
     localrule: True
     conda:
         "../../envs/acta.yaml"
     params:
-        settings=settings("report-detection"),
+        **RUN.task("draw_detection"),
         reading=reading(),
-        features=next(iter(DETECTION.features)),
-        code=code_digest("report-detection"),
+        results=result(paths.DETECTION),
+        frames=verbatim(result(paths.DETECTION_FRAMES)),
+        features=verbatim(
+            result(paths.ACTOR_FEATURES, features=next(iter(DETECTION.features)))
+        ),
+        lists=result(paths.DETECTION_LISTS),
     shell:
-        'python -m pipeline --costs {log} report-detection {wildcards.name} --results $RESULTS/detect --label-map "$COUNTED" '
-        '--truth "$SHOWN" --lists $RESULTS/detect/lists --frames $RESULTS/detect/frames/none/{{shard}}.h5 '
-        "--features $RESULTS/detect/features/{params.features}/{{shard}}.h5 --settings {params.settings:q} "
-        "-o {output} &> {log}"
+        command(
+            "draw_detection",
+            '--name {wildcards.name} --results {params.results} --label-map "$ACTA_COUNTED" --truth "$ACTA_SHOWN" '
+            "--frames {params.frames} --features {params.features} --lists {params.lists} -o {output}",
+        )
 
 
-rule collect_detection_quarantine:
-    """List every video with boxes that a stage left out, and why."""
+rule collect_quarantine_detection:
+    """List every video with boxes that a task left out, and why."""
     input:
-        detection_shards("detect/manifest/{shard}.json") if BOXES.root else [],
-        [
+        manifests=(
+            RUN.of_detection_shards(paths.DETECTION_MANIFEST) if BOXES.root else []
+        ),
+        shards=[
             path
             for name in DETECTION.features
-            for path in detection_shards(
-                "detect/features/{features}/{shard}.h5", features=name
-            )
+            for path in RUN.of_detection_shards(paths.ACTOR_FEATURES, features=name)
         ],
     output:
-        result("detect/quarantine.tsv"),
+        result(paths.DETECTION_QUARANTINE),
     log:
-        log_of("collect_detection_quarantine.log"),
+        log_of("collect_quarantine_detection.log"),
     localrule: True
     conda:
         "../../envs/acta.yaml"
     params:
-        inputs=options(
-            "detect/lists",
-            **(
-                {"manifests": [result("detect/manifest/{shard}.json")]}
-                if BOXES.root
-                else {}
-            ),
-            features=[
-                result("detect/features/{features}/{shard}.h5", features=name)
+        **RUN.task("collect_quarantine"),
+        manifests=verbatim(result(paths.DETECTION_MANIFEST) if BOXES.root else ""),
+        shards=verbatim(
+            [
+                result(paths.ACTOR_FEATURES, features=name)
                 for name in DETECTION.features
-            ],
+            ]
         ),
-        code=code_digest("quarantine"),
+        lists=result(paths.DETECTION_LISTS),
     shell:
-        "python -m pipeline --costs {log} quarantine {params.inputs} -o {output} &> {log}"
+        command(
+            "collect_quarantine",
+            "--manifests {params.manifests} --shards {params.shards} --lists {params.lists} -o {output}",
+        )

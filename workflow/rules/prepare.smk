@@ -1,4 +1,6 @@
 # From videos to a manifest and a frame store.
+FOOTAGE_FILES = [f"{CONFIG.data.root}/{name}" for name in [*FOOTAGE, "astronaut.png"]]
+ACTION_FILES = [f"{CONFIG.data.root}/{name}" for name, _, _ in action_names()]
 
 
 if IS_DEMO:
@@ -14,7 +16,7 @@ if IS_DEMO:
         conda:
             "../../envs/acta.yaml"
         shell:
-            'python -m pipeline --costs {log} get-footage "$ROOT" &> {log}'
+            command("get_footage", '--root "$ACTA_ROOT"')
 
     # Labelled actions with those faces, made into real video files.
     rule make_actions:
@@ -29,24 +31,18 @@ if IS_DEMO:
             "../../envs/acta.yaml"
         threads: 2
         params:
-            code=digest_code(
-                [
-                    "pipeline/data/actions.py",
-                    "pipeline/data/demo.py",
-                    "pipeline/data/drawing.py",
-                ]
-            ),
+            **RUN.task("make_actions"),
         shell:
-            'python -m pipeline --costs {log} make-actions "$ROOT" --workers {threads} &> {log}'
+            command("make_actions", '--footage "$ACTA_ROOT" --root "$ACTA_ROOT"')
 
 
 rule build_manifest:
     """Probe the videos of one shard: codec, size, duration, rotation; list the bad ones."""
     input:
-        list=lambda wildcards: list_file("lists", wildcards.shard),
+        videos=lambda wildcards: list_file(paths.LISTS, wildcards.shard),
         demo=[*FOOTAGE_FILES, *ACTION_FILES] if IS_DEMO else [],
     output:
-        result("manifest/{shard}.json"),
+        result(paths.MANIFEST),
     log:
         log_of("build_manifest/{shard}.log"),
     conda:
@@ -55,19 +51,21 @@ rule build_manifest:
         mem_mb=2000,
         runtime=60,
     params:
-        code=code_digest("manifest"),
+        **RUN.task("build_manifest"),
     shell:
-        'python -m pipeline --costs {log} manifest {input.list} --root "$ROOT" --max-bad $MAX_BAD --workers {threads} '
-        "-o {output} &> {log}"
+        command(
+            "build_manifest",
+            '--videos {input.videos} --root "$ACTA_ROOT" --max-bad-fraction $ACTA_MAX_BAD -o {output}',
+        )
 
 
-# Raw frames: the stage makes their folder private (mode 0700).
+# Raw frames: the task makes their folder private (mode 0700).
 rule extract_frames:
     """Store a shard's frames as JPEG in HDF5, in a private folder."""
     input:
         rules.build_manifest.output,
     output:
-        result("frames/none/{shard}.h5"),
+        result(paths.RAW_FRAMES),
     log:
         log_of("extract_frames/{shard}.log"),
     conda:
@@ -77,44 +75,33 @@ rule extract_frames:
         mem_mb=4000,
         runtime=120,
     params:
-        settings=settings("frames"),
-        code=code_digest("frames"),
+        **RUN.task("extract_frames"),
     shell:
-        'python -m pipeline --costs {log} frames {input} --root "$ROOT" --settings {params.settings:q} '
-        "--max-bad $MAX_BAD --workers {threads} "
-        "-o {output} &> {log}"
+        command(
+            "extract_frames",
+            '--manifest {input} --root "$ACTA_ROOT" --max-bad-fraction $ACTA_MAX_BAD -o {output}',
+        )
 
 
 rule collect_quarantine:
-    """List every video that a stage left out, and why."""
+    """List every video that a task left out, and why."""
     input:
-        manifests=shards("manifest/{shard}.json"),
-        frames=[
-            p
-            for v in ["none", *VARIANTS]
-            for p in shards("frames/{variant}/{shard}.h5", variant=v)
-        ],
-        detections=[
-            p for v in VARIANTS for p in shards("detections/{what}/{shard}.h5", what=v)
-        ],
+        manifests=RUN.of_shards(paths.MANIFEST),
+        shards=[path for pattern in RUN.anonymised for path in RUN.of_shards(pattern)],
     output:
-        result("quarantine.tsv"),
+        result(paths.QUARANTINE),
     log:
         log_of("collect_quarantine.log"),
     localrule: True
     conda:
         "../../envs/acta.yaml"
     params:
-        inputs=options(
-            manifests=[result("manifest/{shard}.json")],
-            frames=[
-                result("frames/{variant}/{shard}.h5", variant=v)
-                for v in ["none", *VARIANTS]
-            ],
-            detections=[
-                result("detections/{what}/{shard}.h5", what=v) for v in VARIANTS
-            ],
-        ),
-        code=code_digest("quarantine"),
+        **RUN.task("collect_quarantine"),
+        manifests=verbatim(result(paths.MANIFEST)),
+        shards=verbatim([result(pattern) for pattern in RUN.anonymised]),
+        lists=result(paths.LISTS),
     shell:
-        "python -m pipeline --costs {log} quarantine {params.inputs} -o {output} &> {log}"
+        command(
+            "collect_quarantine",
+            "--manifests {params.manifests} --shards {params.shards} --lists {params.lists} -o {output}",
+        )

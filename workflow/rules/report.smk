@@ -1,10 +1,15 @@
 # What networks are made of; what the run was, what it cost, and all of it on one page: snakemake everything, then
 # snakemake --report (make report).
+CHAPTERS = [getattr(rules, name).input for name in page.targets(RUN)]
+
+
 rule draw_architecture_table:
     """Write a table of what networks are made of (Tables 3.1, 4.1 and 6.10)."""
     input:
         lambda wildcards: (
-            shrink_results(wildcards.name) if wildcards.name == "table_6_10" else []
+            shrink.results_of(RUN, wildcards.name)
+            if wildcards.name == "table_6_10"
+            else []
         ),
     output:
         **table(),
@@ -16,56 +21,62 @@ rule draw_architecture_table:
     conda:
         "../../envs/acta.yaml"
     params:
-        settings=settings("report-architecture"),
+        **RUN.task("draw_architecture"),
         reading=reading(),
-        code=code_digest("report-architecture"),
+        results=result(""),
     shell:
-        "python -m pipeline --costs {log} report-architecture {wildcards.name} --results $RESULTS "
-        "--settings {params.settings:q} -o {output.drawn} &> {log}"
+        command(
+            "draw_architecture",
+            "--name {wildcards.name} --results {params.results} -o {output.drawn}",
+        )
 
 
 rule report_costs:
     """Add up what each rule cost, beside what was planned."""
     input:
-        chapters(),
+        CHAPTERS,
     output:
-        drawn=result("report/costs.csv"),
-        text=result("report/costs.md"),
-        page=on_page(result("report/costs.html"), "costs"),
-        figure=on_page(result("report/costs.png"), "figure_costs", "figure_costs"),
+        **table(f"{paths.REPORT}/costs", "costs"),
+        figure=on_page(
+            result(f"{paths.REPORT}/costs.png"), "figure_costs", "figure_costs"
+        ),
     log:
         log_of("report_costs.log"),
     localrule: True
     conda:
         "../../envs/acta.yaml"
     params:
-        logs=LOGS,
+        **RUN.task("report_costs"),
         reading=reading("costs"),
-        code=code_digest("report-costs"),
+        logs=log_of(""),
     shell:
-        "python -m pipeline --costs {log} report-costs --logs {params.logs} --plan {params.logs}/plan.json --figure {output.figure} "
-        "-o {output.drawn} &> {log}"
+        command(
+            "report_costs",
+            "--logs {params.logs} --plan {params.logs}/plan.json --figure {output.figure} -o {output.drawn}",
+        )
 
 
 rule report_overview:
     """Write the page's first item: what was run, on what, at what cost."""
     input:
-        made=chapters(),
+        made=CHAPTERS,
         costs=rules.report_costs.output.drawn,
     output:
-        on_page(result("report/overview.html"), "overview"),
+        on_page(result(f"{paths.REPORT}/overview.html"), "overview"),
     log:
         log_of("report_overview.log"),
     localrule: True
     conda:
         "../../envs/acta.yaml"
     params:
-        settings=settings("report-overview"),
+        **RUN.task("report_overview"),
         reading=reading("overview"),
-        code=code_digest("report-overview"),
+        results=result(""),
     shell:
-        "python -m pipeline --costs {log} report-overview --results $RESULTS --costs {input.costs} "
-        "--settings {params.settings:q} -o {output} &> {log}"
+        command(
+            "report_overview",
+            "--results {params.results} --costs {input.costs} -o {output}",
+        )
 
 
 rule everything:

@@ -1,194 +1,201 @@
 # Progressive architecture shrinkage (Ch. 6): hypotheses, successive halving, selection, exports.
 
 
-rule hypothesis:
+rule try_hypothesis:
     """Reduce the previous winner by one operator and train what is left."""
     input:
-        previous=previous_of,
-        previous_about=about(previous_of),
-        base=base_of,
-        base_about=about(base_of),
-        frames=shards("frames/none/{shard}.h5"),
-        stored=stored_logits,
-        started=early("{operators}/started/state.ckpt"),
-        survivors=early("survivors.json"),
+        previous=of(shrink.previous),
+        previous_about=lambda wildcards: about(shrink.previous(RUN, wildcards)),
+        base=of(shrink.base),
+        base_about=lambda wildcards: about(shrink.base(RUN, wildcards)),
+        frames=RUN.of_shards(paths.RAW_FRAMES),
+        stored=of(shrink.stored_logits),
+        started=of(shrink.begun, name="{operators}/started/state.ckpt"),
+        survivors=of(shrink.begun, name="survivors.json"),
     output:
-        model=shrunk("{operators}/model.safetensors"),
-        about=shrunk("{operators}/model.json"),
-        metrics=shrunk("{operators}/metrics.json"),
+        model=result(f"{paths.HYPOTHESIS}/model.safetensors"),
+        about=result(f"{paths.HYPOTHESIS}/model.json"),
+        metrics=result(f"{paths.HYPOTHESIS}/metrics.json"),
     log:
-        log_of("hypothesis/{recipe}/{plan}/{iteration}/{operators}.log"),
+        log_of("try_hypothesis/{recipe}/{plan}/{iteration}/{operators}.log"),
     conda:
         "../../envs/acta.yaml"
-    threads: THREADS
+    threads: threads_of(CLASSIFY.training, loading=True)
     resources:
-        gpu=int(CLASSIFY.training.device == "cuda"),
+        gpu=on_gpu(CLASSIFY.training),
         mem_mb=16000,
         runtime=1440,
         launcher="",
     params:
-        settings=settings("hypothesis"),
-        compute=COMPUTE,
-        extras=extras,
-        code=code_digest("hypothesis"),
+        **RUN.task("try_hypothesis"),
+        shards=verbatim(result(paths.RAW_FRAMES)),
+        lists=result(paths.LISTS),
+        more=lambda wildcards, input: shrink.options(input),
     shell:
-        "SRUN_CPUS_PER_TASK={threads} {resources.launcher} python -m pipeline --costs {log} hypothesis --lists $RESULTS/lists {input.previous} $RESULTS/frames/none/{{shard}}.h5 "
-        "--base {input.base} {params.extras} --settings {params.settings:q} "
-        "--workers $(loaders {threads} {params.compute}) -o {output.model} &> {log}"
+        command(
+            "try_hypothesis",
+            "--base {input.base} --previous {input.previous} --shards {params.shards} --lists {params.lists} "
+            "{params.more} -o {output.model}",
+        )
 
 
-# Successive halving: all hypotheses start, `halve` says which go on, and those resume where they were.
-rule start_hypothesis:
+# Successive halving: all hypotheses start, `halve_hypotheses` says which go on, and those resume where they were.
+rule try_hypothesis_start:
     """Train a hypothesis for its first epochs (successive halving)."""
     input:
-        previous=previous_of,
-        previous_about=about(previous_of),
-        base=base_of,
-        base_about=about(base_of),
-        frames=shards("frames/none/{shard}.h5"),
-        stored=stored_logits,
+        previous=of(shrink.previous),
+        previous_about=lambda wildcards: about(shrink.previous(RUN, wildcards)),
+        base=of(shrink.base),
+        base_about=lambda wildcards: about(shrink.base(RUN, wildcards)),
+        frames=RUN.of_shards(paths.RAW_FRAMES),
+        stored=of(shrink.stored_logits),
     output:
-        model=shrunk("{operators}/started/model.safetensors"),
-        about=shrunk("{operators}/started/model.json"),
-        metrics=shrunk("{operators}/started/metrics.json"),
-        state=shrunk("{operators}/started/state.ckpt"),
+        model=result(f"{paths.HYPOTHESIS}/started/model.safetensors"),
+        about=result(f"{paths.HYPOTHESIS}/started/model.json"),
+        metrics=result(f"{paths.HYPOTHESIS}/started/metrics.json"),
+        state=result(f"{paths.HYPOTHESIS}/started/state.ckpt"),
     log:
-        log_of("start_hypothesis/{recipe}/{plan}/{iteration}/{operators}.log"),
+        log_of("try_hypothesis_start/{recipe}/{plan}/{iteration}/{operators}.log"),
     conda:
         "../../envs/acta.yaml"
-    threads: THREADS
+    threads: threads_of(CLASSIFY.training, loading=True)
     resources:
-        gpu=int(CLASSIFY.training.device == "cuda"),
+        gpu=on_gpu(CLASSIFY.training),
         mem_mb=16000,
         runtime=1440,
         launcher="",
     params:
-        settings=settings("hypothesis"),
-        compute=COMPUTE,
-        stored=lambda wildcards, input: (
-            f"--stored {input.stored}" if input.stored else ""
-        ),
+        **RUN.task("try_hypothesis"),
+        shards=verbatim(result(paths.RAW_FRAMES)),
+        lists=result(paths.LISTS),
+        more=lambda wildcards, input: shrink.options(input),
         until=lambda wildcards: SHRINK.plans[wildcards.plan].halving.epochs,
-        code=code_digest("hypothesis"),
     shell:
-        "SRUN_CPUS_PER_TASK={threads} {resources.launcher} python -m pipeline --costs {log} hypothesis --lists $RESULTS/lists {input.previous} $RESULTS/frames/none/{{shard}}.h5 "
-        "--base {input.base} {params.stored} --until {params.until} --settings {params.settings:q} "
-        "--workers $(loaders {threads} {params.compute}) -o {output.model} &> {log}"
+        command(
+            "try_hypothesis",
+            "--base {input.base} --previous {input.previous} --shards {params.shards} --lists {params.lists} "
+            "{params.more} --until {params.until} -o {output.model}",
+        )
 
 
-rule halve:
+rule halve_hypotheses:
     """Say which hypotheses go on (successive halving)."""
     input:
-        lambda wildcards: measured(wildcards, started=True),
+        of(shrink.measured, started=True),
     output:
-        shrunk("survivors.json"),
+        result(f"{paths.ITERATION}/survivors.json"),
     log:
-        log_of("halve/{recipe}/{plan}/{iteration}.log"),
+        log_of("halve_hypotheses/{recipe}/{plan}/{iteration}.log"),
     localrule: True
     conda:
         "../../envs/acta.yaml"
     params:
-        folders=lambda wildcards: folders_of(wildcards, started=True),
-        settings=settings("halve"),
-        code=code_digest("halve"),
+        **RUN.task("halve_hypotheses"),
+        folders=of(shrink.folders, started=True),
     shell:
-        "python -m pipeline --costs {log} halve {params.folders} --settings {params.settings:q} -o {output} &> {log}"
+        command("halve_hypotheses", "--folders {params.folders} -o {output}")
 
 
 rule store_teacher_logits:
     """Compute the teacher's logits of every training clip once."""
     input:
-        base=base_of,
-        base_about=about(base_of),
-        frames=shards("frames/none/{shard}.h5"),
+        base=of(shrink.base),
+        base_about=lambda wildcards: about(shrink.base(RUN, wildcards)),
+        frames=RUN.of_shards(paths.RAW_FRAMES),
     output:
-        logits=result("shrink/{recipe}/{plan}/teacher_logits.h5"),
-        about=result("shrink/{recipe}/{plan}/teacher_logits.json"),
+        logits=result(paths.TEACHER_LOGITS),
+        about=result(paths.TEACHER_LOGITS.replace(".h5", ".json")),
     log:
         log_of("store_teacher_logits/{recipe}/{plan}.log"),
     conda:
         "../../envs/acta.yaml"
-    threads: THREADS
+    threads: threads_of(CLASSIFY.training, loading=True)
     resources:
-        gpu=int(CLASSIFY.training.device == "cuda"),
+        gpu=on_gpu(CLASSIFY.training),
         mem_mb=16000,
         runtime=1440,
     params:
-        settings=settings("teacher-logits"),
-        compute=COMPUTE,
-        code=code_digest("teacher-logits"),
+        **RUN.task("store_teacher_logits"),
+        shards=verbatim(result(paths.RAW_FRAMES)),
+        lists=result(paths.LISTS),
     shell:
-        "python -m pipeline --costs {log} teacher-logits --lists $RESULTS/lists {input.base} $RESULTS/frames/none/{{shard}}.h5 "
-        "--settings {params.settings:q} --workers $(loaders {threads} {params.compute}) -o {output.logits} &> {log}"
+        command(
+            "store_teacher_logits",
+            "--teacher {input.base} --shards {params.shards} --lists {params.lists} -o {output.logits}",
+        )
 
 
-use rule evaluate as evaluate_shrunk with:
+use rule evaluate_classifier as evaluate_classifier_shrunk with:
     """Measure a reduced network's accuracy on the test videos."""
     input:
-        model=result("shrink/{recipe}/{network}/model.safetensors"),
-        about=result("shrink/{recipe}/{network}/model.json"),
-        frames=shards("frames/none/{shard}.h5"),
+        model=result(f"{paths.SHRUNK}/model.safetensors"),
+        about=result(f"{paths.SHRUNK}/model.json"),
+        frames=RUN.of_shards(paths.RAW_FRAMES),
     output:
-        evaluation=result("shrink/{recipe}/{network}/evaluation.json"),
-        predictions=result("shrink/{recipe}/{network}/predictions.tsv"),
+        evaluation=result(f"{paths.SHRUNK}/evaluation.json"),
+        predictions=result(f"{paths.SHRUNK}/predictions.tsv"),
     log:
-        log_of("evaluate_shrunk/{recipe}/{network}.log"),
+        log_of("evaluate_classifier_shrunk/{recipe}/{network}.log"),
     wildcard_constraints:
         network=r"\w+/iteration_\d+/([stfcl]{1,4}|alone)(/started)?",
     params:
-        settings=settings("evaluate", split=SHRINK.split),
-        compute=COMPUTE,
-        frames=lambda wildcards: result("frames/none/{shard}.h5"),
-        code=code_digest("evaluate"),
+        **RUN.task("evaluate_classifier", split=SHRINK.split),
+        shards=verbatim(result(paths.RAW_FRAMES)),
+        listed=verbatim(result(paths.LIST)),
+        lists=result(paths.LISTS),
 
 
-rule select:
+rule select_hypothesis:
     """Choose an iteration's winner."""
     input:
-        hypotheses=measured,
-        base=base_of,
-        base_about=about(base_of),
-        base_evaluation=base_evaluation,
+        hypotheses=of(shrink.measured),
+        base=of(shrink.base),
+        base_about=lambda wildcards: about(shrink.base(RUN, wildcards)),
+        base_evaluation=of(shrink.base_evaluation),
     output:
-        model=shrunk("selected.safetensors"),
-        about=shrunk("selected.json"),
+        model=result(f"{paths.ITERATION}/selected.safetensors"),
+        about=result(f"{paths.ITERATION}/selected.json"),
     log:
-        log_of("select/{recipe}/{plan}/{iteration}.log"),
+        log_of("select_hypothesis/{recipe}/{plan}/{iteration}.log"),
     localrule: True
     conda:
         "../../envs/acta.yaml"
     params:
-        folders=folders_of,
-        settings=settings("select"),
-        code=code_digest("select"),
+        **RUN.task("select_hypothesis"),
+        folders=of(shrink.folders),
     shell:
-        "python -m pipeline --costs {log} select {params.folders} --base {input.base} --base-evaluation {input.base_evaluation} "
-        "--settings {params.settings:q} -o {output.model} &> {log}"
+        command(
+            "select_hypothesis",
+            "--base {input.base} --base-evaluation {input.base_evaluation} --folders {params.folders} "
+            "-o {output.model}",
+        )
 
 
 # A program and an ONNX file that run without this project, and what they cost beside the base network.
-rule export:
+rule export_network:
     """Export a reduced network as ONNX and as a PyTorch program."""
     input:
-        model=shrunk("selected.safetensors"),
-        about=shrunk("selected.json"),
-        base=base_of,
-        base_about=about(base_of),
+        model=result(f"{paths.ITERATION}/selected.safetensors"),
+        about=result(f"{paths.ITERATION}/selected.json"),
+        base=of(shrink.base),
+        base_about=lambda wildcards: about(shrink.base(RUN, wildcards)),
     output:
-        shrunk("export/model.pt2"),
-        shrunk("export/model.onnx"),
-        about=shrunk("export/export.json"),
+        result(f"{paths.ITERATION}/export/model.pt2"),
+        result(f"{paths.ITERATION}/export/model.onnx"),
+        about=result(f"{paths.ITERATION}/export/export.json"),
     log:
-        log_of("export/{recipe}/{plan}/{iteration}.log"),
+        log_of("export_network/{recipe}/{plan}/{iteration}.log"),
     conda:
         "../../envs/acta.yaml"
     resources:
-        gpu=int(CLASSIFY.training.device == "cuda"),
+        gpu=on_gpu(CLASSIFY.training),
         mem_mb=8000,
         runtime=60,
     params:
+        **RUN.task("export_network"),
         folder=lambda wildcards, output: str(Path(output.about).parent),
-        settings=settings("export"),
-        code=code_digest("export"),
     shell:
-        "python -m pipeline --costs {log} export {input.model} --base {input.base} --settings {params.settings:q} -o {params.folder} &> {log}"
+        command(
+            "export_network",
+            "--model {input.model} --base {input.base} -o {params.folder}",
+        )

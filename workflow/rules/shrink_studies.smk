@@ -1,108 +1,117 @@
-# The studies around PAS, its tables and figures, and the targets of Ch. 6.
+# The studies around PAS, its tables and figures.
 # Without PAS: the winner's architecture from random weights, cross entropy only (Table 6.2).
 
 
-use rule train as train_alone with:
+use rule train_classifier as train_classifier_alone with:
     """Train a winner's architecture without PAS (Table 6.2)."""
     input:
         classes=lambda wildcards: CLASSIFY.classes or [],
-        like=shrunk("selected.safetensors"),
-        like_about=shrunk("selected.json"),
-        frames=shards("frames/none/{shard}.h5"),
+        like=result(f"{paths.ITERATION}/selected.safetensors"),
+        like_about=result(f"{paths.ITERATION}/selected.json"),
+        frames=RUN.of_shards(paths.RAW_FRAMES),
     output:
-        model=shrunk("alone/model.safetensors"),
-        about=shrunk("alone/model.json"),
-        metrics=shrunk("alone/metrics.json"),
+        model=result(f"{paths.ITERATION}/alone/model.safetensors"),
+        about=result(f"{paths.ITERATION}/alone/model.json"),
+        metrics=result(f"{paths.ITERATION}/alone/metrics.json"),
     log:
-        log_of("train_alone/{recipe}/{plan}/{iteration}.log"),
+        log_of("train_classifier_alone/{recipe}/{plan}/{iteration}.log"),
     params:
-        settings=settings("train-alone", split=SHRINK.split),
-        compute=COMPUTE,
-        frames=lambda wildcards: result("frames/none/{shard}.h5"),
+        **RUN.task("train_classifier", split=SHRINK.split, use="alone"),
+        shards=verbatim(result(paths.RAW_FRAMES)),
+        lists=result(paths.LISTS),
         initial="",
-        teacher=lambda wildcards, input: f"--like {input.like}",
-        code=code_digest("train"),
+        start=lambda wildcards, input: f"--like {input.like}",
 
 
-use rule train as train_transferred with:
+use rule train_classifier as train_classifier_transferred with:
     """Fine-tune a network that was made on another dataset (Table 6.6)."""
     input:
         classes=lambda wildcards: CLASSIFY.classes or [],
-        like=transferred,
-        like_about=about(transferred),
-        frames=shards("frames/none/{shard}.h5"),
+        like=of(shrink.transferred),
+        like_about=of(lambda run, wildcards: about(shrink.transferred(run, wildcards))),
+        frames=RUN.of_shards(paths.RAW_FRAMES),
     output:
-        model=result("transfer/{split}/{recipe}/{network}/model.safetensors"),
-        about=result("transfer/{split}/{recipe}/{network}/model.json"),
-        metrics=result("transfer/{split}/{recipe}/{network}/metrics.json"),
+        model=result(f"{paths.TRANSFERRED}/model.safetensors"),
+        about=result(f"{paths.TRANSFERRED}/model.json"),
+        metrics=result(f"{paths.TRANSFERRED}/metrics.json"),
     log:
-        log_of("train_transferred/{split}/{recipe}/{network}.log"),
+        log_of("train_classifier_transferred/{split}/{recipe}/{network}.log"),
     wildcard_constraints:
         network=r"base|pas_\d+",
     params:
-        settings=settings("train-transferred"),
-        compute=COMPUTE,
-        frames=lambda wildcards: result("frames/none/{shard}.h5"),
+        **RUN.task("train_classifier", use="transferred"),
+        shards=verbatim(result(paths.RAW_FRAMES)),
+        lists=result(paths.LISTS),
         initial="",
-        teacher=lambda wildcards, input: f"--like {input.like} --keep-weights",
-        code=code_digest("train"),
+        start=lambda wildcards, input: f"--like {input.like} --keep-weights",
 
 
-use rule evaluate as evaluate_transferred with:
+use rule evaluate_classifier as evaluate_classifier_transferred with:
     """Measure a fine-tuned network's accuracy on the test videos."""
     input:
-        model=rules.train_transferred.output.model,
-        about=rules.train_transferred.output.about,
-        frames=shards("frames/none/{shard}.h5"),
+        model=rules.train_classifier_transferred.output.model,
+        about=rules.train_classifier_transferred.output.about,
+        frames=RUN.of_shards(paths.RAW_FRAMES),
     output:
-        evaluation=result("transfer/{split}/{recipe}/{network}/evaluation.json"),
-        predictions=result("transfer/{split}/{recipe}/{network}/predictions.tsv"),
+        evaluation=result(f"{paths.TRANSFERRED}/evaluation.json"),
+        predictions=result(f"{paths.TRANSFERRED}/predictions.tsv"),
     log:
-        log_of("evaluate_transferred/{split}/{recipe}/{network}.log"),
+        log_of("evaluate_classifier_transferred/{split}/{recipe}/{network}.log"),
     wildcard_constraints:
         network=r"base|pas_\d+",
     params:
-        settings=settings("evaluate"),
-        compute=COMPUTE,
-        frames=lambda wildcards: result("frames/none/{shard}.h5"),
-        code=code_digest("evaluate"),
+        **RUN.task("evaluate_classifier"),
+        shards=verbatim(result(paths.RAW_FRAMES)),
+        listed=verbatim(result(paths.LIST)),
+        lists=result(paths.LISTS),
 
 
-rule draw_shrink_table:
+rule draw_shrinkage_table:
     """Write a table of Ch. 6."""
     input:
-        lambda wildcards: shrink_results(wildcards.name),
+        lambda wildcards: shrink.results_of(RUN, wildcards.name),
     output:
         **table(),
     log:
-        log_of("draw_shrink_table/{name}.log"),
+        log_of("draw_shrinkage_table/{name}.log"),
     wildcard_constraints:
         name="table_6_[1-9]|shrink_costs|shrink_beyond",
     localrule: True
     conda:
         "../../envs/acta.yaml"
     params:
-        settings=settings("report-shrinking"),
+        **RUN.task("draw_shrinkage"),
         reading=reading(),
-        code=code_digest("report-shrinking"),
+        results=result(""),
     shell:
-        "python -m pipeline --costs {log} report-shrinking {wildcards.name} --results $RESULTS --settings {params.settings:q} -o {output.drawn} &> {log}"
+        command(
+            "draw_shrinkage",
+            "--name {wildcards.name} --results {params.results} -o {output.drawn}",
+        )
 
 
-rule draw_shrinkage:
+def figure_of(wildcards):
+    """Figure 6.3 is R(2+1)D's, Figure 6.4 SlowFast's."""
+    return "figure_6_4" if shrink.is_slowfast(RUN, wildcards.recipe) else "figure_6_3"
+
+
+rule draw_shrinkage_figure:
     """Draw Figure 6.3 or 6.4 for a base network."""
     input:
-        lambda wildcards: shrink_results("shrink_figure", [wildcards.recipe]),
+        lambda wildcards: shrink.results_of(RUN, "shrink_figure", [wildcards.recipe]),
     output:
-        drawn=on_page(result("figures/shrink_{recipe}.png"), figure_of),
+        drawn=on_page(result(paths.FIGURE, name="shrink_{recipe}"), figure_of),
     log:
-        log_of("draw_shrinkage/{recipe}.log"),
+        log_of("draw_shrinkage_figure/{recipe}.log"),
     localrule: True
     conda:
         "../../envs/acta.yaml"
     params:
-        settings=settings("report-shrinking"),
+        **RUN.task("draw_shrinkage"),
         reading=reading(figure_of),
-        code=code_digest("report-shrinking"),
+        results=result(""),
     shell:
-        "python -m pipeline --costs {log} report-shrinking {wildcards.recipe} --results $RESULTS --settings {params.settings:q} -o {output.drawn} &> {log}"
+        command(
+            "draw_shrinkage",
+            "--name {wildcards.recipe} --results {params.results} -o {output.drawn}",
+        )

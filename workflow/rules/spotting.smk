@@ -1,5 +1,20 @@
 # Soccer event spotting (Ch. 4), from games to figures of merit: frames, features, RMS-Net and its ablations, spots.
 # The chapter has games of its own; all of it lies below results/<dataset>/spot.
+MATCHES = []
+if SPOT.data.adapter == "demo":
+    MATCHES = [f"{SPOT.data.root}/{name}" for name in match_files()]
+
+
+def matches_of_demo(wildcards):
+    if not IS_DEMO:
+        raise WorkflowError(
+            "spot.data still names the demo's games: name your own (docs/spotting.md)"
+        )
+    return []
+
+
+def spotter_training(wildcards):
+    return SPOT.spotters[wildcards.network].training
 
 
 if SPOT.data.adapter == "demo":
@@ -17,25 +32,21 @@ if SPOT.data.adapter == "demo":
             "../../envs/acta.yaml"
         threads: 2
         params:
-            code=digest_code(
-                sorted(
-                    str(p.relative_to(PROJECT))
-                    for p in PROJECT.glob("pipeline/data/match*.py")
-                )
-            ),
+            **RUN.task("make_matches"),
         shell:
-            'python -m pipeline --costs {log} make-matches "$GAMES_ROOT" --workers {threads} &> {log}'
+            command("make_matches", '--root "$ACTA_GAMES_ROOT"')
 
 
 rule build_game:
     """Read one game: where its halves lie, what happens in them."""
     input:
-        list=lambda wildcards: list_file(
-            f"spot/lists/{SPLIT_OF[wildcards.game]}", wildcards.game
+        listed=lambda wildcards: list_file(
+            paths.filled(paths.GAME_LISTS, split=RUN.split_of(wildcards.game)),
+            wildcards.game,
         ),
         demo=MATCHES,
     output:
-        result("spot/games/{game}.json"),
+        result(paths.GAME),
     log:
         log_of("build_game/{game}.log"),
     conda:
@@ -44,22 +55,23 @@ rule build_game:
         mem_mb=2000,
         runtime=20,
     params:
-        settings=settings("spot-game"),
-        code=code_digest("spot-game"),
+        **RUN.task("build_game"),
     shell:
-        'python -m pipeline --costs {log} spot-game {input.list:q} --root "$GAMES_ROOT" --settings {params.settings:q} '
-        "--workers {threads} -o {output} &> {log}"
+        command(
+            "build_game",
+            '--listed {input.listed:q} --root "$ACTA_GAMES_ROOT" -o {output}',
+        )
 
 
-# Raw frames: the stage makes their folder private (mode 0700).
-rule store_spot_frames:
+# Raw frames: the task makes their folder private (mode 0700).
+rule extract_game_frames:
     """Store a game's frames, two of a second, in a private folder."""
     input:
         rules.build_game.output,
     output:
-        result("spot/frames/{game}.h5"),
+        result(paths.GAME_FRAMES),
     log:
-        log_of("store_spot_frames/{game}.log"),
+        log_of("extract_game_frames/{game}.log"),
     conda:
         "../../envs/acta.yaml"
     threads: 2
@@ -67,52 +79,50 @@ rule store_spot_frames:
         mem_mb=4000,
         runtime=240,
     params:
-        settings=settings("spot-frames"),
-        code=code_digest("spot-frames"),
+        **RUN.task("extract_game_frames"),
     shell:
-        'python -m pipeline --costs {log} spot-frames {input} --root "$GAMES_ROOT" --settings {params.settings:q} '
-        "--workers {threads} -o {output} &> {log}"
+        command(
+            "extract_game_frames",
+            '--manifest {input} --root "$ACTA_GAMES_ROOT" -o {output}',
+        )
 
 
 rule extract_frame_features:
     """Compute a backbone's features of a game's frames."""
     input:
-        rules.store_spot_frames.output,
+        rules.extract_game_frames.output,
     output:
-        result("spot/features/{features}/full/{game}.h5"),
+        result(paths.FRAME_FEATURES),
     log:
         log_of("extract_frame_features/{features}/{game}.log"),
     conda:
         "../../envs/acta.yaml"
-    threads: lambda wildcards: compute_threads(SPOT.features[wildcards.features])
+    threads: lambda wildcards: threads_of(SPOT.features[wildcards.features])
     resources:
         gpu=lambda wildcards: on_gpu(SPOT.features[wildcards.features]),
         mem_mb=8000,
         runtime=240,
     params:
-        settings=settings("frame-features"),
-        weights=lambda wildcards: backbone_digest(
+        **RUN.task("extract_frame_features"),
+        weights=lambda wildcards: check(
+            spot.backbone_digest, RUN, SPOT.features[wildcards.features].backbone
+        ),
+        given=lambda wildcards: spot.backbone_option(
             SPOT.features[wildcards.features].backbone
         ),
-        given=lambda wildcards: backbone_option(
-            SPOT.features[wildcards.features].backbone
-        ),
-        code=code_digest("frame-features"),
     shell:
-        "python -m pipeline --costs {log} frame-features {input} {params.given} --settings {params.settings:q} -o {output} &> {log}"
+        command("extract_frame_features", "--frames {input} {params.given} -o {output}")
 
 
 rule fit_pca:
     """Fit the projection of features on the training games."""
     input:
-        lambda wildcards: games_of(
-            SPOT.splits.train,
-            "spot/features/{features}/full/{game}.h5",
-            features=wildcards.features,
+        lambda wildcards: RUN.of_games(
+            SPOT.splits.train, paths.FRAME_FEATURES, features=wildcards.features
         ),
     output:
-        projection=result("spot/features/{features}/pca.safetensors"),
-        about=result("spot/features/{features}/pca.json"),
+        projection=result(paths.PROJECTION),
+        about=result(about(paths.PROJECTION)),
     log:
         log_of("fit_pca/{features}.log"),
     conda:
@@ -121,22 +131,25 @@ rule fit_pca:
         mem_mb=8000,
         runtime=240,
     params:
-        settings=settings("fit-pca"),
-        lists=lists_of(SPOT.splits.train),
-        code=code_digest("fit-pca"),
+        **RUN.task("fit_pca"),
+        shards=lambda wildcards: result(
+            paths.FRAME_FEATURES, features=wildcards.features, game="{shard}"
+        ),
+        lists=RUN.game_lists(SPOT.splits.train),
     shell:
-        "python -m pipeline --costs {log} fit-pca --lists {params.lists} "
-        "--shards $RESULTS/spot/features/{wildcards.features}/full/{{shard}}.h5 --settings {params.settings:q} "
-        "-o {output.projection} &> {log}"
+        command(
+            "fit_pca",
+            "--shards {params.shards} --lists {params.lists} -o {output.projection}",
+        )
 
 
 rule project_features:
     """Project a game's features."""
     input:
-        shard=rules.extract_frame_features.output,
+        features=rules.extract_frame_features.output,
         projection=rules.fit_pca.output.projection,
     output:
-        result("spot/features/{features}/projected/{game}.h5"),
+        result(paths.PROJECTED_FEATURES),
     log:
         log_of("project_features/{features}/{game}.log"),
     conda:
@@ -145,92 +158,92 @@ rule project_features:
         mem_mb=4000,
         runtime=20,
     params:
-        code=code_digest("project-features"),
+        **RUN.task("project_features"),
     shell:
-        "python -m pipeline --costs {log} project-features {input.shard} --projection {input.projection} -o {output} &> {log}"
+        command(
+            "project_features",
+            "--features {input.features} --projection {input.projection} -o {output}",
+        )
 
 
 # A checkpoint, last.ckpt, lies beside each model while it trains.
-rule train_spotting:
+rule train_spotter:
     """Train RMS-Net or an ablation."""
     input:
-        games=games_of(STEERED, "spot/games/{game}.json"),
-        frames=lambda wildcards: shown_to(wildcards.network, STEERED),
+        games=RUN.of_games(spot.steering(RUN), paths.GAME),
+        frames=lambda wildcards: spot.shown(RUN, wildcards.network, spot.steering(RUN)),
     output:
-        model=result("spot/networks/{network}/seed_{seed}/model.safetensors"),
-        about=result("spot/networks/{network}/seed_{seed}/model.json"),
-        metrics=result("spot/networks/{network}/seed_{seed}/metrics.json"),
+        model=result(f"{paths.SPOTTER}/model.safetensors"),
+        about=result(f"{paths.SPOTTER}/model.json"),
+        metrics=result(f"{paths.SPOTTER}/metrics.json"),
     log:
-        log_of("train_spotting/{network}/{seed}.log"),
+        log_of("train_spotter/{network}/{seed}.log"),
     conda:
         "../../envs/acta.yaml"
-    threads: lambda wildcards: threads_of(SPOT.spotters[wildcards.network].training)
+    threads: lambda wildcards: threads_of(spotter_training(wildcards), loading=True)
     resources:
-        gpu=lambda wildcards: on_gpu(SPOT.spotters[wildcards.network].training),
+        gpu=lambda wildcards: on_gpu(spotter_training(wildcards)),
         mem_mb=16000,
         runtime=1440,
         launcher="",
     params:
-        settings=settings("train-spotting"),
-        lists=lists_of(STEERED),
-        shown=lambda wildcards: shown_options(wildcards.network),
-        weights=lambda wildcards: (
-            backbone_digest(SPOT.spotters[wildcards.network].backbone)
-            if SPOT.spotters[wildcards.network].backbone
-            else ""
+        **RUN.task("train_spotter"),
+        manifests=verbatim(result(paths.GAME, game="{shard}")),
+        shown=lambda wildcards: spot.shown_options(RUN, wildcards.network),
+        lists=RUN.game_lists(spot.steering(RUN)),
+        weights=lambda wildcards: check(
+            spot.backbone_digest, RUN, SPOT.spotters[wildcards.network].backbone
         ),
-        given=lambda wildcards: backbone_option(
+        given=lambda wildcards: spot.backbone_option(
             SPOT.spotters[wildcards.network].backbone
         ),
-        compute=lambda wildcards: compute_threads(
-            SPOT.spotters[wildcards.network].training
-        ),
-        code=code_digest("train-spotting"),
     shell:
-        "SRUN_CPUS_PER_TASK={threads} {resources.launcher} python -m pipeline --costs {log} train-spotting --max-bad $GAMES_MAX_BAD "
-        '--lists {params.lists} --games $RESULTS/spot/games/{{shard}}.json {params.shown} --root "$GAMES_ROOT" {params.given} '
-        "--settings {params.settings:q} "
-        "--workers $(loaders {threads} {params.compute}) -o {output.model} &> {log}"
+        command(
+            "train_spotter",
+            "--manifests {params.manifests} {params.shown} --lists {params.lists} {params.given} "
+            '--root "$ACTA_GAMES_ROOT" --max-bad-fraction $ACTA_GAMES_MAX_BAD -o {output.model}',
+        )
 
 
 rule predict_spots:
     """Predict the events of a split's games, in SoccerNet's form."""
     input:
-        games=lambda wildcards: games_of([wildcards.split], "spot/games/{game}.json"),
-        frames=lambda wildcards: shown_to(wildcards.network, [wildcards.split]),
-        model=rules.train_spotting.output.model,
+        games=lambda wildcards: RUN.of_games([wildcards.split], paths.GAME),
+        frames=lambda wildcards: spot.shown(RUN, wildcards.network, [wildcards.split]),
+        model=rules.train_spotter.output.model,
     output:
-        folder=directory(result("spot/predictions/{network}/seed_{seed}/{split}")),
-        about=result("spot/predictions/{network}/seed_{seed}/{split}.json"),
+        folder=directory(result(paths.SPOTS)),
+        about=result(f"{paths.SPOTS}.json"),
     log:
         log_of("predict_spots/{network}/{seed}/{split}.log"),
     conda:
         "../../envs/acta.yaml"
-    threads: lambda wildcards: compute_threads(SPOT.spotters[wildcards.network].training)
+    threads: lambda wildcards: threads_of(spotter_training(wildcards))
     resources:
-        gpu=lambda wildcards: on_gpu(SPOT.spotters[wildcards.network].training),
+        gpu=lambda wildcards: on_gpu(spotter_training(wildcards)),
         mem_mb=16000,
         runtime=1440,
     params:
-        settings=settings("predict-spots"),
-        lists=lambda wildcards: lists_of([wildcards.split]),
-        shown=lambda wildcards: shown_options(wildcards.network),
-        code=code_digest("predict-spots"),
+        **RUN.task("predict_spots"),
+        manifests=verbatim(result(paths.GAME, game="{shard}")),
+        shown=lambda wildcards: spot.shown_options(RUN, wildcards.network),
+        lists=lambda wildcards: RUN.game_lists([wildcards.split]),
     shell:
-        "python -m pipeline --costs {log} predict-spots --max-bad $GAMES_MAX_BAD --lists {params.lists} "
-        "--games $RESULTS/spot/games/{{shard}}.json "
-        '{params.shown} --root "$GAMES_ROOT" --model {input.model} --about {output.about} --settings {params.settings:q} '
-        "-o {output.folder} &> {log}"
+        command(
+            "predict_spots",
+            "--manifests {params.manifests} {params.shown} --lists {params.lists} --model {input.model} "
+            '--root "$ACTA_GAMES_ROOT" --max-bad-fraction $ACTA_GAMES_MAX_BAD --about {output.about} -o {output.folder}',
+        )
 
 
 rule evaluate_spots:
     """Measure Average-mAP of a network's predictions."""
     input:
-        games=lambda wildcards: games_of([wildcards.split], "spot/games/{game}.json"),
+        games=lambda wildcards: RUN.of_games([wildcards.split], paths.GAME),
         folder=rules.predict_spots.output.folder,
         about=rules.predict_spots.output.about,
     output:
-        result("spot/evaluations/{network}/seed_{seed}/{split}/evaluation.json"),
+        result(paths.SPOTS_EVALUATION),
     log:
         log_of("evaluate_spots/{network}/{seed}/{split}.log"),
     conda:
@@ -239,35 +252,36 @@ rule evaluate_spots:
         mem_mb=4000,
         runtime=30,
     params:
-        settings=settings("evaluate-spots"),
-        lists=lambda wildcards: lists_of([wildcards.split]),
-        code=code_digest("evaluate-spots"),
+        **RUN.task("evaluate_spots"),
+        manifests=verbatim(result(paths.GAME, game="{shard}")),
+        lists=lambda wildcards: RUN.game_lists([wildcards.split]),
     shell:
-        "python -m pipeline --costs {log} evaluate-spots --max-bad $GAMES_MAX_BAD --lists {params.lists} "
-        "--games $RESULTS/spot/games/{{shard}}.json "
-        "--predictions {input.folder} --about {input.about} --settings {params.settings:q} -o {output} &> {log}"
+        command(
+            "evaluate_spots",
+            "--manifests {params.manifests} --lists {params.lists} --predictions {input.folder} --about {input.about} "
+            "--max-bad-fraction $ACTA_GAMES_MAX_BAD -o {output}",
+        )
 
 
 # What SoccerNet's evaluation server takes; refused here if it would be refused there.
-rule submit_spots:
+rule pack_submission:
     """Pack and check the archive that SoccerNet's server takes."""
     input:
         folder=rules.predict_spots.output.folder,
-        games=lambda wildcards: (
-            MATCHES
-            if SPOT.data.adapter == "demo"
-            else SPOT.data.splits[wildcards.split]
-        ),
+        games=lambda wildcards: MATCHES or SPOT.data.splits[wildcards.split],
     output:
-        result("spot/submissions/{network}/seed_{seed}/{split}.zip"),
+        result(paths.SUBMISSION),
     log:
-        log_of("submit_spots/{network}/{seed}/{split}.log"),
+        log_of("pack_submission/{network}/{seed}/{split}.log"),
     localrule: True
     conda:
         "../../envs/acta.yaml"
     params:
+        **RUN.task("pack_submission"),
         split=lambda wildcards: SPOT.data.splits[wildcards.split],
-        code=code_digest("submit-spots"),
+        version=SPOT.data.version,
     shell:
-        "python -m pipeline --costs {log} submit-spots {input.folder} --split {params.split:q} --version $LABELS "
-        "-o {output} &> {log}"
+        command(
+            "pack_submission",
+            "--predictions {input.folder} --split {params.split:q} --version {params.version} -o {output}",
+        )

@@ -4,41 +4,37 @@
 rule count_votes:
     """Count how often each frame around an event is predicted (Figure 4.7)."""
     input:
-        games=games_of([SPOT.splits.test], "spot/games/{game}.json"),
-        frames=shown_to(SPOT.chosen, [SPOT.splits.test]),
-        model=result(
-            "spot/networks/{network}/seed_{seed}/model.safetensors",
-            network=SPOT.chosen,
-            seed=str(seeds_of(SPOT.chosen)[0]),
-        ),
+        games=RUN.of_games([SPOT.splits.test], paths.GAME),
+        frames=spot.shown(RUN, SPOT.chosen, [SPOT.splits.test]),
+        model=spot.chosen(RUN, f"{paths.SPOTTER}/model.safetensors"),
     output:
-        result("spot/votes.json"),
+        result(paths.VOTES),
     log:
         log_of("count_votes.log"),
     conda:
         "../../envs/acta.yaml"
-    threads: compute_threads(SPOT.spotters[SPOT.chosen].training)
+    threads: threads_of(SPOT.spotters[SPOT.chosen].training)
     resources:
         gpu=on_gpu(SPOT.spotters[SPOT.chosen].training),
         mem_mb=16000,
         runtime=240,
     params:
-        settings=lambda wildcards: settings(
-            "predict-spots", network=SPOT.chosen, split=SPOT.splits.test
-        )(wildcards),
-        lists=lists_of([SPOT.splits.test]),
-        shown=lambda wildcards: shown_options(SPOT.chosen),
-        code=code_digest("spot-votes"),
+        **RUN.task("count_votes", network=SPOT.chosen, split=SPOT.splits.test),
+        manifests=verbatim(result(paths.GAME, game="{shard}")),
+        shown=verbatim(spot.shown_options(RUN, SPOT.chosen)),
+        lists=RUN.game_lists([SPOT.splits.test]),
     shell:
-        "python -m pipeline --costs {log} spot-votes --max-bad $GAMES_MAX_BAD --lists {params.lists} "
-        "--games $RESULTS/spot/games/{{shard}}.json "
-        '{params.shown} --root "$GAMES_ROOT" --model {input.model} --settings {params.settings:q} -o {output} &> {log}'
+        command(
+            "count_votes",
+            "--manifests {params.manifests} {params.shown} --lists {params.lists} --model {input.model} "
+            '--root "$ACTA_GAMES_ROOT" --max-bad-fraction $ACTA_GAMES_MAX_BAD -o {output}',
+        )
 
 
 rule draw_spotting_table:
     """Write a table of Ch. 4."""
     input:
-        lambda wildcards: spot_evaluations(wildcards.name),
+        lambda wildcards: check(spot.evaluations_of, RUN, wildcards.name),
     output:
         **table(),
     log:
@@ -49,12 +45,14 @@ rule draw_spotting_table:
     conda:
         "../../envs/acta.yaml"
     params:
-        settings=settings("report-spotting"),
+        **RUN.task("draw_spotting"),
         reading=reading(),
-        code=code_digest("report-spotting"),
+        results=result(paths.SPOTTING),
     shell:
-        "python -m pipeline --costs {log} report-spotting {wildcards.name} --results $RESULTS/spot --settings {params.settings:q} "
-        "-o {output.drawn} &> {log}"
+        command(
+            "draw_spotting",
+            "--name {wildcards.name} --results {params.results} -o {output.drawn}",
+        )
 
 
 use rule draw_spotting_table as draw_spotting_figure with:
@@ -63,31 +61,28 @@ use rule draw_spotting_table as draw_spotting_figure with:
         lambda wildcards: (
             rules.count_votes.output
             if wildcards.name == "figure_4_7"
-            else spot_evaluations(wildcards.name)
+            else check(spot.evaluations_of, RUN, wildcards.name)
         ),
     output:
-        drawn=on_page(result("figures/{name}.png")),
+        drawn=on_page(result(paths.FIGURE)),
     log:
         log_of("draw_spotting_figure/{name}.log"),
     wildcard_constraints:
         name=r"figure_4_\d+",
 
 
-# A match in a minute. It shows the broadcast's own pictures: the stage makes their folder private (mode 0700).
+# A match in a minute. It shows the broadcast's own pictures: the task makes their folder private (mode 0700).
 rule cut_highlights:
     """Cut a match into highlights, in a private folder."""
     input:
         game=rules.build_game.output,
-        folder=lambda wildcards: result(
-            "spot/predictions/{network}/seed_{seed}/{split}",
-            network=SPOT.chosen,
-            seed=str(seeds_of(SPOT.chosen)[0]),
-            split=SPLIT_OF[wildcards.game],
+        folder=lambda wildcards: spot.chosen(
+            RUN, paths.SPOTS, split=RUN.split_of(wildcards.game)
         ),
     output:
-        video=result("private/highlights/{game}.mp4"),
-        about=result("private/highlights/{game}.json"),
-        chapters=result("private/highlights/{game}.vtt"),
+        video=result(f"{paths.HIGHLIGHTS}.mp4"),
+        about=result(f"{paths.HIGHLIGHTS}.json"),
+        chapters=result(f"{paths.HIGHLIGHTS}.vtt"),
     log:
         log_of("cut_highlights/{game}.log"),
     conda:
@@ -97,36 +92,42 @@ rule cut_highlights:
         mem_mb=4000,
         runtime=120,
     params:
-        settings=settings("cut-highlights"),
-        code=code_digest("cut-highlights"),
+        **RUN.task("cut_highlights"),
     shell:
-        'python -m pipeline --costs {log} cut-highlights {input.game} --root "$GAMES_ROOT" --predictions {input.folder} '
-        "--settings {params.settings:q} -o {output.video} &> {log}"
+        command(
+            "cut_highlights",
+            '--manifest {input.game} --root "$ACTA_GAMES_ROOT" --predictions {input.folder} -o {output.video}',
+        )
 
 
-rule collect_spotting_quarantine:
+rule collect_game_quarantine:
     """List every game that was left out, and why."""
     input:
-        games=games_of(USED, "spot/games/{game}.json"),
+        games=RUN.of_games(spot.used(RUN), paths.GAME),
         frames=lambda wildcards: (
-            games_of(USED, "spot/frames/{game}.h5") if sees_frames() else []
+            RUN.of_games(spot.used(RUN), paths.GAME_FRAMES)
+            if spot.sees_frames(RUN)
+            else []
         ),
     output:
-        result("spot/quarantine.tsv"),
+        result(paths.GAME_QUARANTINE),
     log:
-        log_of("collect_spotting_quarantine.log"),
+        log_of("collect_game_quarantine.log"),
     localrule: True
     conda:
         "../../envs/acta.yaml"
     params:
-        lists=lists_of(USED),
-        shown=lambda wildcards: (
-            f"--shards $RESULTS/spot/frames/{{shard}}.h5" if sees_frames() else ""
+        **RUN.task("collect_game_quarantine"),
+        manifests=verbatim(result(paths.GAME, game="{shard}")),
+        shards=lambda wildcards: (
+            result(paths.GAME_FRAMES, game="{shard}") if spot.sees_frames(RUN) else ""
         ),
-        code=code_digest("spot-quarantine"),
+        lists=RUN.game_lists(spot.used(RUN)),
     shell:
-        "python -m pipeline --costs {log} spot-quarantine --lists {params.lists} --games $RESULTS/spot/games/{{shard}}.json "
-        "{params.shown} -o {output} &> {log}"
+        command(
+            "collect_game_quarantine",
+            "--manifests {params.manifests} --shards {params.shards} --lists {params.lists} -o {output}",
+        )
 
 
 # The video inside of a page, as the report shows it.
@@ -135,14 +136,14 @@ rule show_highlights:
     input:
         rules.cut_highlights.output.video,
     output:
-        private(result("private/highlights/{game}.html"), SPOT.data, "highlights"),
+        private(result(f"{paths.HIGHLIGHTS}.html"), SPOT.data, "highlights"),
     log:
         log_of("show_highlights/{game}.log"),
     localrule: True
     conda:
         "../../envs/acta.yaml"
     params:
+        **RUN.task("show_highlights"),
         reading=reading("highlights"),
-        code=code_digest("report-highlights"),
     shell:
-        "python -m pipeline --costs {log} report-highlights {input} -o {output} &> {log}"
+        command("show_highlights", "--video {input} -o {output}")

@@ -1,11 +1,14 @@
 # Targets: each table and figure by its number, tables printed; each chapter; everything with the page of the run.
+from pipeline.report.catalogue import entry, names
+from pipeline.report.thesis import FIGURES, TABLES
+
 for name in names():
 
     rule:
         name:
             name
         input:
-            *where(name),
+            *page.files_of(RUN, name),
         log:
             log_of(f"{name}.log"),
         localrule: True
@@ -27,7 +30,7 @@ rule classify:
     """Action recognition on anonymised videos (Ch. 5): Tables 5.1 to 5.3, Figures 5.6 and 5.7."""
     input:
         [
-            where(name)
+            page.files_of(RUN, name)
             for name in (*TABLES, *FIGURES)
             if name != "table_5_3" or CLASSIFY.compare
         ],
@@ -37,37 +40,28 @@ rule classify:
 rule shrink:
     """Progressive architecture shrinkage (Ch. 6): what shrink.tables names, exported networks."""
     input:
-        [where(name) for name in SHRINK.tables],
-        [
-            result(f"shrink/{recipe}/pas/iteration_{n}/export/export.json")
-            for recipe in SHRINK.recipes
-            for n in ITERATIONS
-        ],
+        [page.files_of(RUN, name) for name in SHRINK.tables],
+        shrink.exports(RUN),
     localrule: True
 
 
 rule detect:
     """Action detection (Ch. 3): what detect.tables names."""
     input:
-        result("detect/quarantine.tsv"),
-        [where(name) for name in DETECTION.tables],
+        result(paths.DETECTION_QUARANTINE),
+        [page.files_of(RUN, name) for name in DETECTION.tables],
     localrule: True
 
 
 rule spot:
     """Soccer event spotting (Ch. 4): what spot.tables names, an archive for SoccerNet's server, highlights."""
     input:
-        result("spot/quarantine.tsv"),
-        [where(name) for name in SPOT.tables],
-        result(
-            "spot/submissions/{network}/seed_{seed}/{split}.zip",
-            network=SPOT.chosen,
-            seed=str(seeds_of(SPOT.chosen)[0]),
-            split=SPOT.splits.submitted,
-        ),
+        result(paths.GAME_QUARANTINE),
+        [page.files_of(RUN, name) for name in SPOT.tables],
+        spot.chosen(RUN, paths.SUBMISSION, split=SPOT.splits.submitted),
         [
-            result(f"private/highlights/{game}.html")
-            for game in GAMES[SPOT.splits.test][:1]
+            result(f"{paths.HIGHLIGHTS}.html", game=game)
+            for game in RUN.games[SPOT.splits.test][:1]
             if SPOT.data.videos
         ],
     localrule: True

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.classify.clips import (
+from pipeline.classify.video_clips import (
     Cut,
     TrainingClips,
     Videos,
@@ -19,7 +19,7 @@ from pipeline.classify.clips import (
     uniform_cuts,
 )
 from pipeline.config.classify import ClipSettings, ViewSettings
-from pipeline.errors import ActaError
+from pipeline.runtime.errors import ActaError
 from tests.clips import read_number
 from tests.shards import numbered, stored, write_shard
 

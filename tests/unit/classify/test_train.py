@@ -8,24 +8,24 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.classify.evaluate import evaluate_network
+from pipeline.classify.evaluate_classifier import evaluate_classifier
 from pipeline.classify.fitting import _losses
 from pipeline.classify.teaching import as_teacher
-from pipeline.classify.train import train_network
+from pipeline.classify.train_classifier import train_classifier
 from pipeline.cli import main
 from pipeline.config.classify import StrategySettings
-from pipeline.config.stages import EvaluateStage
-from pipeline.errors import ActaError
+from pipeline.config.tasks.classify import EvaluateClassifier
 from pipeline.models.architecture import Architecture, frames_needed
 from pipeline.models.backbones import build, pathways
-from pipeline.models.saved import load_model
-from pipeline.seals import sealed
+from pipeline.models.classifier_file import load_model
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.seals import sealed
 from pipeline.training.losses import cross_entropy, distillation, relational
 from tests.clips import write_clip
 from tests.networks import LABELS, train_settings, write_dataset, write_lists_of
 from tests.shards import numbered, stored, write_shard
 
-EVALUATE = EvaluateStage.model_validate(
+EVALUATE = EvaluateClassifier.model_validate(
     {
         "split": {"train": "train", "test": "test"},
         "short_videos": "repeat",
@@ -51,7 +51,7 @@ def hidden(tmp_path_factory) -> list[Path]:
 def teacher(config, shards, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("teacher") / "model.safetensors"
     settings = train_settings(config, training__epochs=30, recipe__micro_batch=8, recipe__learning_rate=0.1)
-    train_network(shards, path, settings)
+    train_classifier(shards, path, settings)
     return path
 
 
@@ -71,7 +71,7 @@ def test_a_teacher_learns_and_says_what_it_is(teacher, shards, tmp_path):
 def test_evaluation(teacher, shards, tmp_path):
     lists = write_lists_of(tmp_path / "lists", shards, missing=["lost"])
     output, predictions = tmp_path / "evaluation.json", tmp_path / "predictions.tsv"
-    evaluate_network(teacher, shards, sorted(lists.glob("*.json")), output, predictions, EVALUATE)
+    evaluate_classifier(teacher, shards, sorted(lists.glob("*.json")), output, predictions, EVALUATE)
     found = json.loads(output.read_text())
     assert found["top1"] == 100
     assert found["top5"] == 100
@@ -92,8 +92,8 @@ def test_evaluation(teacher, shards, tmp_path):
 def test_the_same_command_gives_the_same_bytes(config, shards, tmp_path):
     settings = train_settings(config)
     paths = [tmp_path / name / "model.safetensors" for name in ("a", "b")]
-    train_network(shards, paths[0], settings)
-    train_network(shards, paths[1], settings, workers=1)
+    train_classifier(shards, paths[0], settings)
+    train_classifier(shards, paths[1], settings, workers=1)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     assert paths[0].with_suffix(".json").read_bytes() == paths[1].with_suffix(".json").read_bytes()
 
@@ -101,7 +101,7 @@ def test_the_same_command_gives_the_same_bytes(config, shards, tmp_path):
 def test_a_student_is_taught_on_other_frames(config, teacher, shards, hidden, tmp_path):
     settings = train_settings(config, "kd_rkd", "faces", recipe__micro_batch=8)
     before = teacher.read_bytes()
-    train_network(hidden, tmp_path / "model.safetensors", settings, teacher=teacher, teacher_shards=shards)
+    train_classifier(hidden, tmp_path / "model.safetensors", settings, teacher=teacher, teacher_shards=shards)
     history = json.loads((tmp_path / "metrics.json").read_text())["history"]
     last = history[-1]
     weights = settings.strategy
@@ -161,7 +161,7 @@ def test_the_teacher_normalises_by_the_batch_and_keeps_its_statistics() -> None:
 
 def test_a_strategy_without_its_teacher(config, shards, tmp_path):
     with pytest.raises(ActaError, match="the strategy's teacher is 'none', but the model given is None"):
-        train_network(shards, tmp_path / "model.safetensors", train_settings(config, "kd"))
+        train_classifier(shards, tmp_path / "model.safetensors", train_settings(config, "kd"))
 
 
 def test_a_teacher_with_other_classes(config, teacher, tmp_path):
@@ -172,7 +172,7 @@ def test_a_teacher_with_other_classes(config, teacher, tmp_path):
     others = [write_shard(tmp_path / "other.h5", videos)]
     message = "the teacher .*model.safetensors has 3 classes, the student 3; they differ, such as 'right'"
     with pytest.raises(ActaError, match=message):
-        train_network(
+        train_classifier(
             others, tmp_path / "model.safetensors", train_settings(config, "kd"), teacher=teacher, teacher_shards=others
         )
 
@@ -181,13 +181,13 @@ def test_a_teacher_with_its_classes_in_another_order(config, teacher, shards, tm
     (tmp_path / "classes.txt").write_text("right\nleft\ndark\n")
     settings = train_settings(config, "kd", classes=str(tmp_path / "classes.txt"))
     with pytest.raises(ActaError, match="they differ, in another order"):
-        train_network(shards, tmp_path / "model.safetensors", settings, teacher=teacher, teacher_shards=shards)
+        train_classifier(shards, tmp_path / "model.safetensors", settings, teacher=teacher, teacher_shards=shards)
 
 
 def test_a_teacher_of_other_clips(config, teacher, shards, tmp_path):
     settings = train_settings(config, "kd", recipe__clip__frames=5)
     with pytest.raises(ActaError, match="sees clips of 4 frames, the student of 5"):
-        train_network(shards, tmp_path / "model.safetensors", settings, teacher=teacher, teacher_shards=shards)
+        train_classifier(shards, tmp_path / "model.safetensors", settings, teacher=teacher, teacher_shards=shards)
 
 
 def test_fine_tuning_keeps_what_fits_and_makes_a_new_classifier(config, teacher, tmp_path):
@@ -198,7 +198,7 @@ def test_fine_tuning_keeps_what_fits_and_makes_a_new_classifier(config, teacher,
     settings = train_settings(
         config, recipe__initial=str(teacher), recipe__learning_rate=1e-12, training__weight_decay=0.0
     )
-    train_network(others, tmp_path / "model.safetensors", settings)
+    train_classifier(others, tmp_path / "model.safetensors", settings)
     tuned, description = load_model(tmp_path / "model.safetensors")
     first, _ = load_model(teacher)
     assert description.classes == ["down", "up"]
@@ -223,7 +223,7 @@ def test_fine_tuning_keeps_what_fits_and_makes_a_new_classifier(config, teacher,
 def test_initial_weights_of_another_architecture(config, teacher, shards, tmp_path, changes, message):
     settings = train_settings(config, recipe__initial=str(teacher), **changes)
     with pytest.raises(ActaError, match=message):
-        train_network(shards, tmp_path / "model.safetensors", settings)
+        train_classifier(shards, tmp_path / "model.safetensors", settings)
 
 
 @pytest.mark.parametrize(
@@ -241,10 +241,10 @@ def test_settings_that_cannot_be(config, shards, tmp_path, changes, message):
         pytest.skip("there is a GPU")
     settings = train_settings(config, **changes)
     if message is None:
-        train_network(shards, tmp_path / "model.safetensors", settings)
+        train_classifier(shards, tmp_path / "model.safetensors", settings)
         return
     with pytest.raises(ActaError, match=message):
-        train_network(shards, tmp_path / "model.safetensors", settings)
+        train_classifier(shards, tmp_path / "model.safetensors", settings)
     assert not (tmp_path / "model.safetensors").exists()
 
 
@@ -254,17 +254,17 @@ def test_evaluating_a_label_that_the_network_does_not_know(teacher, tmp_path):
     with pytest.raises(
         ActaError, match="video 'a' of split 'test' has the label 'up', which is not among the 3 classes"
     ):
-        evaluate_network(teacher, [path], sorted(lists.glob("*")), tmp_path / "e.json", tmp_path / "p.tsv", EVALUATE)
+        evaluate_classifier(teacher, [path], sorted(lists.glob("*")), tmp_path / "e.json", tmp_path / "p.tsv", EVALUATE)
 
 
 def test_nothing_to_evaluate_and_short_videos(teacher, tmp_path):
     path = write_shard(tmp_path / "a.h5", [stored(tmp_path / "s", "a", numbered(3), label="dark", split="test")])
     lists = sorted(write_lists_of(tmp_path / "lists", [path], missing=["b"]).glob("*"))
-    evaluate_network(teacher, [path], lists, tmp_path / "e.json", tmp_path / "p.tsv", EVALUATE)
+    evaluate_classifier(teacher, [path], lists, tmp_path / "e.json", tmp_path / "p.tsv", EVALUATE)
     assert json.loads((tmp_path / "e.json").read_text())["coverage"]["shorter_than_a_clip"] == 1
     dropped = EVALUATE.model_copy(update={"short_videos": "drop"})
     with pytest.raises(ActaError, match=r"split 'test' has no video to evaluate \(2 are listed\)"):
-        evaluate_network(teacher, [path], lists, tmp_path / "e.json", tmp_path / "p.tsv", dropped)
+        evaluate_classifier(teacher, [path], lists, tmp_path / "e.json", tmp_path / "p.tsv", dropped)
 
 
 # ---- acta classify

@@ -17,15 +17,16 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.config.detect import NetworkSettings, StageTrainingSettings
-from pipeline.config.stages import EvaluateDetectionStage, TrainDetectionStage
+from pipeline.config.tasks.detect import EvaluateStage
+from pipeline.config.tasks.detect import TrainStage
 from pipeline.detect.blocks import Chosen, make_graph, pad
-from pipeline.detect.evaluate import evaluate_detection
-from pipeline.detect.saved import load_stage
-from pipeline.detect.train import Blocks, collate, losses_of, train_detection
-from pipeline.errors import ActaError
-from pipeline.features.entities import Actors, FeaturedVideo, FeatureShard, Objects, write_features
-from pipeline.seals import sealed
-from pipeline.store import Provenance
+from pipeline.detect.evaluate_stage import evaluate_stage
+from pipeline.detect.features.entities import Actors, FeaturedVideo, FeatureShard, Objects, write_features
+from pipeline.detect.stage_file import load_stage
+from pipeline.detect.train_stage import Blocks, collate, losses_of, train_stage
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import Provenance
+from pipeline.runtime.seals import sealed
 from tests.networks import start
 
 ACTIONS = ("stand", "sit", "talk")
@@ -108,29 +109,29 @@ class Data:
             for action in np.flatnonzero(actors.actions[person])
         )
 
-    def train(self, output: Path, settings: TrainDetectionStage, **options: Any) -> dict[str, Any]:
+    def train(self, output: Path, settings: TrainStage, **options: Any) -> dict[str, Any]:
         files = {"label_map": self.labels, "truth": self.truth} | options
-        train_detection(files.pop("shards", self.shards), output, settings, **files)
+        train_stage(files.pop("shards", self.shards), output, settings, **files)
         return json.loads(output.with_name("metrics.json").read_text())
 
     def evaluate(self, model: Path | None, folder: Path, **options: Any) -> tuple[dict[str, Any], list[list[str]]]:
         """The JSON, and the rows of detections."""
-        changes = {key: options.pop(key) for key in list(options) if key in EvaluateDetectionStage.model_fields}
+        changes = {key: options.pop(key) for key in list(options) if key in EvaluateStage.model_fields}
         files = {"label_map": self.labels, "truth": self.truth} | options
         folder.mkdir(exist_ok=True)
         output, found = folder / "evaluation.json", folder / "detections.csv"
         settings = EVALUATE.model_copy(update=changes)
-        evaluate_detection(model, files.pop("shards", self.shards), output, found, settings, **files)
+        evaluate_stage(model, files.pop("shards", self.shards), output, found, settings, **files)
         with found.open(newline="") as file:
             return json.loads(output.read_text()), list(csv.reader(file))
 
 
-EVALUATE = EvaluateDetectionStage(
+EVALUATE = EvaluateStage(
     test="val", boxes="detected", step=1.0, clips=6, score=0.7, iou=0.5, capacity=0, device="cpu", threads=1
 )
 
 
-def settings(**changes: Any) -> TrainDetectionStage:
+def settings(**changes: Any) -> TrainStage:
     """Small; changes of the stage, its network (``network__…``) and its training (``training__…``)."""
     network: dict[str, Any] = {
         "layers": 1,
@@ -169,7 +170,7 @@ def settings(**changes: Any) -> TrainDetectionStage:
     for name, value in changes.items():
         part, _, key = name.rpartition("__")
         {"network": network, "training": training, "": stage}[part][key] = value
-    return TrainDetectionStage(**stage, network=NetworkSettings(**network), training=StageTrainingSettings(**training))
+    return TrainStage(**stage, network=NetworkSettings(**network), training=StageTrainingSettings(**training))
 
 
 @pytest.fixture(scope="module")

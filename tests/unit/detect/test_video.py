@@ -14,13 +14,13 @@ import torch
 import pipeline.detect.video  # noqa: F401  # cv2 changes the environment when it is imported
 from pipeline.cli import main
 from pipeline.config.whole import DEFAULT_CONFIG, load
-from pipeline.data.manifest import Video
-from pipeline.detect.saved import StageDescription, save_stage
+from pipeline.detect.stage_file import StageDescription, save_stage
 from pipeline.media.frames import extract_video
+from pipeline.media.manifest import Video
 from pipeline.models.actor_backbones import ActorBackbone, build_actor_backbone, save_actor_backbone
 from pipeline.models.object_detector import ObjectDetector, build_detector, save_detector
 from pipeline.models.stage import Stage, StageArchitecture
-from pipeline.store import StoredVideo
+from pipeline.runtime.store import StoredVideo
 from tests.clips import write_clip
 
 ACTIONS = ["stand", "wave"]

@@ -12,22 +12,24 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.config.detect import ActorBackboneSettings, BackboneTrainingSettings, BoxSettings, KeyframeSettings
-from pipeline.config.stages import ActorFeaturesStage, TrainBackboneStage
-from pipeline.data.annotation import Annotation
-from pipeline.errors import ActaError
-from pipeline.features.actors import actor_features
-from pipeline.features.clips import clip_at
-from pipeline.features.entities import FeatureShard
-from pipeline.features.objects import Detected, SearchedVideo, write_objects
-from pipeline.features.timed import TimedFrames
-from pipeline.features.train_backbone import Clips, collate, train_backbone
+from pipeline.config.tasks.detect import ExtractActorFeatures
+from pipeline.config.tasks.detect import TrainBackbone
+from pipeline.detect.annotation.people import Annotation
+from pipeline.detect.features.actor_clips import clip_at
+from pipeline.detect.features.entities import FeatureShard
+from pipeline.detect.features.extract_actor_features import extract_actor_features
+from pipeline.detect.features.objects import Detected, SearchedVideo, write_objects
+from pipeline.detect.features.timed import TimedFrames
+from pipeline.detect.features.train_backbone import Clips, collate, train_backbone
 from pipeline.models.actor_backbones import (
     ActorBackbone,
     build_actor_backbone,
     load_actor_backbone,
     save_actor_backbone,
 )
-from pipeline.store import FrameShard, Provenance
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import Provenance
+from pipeline.runtime.store import FrameShard
 from tests.clips import read_number
 from tests.shards import numbered, stored, write_shard
 
@@ -42,7 +44,7 @@ v,2
 v,2.9,0,0,1,1,3
 w,1,0,0,1,1,1
 """
-STAGE = ActorFeaturesStage(
+STAGE = ExtractActorFeatures(
     network=ActorBackboneSettings(name="i3d", width=0.0625, frames=5),
     keyframes=KeyframeSettings(step=1.0, start=0.0, first=None, last=None),
     boxes=BoxSettings(score=0.5, iou=0.5),
@@ -114,7 +116,7 @@ class Made:
         people = dict.fromkeys(("train", "val"), self.folder / "people.csv") if proposals else {}
         model, boxes = options.pop("model", self.model), options.pop("boxes", {"train": self.folder / "train.csv"})
         output = self.folder / name
-        actor_features(self.frames, output, stage, model, self.labels, boxes, people, objects, **options)
+        extract_actor_features(self.frames, output, stage, model, self.labels, boxes, people, objects, **options)
         return FeatureShard(output)
 
 
@@ -254,7 +256,7 @@ def test_an_annotated_keyframe_beyond_the_end(tmp_path):
 # ---- the backbone's own training
 
 
-def training(**changes: Any) -> TrainBackboneStage:
+def training(**changes: Any) -> TrainBackbone:
     values: dict[str, Any] = {
         "initial": None,
         "trainable": "all",
@@ -276,7 +278,7 @@ def training(**changes: Any) -> TrainBackboneStage:
     }
     network = ActorBackboneSettings(name="i3d", width=BACKBONE.width, frames=BACKBONE.frames)
     training = BackboneTrainingSettings(**values | changes)
-    return TrainBackboneStage(backbone=network, rate=10.0, start=0.0, training=training)
+    return TrainBackbone(backbone=network, rate=10.0, start=0.0, training=training)
 
 
 def test_clips_with_annotated_people_mirrored_or_not(made):

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.errors import ActaError
-from pipeline.features.average import average_features
-from pipeline.features.entities import FeaturedVideo, FeatureShard, write_features
-from pipeline.store import Provenance, Quarantined
+from pipeline.detect.features.average_actor_features import average_actor_features
+from pipeline.detect.features.entities import FeaturedVideo, FeatureShard, write_features
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import Provenance, Quarantined
 from tests.unit.test_entities import ACTIONS, video
 
 VIDEOS = [video("a", [(2, 3), (0, 1), (1, 0)]), video("b", []), video("c", [(1, 1)])]
@@ -38,7 +38,7 @@ def test_the_mean_of_features_and_of_the_classifiers_scores(tmp_path):
     other = [replace(each, objects=[replace(o, feature=o.feature[:, :2]) for o in each.objects]) for each in other]
     one = written(tmp_path / "one.h5", VIDEOS, bad=(Quarantined("x", "one", "why"), Quarantined("y", "both", "why")))
     two = written(tmp_path / "two.h5", other, bad=(Quarantined("y", "both", "why"), Quarantined("w", "two", "why")))
-    average_features(one, two, tmp_path / "mean.h5")
+    average_actor_features(one, two, tmp_path / "mean.h5")
     found, first = FeatureShard(tmp_path / "mean.h5"), FeatureShard(one)
     assert (found.ids, found.splits, found.actions) == (first.ids, first.splits, first.actions)
     assert [entry.id for entry in found.quarantine] == ["w", "x", "y"]
@@ -56,7 +56,7 @@ def test_the_mean_of_features_and_of_the_classifiers_scores(tmp_path):
 
 def test_half_precision_is_averaged_without_overflow(tmp_path):
     half = mapped(VIDEOS, feature=lambda f: np.full_like(f, 60_000, np.float16))
-    average_features(written(tmp_path / "1.h5", half), written(tmp_path / "2.h5", half), tmp_path / "mean.h5")
+    average_actor_features(written(tmp_path / "1.h5", half), written(tmp_path / "2.h5", half), tmp_path / "mean.h5")
     feature = FeatureShard(tmp_path / "mean.h5").keyframes("a").actors.feature
     assert feature.dtype == np.float16
     assert (feature == np.float16(60_000)).all()
@@ -64,7 +64,7 @@ def test_half_precision_is_averaged_without_overflow(tmp_path):
 
 def test_a_backbone_without_scores_leaves_none(tmp_path):
     mute = mapped(VIDEOS, baseline=lambda b: b[:, :0])
-    average_features(written(tmp_path / "1.h5", VIDEOS), written(tmp_path / "2.h5", mute), tmp_path / "mean.h5")
+    average_actor_features(written(tmp_path / "1.h5", VIDEOS), written(tmp_path / "2.h5", mute), tmp_path / "mean.h5")
     assert FeatureShard(tmp_path / "mean.h5").keyframes("a").actors.baseline.shape == (3, 0)
 
 
@@ -88,5 +88,5 @@ def test_a_backbone_without_scores_leaves_none(tmp_path):
 def test_features_of_other_actors(tmp_path, other, actions, message):
     one, two = written(tmp_path / "one.h5", VIDEOS), written(tmp_path / "two.h5", other, actions)
     with pytest.raises(ActaError, match=message):
-        average_features(one, two, tmp_path / "mean.h5")
+        average_actor_features(one, two, tmp_path / "mean.h5")
     assert not (tmp_path / "mean.h5").exists()

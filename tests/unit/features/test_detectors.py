@@ -13,13 +13,13 @@ import torch
 from torchvision.models import mobilenet_v2
 
 from pipeline.config.detect import DetectorTrainingSettings, KeyframeSettings, ObjectSettings
-from pipeline.config.stages import DetectObjectsStage, TrainDetectorStage
-from pipeline.data.named_boxes import read_named_boxes
-from pipeline.errors import ActaError
-from pipeline.features import train_detector as training
-from pipeline.features.detect_objects import detect_objects
-from pipeline.features.objects import Detected, ObjectShard, SearchedVideo, write_objects
-from pipeline.features.train_detector import Pictures, collate, train_detector
+from pipeline.config.tasks.detect import DetectObjects
+from pipeline.config.tasks.detect import TrainDetector
+from pipeline.detect.annotation.named_boxes import read_named_boxes
+from pipeline.detect.features import train_detector as training
+from pipeline.detect.features.detect_objects import detect_objects
+from pipeline.detect.features.objects import Detected, ObjectShard, SearchedVideo, write_objects
+from pipeline.detect.features.train_detector import Pictures, collate, train_detector
 from pipeline.models.object_detector import (
     ObjectDetector,
     build_detector,
@@ -29,8 +29,10 @@ from pipeline.models.object_detector import (
     save_detector,
     start_from_imagenet,
 )
-from pipeline.seals import sealed
-from pipeline.store import FrameShard, Provenance
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import Provenance
+from pipeline.runtime.seals import sealed
+from pipeline.runtime.store import FrameShard
 from tests.shards import stored, write_shard
 
 CLASSES = ("ball", "person")
@@ -241,7 +243,7 @@ def imagenet(tmp_path_factory) -> Path:
     return path
 
 
-def settings(imagenet: Path, **changes: Any) -> TrainDetectorStage:
+def settings(imagenet: Path, **changes: Any) -> TrainDetector:
     values: dict[str, Any] = {
         "initial": str(imagenet),
         "classes": CLASSES,
@@ -258,7 +260,7 @@ def settings(imagenet: Path, **changes: Any) -> TrainDetectorStage:
         "threads": 1,
         "seed": 1,
     }
-    return TrainDetectorStage(detector=DetectorTrainingSettings(**values | changes), start=0.0)
+    return TrainDetector(detector=DetectorTrainingSettings(**values | changes), start=0.0)
 
 
 def test_the_backbone_starts_from_imagenet(imagenet):
@@ -360,7 +362,7 @@ def search(tmp_path: Path, shard: Path, detector: Path, rows: str, **changes: An
     (tmp_path / "boxes.csv").write_text(rows)
     values: dict[str, Any] = {"imported": {}, "weights": None, "score": 0, "person_score": 0, "most": 99}
     values |= {"device": "cpu", "threads": 1}
-    stage = DetectObjectsStage(
+    stage = DetectObjects(
         keyframes=KeyframeSettings(step=1.0, start=0.0, first=None, last=None),
         objects=ObjectSettings(**values | changes),
     )
@@ -414,7 +416,7 @@ def test_proposals_name_keyframes_and_are_an_input(tmp_path, shards, saved):
     shard.close()
     people = tmp_path / "people.csv"
     people.write_text("v,0.3,0,0,1,1,,0.5\n")
-    stage = DetectObjectsStage(
+    stage = DetectObjects(
         keyframes=KeyframeSettings(step=1.0, start=0.0, first=None, last=None),
         objects=ObjectSettings(imported={}, weights=None, score=0, person_score=0, most=2, device="cpu", threads=1),
     )

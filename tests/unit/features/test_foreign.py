@@ -11,10 +11,10 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.errors import ActaError, VideoError
-from pipeline.features.foreign import find, names_in, open_foreign, place_of, read_array
-from pipeline.features.importing import Published
-from pipeline.features.published import inside
+from pipeline.detect.features.foreign import find, names_in, open_foreign, place_of, read_array
+from pipeline.detect.features.import_actor_features import Published
+from pipeline.detect.features.published import inside
+from pipeline.runtime.errors import ActaError, VideoError
 from tests.unit.features.test_importing import I3D, SLOWFAST, Made, objects_of, one_keyframe
 
 SECRET = np.arange(8.0).reshape(2, 4)

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from pipeline.config.detect import KeyframeSettings
-from pipeline.config.stages import ImportObjectsStage
-from pipeline.data.ava import write_label_map
-from pipeline.errors import ActaError
-from pipeline.features.import_objects import import_objects
-from pipeline.features.objects import ObjectShard
+from pipeline.config.tasks.detect import ImportObjects
+from pipeline.detect.annotation.ava import write_label_map
+from pipeline.detect.features.import_objects import import_objects
+from pipeline.detect.features.objects import ObjectShard
+from pipeline.runtime.errors import ActaError
 from tests.shards import numbered, stored, write_shard
 
-SETTINGS = ImportObjectsStage(keyframes=KeyframeSettings(step=1.0, start=0.0, first=None, last=None), score=0.5)
+SETTINGS = ImportObjects(keyframes=KeyframeSettings(step=1.0, start=0.0, first=None, last=None), score=0.5)
 
 
 def publish(path: Path, keyframes: dict[str, int], size: int = 8) -> Path:

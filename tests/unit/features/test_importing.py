@@ -10,13 +10,13 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.config.stages import ImportFeaturesStage
-from pipeline.errors import ActaError, VideoError
-from pipeline.features.entities import FeatureShard
-from pipeline.features.importing import Published, _video_numbers, import_features
-from pipeline.features.published import inside
+from pipeline.config.tasks.detect import ImportActorFeatures
+from pipeline.detect.features.entities import FeatureShard
+from pipeline.detect.features.import_actor_features import Published, _video_numbers, import_actor_features
+from pipeline.detect.features.published import inside
+from pipeline.runtime.errors import ActaError, VideoError
 
-I3D, SLOWFAST = (ImportFeaturesStage(layout=layout, half=False) for layout in ("i3d", "slowfast"))
+I3D, SLOWFAST = (ImportActorFeatures(layout=layout, half=False) for layout in ("i3d", "slowfast"))
 LABELS = 'item { name: "stand" id: 1 }\nitem { name: "sit" id: 3 }\nitem { name: "talk" id: 80 }\n'
 BOXES = [[0.0, 0.0, 0.5, 1.0], [0.5, 0.25, 1.0, 0.75]]
 # Background is never an action, stand (1), sit (3), talk (80); the first box sits and talks, the second stands.
@@ -83,7 +83,7 @@ class Made:
     def read(
         self,
         published: Published | dict[str, Published],
-        settings: ImportFeaturesStage = I3D,
+        settings: ImportActorFeatures = I3D,
         videos: Mapping[str, str] = {"v": "train"},
         **options: Any,
     ) -> FeatureShard:
@@ -91,7 +91,7 @@ class Made:
         rows = [[video, video, "", split, 0, 0] for video, split in videos.items()]
         names = self.text("list.json", json.dumps(rows))
         splits = published if isinstance(published, dict) else {"train": published}
-        import_features(names, self.folder / "out.h5", settings, splits, self.folder / "labels.pbtxt", **options)
+        import_actor_features(names, self.folder / "out.h5", settings, splits, self.folder / "labels.pbtxt", **options)
         return FeatureShard(self.folder / "out.h5")
 
 
@@ -149,12 +149,12 @@ def test_features_that_are_averaged_already(made):
 def test_names_with_slashes_are_groups_in_groups(made):
     """J-HMDB-21's and UCF101-24's videos are called <class>/<name>."""
     actors = made.slowfast({"run/v_0": one_keyframe(), "run/v_0.04": one_keyframe(), "w_1": one_keyframe()})
-    shard = made.read(Published(actors), ImportFeaturesStage(layout="slowfast", half=False), {"run/v": "train"})
+    shard = made.read(Published(actors), ImportActorFeatures(layout="slowfast", half=False), {"run/v": "train"})
     assert shard.keyframes("run/v").times.tolist() == [0, 0.04]
 
 
 def test_half_precision(made):
-    shard = made.read(Published(made.i3d({"v/902": one_keyframe(0.1)})), ImportFeaturesStage(layout="i3d", half=True))
+    shard = made.read(Published(made.i3d({"v/902": one_keyframe(0.1)})), ImportActorFeatures(layout="i3d", half=True))
     feature = shard.keyframes("v").actors.feature
     assert feature.dtype == np.float16
     assert feature[1].astype(float) == pytest.approx([10.1, 11.1, 12.1], rel=1e-3)
@@ -415,7 +415,7 @@ def test_files_that_are_not_there(made, what):
 def test_another_layout(made, layout, message):
     actors = made.slowfast({"v_902": one_keyframe(), "v_soon": one_keyframe()})
     with pytest.raises(ActaError, match=message):
-        made.read(Published(actors), ImportFeaturesStage(layout=layout, half=False))
+        made.read(Published(actors), ImportActorFeatures(layout=layout, half=False))
 
 
 def test_a_dataset_where_a_group_should_be(made):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from pipeline.config.detect import BoxSettings, KeyframeSettings
-from pipeline.data.annotation import People
-from pipeline.errors import ActaError, VideoError
-from pipeline.features.clips import KeyframeClips, boxes_of, clip_at
-from pipeline.features.keyframes import KeyframeTable
-from pipeline.store import FrameShard
+from pipeline.detect.annotation.people import People
+from pipeline.detect.features.actor_clips import KeyframeClips, boxes_of, clip_at
+from pipeline.detect.features.keyframes import KeyframeTable
+from pipeline.runtime.errors import ActaError, VideoError
+from pipeline.runtime.store import FrameShard
 from tests.clips import read_number
 from tests.shards import numbered, stored, write_shard
 

@@ -9,14 +9,17 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pipeline.config.spot_stages import FitPcaStage
-from pipeline.errors import ActaError
-from pipeline.features import pca
-from pipeline.features.frame_features import FRAME_FEATURES_FORMAT, FrameFeatureShard
-from pipeline.features.pca import Projection, fit_pca, project_features
-from pipeline.store import Provenance, Quarantined, StoredVideo, create_shard, write_index
+from pipeline.config.tasks.spot import FitPca
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import Provenance, Quarantined
+from pipeline.runtime.store import StoredVideo, create_shard, write_index
+from pipeline.spot import pca
+from pipeline.spot.extract_frame_features import FRAME_FEATURES_FORMAT, FrameFeatureShard
+from pipeline.spot.projection import Projection
+from pipeline.spot.fit_pca import fit_pca
+from pipeline.spot.project_features import project_features
 
-STAGE = FitPcaStage(components=3, train=("train", "more"))
+STAGE = FitPca(components=3, train=("train", "more"))
 CHANNELS = 6
 
 

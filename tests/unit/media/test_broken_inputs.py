@@ -16,15 +16,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.stages import FramesStage
+from pipeline.config.tasks.privacy import ExtractFrames
 from pipeline.data.adapters import list_videos
-from pipeline.data.lists import write_lists
-from pipeline.data.manifest import build_manifest, read_manifest
-from pipeline.errors import VideoError
+from pipeline.data.build_manifest import build_manifest
+from pipeline.data.extract_frames import extract_frames
 from pipeline.media.decode import decode, open_video, scaled_size, to_rgb
-from pipeline.media.frames import extract_frames
+from pipeline.media.lists import write_lists
+from pipeline.media.manifest import read_manifest
 from pipeline.media.probe import probe
-from pipeline.store import FrameShard
+from pipeline.runtime.errors import VideoError
+from pipeline.runtime.store import FrameShard
 from tests.clips import read_number, read_times, write_clip
 
 
@@ -176,7 +177,7 @@ def test_none_stops_the_others(folder, config, tmp_path):
     videos = [v for v in list_videos(settings) if v.id != SECRET]
     [shard] = write_lists(videos, tmp_path / "lists", 1)
     build_manifest(tmp_path / f"lists/{shard}.json", folder, tmp_path / "manifest.json", workers=2)
-    stage = FramesStage(
+    stage = ExtractFrames(
         sampling=config.sampling.model_copy(update={"rate": None}),
         frames=config.frames.model_copy(update={"size": None}),
     )
@@ -237,7 +238,7 @@ def test_disk_full_stops_the_stage_and_leaves_nothing_half_written(tmp_path, con
     settings = config.data.model_copy(update={"adapter": "folder", "root": str(tmp_path / "videos")})
     [shard] = write_lists(list_videos(settings), tmp_path / "lists", 1)
     build_manifest(tmp_path / f"lists/{shard}.json", tmp_path / "videos", tmp_path / "manifest.json")
-    stage = FramesStage(sampling=config.sampling, frames=config.frames).model_dump_json()
+    stage = ExtractFrames(sampling=config.sampling, frames=config.frames).model_dump_json()
     code = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (60000, 60000)); "

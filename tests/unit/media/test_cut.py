@@ -14,9 +14,9 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.errors import ActaError, VideoError
-from pipeline.media.cut import Part, Written, cut_video, part_of
 from pipeline.media.decode import to_rgb
+from pipeline.runtime.errors import ActaError, VideoError
+from pipeline.spot.cut import Part, Written, cut_video, part_of
 from pipeline.spot.events import Spot
 from pipeline.spot.highlights import Clip
 from tests.clips import numbered_image, read_number
@@ -399,8 +399,8 @@ def test_a_damaged_half_is_an_error_that_names_it_and_leaves_nothing(tmp_path):
 SCRIPT = """
 import json, os, resource, signal, sys
 from pathlib import Path
-from pipeline.errors import ActaError
-from pipeline.media.cut import cut_video, part_of
+from pipeline.runtime.errors import ActaError
+from pipeline.spot.cut import cut_video, part_of
 from pipeline.spot.events import Spot
 from pipeline.spot.highlights import Clip
 source, output, how = sys.argv[1:]

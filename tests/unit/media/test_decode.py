@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.errors import VideoError
 from pipeline.media.decode import (
     Orientation,
     capped_size,
@@ -21,6 +20,7 @@ from pipeline.media.decode import (
     to_jpeg,
     to_rgb,
 )
+from pipeline.runtime.errors import VideoError
 from tests.clips import ffmpeg, numbered_image, read_number, read_times, write_clip
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from av.sidedata.sidedata import Type
 
-from pipeline.errors import ActaError, VideoError
 from pipeline.media.decode import decode, open_video, side_data
 from pipeline.media.encode import rewritten
 from pipeline.media.probe import probe
+from pipeline.runtime.errors import ActaError, VideoError
 from tests.clips import ffmpeg, write_clip
 from tests.unit.media.recordings import copy, onset, packets, pictures, streams
 

@@ -2,10 +2,9 @@
 
 import pytest
 
-from pipeline.config.stages import FramesStage
-from pipeline.data.manifest import Video
-from pipeline.media.frames import _estimate
-from pipeline.media.probe import VideoInfo
+from pipeline.config.tasks.privacy import ExtractFrames
+from pipeline.data.extract_frames import _estimate
+from pipeline.media.manifest import Video, VideoInfo
 
 
 def video(frames: int, duration: float, height: int, width: int) -> Video:
@@ -28,7 +27,7 @@ def video(frames: int, duration: float, height: int, width: int) -> Video:
     ],
 )
 def test_room_for_frames_twice(config, rate, size, quality, pixels, count, each):
-    settings = FramesStage(
+    settings = ExtractFrames(
         sampling=config.sampling.model_copy(update={"rate": rate}),
         frames=config.frames.model_copy(update={"size": size, "jpeg_quality": quality}),
     )
@@ -38,7 +37,7 @@ def test_room_for_frames_twice(config, rate, size, quality, pixels, count, each)
 
 
 def test_room_for_several_videos(config):
-    settings = FramesStage(
+    settings = ExtractFrames(
         sampling=config.sampling.model_copy(update={"rate": None}),
         frames=config.frames.model_copy(update={"size": None, "jpeg_quality": 90}),
     )

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.errors import ActaError, VideoError
 from pipeline.media import limits
 from pipeline.media.decode import decode, open_video, scaled_size, shown_size
 from pipeline.media.limits import check_filled, check_frame, check_frames, check_photograph, check_silence
 from pipeline.media.probe import probe
 from pipeline.privacy.photograph import _read
+from pipeline.runtime.errors import ActaError, VideoError
 from pipeline.spot.build_game import end_of
 from tests.clips import write_clip
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.errors import ActaError
+from pipeline.runtime.errors import ActaError
 from tests.clips import ffmpeg, write_clip
 from tests.unit.media.recordings import ONSET, copy, onset, packets, pictures
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import VideoError
 from pipeline.media import probe as module
 from pipeline.media.probe import _check_whole, _count_packets, _Packets
+from pipeline.runtime.errors import VideoError
 
 
 def check(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import VideoError
 from pipeline.media.probe import probe
 from pipeline.media.structure import damage
+from pipeline.runtime.errors import VideoError
 from tests.clips import ffmpeg, write_clip
 
 EBML, SEGMENT, CLUSTER, VOID, BLOCK = (

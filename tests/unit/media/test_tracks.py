@@ -8,8 +8,8 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.errors import VideoError
 from pipeline.media.tracks import Converted, Copied, _sound, counted, language_in
+from pipeline.runtime.errors import VideoError
 from tests.clips import ffmpeg, write_clip
 from tests.unit.media.recordings import copy, onset
 

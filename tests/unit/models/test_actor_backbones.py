@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from pipeline.config.detect import ActorBackboneName
-from pipeline.errors import ActaError
 from pipeline.models import actor_backbones
 from pipeline.models.actor_backbones import (
     ActorBackbone,
@@ -23,7 +22,8 @@ from pipeline.models.actor_backbones import (
     save_actor_backbone,
     show,
 )
-from pipeline.seals import sealed
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.seals import sealed
 from tests.unit.models.test_i3d import randomise
 from tests.unit.models.test_r101_i3d_nl import published_blobs
 from tests.unit.models.test_slowfast_nl import published_shapes

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipeline.errors import ActaError
 from pipeline.models.architecture import Architecture, Reduction, frames_needed, parse_reductions
+from pipeline.runtime.errors import ActaError
 
 
 def test_published_numbers() -> None:

@@ -18,9 +18,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from pipeline.errors import ActaError
 from pipeline.models.checkpoints import read_checkpoint, read_state
 from pipeline.models.opened import Opened
+from pipeline.runtime.errors import ActaError
 
 FORMS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 

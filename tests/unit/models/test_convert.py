@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.data.ava import write_label_map
-from pipeline.errors import ActaError
+from pipeline.commands.convert_checkpoint import convert_checkpoint
+from pipeline.detect.annotation.ava import write_label_map
 from pipeline.models import actor_backbones
 from pipeline.models.actor_backbones import ActorBackbone, build_actor_backbone, load_actor_backbone
-from pipeline.models.convert import convert_checkpoint
+from pipeline.runtime.errors import ActaError
 
 ACTIONS = ["stand", "sit", "answer phone"]
 
@@ -22,7 +22,7 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         def __init__(self, name, classes, width=0.125, frames=None):
             super().__init__(name, classes, width, frames)
 
-    monkeypatch.setattr("pipeline.models.convert.ActorBackbone", Narrow)
+    monkeypatch.setattr("pipeline.commands.convert_checkpoint.ActorBackbone", Narrow)
     monkeypatch.setattr(actor_backbones, "ActorBackbone", Narrow)
     model = build_actor_backbone(ActorBackbone("slowfast_nl_8x8_r50", len(ACTIONS), 0.125))
     torch.save({"model_state": model.network.state_dict()}, tmp_path / "slowfast.pyth")

@@ -17,8 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pipeline.config.classify import ViewSettings
-from pipeline.detect.saved import StageDescription, load_stage, save_stage
-from pipeline.errors import ActaError
+from pipeline.detect.stage_file import StageDescription, load_stage, save_stage
 from pipeline.models.actor_backbones import (
     ActorBackbone,
     build_actor_backbone,
@@ -27,13 +26,14 @@ from pipeline.models.actor_backbones import (
 )
 from pipeline.models.architecture import Architecture, parse_reductions
 from pipeline.models.backbones import build
+from pipeline.models.classifier_file import Description, load_model, read_description, save_absent, save_model
 from pipeline.models.described import loaded
 from pipeline.models.object_detector import ObjectDetector, build_detector, load_detector, save_detector
 from pipeline.models.rms_net import RmsNet, RmsNetArchitecture
-from pipeline.models.saved import Description, load_model, read_description, save_absent, save_model
 from pipeline.models.stage import Stage, StageArchitecture
-from pipeline.seals import make_again, sealed
-from pipeline.spot.saved import SpotterDescription, load_spotter, save_spotter
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.seals import make_again, sealed
+from pipeline.spot.spotter_file import SpotterDescription, load_spotter, save_spotter
 
 VIEW = ViewSettings(size=(32, 48), short_side=None, crop=32)
 
@@ -326,7 +326,7 @@ def test_a_larger_network_than_the_weights_takes_no_memory(saved: dict[str, Path
         content["architecture"] |= {"blocks": [100] * 4, "width": 16.0, "reductions": []}
 
     path = changed(saved["clips"], tmp_path, change)
-    code = "import sys, pathlib, pipeline.models.saved as s; s.load_model(pathlib.Path(sys.argv[1]))"
+    code = "import sys, pathlib, pipeline.models.classifier_file as s; s.load_model(pathlib.Path(sys.argv[1]))"
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import get_model
 
-from pipeline.errors import ActaError
 from pipeline.models.frame_backbones import REGISTERED, FrameBackbone, build_frame_backbone, load_frame_weights
+from pipeline.runtime.errors import ActaError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CLASSIFIER = {"resnet18": "fc", "resnet50": "fc", "mobilenet_v2": "classifier"}

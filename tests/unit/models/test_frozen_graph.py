@@ -9,8 +9,8 @@ import onnxruntime
 import pytest
 import torch
 
-from pipeline.errors import ActaError
 from pipeline.models.frozen_graph import onnx_of_frozen_graph
+from pipeline.runtime.errors import ActaError
 
 
 def varint(value: int) -> bytes:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.errors import ActaError
 from pipeline.models.pickles import read_pickle
+from pipeline.runtime.errors import ActaError
 
 ARRAYS = {
     "rows": np.arange(6, dtype="f4").reshape(2, 3),

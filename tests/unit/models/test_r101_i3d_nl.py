@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.errors import ActaError
 from pipeline.models.nonlocal_block import NonLocal
 from pipeline.models.r101_i3d_nl import R101I3DNL, Affine, caffe2_name, feature_size, region_maxima
+from pipeline.runtime.errors import ActaError
 from tests.unit.models.test_i3d import BOXES, randomise, slow_roi_align
 
 WIDTH = 0.0625

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import ActaError
 from pipeline.models.rms_net import RmsNet, RmsNetArchitecture
-from pipeline.seals import sealed
-from pipeline.spot.saved import SpotterDescription, load_spotter, save_spotter
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.seals import sealed
+from pipeline.spot.spotter_file import SpotterDescription, load_spotter, save_spotter
 
 SMALL = {
     "classes": 3,

@@ -10,14 +10,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.cli import main
+from pipeline.commands.convert_checkpoint import read_checkpoint
 from pipeline.config.classify import ViewSettings
-from pipeline.errors import ActaError
 from pipeline.models.architecture import Architecture, parse_reductions
 from pipeline.models.backbones import build
 from pipeline.models.caffe2 import caffe2_name
-from pipeline.models.convert import read_checkpoint
-from pipeline.models.saved import Description, load_model, save_model
-from pipeline.seals import sealed
+from pipeline.models.classifier_file import Description, load_model, save_model
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.seals import sealed
 
 ARCHITECTURE = Architecture("r3d_18", 3, 0.05, (1, 1, 1, 1), 4, parse_reductions("c"))
 VIEW = ViewSettings(size=(32, 48), short_side=None, crop=32)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.errors import ActaError
 from pipeline.models.architecture import Architecture
 from pipeline.models.slowfast_nl import SlowFastNL, caffe2_name, slow_positions
+from pipeline.runtime.errors import ActaError
 from tests.unit.models.test_i3d import BOXES, randomise, slow_roi_align
 
 

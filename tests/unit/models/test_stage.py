@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from pipeline.cli import main
-from pipeline.errors import ActaError
 from pipeline.models.stage import Graphs, Stage, StageArchitecture, stage_complexity
+from pipeline.runtime.errors import ActaError
 
 SMALL = {"actors": 12, "objects": 16, "classes": 5, "layers": 2, "heads": 2}
 

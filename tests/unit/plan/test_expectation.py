@@ -5,10 +5,10 @@ import json
 import pytest
 import yaml
 
-from pipeline.errors import ActaError
 from pipeline.plan.expectation import REFERENCE as SHIPPED
 from pipeline.plan.expectation import UNKNOWN, Expected, Experience, measured, read_reference
 from pipeline.plan.outlook import Plan, RulePlan, Totals, read_plan
+from pipeline.runtime.errors import ActaError
 from tests.unit.plan.made import write_costs
 
 REFERENCE = {

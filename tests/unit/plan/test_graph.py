@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from pipeline.errors import ActaError
 from pipeline.plan.graph import Graph, Job, SnakemakeError, ask_snakemake, parse_dot
 from pipeline.plan.schedule import in_order, longest_chain, makespan
+from pipeline.runtime.errors import ActaError
 from tests.unit.plan.made import chain, dot
 
 SNAKEFILE = """

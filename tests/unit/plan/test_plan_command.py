@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ActaError
+from pipeline.commands.plan import add_plan
 from pipeline.plan.expectation import read_reference
 from pipeline.plan.outlook import read_plan
-from pipeline.plan_command import add_plan
+from pipeline.runtime.errors import ActaError
 from tests.unit.plan.made import write_costs
 
 SNAKEFILE = """

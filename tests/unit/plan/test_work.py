@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.whole import DEFAULT_CONFIG, load_over
-from pipeline.data.lists import Listed, write_game_lists, write_lists
+from pipeline.media.lists import Listed, write_game_lists, write_lists
 from pipeline.models.architecture import Architecture
 from pipeline.models.complexity import complexity
 from pipeline.plan.assemble import TARGET, make_plan, mean_work

@@ -15,7 +15,6 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.config.privacy import ObfuscateSettings, SearchSettings
-from pipeline.errors import ActaError, VideoError
 from pipeline.media.decode import decode, open_video, orientation, pixel_aspect, scaled_size, to_rgb
 from pipeline.media.encode import Encoding
 from pipeline.models.weights import WEIGHTS
@@ -23,6 +22,7 @@ from pipeline.privacy import anonymize as module
 from pipeline.privacy.anonymize import anonymize_video
 from pipeline.privacy.detectors import make_auditor
 from pipeline.privacy.instances import DetectionShard, Instances
+from pipeline.runtime.errors import ActaError, VideoError
 from tests.clips import ffmpeg, read_number, read_times, write_clip
 
 BOX = np.array([0.5, 0.5, 0.75, 0.75], np.float32)

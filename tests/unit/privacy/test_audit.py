@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.errors import VideoError
 from pipeline.media.jpeg import decode_stored
 from pipeline.privacy import audit as module
 from pipeline.privacy.instances import Instances
+from pipeline.runtime.errors import VideoError
 
 
 class Frames:

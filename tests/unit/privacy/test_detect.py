@@ -6,12 +6,12 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.errors import ActaError
 from pipeline.media.decode import decode, open_video, to_rgb
 from pipeline.privacy.boxes import iou
-from pipeline.privacy.detect import detect_frame
+from pipeline.privacy.detect_people import detect_frame
 from pipeline.privacy.detectors import make_detector
 from pipeline.privacy.instances import Instances
+from pipeline.runtime.errors import ActaError
 from tests.clips import write_clip
 
 

@@ -17,14 +17,14 @@ from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 from pipeline.config.detectors import DETECTORS, detectors_of
 from pipeline.config.privacy import Auditor, FindSettings, SearchSettings
 from pipeline.config.whole import Config
-from pipeline.errors import ActaError
 from pipeline.models.weights import WEIGHTS
 from pipeline.privacy.body_detectors import MaskRCNN
 from pipeline.privacy.boxes import iou
-from pipeline.privacy.detect import detect_frame
+from pipeline.privacy.detect_people import detect_frame
 from pipeline.privacy.detectors import _CODE, make_auditor, make_detector, runtimes
 from pipeline.privacy.filters import hide
 from pipeline.privacy.instances import Instances
+from pipeline.runtime.errors import ActaError
 
 
 def settings(detector: str, **changes: object) -> SearchSettings:

@@ -13,11 +13,11 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from pipeline.errors import ActaError
 from pipeline.models import onnx_session as module
 from pipeline.models.weights import cache_folder, open_weights
 from pipeline.privacy.detectors import make_auditor
 from pipeline.privacy.face_detectors import CenterFace, OnnxModel, RetinaFace
+from pipeline.runtime.errors import ActaError
 from tests.conftest import PROJECT
 
 DETECTORS = [RetinaFace, CenterFace, OnnxModel]

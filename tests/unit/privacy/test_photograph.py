@@ -10,11 +10,11 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from pipeline.config.privacy import ObfuscateSettings, SearchSettings
 from pipeline.config.whole import Config
-from pipeline.errors import ActaError, VideoError
 from pipeline.privacy import photograph as module
 from pipeline.privacy.detectors import _CODE, make_auditor
 from pipeline.privacy.instances import Instances
 from pipeline.privacy.photograph import FORMATS, anonymize_photograph
+from pipeline.runtime.errors import ActaError, VideoError
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 BOX = np.array([0.5, 0.5, 0.75, 0.75], np.float32)

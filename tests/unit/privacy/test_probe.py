@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from pipeline.config.privacy import ObfuscateSettings, SearchSettings
-from pipeline.errors import ActaError
 from pipeline.privacy import probe
 from pipeline.privacy.instances import Instances
 from pipeline.privacy.probe import check_auditors, check_hiding, check_search
 from pipeline.privacy.unusual import unusual
+from pipeline.runtime.errors import ActaError
 
 WHAT = ("faces", "bodies")
 

@@ -15,15 +15,15 @@ import pytest
 from av.video.frame import VideoFrame
 
 from pipeline.config.privacy import SearchSettings
-from pipeline.errors import ActaError
 from pipeline.media.decode import decode, open_video, to_rgb
 from pipeline.privacy import search as module
 from pipeline.privacy.anonymize import anonymize_video
 from pipeline.privacy.boxes import enlarge
-from pipeline.privacy.detect import _around, detect_frame
+from pipeline.privacy.detect_people import _around, detect_frame
 from pipeline.privacy.detectors import make_auditor, make_detector
 from pipeline.privacy.instances import Instances
 from pipeline.privacy.search import _Run, _Seen, _weight, search
+from pipeline.runtime.errors import ActaError
 
 HEIGHT, WIDTH, SIDE = 120, 320, 24
 RATE = 60  # so that with an interval of 0.1 s frames 0, 6, 12 … are searched

@@ -17,21 +17,22 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.config.stage_settings import stage_settings
-from pipeline.config.stages import ObfuscateStage
+from pipeline.config.tasks.privacy import Obfuscate
 from pipeline.data.adapters import list_videos
-from pipeline.data.lists import write_lists
-from pipeline.errors import ActaError, VideoError
-from pipeline.files import write_json
+from pipeline.media.lists import write_lists
 from pipeline.media.source import unchanged
 from pipeline.models.weights import detector_digests
-from pipeline.privacy import detect as module
-from pipeline.privacy.audit import audit_shard
-from pipeline.privacy.detect import detect_shard
+from pipeline.privacy import detect_people as module
+from pipeline.privacy.audit import audit
+from pipeline.privacy.detect_people import detect_people
 from pipeline.privacy.instances import DetectedVideo, DetectionShard, Instances, write_detections
-from pipeline.privacy.obfuscate import obfuscate_shard
-from pipeline.sealed import Sealed
-from pipeline.store import FrameShard, Provenance, write_frames
-from pipeline.text import read_made
+from pipeline.privacy.obfuscate import obfuscate
+from pipeline.runtime.errors import ActaError, VideoError
+from pipeline.runtime.files import write_json
+from pipeline.runtime.provenance import Provenance
+from pipeline.runtime.sealed import Sealed
+from pipeline.runtime.store import FrameShard, write_frames
+from pipeline.runtime.text import read_made
 from tests.clips import read_times
 from tests.shards import numbered, stored, write_shard
 
@@ -81,14 +82,14 @@ def test_bodies_are_found_with_their_faces_hidden_and_counted(stages, config, tm
     write_json(tmp_path / "manifest.json", content)
     frames, found, hidden = stages / "none/frames.h5", tmp_path / "bodies.h5", tmp_path / "hidden.h5"
     settings = {stage: stage_settings(config, stage, "bodies") for stage in ("detect-people", "obfuscate", "audit")}
-    detect_shard(tmp_path / "manifest.json", stages / "videos", found, settings["detect-people"])
+    detect_people(tmp_path / "manifest.json", stages / "videos", found, settings["detect-people"])
     shard = DetectionShard(found)
     assert all(len(frame) in (1, 2) for frame in shard.frames(name))
     assert shard.provenance["weights"] == detector_digests(settings["detect-people"])
     assert shard.provenance["settings"]["detect"]["faces"]["detector"] == "centerface"
     assert {"av", "h5py", "onnxruntime"} <= set(shard.provenance["packages"])
-    obfuscate_shard(frames, found, hidden, settings["obfuscate"])
-    audit_shard(frames, hidden, found, tmp_path / "audit.json", settings["audit"])
+    obfuscate(frames, found, hidden, settings["obfuscate"])
+    audit(frames, hidden, found, tmp_path / "audit.json", settings["audit"])
     (row,) = json.loads((tmp_path / "audit.json").read_text())["videos"]
     for counts in row["auditors"].values():
         assert counts["before"] >= row["frames"]
@@ -149,7 +150,7 @@ def test_an_audit_of_other_frames_is_refused(stages, config):
     settings = stage_settings(config, "audit", what="faces")
     other = write_shard(stages / "other.h5", [stored(stages / "spooled", "v", numbered(3))], code="other")
     with pytest.raises(ActaError, match=r"hidden.h5 was not made from .*other.h5; make it again"):
-        audit_shard(other, stages / "hidden.h5", stages / "detections.h5", stages / "refused.json", settings)
+        audit(other, stages / "hidden.h5", stages / "detections.h5", stages / "refused.json", settings)
     assert not (stages / "refused.json").exists()
 
 
@@ -160,7 +161,7 @@ def test_an_audit_of_other_frames_is_refused(stages, config):
 def obfuscate(config, tmp_path):
     """Hide what was detected in three frames of the videos a and b; returns the anonymised shard."""
     settings = stage_settings(config, "obfuscate", what="faces")
-    assert isinstance(settings, ObfuscateStage)
+    assert isinstance(settings, Obfuscate)
     frames = write_shard(tmp_path / "frames.h5", [stored(tmp_path / "spooled", v, numbered(3)) for v in "ab"])
 
     def run(detected: list[DetectedVideo], attack: Callable[[Path], None] | None = None) -> FrameShard:
@@ -168,7 +169,7 @@ def obfuscate(config, tmp_path):
         write_detections(tmp_path / "detections.h5", detected, [], provenance)
         if attack:
             attack(tmp_path / "detections.h5")
-        obfuscate_shard(frames, tmp_path / "detections.h5", tmp_path / "hidden.h5", settings)
+        obfuscate(frames, tmp_path / "detections.h5", tmp_path / "hidden.h5", settings)
         return FrameShard(tmp_path / "hidden.h5")
 
     return run
@@ -265,7 +266,7 @@ def test_a_video_that_was_replaced_between_frames_and_detections_is_named(config
     )
     settings = stage_settings(config, "obfuscate", what="faces")
     with pytest.raises(ActaError) as error:
-        obfuscate_shard(*map(Path, paths), tmp_path / "hidden.h5", settings)
+        obfuscate(*map(Path, paths), tmp_path / "hidden.h5", settings)
     assert str(error.value) == message
     assert not (tmp_path / "hidden.h5").exists()
 
@@ -296,7 +297,7 @@ def test_an_audit_of_another_video_is_refused(stages, config, tmp_path):
     with pytest.raises(
         ActaError, match=r"hidden\.h5 has giving_speech/.*mp4 of another file than .*frames\.h5; make it"
     ):
-        audit_shard(*shards, tmp_path / "audit.json", stage_settings(config, "audit", what="faces"))
+        audit(*shards, tmp_path / "audit.json", stage_settings(config, "audit", what="faces"))
 
 
 def test_a_video_that_changes_while_it_is_read_is_left_out(tmp_path):
@@ -327,16 +328,16 @@ def test_a_search_that_finds_nothing_is_an_error_before_it_begins(stages, config
     settings = stage_settings(config, "detect-people", "faces")
     blind = settings.model_copy(update={"detect": settings.detect.model_copy(update={"threshold": 1.0})})
     with pytest.raises(ActaError, match=r"^centerface, from a score of 1 on, .* so it would hide nothing"):
-        detect_shard(stages / "manifest.json", stages, tmp_path / "found.h5", blind)
+        detect_people(stages / "manifest.json", stages, tmp_path / "found.h5", blind)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_leaves_faces_recognisable_has_no_audit(stages, config, tmp_path):
     hiding = config.privacy.obfuscate.faces.model_copy(update={"kernel": 0.1})
     before, found, after = stages / "none/frames.h5", stages / "detections.h5", tmp_path / "hidden.h5"
-    obfuscate_shard(before, found, after, ObfuscateStage(obfuscate=hiding))
+    obfuscate(before, found, after, Obfuscate(obfuscate=hiding))
     with pytest.raises(ActaError, match=r"kernel 0\.1 .* leaves the face on a clear photograph recognisable"):
-        audit_shard(before, after, found, tmp_path / "audit.json", stage_settings(config, "audit", "faces"))
+        audit(before, after, found, tmp_path / "audit.json", stage_settings(config, "audit", "faces"))
     assert not (tmp_path / "audit.json").exists()
 
 
@@ -344,5 +345,5 @@ def test_an_auditor_that_sees_nothing_makes_no_audit(stages, config, tmp_path):
     blind = stage_settings(config, "audit", "faces").model_copy(update={"auditors": {"retinaface": 1.0}})
     before, found = stages / "none/frames.h5", stages / "detections.h5"
     with pytest.raises(ActaError, match=r"^the auditor retinaface, from a score of 1 on, does not find the face"):
-        audit_shard(before, stages / "hidden.h5", found, tmp_path / "audit.json", blind)
+        audit(before, stages / "hidden.h5", found, tmp_path / "audit.json", blind)
     assert list(tmp_path.iterdir()) == []

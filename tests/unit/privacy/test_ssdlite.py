@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.errors import ActaError
 from pipeline.models.weights import open_weights
 from pipeline.privacy.ssdlite import SSDLite
+from pipeline.runtime.errors import ActaError
 
 
 @pytest.fixture(scope="module")

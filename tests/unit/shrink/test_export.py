@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from pipeline.config.classify import ViewSettings
-from pipeline.config.stages import ExportStage
-from pipeline.errors import ActaError
+from pipeline.config.tasks.shrink import ExportNetwork
 from pipeline.models.architecture import Architecture, frames_needed, parse_reductions
 from pipeline.models.backbones import build, pathways
-from pipeline.models.saved import Description, load_model, save_model
-from pipeline.shrink import export
-from pipeline.shrink.export import Packaged, export_network
+from pipeline.models.classifier_file import Description, load_model, save_model
+from pipeline.runtime.errors import ActaError
+from pipeline.shrink import export_network as export
+from pipeline.shrink.export_network import Packaged, export_network
 
-SETTINGS = ExportStage(device="cpu", threads=1)
+SETTINGS = ExportNetwork(device="cpu", threads=1)
 NETWORKS = {
     "r2plus1d": Architecture("r2plus1d_18", 3, 0.05, (2, 1, 1, 1), 8),
     "r3d": Architecture("r3d_18", 3, 0.05, (1, 1, 1, 1), 8, parse_reductions("c,f,s")),

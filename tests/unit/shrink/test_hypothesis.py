@@ -11,21 +11,24 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipeline.classify.evaluate import evaluate_network
+from pipeline.classify.evaluate_classifier import evaluate_classifier
 from pipeline.classify.fitting import _losses
 from pipeline.classify.teaching import as_teacher
-from pipeline.classify.train import train_network
+from pipeline.classify.train_classifier import train_classifier
 from pipeline.config.base import parse
 from pipeline.config.classify import StrategySettings
-from pipeline.config.stages import EvaluateStage, HypothesisStage, SelectStage, TeacherLogitsStage
-from pipeline.errors import ActaError
+from pipeline.config.tasks.classify import EvaluateClassifier
+from pipeline.config.tasks.shrink import SelectHypothesis
+from pipeline.config.tasks.shrink import StoreTeacherLogits
+from pipeline.config.tasks.shrink import TryHypothesis
 from pipeline.models.architecture import Architecture, frames_needed, parse_reductions
 from pipeline.models.backbones import build, pathways
-from pipeline.models.saved import load_model, read_description
-from pipeline.sealed import create_sealed
-from pipeline.shrink.hypothesis import inherit_part, try_hypothesis
-from pipeline.shrink.select import select
-from pipeline.shrink.teacher_logits import store_logits
+from pipeline.models.classifier_file import load_model, read_description
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.sealed import create_sealed
+from pipeline.shrink.select_hypothesis import select_hypothesis
+from pipeline.shrink.store_teacher_logits import store_teacher_logits
+from pipeline.shrink.try_hypothesis import inherit_part, try_hypothesis
 from pipeline.training.losses import distillation
 from tests.networks import PROJECT, finish, start, train_settings, write_dataset, write_lists_of
 
@@ -39,14 +42,14 @@ def shards(tmp_path_factory) -> list[Path]:
 def base(config, shards, tmp_path_factory) -> Path:
     """A base network with two blocks a stage, so that there are layers to take away."""
     path = tmp_path_factory.mktemp("base") / "model.safetensors"
-    train_network(shards, path, train_settings(config, **DEEP, training__epochs=10))
+    train_classifier(shards, path, train_settings(config, **DEEP, training__epochs=10))
     return path
 
 
 DEEP = {"recipe__backbone__blocks": [2, 2, 2, 2], "recipe__micro_batch": 8, "recipe__learning_rate": 0.1}
 
 
-def settings(config, operators: str, **changes) -> HypothesisStage:
+def settings(config, operators: str, **changes) -> TryHypothesis:
     small = train_settings(config, **DEEP).model_dump(mode="json")
     start = "previous" if set(operators) <= set("stf") else "random"
     values = {
@@ -66,10 +69,10 @@ def settings(config, operators: str, **changes) -> HypothesisStage:
         for parent in parents:
             place = place[parent]
         place[key] = value
-    return parse(HypothesisStage, values)
+    return parse(TryHypothesis, values)
 
 
-def attempt(base, shards, folder: Path, chosen: HypothesisStage, previous: Path | None = None, **options) -> Path:
+def attempt(base, shards, folder: Path, chosen: TryHypothesis, previous: Path | None = None, **options) -> Path:
     output = folder / "model.safetensors"
     try_hypothesis(base, previous or base, shards, output, chosen, **options)
     return output
@@ -165,7 +168,7 @@ def test_an_infeasible_hypothesis_is_written_as_such_and_the_selection_goes_on(c
     attempt(base, shards, folders[1], settings(config, "s"))
     lists = write_lists_of(tmp_path / "lists", shards)
     for folder in (base.parent, *folders):
-        evaluate_network(
+        evaluate_classifier(
             folder / "model.safetensors",
             shards,
             sorted(lists.glob("*.json")),
@@ -174,7 +177,7 @@ def test_an_infeasible_hypothesis_is_written_as_such_and_the_selection_goes_on(c
             EVALUATE,
         )
     output = tmp_path / "selected.safetensors"
-    select(base, base.parent / "evaluation.json", folders, output, SelectStage(operators=("t", "s")))
+    select_hypothesis(base, base.parent / "evaluation.json", folders, output, SelectHypothesis(operators=("t", "s")))
     assert output.read_bytes() == (folders[1] / "model.safetensors").read_bytes()
     selection = json.loads(output.with_suffix(".json").read_text())["selection"]
     assert selection["operators"] == "s"
@@ -183,7 +186,7 @@ def test_an_infeasible_hypothesis_is_written_as_such_and_the_selection_goes_on(c
     assert load_model(output)[1].architecture.reductions == parse_reductions("s")
 
 
-EVALUATE = EvaluateStage.model_validate(
+EVALUATE = EvaluateClassifier.model_validate(
     {
         "split": {"train": "train", "test": "test"},
         "short_videos": "repeat",
@@ -235,9 +238,9 @@ def test_without_distillation(config, base, shards, tmp_path):
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_stored_logits_give_the_same_bytes_as_the_live_teacher(config, base, shards, tmp_path, mode):
     chosen = settings(config, "f", teacher_mode=mode)
-    stage = TeacherLogitsStage(split=chosen.split, recipe=chosen.recipe, training=chosen.training, mode=mode)
+    stage = StoreTeacherLogits(split=chosen.split, recipe=chosen.recipe, training=chosen.training, mode=mode)
     logits = tmp_path / "logits.h5"
-    store_logits(base, shards, logits, stage)
+    store_teacher_logits(base, shards, logits, stage)
     live = attempt(base, shards, tmp_path / "live", chosen)
     stored = attempt(base, shards, tmp_path / "stored", chosen, stored=logits)
     assert live.read_bytes() == stored.read_bytes()
@@ -261,8 +264,8 @@ def test_stored_logits_give_the_same_bytes_as_the_live_teacher(config, base, sha
 )
 def test_stored_logits_of_another_training_are_refused(config, base, shards, tmp_path, changes, message):
     made = settings(config, "f")
-    stage = TeacherLogitsStage(split=made.split, recipe=made.recipe, training=made.training, mode="train")
-    store_logits(base, shards, tmp_path / "logits.h5", stage)
+    stage = StoreTeacherLogits(split=made.split, recipe=made.recipe, training=made.training, mode="train")
+    store_teacher_logits(base, shards, tmp_path / "logits.h5", stage)
     with pytest.raises(ActaError, match=message):
         attempt(base, shards, tmp_path, settings(config, "f", **changes), stored=tmp_path / "logits.h5")
 
@@ -359,7 +362,7 @@ def test_two_processes_train_a_hypothesis(config, base, shards, tmp_path):
 def test_the_same_architecture_without_pas(config, base, shards, tmp_path):
     reduced = attempt(base, shards, tmp_path / "r", settings(config, "t"))
     output = tmp_path / "alone" / "model.safetensors"
-    train_network(shards, output, train_settings(config, **(DEEP | NO_STEP)), like=reduced)
+    train_classifier(shards, output, train_settings(config, **(DEEP | NO_STEP)), like=reduced)
     assert read_description(output).architecture == read_description(reduced).architecture
     with torch.random.fork_rng():
         torch.manual_seed(1)
@@ -372,7 +375,7 @@ def test_transfer_keeps_the_weights_and_makes_a_new_classifier(config, base, sha
     output = tmp_path / "transferred" / "model.safetensors"
     other = write_dataset(tmp_path / "other", train=6, labels=("left", "right"))
     chosen = train_settings(config, **(DEEP | NO_STEP))
-    train_network(other, output, chosen, like=reduced, keep_weights=True)
+    train_classifier(other, output, chosen, like=reduced, keep_weights=True)
     before, after = load_file(reduced), load_file(output)
     assert after["fc.weight"].shape == (2, before["fc.weight"].shape[1])
     assert torch.equal(before["layer3.0.conv1.0.weight"], after["layer3.0.conv1.0.weight"])
@@ -385,5 +388,5 @@ def test_a_network_without_teacher_needs_its_own_span_only(config, base, shards,
     short = write_dataset(tmp_path / "short", train=6, frames=3)
     chosen = train_settings(config, **DEEP)
     for name, options, count in (("whole", {}, 18), ("half", {"like": reduced}, 0)):
-        train_network(short, tmp_path / name / "model.safetensors", chosen, **options)
+        train_classifier(short, tmp_path / name / "model.safetensors", chosen, **options)
         assert metrics(tmp_path / name / "model.safetensors")["short_videos"] == count

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.config.stages import HalveStage
-from pipeline.errors import ActaError
-from pipeline.shrink.halving import halve
-from pipeline.shrink.select import Hypothesis, choose, read_hypothesis
+from pipeline.config.tasks.shrink import HalveHypotheses
+from pipeline.runtime.errors import ActaError
+from pipeline.shrink.halve_hypotheses import halve_hypotheses
+from pipeline.shrink.select_hypothesis import Hypothesis, choose, read_hypothesis
 
 BASE = (70.0, 40.0)  # top-1 and GFLOPs of B
 
@@ -142,5 +142,5 @@ def test_halving_keeps_the_best_and_what_is_infeasible(tmp_path):
         write(tmp_path / "c", TRAINED, {"top1": 20.0, "top5": 70.0}),
         write(tmp_path / "l", TRAINED, {"top1": 20.0, "top5": 70.0}),
     ]
-    halve(folders, tmp_path / "survivors.json", HalveStage(operators=("s", "t", "f", "c", "l"), keep=2))
+    halve_hypotheses(folders, tmp_path / "survivors.json", HalveHypotheses(operators=("s", "t", "f", "c", "l"), keep=2))
     assert json.loads((tmp_path / "survivors.json").read_text())["survivors"] == ["t", "f", "c"]

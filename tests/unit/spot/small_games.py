@@ -8,17 +8,21 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.base import parse
-from pipeline.config.spot_stages import EvaluateSpotsStage, PredictSpotsStage, SpotGameStage, TrainSpottingStage
-from pipeline.data.lists import Listed, write_game_lists
-from pipeline.features.frame_features import write_frame_features
+from pipeline.config.tasks.spot import BuildGame
+from pipeline.config.tasks.spot import EvaluateSpots
+from pipeline.config.tasks.spot import PredictSpots
+from pipeline.config.tasks.spot import TrainSpotter
+from pipeline.media.lists import Listed, write_game_lists
+from pipeline.runtime.provenance import Provenance, Quarantined
+from pipeline.runtime.store import FrameShard, write_frames
 from pipeline.spot.build_game import build_game
 from pipeline.spot.evaluate_spots import evaluate_spots
 from pipeline.spot.events import CLASSES, Event
+from pipeline.spot.extract_frame_features import write_frame_features
 from pipeline.spot.games import read_game
 from pipeline.spot.inputs import Inputs
-from pipeline.spot.predict import predict_spots
-from pipeline.spot.train import train_spotting
-from pipeline.store import FrameShard, Provenance, Quarantined, write_frames
+from pipeline.spot.predict_spots import predict_spots
+from pipeline.spot.train_spotter import train_spotter
 from tests.shards import stored
 
 SEASON = "league/2016-2017"
@@ -64,7 +68,7 @@ class Data:
 
     def __init__(self, folder: Path):
         self.folder, self.root, self.lists = folder, folder / "games", folder / "lists"
-        stage = SpotGameStage(
+        stage = BuildGame(
             version=1, ini=False, rate=RATE, videos=None, imported=(KIND,), annotated=("train", "valid", "test")
         )
         lists = {}
@@ -114,10 +118,10 @@ class Data:
             path, FrameShard(frames), CHANNELS, featured, Provenance("frame-features", "{}", str(number))
         )
 
-    def train(self, output: Path, settings: TrainSpottingStage, **options: Any) -> dict[str, Any]:
+    def train(self, output: Path, settings: TrainSpotter, **options: Any) -> dict[str, Any]:
         """The metrics."""
         manifests, inputs = options.pop("manifests", self.manifests), options.pop("inputs", self.imported)
-        train_spotting(manifests, inputs, output, settings, **options)
+        train_spotter(manifests, inputs, output, settings, **options)
         return metrics_of(output)
 
     def predict(self, model: Path, folder: Path, **options: Any) -> dict[str, Any]:
@@ -132,7 +136,7 @@ class Data:
 
     def evaluate(self, folder: Path, split: str = "test") -> dict[str, Any]:
         output = folder.with_name("evaluation.json")
-        settings = EvaluateSpotsStage(version=1, split=split)
+        settings = EvaluateSpots(version=1, split=split)
         evaluate_spots(self.manifests, folder, folder.with_suffix(".json"), output, settings)
         content: dict[str, Any] = json.loads(output.read_text())
         return content
@@ -146,7 +150,7 @@ def metrics_of(model: Path) -> dict[str, Any]:
     return content
 
 
-def settings(**changes: Any) -> TrainSpottingStage:
+def settings(**changes: Any) -> TrainSpotter:
     """Small; changes by path, as ``network__training__epochs=2``."""
     values: dict[str, Any] = {
         "version": 1,
@@ -201,10 +205,10 @@ def settings(**changes: Any) -> TrainSpottingStage:
         for parent in parents:
             place = place[parent]
         place[key] = value
-    return parse(TrainSpottingStage, values)
+    return parse(TrainSpotter, values)
 
 
-PREDICT = PredictSpotsStage(
+PREDICT = PredictSpots(
     split="test",
     inference={"stride": None, "nms": None},  # type: ignore[arg-type]
     batch=16,
@@ -226,7 +230,7 @@ def command(data: Data, name: str, output: Path, changed: Any, *options: str) ->
 
 def with_bad(data: Data, folder: Path, *games: str) -> list[Path]:
     """The manifests, those of some games with an entry in quarantine: their files are not there."""
-    stage = SpotGameStage(version=1, ini=False, rate=RATE, videos=None, imported=(KIND,), annotated=("train", "test"))
+    stage = BuildGame(version=1, ini=False, rate=RATE, videos=None, imported=(KIND,), annotated=("train", "test"))
     manifests = []
     for path in data.manifests:
         if path.stem in games:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from pipeline.config.spot import ClipSamplingSettings, SpotNetworkSettings
-from pipeline.errors import ActaError
-from pipeline.spot.clips import TrainingClips, background_starts, numbers_of_clips, starts_of
+from pipeline.runtime.errors import ActaError
+from pipeline.spot.game_clips import TrainingClips, background_starts, numbers_of_clips, starts_of
 from pipeline.spot.halves import Anchor, Half
 from pipeline.training.loop import Samples
 

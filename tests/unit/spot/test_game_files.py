@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import ActaError
+from pipeline.runtime.errors import ActaError
 from pipeline.spot.events import Spot
 from pipeline.spot.game_files import GameFiles, found_instead
 from pipeline.spot.soccernet_files import LABELS, PREDICTIONS, write_predictions

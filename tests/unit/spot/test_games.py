@@ -11,9 +11,9 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.config.spot_stages import SpotGameStage
-from pipeline.data.lists import Listed
-from pipeline.errors import ActaError
+from pipeline.config.tasks.spot import BuildGame
+from pipeline.media.lists import Listed
+from pipeline.runtime.errors import ActaError
 from pipeline.spot.build_game import build_game
 from pipeline.spot.events import Event
 from pipeline.spot.games import Game, GameFeatures, GameHalf, read_game, read_games
@@ -34,12 +34,12 @@ duration_second = 8
 ANNOTATIONS = [("1 - 00:03", "Goal", "visible"), ("2 - 00:07", "Corner", "not shown"), ("2 - 00:09", "Foul", "visible")]
 
 
-def stage(**changes: Any) -> SpotGameStage:
+def stage(**changes: Any) -> BuildGame:
     values = {"version": 2, "ini": True, "rate": 2.0, "videos": "HQ.mkv", "imported": (KIND,), "annotated": ("train",)}
-    return SpotGameStage.model_validate(values | changes)
+    return BuildGame.model_validate(values | changes)
 
 
-def write_list(path: Path, settings: SpotGameStage, split: str = "train", name: str = NAME) -> Path:
+def write_list(path: Path, settings: BuildGame, split: str = "train", name: str = NAME) -> Path:
     roles = {"labels": f"Labels{'-v2' if settings.version == 2 else ''}.json"}
     if settings.videos:
         roles |= {"video/1": f"1_{settings.videos}", "video/2": f"2_{settings.videos}", "ini": "video.ini"}

@@ -8,12 +8,12 @@ import av
 import numpy as np
 import pytest
 
+from pipeline.commands.highlights import add_highlights
 from pipeline.config.spot import HighlightSettings
-from pipeline.errors import ActaError
-from pipeline.highlights_command import add_highlights
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.text import read_made
 from pipeline.spot.events import Spot
 from pipeline.spot.highlights import Clip, choose_clips
-from pipeline.text import read_made
 from tests.clips import read_number
 from tests.unit.media.test_cut import write_half
 

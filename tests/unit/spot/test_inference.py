@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.errors import VideoError
 from pipeline.models.rms_net import RmsNet, RmsNetArchitecture
+from pipeline.runtime.errors import VideoError
 from pipeline.spot.events import CLASSES, Spot
 from pipeline.spot.halves import Anchor, Half
 from pipeline.spot.inference import Windows, predict_windows, spots_of, suppress, votes, window_starts

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from benchmarks.average_map import official_evaluator
-from pipeline.errors import ActaError
 from pipeline.metrics.average_map import FRAMES
+from pipeline.runtime.errors import ActaError
 from pipeline.spot.events import CLASSES
 from pipeline.spot.official import (
     EARLY,

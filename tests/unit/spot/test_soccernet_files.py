@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import ActaError
+from pipeline.runtime.errors import ActaError
 from pipeline.spot.events import Event, Spot
 from pipeline.spot.soccernet_files import (
     LARGEST,

@@ -13,9 +13,9 @@ import pytest
 
 from pipeline.config.spot import SpotDataSettings
 from pipeline.data.games import game_key, list_games
-from pipeline.data.lists import Listed, read_game_list, write_game_lists
-from pipeline.data.soccernet import read_ini, read_split
-from pipeline.errors import ActaError
+from pipeline.media.lists import Listed, read_game_list, write_game_lists
+from pipeline.runtime.errors import ActaError
+from pipeline.spot.game_lists import read_ini, read_split
 
 GAMES = {"train": {"first_league": {"2014-2015": ["A 1 - 1 B", "C 2 - 0 D"]}}, "test": {"other": {"2015-2016": ["E"]}}}
 CHELSEA = "england_epl/2014-2015/2015-02-21 - 18-00 Chelsea 1 - 1 Burnley"
@@ -142,9 +142,9 @@ def test_missing_root_is_an_error(root):
 
 @pytest.fixture
 def demo(monkeypatch):
-    matches = types.ModuleType("pipeline.data.matches")
+    matches = types.ModuleType("pipeline.demo.make_matches")
     matches.splits = lambda: {"train": ["l/s/one"], "valid": ["l/s/two"]}  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pipeline.data.matches", matches)
+    monkeypatch.setitem(sys.modules, "pipeline.demo.make_matches", matches)
 
 
 def test_games_of_the_demo_are_known_before_they_are_there(demo):

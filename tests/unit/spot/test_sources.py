@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.errors import ActaError
-from pipeline.features.frame_features import write_frame_features
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import Provenance, Quarantined
+from pipeline.runtime.store import FrameShard, write_frames
 from pipeline.spot import sources
 from pipeline.spot.events import CLASSES, Event
+from pipeline.spot.extract_frame_features import write_frame_features
 from pipeline.spot.games import Game, GameFeatures, GameHalf
 from pipeline.spot.halves import Anchor, Half, halves_of
 from pipeline.spot.inputs import Inputs, games_there
@@ -24,7 +26,6 @@ from pipeline.spot.sources import (
     picture_source,
     shard_source,
 )
-from pipeline.store import FrameShard, Provenance, Quarantined, write_frames
 from tests.clips import read_number
 from tests.shards import numbered, stored
 

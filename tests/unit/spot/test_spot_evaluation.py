@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.errors import ActaError
-from pipeline.evaluate_spotting_command import add_evaluate_spotting
+from pipeline.commands.evaluate import add_evaluate_spotting
+from pipeline.runtime.errors import ActaError
 from pipeline.spot.evaluation import evaluate_folders, evaluate_games, read_games_file, tolerance_curve
 from pipeline.spot.events import CLASSES, Event, Spot
 from pipeline.spot.soccernet_files import LABELS, PREDICTIONS, write_predictions

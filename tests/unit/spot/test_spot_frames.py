@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from pipeline.config.spot_stages import SpotFramesStage
-from pipeline.errors import ActaError, VideoError
+from pipeline.config.tasks.spot import ExtractGameFrames
 from pipeline.media.decode import scaled_size, to_rgb
-from pipeline.spot import frames as module
-from pipeline.spot.frames import frames_at, jpegs_at, store_frames
-from pipeline.store import FrameShard
+from pipeline.runtime.errors import ActaError, VideoError
+from pipeline.runtime.store import FrameShard
+from pipeline.spot import extract_game_frames as module
+from pipeline.spot.extract_game_frames import extract_game_frames, frames_at, jpegs_at
 from tests.clips import read_number, write_clip
 
 SIZE = (32, 64)
@@ -187,9 +187,9 @@ def test_what_is_no_video_is_an_error(tmp_path):
         numbers(tmp_path / "none.mkv", start=60.0)
 
 
-def stage(rate: float = 2.0, size: Any = 32) -> SpotFramesStage:
+def stage(rate: float = 2.0, size: Any = 32) -> ExtractGameFrames:
     frames = {"convert": 25.0, "rate": rate, "stored": {"size": size, "jpeg_quality": 95}}
-    return SpotFramesStage.model_validate({"frames": frames})
+    return ExtractGameFrames.model_validate({"frames": frames})
 
 
 def write_game(path: Path, halves: Sequence[tuple[str | None, float, int]], reason: str = "") -> Path:
@@ -216,7 +216,7 @@ def root(clips):
 def test_both_halves_are_stored(root, tmp_path):
     output = tmp_path / "frames" / "game.h5"
     game = write_game(tmp_path / "game.json", [("25.mkv", 1.2, 8), ("50.mkv", 3.0, 4)])
-    store_frames(game, root, output, stage())
+    extract_game_frames(game, root, output, stage())
     shard = FrameShard(output)
     assert (shard.ids, shard.splits, shard.quarantine) == ([f"{NAME}/1", f"{NAME}/2"], ["train", "train"], [])
     assert stored(shard, f"{NAME}/1") == [30, 43, 55, 68, 80, 93, 105, 118]
@@ -226,14 +226,14 @@ def test_both_halves_are_stored(root, tmp_path):
     assert stat.S_IMODE(output.parent.stat().st_mode) == 0o700
     assert sorted(path.name for path in output.parent.iterdir()) == ["game.h5"]
     other = tmp_path / "other" / "game.h5"
-    store_frames(game, root, other, stage(), workers=2)
+    extract_game_frames(game, root, other, stage(), workers=2)
     assert other.read_bytes() == output.read_bytes()
 
 
 def test_stored_frames_are_upright_and_scaled(root, tmp_path):
     write_clip(root / "turned.mp4", 50, 25, SIZE, rotation=90)
     game = write_game(tmp_path / "game.json", [("turned.mp4", 0.0, 4), ("25.mkv", 0.0, 4)])
-    store_frames(game, root, tmp_path / "frames" / "game.h5", stage(size=64))
+    extract_game_frames(game, root, tmp_path / "frames" / "game.h5", stage(size=64))
     shard = FrameShard(tmp_path / "frames" / "game.h5")
     assert [shard.size(f"{NAME}/{half}") for half in (1, 2)] == [(128, 64), (64, 128)]
     assert stored(shard, f"{NAME}/1") == [0, 13, 25, 38]
@@ -242,7 +242,7 @@ def test_stored_frames_are_upright_and_scaled(root, tmp_path):
 def test_frames_are_repeated_in_gaps(root, tmp_path):
     write_clip(root / "gap.mkv", 3, 25, SIZE, times=[0, 40, 3200])
     game = write_game(tmp_path / "game.json", [("gap.mkv", 0.0, 7), ("25.mkv", 0.0, 1)])
-    store_frames(game, root, tmp_path / "frames" / "game.h5", stage())
+    extract_game_frames(game, root, tmp_path / "frames" / "game.h5", stage())
     assert stored(FrameShard(tmp_path / "frames" / "game.h5"), f"{NAME}/1") == [0, 1, 1, 1, 2, 2, 2]
 
 
@@ -259,7 +259,7 @@ def test_frames_that_change_their_size_are_an_error(clips, monkeypatch):
 
 def test_bad_game_has_no_frames(root, tmp_path):
     game = write_game(tmp_path / "game.json", [], "1_HQ.mkv: missing")
-    store_frames(game, root, tmp_path / "frames" / "game.h5", stage())
+    extract_game_frames(game, root, tmp_path / "frames" / "game.h5", stage())
     shard = FrameShard(tmp_path / "frames" / "game.h5")
     assert shard.ids == []
     assert [(entry.id, entry.stage, entry.reason) for entry in shard.quarantine] == [
@@ -277,7 +277,7 @@ def damage(path: Path) -> None:
 def test_game_that_cannot_be_decoded_has_no_frames(root, tmp_path):
     damage(write_clip(root / "damaged.mkv", 125, 25, (64, 128), options={"g": "300"}))
     game = write_game(tmp_path / "game.json", [("25.mkv", 0.0, 8), ("damaged.mkv", 0.0, 10)])
-    store_frames(game, root, tmp_path / "frames" / "game.h5", stage())
+    extract_game_frames(game, root, tmp_path / "frames" / "game.h5", stage())
     shard = FrameShard(tmp_path / "frames" / "game.h5")
     assert shard.ids == []
     (entry,) = shard.quarantine
@@ -288,4 +288,4 @@ def test_game_that_cannot_be_decoded_has_no_frames(root, tmp_path):
 def test_features_alone_have_no_frames(root, tmp_path):
     game = write_game(tmp_path / "game.json", [(None, 0.0, 4), (None, 0.0, 4)])
     with pytest.raises(ActaError, match=r"game\.json: half 1 has features only"):
-        store_frames(game, root, tmp_path / "frames" / "game.h5", stage())
+        extract_game_frames(game, root, tmp_path / "frames" / "game.h5", stage())

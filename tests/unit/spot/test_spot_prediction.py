@@ -14,9 +14,11 @@ import torch
 
 from pipeline import cli
 from pipeline.config.base import parse
-from pipeline.config.spot_stages import EvaluateSpotsStage
-from pipeline.errors import ActaError
-from pipeline.spot import votes
+from pipeline.config.tasks.spot import EvaluateSpots
+from pipeline.runtime.errors import ActaError
+from pipeline.spot import count_votes as votes
+from pipeline.spot.collect_game_quarantine import collect_game_quarantine
+from pipeline.spot.count_votes import count_votes
 from pipeline.spot.evaluate_spots import TOLERANCES
 from pipeline.spot.evaluation import evaluate_games, tolerance_curve
 from pipeline.spot.events import CLASSES, Spot
@@ -24,13 +26,11 @@ from pipeline.spot.games import read_games
 from pipeline.spot.halves import Anchor, Half
 from pipeline.spot.inference import predict_windows
 from pipeline.spot.inputs import Inputs
-from pipeline.spot.left_out import collect_left_out
-from pipeline.spot.predict import spot_halves
-from pipeline.spot.saved import load_spotter
+from pipeline.spot.pack_submission import check_submission, write_submission
+from pipeline.spot.predict_spots import spot_halves
 from pipeline.spot.soccernet_files import PREDICTIONS, read_predictions
 from pipeline.spot.sources import array_source, open_source
-from pipeline.spot.submission import check_submission, write_submission
-from pipeline.spot.votes import count_votes
+from pipeline.spot.spotter_file import load_spotter
 from tests.unit.spot.small_games import (
     CLIP,
     EVENTS,
@@ -82,7 +82,7 @@ def test_a_bad_game_has_no_spots(trained, data, tmp_path):
 
 
 def test_every_game_that_was_left_out(data, tmp_path):
-    collect_left_out(with_bad(data, tmp_path, "Train 1"), data.shards, tmp_path / "quarantine.tsv")
+    collect_game_quarantine(with_bad(data, tmp_path, "Train 1"), data.shards, tmp_path / "quarantine.tsv")
     with (tmp_path / "quarantine.tsv").open(newline="") as file:
         rows = list(csv.reader(file, delimiter="\t"))
     assert rows == [
@@ -251,7 +251,7 @@ def test_the_commands(few, data, tmp_path, capsys):
     assert json.loads((tmp_path / "votes.json").read_text())["clip"] == CLIP
 
     lists = ["--lists", str(data.lists), "--games", f"{data.folder}/manifests/{{shard}}.json"]
-    evaluated = EvaluateSpotsStage(version=1, split="test").model_dump_json()
+    evaluated = EvaluateSpots(version=1, split="test").model_dump_json()
     output = tmp_path / "evaluation.json"
     read_from = ["--predictions", str(spots), "--about", str(about), "--settings", evaluated]
     assert cli.main(["evaluate-spots", *lists, *read_from, "-o", str(output)]) == 0

@@ -17,15 +17,16 @@ from torch import nn
 from torchvision.models import get_model
 
 from pipeline.config.base import parse
-from pipeline.errors import ActaError
-from pipeline.spot import train
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import Provenance
+from pipeline.runtime.store import write_frames
+from pipeline.spot import train_spotter as train
 from pipeline.spot.events import Spot
 from pipeline.spot.games import read_games
 from pipeline.spot.inputs import Inputs
-from pipeline.spot.saved import load_spotter
 from pipeline.spot.sources import open_source
-from pipeline.spot.train import Validation
-from pipeline.store import Provenance, write_frames
+from pipeline.spot.spotter_file import load_spotter
+from pipeline.spot.train_spotter import Validation
 from pipeline.training.distributed import Group
 from tests.networks import finish, start
 from tests.shards import stored

@@ -19,21 +19,25 @@ from torchvision.models import get_model
 import pipeline.spot.video as module
 from pipeline.cli import main
 from pipeline.config.base import parse
-from pipeline.config.spot_stages import FitPcaStage, FrameFeaturesStage, SpotFramesStage, SpotGameStage
-from pipeline.data.lists import Listed
-from pipeline.device import pinned_threads
-from pipeline.features.frame_features import frame_features
-from pipeline.features.pca import fit_pca, project_features
+from pipeline.config.tasks.spot import BuildGame
+from pipeline.config.tasks.spot import ExtractFrameFeatures
+from pipeline.config.tasks.spot import ExtractGameFrames
+from pipeline.config.tasks.spot import FitPca
+from pipeline.media.lists import Listed
 from pipeline.models.rms_net import RmsNet, RmsNetArchitecture
+from pipeline.runtime.device import pinned_threads
 from pipeline.spot.build_game import build_game
 from pipeline.spot.events import CLASSES, Event, Spot
-from pipeline.spot.frames import store_frames
+from pipeline.spot.extract_frame_features import extract_frame_features
+from pipeline.spot.extract_game_frames import extract_game_frames
 from pipeline.spot.games import read_game
 from pipeline.spot.halves import Source, halves_of
-from pipeline.spot.predict import spot_halves
-from pipeline.spot.saved import SpotterDescription, save_spotter
+from pipeline.spot.fit_pca import fit_pca
+from pipeline.spot.project_features import project_features
+from pipeline.spot.predict_spots import spot_halves
 from pipeline.spot.soccernet_files import read_predictions, write_predictions
 from pipeline.spot.sources import picture_source, shard_source
+from pipeline.spot.spotter_file import SpotterDescription, save_spotter
 
 NAME = "league/2014-2015/A 1 - 1 B"
 HEIGHT, WIDTH = 32, 48
@@ -248,9 +252,9 @@ def play(root: Path, folder: Path) -> Path:
     rows = [Listed(role, f"ini/{file}", "", "train", 1, 2) for role, file in roles.items()]
     (folder / "list.json").write_text(json.dumps({"game": NAME, "files": rows}))
     stage = {"version": 1, "ini": True, "rate": 2.0, "videos": "HQ.mkv", "imported": (), "annotated": ()}
-    build_game(folder / "list.json", root, folder / "game.json", parse(SpotGameStage, stage, "stage"))
-    store_frames(
-        folder / "game.json", root, folder / "frames/f.h5", parse(SpotFramesStage, {"frames": FRAMES}, "stage")
+    build_game(folder / "list.json", root, folder / "game.json", parse(BuildGame, stage, "stage"))
+    extract_game_frames(
+        folder / "game.json", root, folder / "frames/f.h5", parse(ExtractGameFrames, {"frames": FRAMES}, "stage")
     )
     return folder / "frames/f.h5"
 
@@ -287,8 +291,8 @@ def played(matches: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     backbone = {"name": "mobilenet_v2", "weights": None}
     stage = {"backbone": backbone, "crop": 32, "batch": 7, "precision": "float32", "device": "cpu", "threads": 1}
     raw, projection = folder / "raw.h5", folder / "features/mobilenet/pca.safetensors"
-    frame_features(shard, raw, parse(FrameFeaturesStage, stage, "stage"), folder / "weights.pth")
-    fit_pca([raw], projection, FitPcaStage(components=4, train=("train",)))
+    extract_frame_features(shard, raw, parse(ExtractFrameFeatures, stage, "stage"), folder / "weights.pth")
+    fit_pca([raw], projection, FitPca(components=4, train=("train",)))
     project_features(raw, projection, folder / "projected.h5")
     return folder
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from benchmarks.average_map import official_evaluator
-from pipeline.errors import ActaError
-from pipeline.evaluate_spotting_command import add_evaluate_spotting
+from pipeline.commands.evaluate import add_evaluate_spotting
+from pipeline.runtime.errors import ActaError
 from pipeline.spot.events import Spot
+from pipeline.spot.pack_submission import Submission, check_submission, write_submission
 from pipeline.spot.soccernet_files import PREDICTIONS, write_predictions
-from pipeline.spot.submission import Submission, check_submission, write_submission
 from tests.conftest import PROJECT
 
 A, B = "league/season/a", "league/season/bé"

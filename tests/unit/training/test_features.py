@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from pipeline.errors import ActaError
 from pipeline.models.architecture import Architecture
 from pipeline.models.backbones import build
+from pipeline.runtime.errors import ActaError
 from pipeline.training.features import FeatureLoss, margin_relu, mean_squares
 
 

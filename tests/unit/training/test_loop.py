@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pipeline.errors import ActaError
+from pipeline.runtime.errors import ActaError
 from pipeline.training.distributed import Group, average_buffers
 from pipeline.training.loop import MicroBatches, fit
 from pipeline.training.steering import SgdSchedule

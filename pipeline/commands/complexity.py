@@ -1,0 +1,82 @@
+"""``acta complexity``: what a network costs, by calculation."""
+
+import argparse
+import json
+
+from pipeline.commands.backbones import BACKBONES, FEATURES
+from pipeline.runtime.errors import ActaError
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the parser."""
+    complexity = commands.add_parser(
+        "complexity",
+        description="What one view costs, by calculation: no weights or data are needed.",
+    )
+    complexity.add_argument("--backbone", choices=BACKBONES, help="a network on clips (Chs. 5 and 6)")
+    complexity.add_argument("--model", choices=("stage",), help="STAGE (Ch. 3), per clip of 4 actors and 25 objects")
+    complexity.add_argument("--features", choices=FEATURES, help="with --model stage: the actors' backbone")
+    complexity.add_argument(
+        "--reduce",
+        default="",
+        metavar="c,f,t",
+        help="reduction operators of Sec. 6.1.1, of s, t, f, c, l, each as often as wanted",
+    )
+    complexity.add_argument("--classes", type=int, default=400, help="outputs (default: %(default)s)")
+    complexity.add_argument("--frames", type=int, help="frames of the raw clip (default: as published)")
+    complexity.add_argument("--size", type=int, help="side of the view in pixels (default: the published test crop)")
+    complexity.add_argument("--width", type=float, default=1.0, help="factor on the channels")
+    complexity.add_argument("--json", action="store_true", help="print JSON")
+    complexity.set_defaults(run=_complexity)
+
+
+def _complexity(options: argparse.Namespace) -> None:
+    from dataclasses import asdict
+
+    if options.model == "stage":
+        _stage_complexity(options)
+        return
+    if options.backbone is None:
+        raise ActaError("--backbone or --model stage is needed")
+
+    from pipeline.models.architecture import BASES, Architecture, parse_reductions
+    from pipeline.models.complexity import complexity
+
+    if any(
+        value is not None and value <= 0 for value in (options.classes, options.width, options.frames, options.size)
+    ):
+        raise ActaError("--classes, --width, --frames and --size must be positive")
+    reductions = parse_reductions(options.reduce)
+    operators = [reduction.operator for reduction in reductions]
+    architecture = Architecture(
+        options.backbone, options.classes, width=options.width, frames=options.frames, reductions=reductions
+    )
+    cost = complexity(architecture, options.size)
+    if options.json:
+        print(json.dumps({"backbone": options.backbone, "reductions": operators, **asdict(cost)}))
+        return
+    side = architecture.pixels(options.size or BASES[options.backbone].size)
+    frames = " and ".join(str(len(pathway)) for pathway in architecture.pathways)
+    print(f"{options.backbone} {','.join(operators)}".strip() + f", {frames} frames of {side} x {side}")
+    print(f"  {cost.gflops:.2f} GFLOPs (10⁹ multiply-adds) per view")
+    print(f"  {cost.parameters:,} parameters")
+    print(f"  {cost.peak_activation_mb:.1f} MB of activations at once (float32)")
+
+
+def _stage_complexity(options: argparse.Namespace) -> None:
+    from dataclasses import asdict
+
+    from pipeline.models.stage import StageArchitecture, stage_complexity
+
+    if options.backbone:
+        raise ActaError("--backbone is for networks on clips, not for --model stage")
+    if not options.features:
+        raise ActaError(f"--model stage needs --features: {', '.join(FEATURES)}")
+    cost = stage_complexity(StageArchitecture.published(options.features))
+    if options.json:
+        print(json.dumps({"model": "stage", "features": options.features, **asdict(cost)}))
+        return
+    print(f"STAGE on {options.features} features, {cost.actors} actors and {cost.objects} objects")
+    print(f"  {cost.gflops:.3f} GFLOPs (10⁹ multiply-adds) per clip")
+    print(f"  {cost.linear_gflops:.3f} in linear layers other than the heads' projections, as Table 3.10 counts")
+    print(f"  {cost.parameters:,} parameters")

@@ -1,0 +1,35 @@
+"""The command ``acta config``: checks a configuration file, prints the schema and what every key is for."""
+
+import argparse
+from pathlib import Path
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the parser."""
+    config = commands.add_parser("config")
+    actions = config.add_subparsers(required=True, metavar="ACTION")
+    check = actions.add_parser("check", help="validate a configuration file")
+    check.add_argument("file", nargs="?", type=Path, default=Path("config.yaml"), help="default: %(default)s")
+    check.set_defaults(run=_check)
+    explained = actions.add_parser("reference", help="print what every key is for, as Markdown")
+    explained.set_defaults(run=_reference)
+    actions.add_parser("schema", help="print the JSON schema of config.yaml").set_defaults(run=_schema)
+
+
+def _check(options: argparse.Namespace) -> None:
+    from pipeline.config.whole import load_over
+
+    load_over([options.file])
+    print(f"{options.file} is valid")
+
+
+def _reference(options: argparse.Namespace) -> None:
+    from pipeline.config.reference import reference
+
+    print(reference(), end="")
+
+
+def _schema(options: argparse.Namespace) -> None:
+    from pipeline.config.whole import schema
+
+    print(schema(), end="")

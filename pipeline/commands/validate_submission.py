@@ -1,0 +1,39 @@
+"""``acta validate-submission``: check an archive for SoccerNet's evaluation server."""
+
+import argparse
+from pathlib import Path
+
+from pipeline.commands.evaluate import ABOUT_GAMES, add_largest
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the parser."""
+    validate = commands.add_parser(
+        "validate-submission",
+        description="Read an archive as the official evaluator does. What it cannot read is printed, and the status "
+        "is 1, as it is where none of the predictions would count. Else the status is 0; notes say what it would not "
+        "count, or count otherwise than it says.",
+    )
+    validate.add_argument("archive", type=Path, metavar="ARCHIVE")
+    validate.add_argument("--version", type=int, choices=(1, 2), default=2, help="labels (default: %(default)s)")
+    validate.add_argument("--games", type=Path, metavar="FILE", help=f"{ABOUT_GAMES}: all of them must be there")
+    add_largest(validate)
+    validate.set_defaults(run=_validate)
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from pipeline.spot.evaluation import read_games_file
+    from pipeline.spot.pack_submission import check_submission
+
+    games = read_games_file(options.games) if options.games else None
+    found = check_submission(options.archive, games, options.version, options.max_megabytes << 20)
+    for line in found.problems:
+        print(line)
+    for line in found.notes:
+        print(f"note: {line}")
+    if found.problems:
+        return 1
+    its = "game" if found.games == 1 else "games"
+    but = "" if found.counted == found.predictions else f", of which {found.counted} count"
+    print(f"{options.archive}: {found.games} {its}, {found.predictions} predictions{but}, version {options.version}")
+    return 0

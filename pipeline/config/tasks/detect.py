@@ -1,0 +1,205 @@
+"""What the tasks of action detection read (Ch. 3)."""
+
+from typing import TYPE_CHECKING, Literal, Self
+
+from pipeline.config.base import Settings
+from pipeline.config.detect import (
+    ActorBackboneSettings,
+    BackboneTrainingSettings,
+    BoxSettings,
+    DetectorTrainingSettings,
+    FeatureSettings,
+    KeyframeSettings,
+    NetworkSettings,
+    ObjectSettings,
+    StageTrainingSettings,
+)
+
+if TYPE_CHECKING:
+    from pipeline.config.whole import Config
+
+
+class TrainDetector(Settings):
+    """What the training of a detector reads."""
+
+    detector: DetectorTrainingSettings
+    start: float
+
+    @property
+    def threads(self) -> int:
+        return self.detector.threads
+
+    @classmethod
+    def from_config(cls, config: "Config") -> Self | None:
+        detect = config.detect
+        return cls(detector=detect.detector, start=detect.keyframes.start) if detect.detector else None
+
+
+class DetectObjects(Settings):
+    """What the search for people and objects reads."""
+
+    keyframes: KeyframeSettings
+    objects: ObjectSettings
+
+    @classmethod
+    def from_config(cls, config: "Config") -> Self | None:
+        detect = config.detect
+        return cls(keyframes=detect.keyframes, objects=detect.objects) if detect.objects else None
+
+
+class ImportObjects(Settings):
+    """What an import of published objects reads."""
+
+    keyframes: KeyframeSettings
+    score: float
+
+    @classmethod
+    def from_config(cls, config: "Config") -> Self | None:
+        detect = config.detect
+        return cls(keyframes=detect.keyframes, score=detect.objects.score) if detect.objects else None
+
+
+class TrainBackbone(Settings):
+    """What the training of an actor backbone reads."""
+
+    backbone: ActorBackboneSettings
+    rate: float | None
+    start: float
+    training: BackboneTrainingSettings
+
+    @property
+    def threads(self) -> int:
+        return self.training.threads
+
+    @classmethod
+    def from_config(cls, config: "Config", features: str) -> Self | None:
+        source = config.detect.features[features].backbone
+        if source is None or source.training is None:
+            return None
+        return cls(
+            backbone=source.network, rate=source.rate, start=config.detect.keyframes.start, training=source.training
+        )
+
+
+class ExtractActorFeatures(Settings):
+    """What the extraction of actors' features reads. ``boxes.score``: the lower one of training and tests."""
+
+    network: ActorBackboneSettings
+    keyframes: KeyframeSettings
+    boxes: BoxSettings
+    rate: float | None
+    half: bool
+    batch: int
+    precision: Literal["float32", "bfloat16"]
+    device: Literal["cpu", "cuda"]
+    threads: int
+
+    @classmethod
+    def from_config(cls, config: "Config", features: str) -> Self | None:
+        chosen = config.detect.features[features]
+        return cls.of(chosen, config.detect.keyframes) if chosen.backbone else None
+
+    @classmethod
+    def of(cls, features: FeatureSettings, keyframes: KeyframeSettings) -> Self:
+        """What the extraction of these features reads, on these keyframes."""
+        source = features.backbone
+        assert source is not None
+        lowest = min(source.boxes.score, features.test_score)
+        return cls(
+            network=source.network,
+            keyframes=keyframes,
+            boxes=source.boxes.model_copy(update={"score": lowest}),
+            rate=source.rate,
+            half=source.half,
+            batch=source.batch,
+            precision=source.precision,
+            device=source.device,
+            threads=source.threads,
+        )
+
+
+class ImportActorFeatures(Settings):
+    """What an import of published features reads."""
+
+    layout: Literal["i3d", "slowfast"]
+    half: bool
+
+    @classmethod
+    def from_config(cls, config: "Config", features: str) -> Self | None:
+        imported = config.detect.features[features].imported
+        return cls(layout=imported.layout, half=imported.half) if imported else None
+
+
+class TrainStage(Settings):
+    """What one training of STAGE reads."""
+
+    train: tuple[str, ...]
+    validation: str
+    step: float
+    train_score: float
+    test_score: float
+    heads: int
+    learning_rate: float
+    network: NetworkSettings
+    training: StageTrainingSettings
+    capacity: int
+    seed: int
+
+    @property
+    def epochs(self) -> int:
+        return self.training.epochs
+
+    @property
+    def precision(self) -> Literal["float32", "bfloat16", "float64"]:
+        return self.training.precision
+
+    @property
+    def threads(self) -> int:
+        return self.training.threads
+
+    @classmethod
+    def from_config(cls, config: "Config", features: str, network: str, seed: str) -> Self:
+        detect = config.detect
+        chosen = detect.features[features]
+        return cls(
+            train=detect.splits.train,
+            validation=detect.splits.validation,
+            step=detect.keyframes.step,
+            train_score=chosen.backbone.boxes.score if chosen.backbone else 0.0,
+            test_score=chosen.test_score,
+            heads=chosen.heads,
+            learning_rate=chosen.learning_rate,
+            network=detect.networks[network],
+            training=detect.training,
+            capacity=detect.capacity,
+            seed=int(seed),
+        )
+
+
+class EvaluateStage(Settings):
+    """What an evaluation of detections reads. ``score`` and ``clips``: without a network, whose own they are else."""
+
+    test: str
+    boxes: Literal["detected", "annotated"]
+    step: float
+    clips: int
+    score: float
+    iou: float
+    capacity: int
+    device: Literal["cpu", "cuda"]
+    threads: int
+
+    @classmethod
+    def from_config(cls, config: "Config", features: str, boxes: Literal["detected", "annotated"] = "detected") -> Self:
+        detect = config.detect
+        return cls(
+            test=detect.splits.test,
+            boxes=boxes,
+            step=detect.keyframes.step,
+            clips=detect.training.clips,
+            score=detect.features[features].test_score,
+            iou=0.5,
+            capacity=detect.capacity,
+            device=detect.training.device,
+            threads=detect.training.threads,
+        )

@@ -1,0 +1,113 @@
+"""What the tasks of progressive architecture shrinkage read (Ch. 6)."""
+
+from typing import TYPE_CHECKING, Literal, Self
+
+from pipeline.config.base import Settings
+from pipeline.config.classify import RecipeSettings, SplitSettings, StrategySettings, TrainingSettings
+from pipeline.config.shrink import Operator
+from pipeline.config.tasks.classify import shorter, without_initial
+
+if TYPE_CHECKING:
+    from pipeline.config.whole import Config
+
+
+class TryHypothesis(Settings):
+    """What one hypothesis of an iteration reads: of the operators' factors only its own."""
+
+    split: SplitSettings
+    recipe: RecipeSettings
+    training: TrainingSettings
+    reductions: tuple[tuple[Operator, float], ...]
+    start: Literal["previous", "part", "random"]
+    strategy: StrategySettings
+    teacher_mode: Literal["train", "eval"]
+    features: Literal["mse", "margin_relu"] | None
+    feature_weight: float
+
+    @property
+    def threads(self) -> int:
+        return self.training.threads
+
+    @classmethod
+    def from_config(cls, config: "Config", recipe: str, plan: str, operators: str) -> Self:
+        shrink, chosen = config.shrink, config.shrink.plans[plan]
+        trained = without_initial(config.classify.recipes[recipe])
+        keeps_weights = set(operators) <= set("stf")
+        start: Literal["previous", "part", "random"] = "random"
+        if keeps_weights and chosen.fine_tuning:
+            start = "previous"
+            trained = trained.model_copy(update={"learning_rate": trained.learning_rate * shrink.fine_tuning_rate})
+        elif not keeps_weights and chosen.inherit:
+            start = "part"
+        taught = chosen.teacher is not None and shrink.alpha > 0
+        return cls(
+            split=config.classify.splits[shrink.split],
+            recipe=trained,
+            training=shorter(config),
+            reductions=tuple((name, float(getattr(shrink.factors, name))) for name in operators),  # type: ignore[misc]
+            start=start,
+            strategy=StrategySettings(
+                teacher="none" if taught else None,
+                kd=shrink.alpha * shrink.temperature**2 if taught else 0.0,
+                rkd=0.0,
+                temperature=shrink.temperature,
+            ),
+            teacher_mode=chosen.teacher or "train",
+            features=chosen.features,
+            feature_weight=shrink.feature_weight if chosen.features else 0.0,
+        )
+
+
+class StoreTeacherLogits(Settings):
+    """What storing a teacher's logits reads."""
+
+    split: SplitSettings
+    recipe: RecipeSettings
+    training: TrainingSettings
+    mode: Literal["train", "eval"]
+
+    @property
+    def threads(self) -> int:
+        return self.training.threads
+
+    @classmethod
+    def from_config(cls, config: "Config", recipe: str, plan: str) -> Self:
+        return cls(
+            split=config.classify.splits[config.shrink.split],
+            recipe=without_initial(config.classify.recipes[recipe]),
+            training=shorter(config),
+            mode=config.shrink.plans[plan].teacher or "train",
+        )
+
+
+class SelectHypothesis(Settings):
+    """What the selection reads: the hypotheses in the order that breaks ties."""
+
+    operators: tuple[str, ...]
+
+    @classmethod
+    def from_config(cls, config: "Config", plan: str) -> Self:
+        return cls(operators=config.shrink.plans[plan].operators)
+
+
+class ExportNetwork(Settings):
+    """Where an exported network's latency is measured, batch 1."""
+
+    device: Literal["cpu", "cuda"]
+    threads: int
+
+    @classmethod
+    def from_config(cls, config: "Config") -> Self:
+        return cls(device=config.classify.training.device, threads=1)
+
+
+class HalveHypotheses(Settings):
+    """What halving reads."""
+
+    operators: tuple[str, ...]
+    keep: int
+
+    @classmethod
+    def from_config(cls, config: "Config", plan: str) -> Self:
+        halving = config.shrink.plans[plan].halving
+        return cls(operators=config.shrink.plans[plan].operators, keep=halving.keep if halving else 1)

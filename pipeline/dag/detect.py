@@ -1,0 +1,141 @@
+"""Action detection (Ch. 3): what its rules read. The chapter has videos of its own."""
+
+from collections.abc import Mapping
+from shlex import quote
+from typing import Any
+
+from pipeline.dag import paths
+from pipeline.dag.run import Run, by_split, named
+from pipeline.report.thesis_detection import networks_of
+
+PICTURES = ("figure_3_5", "figure_3_6")  # show original frames
+
+
+def annotated(run: Run) -> dict[str, str]:
+    """Inputs of a rule: what names keyframes and says who does what there."""
+    data = run.config.detect.data
+    return {"label_map": data.label_map} | named("boxes", data.boxes) | named("proposals", data.proposals)
+
+
+def annotated_options(run: Run) -> str:
+    """The same as options of its command."""
+    data = run.config.detect.data
+    boxes = by_split("boxes", "boxes", data.boxes)
+    return f"--label-map {{input.label_map:q}} {boxes} {by_split('proposals', 'proposals', data.proposals)}"
+
+
+def trained_on(run: Run) -> dict[str, str]:
+    """Annotated boxes of the training splits."""
+    detect = run.config.detect
+    return {split: detect.data.boxes[split] for split in detect.splits.train}
+
+
+def truth(run: Run, split: str) -> dict[str, str]:
+    """Inputs of a rule: what a split is evaluated against; nobody knows that of AVA's test split."""
+    data = run.config.detect.data
+    files = {"evaluated": data.evaluated, "truth": data.boxes.get(split)}
+    if split in data.boxes:
+        files["excluded"] = data.excluded.get(split)
+    return {"label_map": data.label_map} | {name: path for name, path in files.items() if path}
+
+
+def truth_options(run: Run, split: str) -> str:
+    """The same as options of its command."""
+    return " ".join(f"--{name.replace('_', '-')} {{input.{name}:q}}" for name in truth(run, split))
+
+
+def detector(run: Run) -> str | None:
+    """The detector that is trained here, a given one, or (None) the registered one."""
+    detect = run.config.detect
+    if detect.detector:
+        return f"{run.result(paths.DETECTOR)}/model.safetensors"
+    return detect.objects.weights if detect.objects else None
+
+
+def imported_objects(run: Run) -> Mapping[str, str]:
+    """Published files of objects, by split."""
+    objects = run.config.detect.objects
+    return objects.imported if objects and objects.imported else {}
+
+
+def objects(run: Run, wildcards: Any) -> str | list[str]:
+    """The object shard of a shard's videos."""
+    if run.config.detect.objects is None:
+        return []
+    pattern = paths.PUBLISHED_OBJECTS if imported_objects(run) else paths.OBJECTS
+    return run.result(pattern, shard=wildcards.shard)
+
+
+def backbone(run: Run, wildcards: Any) -> str:
+    """The model file of a backbone: given, or trained here."""
+    source = run.config.detect.features[wildcards.features].backbone
+    assert source is not None
+    return source.weights or f"{run.result(paths.BACKBONE, features=wildcards.features)}/model.safetensors"
+
+
+def features_with(run: Run, source: str) -> str:
+    """The names of features that come from ``backbone``, ``imported`` or ``averaged``, as a rule's constraint."""
+    names = [name for name, chosen in run.config.detect.features.items() if getattr(chosen, source)]
+    return "|".join(names) or "(?!)"
+
+
+def published(run: Run, wildcards: Any) -> list[str]:
+    """Published files that an import reads."""
+    source = run.config.detect.features[wildcards.features].imported
+    assert source is not None
+    return [path for part in (source.actors, source.objects, source.frame_lists) for path in part.values()]
+
+
+def import_options(run: Run, wildcards: Any) -> str:
+    """The same as options of its command."""
+    source = run.config.detect.features[wildcards.features].imported
+    assert source is not None
+    options = {"actors": source.actors, "objects": source.objects, "frame-lists": source.frame_lists}
+    return " ".join(f"--{name} {words(files)}" for name, files in options.items() if files)
+
+
+def words(files: Mapping[str, str]) -> str:
+    """Files by split, as words of a command."""
+    return " ".join(quote(f"{split}={path}") for split, path in files.items())
+
+
+def evaluations_of(run: Run, name: str) -> list[str]:
+    """Evaluations that a table or figure is made of; the pictures show one network's detections."""
+    detect = run.config.detect
+    found = []
+    for features, chosen in detect.features.items():
+        for network in networks_of(name):
+            if network == "backbone" and not chosen.has_baseline:
+                continue
+            # Table 3.8 ends with STAGE on annotated boxes.
+            both = name == "table_3_8" and network == "stage"
+            for boxes in ("detected", "annotated") if both else ("detected",):
+                pattern = paths.BACKBONE_EVALUATION if network == "backbone" else paths.STAGE_EVALUATION
+                for seed in detect.seeds if network != "backbone" else [0]:
+                    folder = run.result(pattern, features=features, network=network, seed=seed, boxes=boxes)
+                    found.append(f"{folder}/evaluation.json")
+    return found
+
+
+def results_of(run: Run, name: str) -> list[str]:
+    """What a table or figure of Ch. 3 is made of."""
+    detect = run.config.detect
+    first = next(iter(detect.features))
+    if name in PICTURES:
+        stage = {"features": first, "network": "stage", "seed": detect.seeds[0], "boxes": "detected"}
+        return [
+            f"{run.result(paths.STAGE_EVALUATION, **stage)}/detections.csv",
+            *run.of_detection_shards(paths.DETECTION_FRAMES),
+            *run.of_detection_shards(paths.ACTOR_FEATURES, features=first),
+        ]
+    found = evaluations_of(run, name)
+    for features in detect.features:
+        if name == "table_3_9":
+            found += [
+                f"{run.result(paths.STAGE, features=features, network='stage', seed=seed)}/metrics.json"
+                for seed in detect.seeds
+            ]
+        # Its provenance says which weights the features are of.
+        shards = run.of_detection_shards(paths.ACTOR_FEATURES, features=features)
+        found += shards if name == "table_3_10" else shards[:1]
+    return found

@@ -1,0 +1,156 @@
+"""Progressive architecture shrinkage (Ch. 6): what hypotheses, selections, studies and tables read."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pipeline.dag import classify, paths
+from pipeline.dag.run import Run
+from pipeline.report.thesis_shrinkage import BEYOND, networks_of
+from pipeline.runtime.errors import ActaError
+
+
+def iterations(run: Run) -> Iterable[int]:
+    """The iterations, from 1."""
+    return range(1, run.config.shrink.iterations + 1)
+
+
+def _iteration(run: Run, recipe: str, plan: str, iteration: int) -> str:
+    return run.result(paths.ITERATION, recipe=recipe, plan=plan, iteration=iteration)
+
+
+def base(run: Run, wildcards: Any) -> str:
+    """The base network's model file."""
+    return classify.model(run, run.config.shrink.split, wildcards.recipe, "none", "cross_entropy")
+
+
+def base_evaluation(run: Run, wildcards: Any) -> str:
+    """Its evaluation."""
+    return classify.evaluation(run, run.config.shrink.split, wildcards.recipe, "none", "cross_entropy", "none")
+
+
+def previous(run: Run, wildcards: Any) -> str:
+    """The winner of the iteration before; in the first one the base network."""
+    before = int(wildcards.iteration) - 1
+    if before == 0:
+        return base(run, wildcards)
+    plan = run.config.shrink.plans[wildcards.plan].follow or wildcards.plan
+    return f"{_iteration(run, wildcards.recipe, plan, before)}/selected.safetensors"
+
+
+def folders(run: Run, wildcards: Any, *, started: bool = False) -> list[str]:
+    """The folders of an iteration's hypotheses, in the order that breaks ties; of their first epochs if ``started``."""
+    folder = _iteration(run, wildcards.recipe, wildcards.plan, wildcards.iteration)
+    operators = run.config.shrink.plans[wildcards.plan].operators
+    return [f"{folder}/{name}/started" if started else f"{folder}/{name}" for name in operators]
+
+
+def measured(run: Run, wildcards: Any, *, started: bool = False) -> list[str]:
+    """What a selection reads of the hypotheses."""
+    names = ("model.safetensors", "model.json", "metrics.json", "evaluation.json")
+    return [f"{folder}/{name}" for folder in folders(run, wildcards, started=started) for name in names]
+
+
+def stored_logits(run: Run, wildcards: Any) -> str | list[str]:
+    """The base network's stored logits, where the plan has them."""
+    if not run.config.shrink.plans[wildcards.plan].stored:
+        return []
+    return run.result(paths.TEACHER_LOGITS, recipe=wildcards.recipe, plan=wildcards.plan)
+
+
+def begun(run: Run, wildcards: Any, name: str) -> str | list[str]:
+    """A file of successive halving in an iteration's folder, where the plan has it."""
+    if run.config.shrink.plans[wildcards.plan].halving is None:
+        return []
+    folder = _iteration(run, wildcards.recipe, wildcards.plan, wildcards.iteration)
+    return f"{folder}/{paths.filled(name, operators=wildcards.operators)}"
+
+
+def options(inputs: Any) -> str:
+    """Options of the command for the inputs that not every plan has."""
+    names = ("stored", "started", "survivors")
+    return " ".join(f"--{name} {path}" for name in names if (path := getattr(inputs, name, None)))
+
+
+def transferred(run: Run, wildcards: Any) -> str:
+    """The network of another dataset that is fine-tuned here (Table 6.6).
+
+    Raises:
+        ActaError: the configuration names none.
+    """
+    transfer = run.config.shrink.transfer
+    if transfer is None:
+        raise ActaError("shrink.transfer is null: it says where the networks to fine-tune are")
+    if wildcards.network == "base":
+        return transfer.base.replace("{recipe}", wildcards.recipe)
+    iteration = wildcards.network.removeprefix("pas_")
+    return transfer.reduced.replace("{recipe}", wildcards.recipe).replace("{iteration}", iteration)
+
+
+def is_slowfast(run: Run, recipe: str) -> bool:
+    """Whether a base network is a SlowFast, whose figure is 6.4."""
+    return run.config.classify.recipes[recipe].backbone.name.startswith("slowfast")
+
+
+def exports(run: Run) -> list[str]:
+    """What the winners of PAS cost once they are exported."""
+    return [
+        f"{_iteration(run, recipe, 'pas', n)}/export/export.json"
+        for recipe in run.config.shrink.recipes
+        for n in iterations(run)
+    ]
+
+
+def results_of(run: Run, name: str, recipes: Sequence[str] | None = None) -> list[str]:
+    """What a table or figure of Ch. 6 is made of.
+
+    Args:
+        run: The run.
+        name: Its name, or ``shrink_figure``.
+        recipes: The base networks; None: all.
+    """
+    shrink = run.config.shrink
+    recipes = shrink.recipes if recipes is None else recipes
+    if name == "table_6_6":
+        networks = ["base", *(f"pas_{n}" for n in iterations(run))]
+        return [
+            f"{run.result(paths.TRANSFERRED, split=split, recipe=recipe, network=network)}/{file}"
+            for split in run.config.classify.splits
+            for recipe in recipes
+            for network in networks
+            for file in ("evaluation.json", "model.json")
+        ]
+    if name == "table_6_7":  # activations are compared in ResNets only
+        recipes = [recipe for recipe in recipes if not is_slowfast(run, recipe)]
+    winners = [f"{_iteration(run, recipe, 'pas', n)}/selected.json" for recipe in recipes for n in iterations(run)]
+    operators = {plan: chosen.operators for plan, chosen in shrink.plans.items()}
+    wanted = list(winners)
+    if name == "table_6_5":
+        wanted += [path.replace("selected.json", "export/export.json") for path in winners]
+    if name == "shrink_beyond":
+        for recipe in recipes:
+            folders = [_iteration(run, recipe, plan, n) for n in iterations(run) for plan in BEYOND]
+            wanted += [f"{folder}/selected.json" for folder in folders]
+            wanted.append(about_logits(run, recipe))
+            wanted += [
+                f"{_iteration(run, recipe, 'halving', n)}/{name}/started/metrics.json"
+                for n in iterations(run)
+                for name in operators["halving"]
+            ]
+    trained = networks_of(name, recipes, shrink.iterations, operators)
+    return wanted + [
+        f"{run.result('shrink')}/{network}/{file}"
+        for network in trained
+        for file in ("evaluation.json", "metrics.json")
+    ]
+
+
+def about_logits(run: Run, recipe: str) -> str:
+    """What storing the base network's logits took."""
+    return run.result(paths.TEACHER_LOGITS, recipe=recipe, plan="stored").replace(".h5", ".json")
+
+
+def figures_of(run: Run, name: str) -> list[str]:
+    """The pictures of the base networks of one family; all of them where there is none."""
+    recipes = run.config.shrink.recipes
+    family = [recipe for recipe in recipes if is_slowfast(run, recipe) == (name == "figure_6_4")]
+    return [run.result(paths.FIGURE, name=f"shrink_{recipe}") for recipe in family or recipes]

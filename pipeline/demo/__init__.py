@@ -1,0 +1,1 @@
+"""The demo's data sets, made of real footage out of pinned packages."""

@@ -1,0 +1,271 @@
+"""AVA's own files: label map, boxes with actions, excluded frames.
+
+A row of boxes is ``video,timestamp,x1,y1,x2,y2,action[,score or person]`` with corners in [0, 1] of the picture, the
+timestamp in seconds; a row of ``video,timestamp`` alone is a frame without boxes.
+"""
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.detect.annotation.pbtxt import quoted, read_entries
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.text import read_rows as text_rows
+from pipeline.runtime.text import read_text
+
+GROUPS = {"PERSON_MOVEMENT": "pose", "PERSON_INTERACTION": "person-person", "OBJECT_MANIPULATION": "person-object"}
+_COLUMNS = ["video", "time", "x1", "y1", "x2", "y2", "action", "score"]
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_WORDS = re.compile(r',[ \t"]*(?:true|false)[ \t"]*(?:,|$)', re.IGNORECASE | re.MULTILINE)
+_LATEST = 1e11  # seconds; so many microseconds still have numbers of their own
+_LAST_ACTION = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """Actions by their number: ``names``, and the group of Table 3.4 that each is in (``groups``)."""
+
+    names: dict[int, str]
+    groups: dict[int, str]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a file of boxes, n of them.
+
+    Args:
+        frames: Of every frame that the file names, ``(video, timestamp in microseconds)``, in order of appearance.
+        frame: (n,) indices into ``frames``.
+        box: (n, 4) x1, y1, x2, y2.
+        action: (n,) numbers of actions.
+        line: (n,) of the file, from 1.
+        eighth: (n,) the eighth column, NaN without it: a detection's score, or an annotated person's number.
+    """
+
+    frames: list[tuple[str, int]]
+    frame: np.ndarray
+    box: np.ndarray
+    action: np.ndarray
+    eighth: np.ndarray
+    line: np.ndarray
+
+    @property
+    def score(self) -> np.ndarray:
+        """(n,) the eighth column, 1 without it."""
+        return np.where(np.isnan(self.eighth), 1.0, self.eighth)
+
+
+def read_label_map(path: Path) -> LabelMap:
+    """Read a label map (pbtxt); a group that it does not say follows from AVA's numbering (1–14, 15–63, 64–80).
+
+    Raises:
+        ActaError: the file cannot be read, or an entry has no name or number, or one that is there already.
+    """
+    names: dict[int, str] = {}
+    groups: dict[int, str] = {}
+    lines: dict[str, int] = {}
+    for line, entry in read_entries(path, ("item", "label")):
+        name, number = entry.get("name", "").strip(), entry.get("label_id", entry.get("id", ""))
+        if not is_plain(name) or not re.fullmatch("0*[1-9][0-9]{0,8}", number):
+            raise ActaError(f"{path}:{line}: an entry needs a name and a number from 1, but it holds {entry!r:.200}")
+        action = int(number)
+        if action in names:
+            raise ActaError(f"{path}:{line}: {action} is {names[action]!r} already (line {lines[names[action]]})")
+        if name in lines:
+            raise ActaError(f"{path}:{line}: {name!r} is there already (line {lines[name]}); names differ")
+        names[action], lines[name] = name, line
+        groups[action] = GROUPS.get(entry.get("label_type", ""), _group(action))
+    if not names:
+        raise ActaError(f"{path} holds no actions; is it a label map (item {{ name: … id: … }})?")
+    return LabelMap(names, groups)
+
+
+def write_label_map(path: Path, names: Sequence[str]) -> None:
+    """Write a label map whose actions are numbered from 1 in this order."""
+    entries = [f"item {{\n  name: {quoted(name)}\n  id: {number}\n}}\n" for number, name in enumerate(names, 1)]
+    path.write_text("".join(entries), encoding="utf-8")
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name is some text of one line that can be printed."""
+    return bool(name) and not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", name)
+
+
+def _group(action: int) -> str:
+    return "pose" if action < 15 else "person-object" if action < 64 else "person-person"
+
+
+def read_rows(path: Path) -> Rows:
+    """Read a file of boxes.
+
+    Raises:
+        ActaError: a row that is none, or holds a number that is not finite; the message names the line.
+    """
+    table = read_table(path)
+    if table is None:
+        none = np.empty(0, np.int64)
+        return Rows([], none, np.empty((0, 4)), none, np.empty(0), none)
+    time, x1, y1, x2, y2, action, score = (table[name].to_numpy() for name in _COLUMNS[1:])
+    values = (x1, y1, x2, y2, action)
+    named = is_named(table["video"])
+    bare = np.isnan(score)  # a frame without boxes
+    whole = ~np.isinf(score) & is_action(action)
+    for column in values:
+        bare &= np.isnan(column)
+        whole &= np.isfinite(column)
+    good = named & is_time(time) & (bare | whole)
+    blank = np.zeros(0, bool)
+    if not good.all():
+        blank = ~named & np.isnan(time) & bare
+        bad = np.flatnonzero(~(good | blank))
+        if len(bad):
+            raise ActaError(next(problems(path), f"{path}:{bad[0] + 1}: not a row of boxes"))
+    frames, frame = number_frames(table["video"], time, blank)
+    if bare.any():
+        boxes = np.flatnonzero(~bare)
+        action, score, *corners = (column[boxes] for column in (action, score, x1, y1, x2, y2))
+        frame, line = frame[boxes], boxes + 1
+    else:
+        corners, line = [x1, y1, x2, y2], np.arange(1, len(frame) + 1)
+    return Rows(
+        frames=frames,
+        frame=frame,
+        box=np.stack(corners, axis=1),
+        action=action.astype(np.int64),
+        eighth=score,
+        line=line,
+    )
+
+
+def read_table(path: Path, optional: Sequence[str] = ()) -> pd.DataFrame | None:
+    """The columns video (categorical, "" where there is none), time, x1, y1, x2, y2, action and score of a file.
+
+    Numbers are float64, NaN where there is none; a blank line has a row of its own. None if the file is empty.
+
+    Args:
+        path: The file.
+        optional: Columns that may be empty in a row of boxes; the caller checks that no others are.
+
+    Raises:
+        ActaError: the file cannot be read, a row has more columns, or one holds what is not a number.
+    """
+    text = read_text(path)
+    if _WORDS.search(text):  # a column of such words is 1 and 0 to pandas
+        for problem in problems(path, optional):
+            raise ActaError(problem)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # columns that are too many
+            table = pd.read_csv(
+                io.BytesIO(text.encode()),
+                header=None,
+                names=_COLUMNS,
+                index_col=False,
+                dtype={"video": str} | dict.fromkeys(_COLUMNS[1:], np.float64),
+                keep_default_na=False,
+                na_values={name: [""] for name in _COLUMNS[1:]},
+                skip_blank_lines=False,
+            )
+    except pd.errors.EmptyDataError:
+        return None
+    except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        raise ActaError(next(problems(path, optional), f"{path}: {' '.join(str(error).split())}")) from None
+    # Not read as categories, as those that all look like numbers become numbers: 0012 would be 12.
+    table["video"] = table["video"].astype("category")
+    if any("\n" in str(video) for video in table["video"].cat.categories):  # no line of the file is its row's
+        raise ActaError(next(problems(path, optional), f"{path}: the name of a video has a line break"))
+    return table
+
+
+def is_time(time: np.ndarray) -> np.ndarray:
+    """(n,) whether each is a number of seconds that microseconds can tell."""
+    near: np.ndarray = np.abs(time) <= _LATEST
+    return near
+
+
+def is_action(action: np.ndarray) -> np.ndarray:
+    """(n,) whether each can be the number of an action."""
+    whole: np.ndarray = (action >= 0) & (action <= _LAST_ACTION) & (action == np.floor(action))
+    return whole
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell holds a number that is finite."""
+    return _NUMBER.fullmatch(text.strip(" \t")) is not None and bool(np.isfinite(float(text)))
+
+
+def is_named(video: pd.Series) -> np.ndarray:
+    """(n,) whether each row of `read_table` names a video."""
+    nameless = np.flatnonzero(np.asarray(video.cat.categories) == "")
+    named: np.ndarray = video.cat.codes.to_numpy() != (nameless[0] if len(nameless) else -1)
+    return named
+
+
+def number_frames(video: pd.Series, time: np.ndarray, blank: np.ndarray) -> tuple[list[tuple[str, int]], np.ndarray]:
+    """Frames of the rows of `read_table`.
+
+    Args:
+        video: (n,) categorical.
+        time: (n,) seconds.
+        blank: (n,) rows that name none; or none, if all do.
+
+    Returns:
+        ``(video, timestamp in microseconds)`` of each frame in order of appearance, and (n,) which of them each row is
+        of; a blank row's number means nothing.
+    """
+    codes = video.cat.codes.to_numpy()
+    rows = np.flatnonzero(~blank) if len(blank) else slice(None)
+    times = np.rint(time[rows] * 1e6).astype(np.int64)
+    codes = codes[rows]
+    # Rows of one frame follow each other as a rule; only one of each run is looked up.
+    begins = np.ones(len(codes), bool)
+    begins[1:] = (codes[1:] != codes[:-1]) | (times[1:] != times[:-1])
+    heads = np.flatnonzero(begins)
+    moments, seconds = pd.factorize(times[heads])
+    number, keys = pd.factorize(codes[heads].astype(np.int64) * len(seconds) + moments)
+    names = [str(name) for name in video.cat.categories]
+    videos, moments = np.divmod(keys, max(1, len(seconds)))
+    frames = [(names[v], t) for v, t in zip(videos.tolist(), seconds[moments].tolist(), strict=True)]
+    frame = np.repeat(number, np.diff(heads, append=len(codes)))
+    if not len(blank):
+        return frames, frame
+    every = np.zeros(len(video), np.int64)
+    every[rows] = frame
+    return frames, every
+
+
+def read_excluded(path: Path) -> set[tuple[str, int]]:
+    """Frames that are left out of an evaluation: rows of ``video,timestamp``, as (video, microseconds)."""
+    rows = read_rows(path)
+    if len(rows.frame):
+        raise ActaError(f"{path} holds boxes; excluded frames are rows of video,timestamp")
+    return set(rows.frames)
+
+
+def problems(path: Path, optional: Sequence[str] = ()) -> Iterator[str]:
+    """What is wrong with the rows, line by line: the slow way, taken only when something is."""
+    for line, row in text_rows(path):
+        place = f"{path}:{line}"
+        if len(row) not in (2, 7, 8):
+            yield f"{place}: {len(row)} columns; a row has 2 (video, timestamp), 7 or 8"
+            continue
+        if not row[0]:
+            yield f"{place}: no name of a video"
+        if "\n" in row[0]:
+            yield f"{place}: the name of a video has a line break: {row[0]!r:.80}"
+        for name, value in zip(_COLUMNS[1:], row[1:], strict=False):
+            if name in optional and not value:
+                continue
+            number = float(value) if is_number(value) else np.nan
+            if np.isnan(number):
+                yield f"{place}: {name} is {value!r:.80}, not a number"
+            elif name == "time" and abs(number) > _LATEST:
+                yield f"{place}: time is {value!r:.80}, not a number of seconds up to {_LATEST:g}"
+            elif name == "action" and (number < 0 or number % 1 or number > _LAST_ACTION):
+                yield f"{place}: action is {value!r:.80}, not the number of one"

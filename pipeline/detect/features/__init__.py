@@ -1,0 +1,1 @@
+"""Features of people and objects for action detection: computed here, or imported."""

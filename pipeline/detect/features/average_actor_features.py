@@ -1,0 +1,61 @@
+"""Stage `average-features`: the mean of two backbones' features of the same actors (Table 3.3)."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.detect.features.entities import Actors, FeaturedVideo, FeatureShard, Keyframes, Objects, write_features
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.files import Output
+from pipeline.runtime.progress import progress
+from pipeline.runtime.provenance import provenance_of
+
+_ALIKE = ("box", "score", "annotated", "actions")
+
+
+def average_actor_features(one: Path, other: Path, output: Output) -> None:
+    """Write the feature shard whose actors have the mean of both shards' features; objects are those of the first.
+
+    Args:
+        one: Feature shard.
+        other: Feature shard of the same actors.
+        output: The feature shard to write.
+
+    Raises:
+        ActaError: the shards differ in their videos, keyframes, boxes, actions or sizes; the message says where.
+    """
+    shards = FeatureShard(one), FeatureShard(other)
+    first, second = shards
+    for what in ("ids", "splits", "actions", "actor_size"):
+        if getattr(first, what) != getattr(second, what):
+            raise ActaError(
+                f"{one} and {other} have different {what}; only features of the same actors can be averaged"
+            )
+    videos = []
+    columns = zip(first.ids, first.labels, first.splits, strict=True)
+    for video, label, split in progress(columns, total=len(first.ids), unit="videos", desc="average-features"):
+        mine, theirs = first.keyframes(video), second.keyframes(video)
+        alike = all(np.array_equal(getattr(mine, name), getattr(theirs, name)) for name in ("times", "actor_keyframe"))
+        alike &= all(np.array_equal(getattr(mine.actors, name), getattr(theirs.actors, name)) for name in _ALIKE)
+        if not alike:
+            raise ActaError(f"{one} and {other} have different actors in {video}; make both with the same boxes")
+        kind = mine.actors.feature.dtype
+        mean = (mine.actors.feature.astype(np.float32) + theirs.actors.feature.astype(np.float32)) / 2
+        known = min(mine.actors.baseline.shape[1], theirs.actors.baseline.shape[1])
+        baseline = (mine.actors.baseline[:, :known] + theirs.actors.baseline[:, :known]) / 2
+        averaged = replace(mine, actors=replace(mine.actors, feature=mean.astype(kind), baseline=baseline))
+        videos.append(FeaturedVideo(video, label, split, mine.times, *_by_keyframe(averaged)))
+    provenance = provenance_of(__name__, inputs={"one": first.digest, "other": second.digest})
+    quarantine = sorted({*first.quarantine, *second.quarantine}, key=lambda entry: (entry.id, entry.task))
+    write_features(output, videos, first.actions, quarantine, provenance)
+
+
+def _by_keyframe(keyframes: Keyframes) -> tuple[list[Actors], list[Objects]]:
+    count = len(keyframes.times)
+    actors = [keyframes.actor_keyframe == n for n in range(count)]
+    objects = [keyframes.object_keyframe == n for n in range(count)]
+    return (
+        [Actors(*(column[rows] for column in vars(keyframes.actors).values())) for rows in actors],
+        [Objects(*(column[rows] for column in vars(keyframes.objects).values())) for rows in objects],
+    )

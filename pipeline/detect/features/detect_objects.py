@@ -1,0 +1,96 @@
+"""Stage `detect-objects`: people and objects on the keyframes of a shard's videos, with features (Sec. 3.2.2)."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.config.tasks.detect import DetectObjects
+from pipeline.detect.features.keyframes import KeyframeTable
+from pipeline.detect.features.objects import Detected, SearchedVideo, write_objects
+from pipeline.detect.features.timed import TimedFrames
+from pipeline.models.object_detector import PERSON, find, load_detector
+from pipeline.models.opened import Opened, opened
+from pipeline.models.weights import open_weights
+from pipeline.runtime.device import check_device, pinned_threads
+from pipeline.runtime.errors import VideoError
+from pipeline.runtime.files import Output
+from pipeline.runtime.progress import progress
+from pipeline.runtime.provenance import Quarantined, provenance_of
+from pipeline.runtime.wheels import file_sha256
+from pipeline.runtime.workers import split_results
+
+_PICTURES = 8  # at once
+
+
+def detect_objects(
+    frames: Path,
+    output: Output,
+    settings: DetectObjects,
+    label_map: Path,
+    boxes: Mapping[str, Path],
+    proposals: Mapping[str, Path],
+    *,
+    detector: Path | Opened | None = None,
+    max_bad_fraction: float = 1.0,
+) -> None:
+    """Write the object shard of a frame shard.
+
+    Args:
+        frames: The frame shard.
+        output: The object shard.
+        settings: Keyframes and thresholds.
+        label_map: Every action (pbtxt).
+        boxes, proposals: Annotated boxes and detected people by split: with the label map, what names keyframes.
+        detector: Model file; None: the registered one (COCO).
+        max_bad_fraction: More bad videos than this fraction of the shard are an error.
+
+    Raises:
+        ActaError: a file cannot be read, or too many videos are bad.
+    """
+    check_device(settings.objects.device)
+    table = KeyframeTable(settings.keyframes, label_map, boxes, proposals)
+    shard = TimedFrames(frames, settings.keyframes.start)
+    file = opened(detector or open_weights("fasterrcnn"), "the detector")
+    model, about = load_detector(file)
+    model = model.to(settings.objects.device)
+    person = about.classes.index(PERSON)
+
+    def search(video: str, label: str, split: str, searched: Callable[[float], None]) -> SearchedVideo | Quarantined:
+        try:
+            times = table.times(video, split, shard.times(video))
+        except VideoError as error:
+            return Quarantined(video, "detect_objects", str(error))
+        found: list[Detected] = []
+        for first in range(0, len(times), _PICTURES):
+            pictures = shard.clip_at(video, times[first : first + _PICTURES]).to(settings.objects.device)
+            lowest = min(settings.objects.score, settings.objects.person_score)
+            for each in find(model, list(pictures), lowest, settings.objects.most):
+                all_of_it = Detected(
+                    each.feature.half().cpu().numpy(),
+                    each.box.float().cpu().numpy(),
+                    each.score.float().cpu().numpy(),
+                    each.kind.int().cpu().numpy(),
+                )
+                is_person = all_of_it.kind == person
+                wanted = np.where(is_person, settings.objects.person_score, settings.objects.score)
+                found.append(all_of_it.where(all_of_it.score >= wanted))
+            searched(len(found) / len(times))
+        return SearchedVideo(video, label, split, times, found)
+
+    def searched() -> Iterator[SearchedVideo | Quarantined]:
+        columns = zip(shard.ids, shard.labels, shard.splits, strict=True)
+        with progress(total=len(shard.ids), unit="videos", desc="detect-objects") as bar:
+            for number, column in enumerate(columns):
+                yield search(*column, lambda share, number=number: bar.to(number + share))  # type: ignore[misc]
+                bar.to(number + 1)
+
+    with pinned_threads(settings.objects.threads):
+        videos, bad = split_results(searched(), max_bad_fraction, len(shard.ids), "detect_objects")
+    inputs = {"frames": shard.digest, "label_map": file_sha256(label_map)}
+    inputs |= {f"boxes/{split}": file_sha256(path) for split, path in boxes.items()}
+    inputs |= {f"proposals/{split}": file_sha256(path) for split, path in proposals.items()}
+    provenance = provenance_of(
+        __name__, settings, inputs=inputs, weights={"detector": file.stated}, packages=("torch", "torchvision")
+    )
+    write_objects(output, videos, about.classes, [*shard.quarantine, *bad], provenance)

@@ -1,0 +1,228 @@
+"""The feature shard of Chapter 3: of every keyframe its actors and objects, each a feature, a box and a score.
+
+Layout, beside what all shards have (`pipeline.runtime.store`; the frames of /frames are the keyframes)::
+
+    /actors/first       uint64 (n + 1,)   keyframe i has actors first[i]:first[i + 1]
+    /actors/feature     float32 or float16 (a, d)
+    /actors/box         float32 (a, 4)    x1, y1, x2, y2 in [0, 1] of the picture
+    /actors/score       float32 (a,)      of the person detector; 1 for an annotated box
+    /actors/annotated   uint8 (a,)        1: an annotated box, 0: a detected one
+    /actors/actions     uint8 (a, c)      1 where the actor does action c
+    /actors/baseline    float32 (a, c)    what the backbone's own classifier says, [0, 1]; (a, 0) where nobody knows
+    /objects/first|feature|box|score      as of actors
+    attribute actions: names of the c actions (JSON)
+
+Six consecutive keyframes are one read of each dataset.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import Provenance, Quarantined
+from pipeline.runtime.store import Shard, create_shard, index_size, write_index
+
+FEATURES_FORMAT = "acta-features-1"
+_BOTH: dict[str, type | None] = {"feature": None, "box": np.float32, "score": np.float32}  # None: as they come
+_COLUMNS = {"actors": _BOTH | {"annotated": np.uint8, "actions": np.uint8, "baseline": np.float32}, "objects": _BOTH}
+
+
+@dataclass(frozen=True)
+class Actors:
+    """Actors of one or several keyframes.
+
+    Args:
+        feature: (a, d).
+        box: (a, 4) x1, y1, x2, y2 in [0, 1].
+        score: (a,) of the person detector.
+        annotated: (a,) whether the box is annotated, not detected.
+        actions: (a, c) whether the actor does action c.
+        baseline: (a, c) scores of the backbone's own classifier in [0, 1], or (a, 0).
+    """
+
+    feature: np.ndarray
+    box: np.ndarray
+    score: np.ndarray
+    annotated: np.ndarray
+    actions: np.ndarray
+    baseline: np.ndarray
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Objects of one or several keyframes: ``feature`` (o, d), ``box`` (o, 4), ``score`` (o,); as of actors."""
+
+    feature: np.ndarray
+    box: np.ndarray
+    score: np.ndarray
+
+
+@dataclass(frozen=True)
+class Keyframes:
+    """Keyframes in a row of one video, n of them, with all that is in them.
+
+    Args:
+        times: (n,) seconds.
+        actors, objects: Of all, keyframe by keyframe.
+        actor_keyframe, object_keyframe: (a,) and (o,) the keyframe of each, 0 to n − 1.
+    """
+
+    times: np.ndarray
+    actors: Actors
+    actor_keyframe: np.ndarray
+    objects: Objects
+    object_keyframe: np.ndarray
+
+
+@dataclass(frozen=True)
+class FeaturedVideo:
+    """One video's keyframes on their way into a shard; ``actors`` and ``objects`` have one entry per keyframe."""
+
+    id: str
+    label: str
+    split: str
+    times: np.ndarray
+    actors: Sequence[Actors]
+    objects: Sequence[Objects]
+
+
+def write_features(
+    path: Path,
+    videos: Sequence[FeaturedVideo],
+    actions: Sequence[str],
+    quarantine: Sequence[Quarantined],
+    provenance: Provenance,
+) -> None:
+    """Write a feature shard from whole videos, in the order given.
+
+    Raises:
+        ActaError: a box is not in [0, 1], a value is not finite, or numbers of rows or columns do not fit together; the
+            message names the video and the keyframe's time.
+    """
+    for video in videos:
+        _check(video, len(actions))
+    entities = {name: [each for video in videos for each in getattr(video, name)] for name in _COLUMNS}
+    size = sum(
+        getattr(each, column).nbytes for name in _COLUMNS for each in entities[name] for column in _COLUMNS[name]
+    )
+    keyframes = sum(len(video.times) for video in videos)
+    room = size + index_size(videos) + 16 * (keyframes + 1) + 4 * sum(map(len, actions))
+    with create_shard(path, FEATURES_FORMAT, provenance, quarantine, room) as file:
+        file.attrs["actions"] = json.dumps(list(actions))
+        write_index(file, videos)
+        for name, columns in _COLUMNS.items():
+            group = file.create_group(name)
+            group.create_dataset(
+                "first", data=np.cumsum([0, *(len(each.box) for each in entities[name])]).astype(np.uint64)
+            )
+            for column, kind in columns.items():
+                _write_column(group, column, [getattr(each, column) for each in entities[name]], kind)
+
+
+def _write_column(group: h5py.Group, name: str, parts: list[np.ndarray], kind: type | None) -> None:
+    shape = parts[0].shape[1:] if parts else (0,)
+    data = group.create_dataset(name, (sum(map(len, parts)), *shape), kind or (parts[0].dtype if parts else np.float32))
+    place = 0
+    for part in parts:
+        data[place : place + len(part)] = part
+        place += len(part)
+
+
+def _check(video: FeaturedVideo, actions: int) -> None:
+    lengths = len(video.times), len(video.actors), len(video.objects)
+    if len(set(lengths)) > 1:
+        raise ActaError(f"{video.id}: {lengths[0]} keyframes, but actors of {lengths[1]} and objects of {lengths[2]}")
+    if (np.diff(video.times) <= 0).any():
+        raise ActaError(f"{video.id}: its keyframes are not in the order of time")
+    for time, actors, objects in zip(video.times, video.actors, video.objects, strict=True):
+        place = f"{video.id} at {time:g} s"
+        if actors.actions.shape[1:] != (actions,):
+            raise ActaError(f"{place}: actions of {actors.actions.shape[1:]}, but there are {actions}")
+        if actors.baseline.shape[1:] not in ((actions,), (0,)):
+            raise ActaError(f"{place}: baseline of {actors.baseline.shape[1:]}, but there are {actions} actions")
+        for kind, entities in (("actor", actors), ("object", objects)):
+            columns = [column for column in vars(entities).values() if isinstance(column, np.ndarray)]
+            if len({len(column) for column in columns}) != 1:
+                raise ActaError(f"{place}: {kind}s have {', '.join(str(len(c)) for c in columns)} rows")
+            if not all(np.isfinite(column).all() for column in columns):
+                raise ActaError(f"{place}: an {kind} has a value that is not finite")
+            outside = (entities.box < 0) | (entities.box > 1)
+            if outside.any():
+                row = int(np.flatnonzero(outside.any(1))[0])
+                raise ActaError(f"{place}: the box {entities.box[row].tolist()} of an {kind} is not in [0, 1]")
+
+
+class FeatureShard(Shard):
+    """Reader of a feature shard."""
+
+    format = FEATURES_FORMAT
+
+    @cached_property
+    def actions(self) -> list[str]:
+        return list(json.loads(self.attribute("actions")))
+
+    @property
+    def actor_size(self) -> int:
+        """Numbers in an actor's feature."""
+        return int(self.array("actors/feature").shape[1])
+
+    @property
+    def object_size(self) -> int:
+        """Numbers in an object's feature; 0: there are no objects."""
+        return int(self.array("objects/feature").shape[1])
+
+    def keyframes(self, video: str, start: int = 0, stop: int | None = None) -> Keyframes:
+        """Keyframes ``start:stop`` of a video, with one read of each dataset."""
+        first, last = self.span(video)
+        stop = last - first if stop is None else stop
+        if not 0 <= start <= stop <= last - first:
+            raise IndexError(f"keyframes {start}:{stop} of {video!r}, which has {last - first}")
+        rows = slice(first + start, first + stop)
+        found, owners = {}, {}
+        for name, columns in _COLUMNS.items():
+            bounds = self._firsts[name][rows.start : rows.stop + 1].astype(np.int64)
+            found[name] = {c: self.array(f"{name}/{c}")[bounds[0] : bounds[-1]] for c in columns}
+            owners[name] = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+        found["actors"]["annotated"] = found["actors"]["annotated"].astype(bool)
+        found["actors"]["actions"] = found["actors"]["actions"].astype(bool)
+        return Keyframes(
+            times=self.array("frames/time")[rows],
+            actors=Actors(**found["actors"]),
+            actor_keyframe=owners["actors"],
+            objects=Objects(**found["objects"]),
+            object_keyframe=owners["objects"],
+        )
+
+    @cached_property
+    def _firsts(self) -> dict[str, np.ndarray]:
+        return {name: self.array(f"{name}/first")[:] for name in _COLUMNS}
+
+
+def check_alike(shards: Iterable[FeatureShard]) -> FeatureShard:
+    """Shards of one dataset have the same actions and sizes of features; returns one that speaks for all.
+
+    Shards without a keyframe, all of whose videos were left out, have no sizes and are passed over.
+
+    Raises:
+        ActaError: they differ, or none has a keyframe; the message names the shard and what differs.
+    """
+    first: FeatureShard | None = None
+    paths = []
+    for shard in shards:
+        paths.append(shard.path)
+        if not len(shard.array("frames/time")):
+            continue
+        first = first or shard
+        for what in ("actions", "actor_size", "object_size"):
+            mine, theirs = getattr(first, what), getattr(shard, what)
+            if mine != theirs:
+                raise ActaError(f"{shard.path} has other {what} than {first.path}: {theirs} and {mine}")
+    if first is None:
+        raise ActaError(f"no feature shard holds a keyframe: {', '.join(map(str, paths))}")
+    return first

@@ -1,0 +1,127 @@
+"""HDF5 files of other people, read so that nothing else is: they may name any file that the user may read.
+
+Refused are links to other files, arrays whose values are in other files (external storage, virtual data sets), and
+filters that HDF5 would load as a library.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pipeline.runtime.errors import ActaError, VideoError
+from pipeline.runtime.sealed import open_hdf5
+
+LARGEST = 1 << 30  # bytes of one array, or of the piece in which it is stored
+_DEEPEST = 16  # groups in groups, or links to links
+_FILTERS = {1, 2, 3, 4, 5, 6, 32000}  # HDF5's own, and LZF, which h5py brings along
+# Whatever HDF5 and h5py raise on a damaged file.
+_DAMAGE = (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError, SystemError)
+
+
+def open_foreign(path: Path) -> h5py.File:
+    """Open a file; an `ActaError` names it where that fails."""
+    try:
+        return open_hdf5(path, "r")
+    except _DAMAGE as error:
+        raise ActaError(f"cannot read {path}: {error}") from None
+
+
+def names_in(group: h5py.Group) -> Iterator[str]:
+    """The names in a group; an `ActaError` names the file where that fails."""
+    try:
+        names = list(group)
+    except _DAMAGE as error:
+        raise ActaError(f"cannot read {group.file.filename}: {error}") from None
+    for name in names:
+        yield name if isinstance(name, str) else name.decode("utf-8", "replace")
+
+
+def place_of(group: h5py.Group) -> int:
+    """Where in the file a group is, by which one is known that has two names."""
+    try:
+        return int(h5py.h5o.get_info(group.id).addr)
+    except _DAMAGE as error:
+        raise ActaError(f"cannot read {group.file.filename}: {error}") from None
+
+
+def find(group: h5py.Group, name: str) -> Any:
+    """What has a name in a group, such as ``a/b``; None: nothing.
+
+    Raises:
+        VideoError: the file is damaged there.
+        ActaError: it leads out of the file, or stands for what is in other files.
+    """
+    try:
+        return _find(group, name, 0)
+    except _DAMAGE as error:
+        raise VideoError(f"cannot read {name!r} in {group.file.filename}: {error}") from None
+
+
+def _find(group: Any, name: str, links: int) -> Any:
+    node = group.file if name.startswith("/") else group
+    for part in filter(None, name.split("/")):
+        if part == ".":
+            continue
+        if not isinstance(node, h5py.Group) or not node.id.links.exists(node._e(part)):
+            return None
+        kind = node.id.links.get_info(node._e(part)).type
+        if kind == h5py.h5l.TYPE_HARD:
+            node = node[part]
+        elif kind == h5py.h5l.TYPE_SOFT and links < _DEEPEST:
+            found = _find(node, node.get(part, getlink=True).path, links + 1)
+            if found is None:
+                return None
+            node = found
+        else:
+            what = "links in a circle" if kind == h5py.h5l.TYPE_SOFT else "a link to another file"
+            raise _refused(node, part, f"is {what}")
+    if isinstance(node, h5py.Dataset):
+        _check_storage(node)
+    return node if isinstance(node, h5py.Group | h5py.Dataset) else None
+
+
+def _check_storage(array: Any) -> None:
+    made = array.id.get_create_plist()
+    if made.get_layout() == h5py.h5d.VIRTUAL:
+        raise _refused(array, "", "is a virtual data set, whose values are in other files")
+    if made.get_external_count():
+        raise _refused(array, "", "has its values in another file (external storage)")
+    for number in range(made.get_nfilters()):
+        if (code := made.get_filter(number)[0]) not in _FILTERS:
+            raise _refused(array, "", f"needs the filter {code}, which is no part of HDF5")
+
+
+def _refused(node: Any, part: str, what: str) -> ActaError:
+    name = f"{node.name.rstrip('/')}/{part}".rstrip("/")
+    return ActaError(
+        f"{node.file.filename}: {name} {what}; only what is in the file itself is read: copy it there, such as with "
+        "h5repack"
+    )
+
+
+def read_array(group: Any, name: str, place: str) -> np.ndarray:
+    """An array of finite numbers.
+
+    Raises:
+        VideoError: it is none, is damaged, or is larger than a keyframe's can be; the message names ``place``.
+        ActaError: it leads out of the file.
+    """
+    array = find(group, name)
+    if not isinstance(array, h5py.Dataset):
+        raise VideoError(f"{place}: there is no {name!r} in {group.file.filename}{group.name}")
+    try:
+        dtype, shape = array.dtype, array.shape
+        if dtype.kind not in "fiub" or not shape:
+            raise VideoError(f"{place}: {name!r} is no array of numbers")
+        size = dtype.itemsize * max(array.size, int(np.prod(array.chunks or (), dtype=object)))
+        if size > LARGEST:
+            raise VideoError(f"{place}: {name!r} has {size / 1e9:.1f} GB; at most {LARGEST / 1e9:.1f} GB are read")
+        found = np.asarray(array[()])
+    except _DAMAGE as error:
+        raise VideoError(f"{place}: {name!r} cannot be read: {error}") from None
+    if not np.isfinite(found).all():
+        raise VideoError(f"{place}: {name!r} holds a value that is not finite")
+    return found

@@ -1,0 +1,94 @@
+"""Stage `import-objects`: what another detector found on the keyframes, as an object shard (Sec. 3.2.2).
+
+Its file has ``<video>_<timestamp>_features`` (o, d), ``…_boxes`` (o, 4) in [0, 1] and ``…_cls_prob`` (o, classes),
+whose first column is background: the form in which the authors published those of a detector of Visual Genome.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.config.tasks.detect import ImportObjects
+from pipeline.detect.features.keyframes import KeyframeTable
+from pipeline.detect.features.objects import Detected, SearchedVideo, write_objects
+from pipeline.detect.features.published import PublishedObjects, no_objects
+from pipeline.detect.features.timed import TimedFrames
+from pipeline.runtime.errors import ActaError, VideoError
+from pipeline.runtime.files import Output
+from pipeline.runtime.progress import progress
+from pipeline.runtime.provenance import Quarantined, provenance_of
+from pipeline.runtime.wheels import file_sha256
+from pipeline.runtime.workers import split_results
+
+
+def import_objects(
+    frames: Path,
+    output: Output,
+    settings: ImportObjects,
+    published: Mapping[str, Path],
+    label_map: Path,
+    boxes: Mapping[str, Path],
+    proposals: Mapping[str, Path],
+    *,
+    max_bad_fraction: float = 1.0,
+) -> None:
+    """Write the object shard of a frame shard from published files.
+
+    Args:
+        frames: The frame shard.
+        output: The object shard.
+        settings: Keyframes, lowest score.
+        published: Files of objects by split.
+        label_map: Every action (pbtxt).
+        boxes, proposals: Annotated boxes and detected people by split: with the label map, what names keyframes.
+        max_bad_fraction: More bad videos than this fraction of the shard are an error.
+
+    Raises:
+        ActaError: a file cannot be read, files of different sizes, or too many videos are bad.
+    """
+    table = KeyframeTable(settings.keyframes, label_map, boxes, proposals)
+    shard = TimedFrames(frames, settings.keyframes.start)
+    with ExitStack() as stack:
+        files = {split: PublishedObjects(path, stack) for split, path in published.items()}
+        sizes = {split: file.size for split, file in files.items()}
+        if len(set(sizes.values())) != 1:
+            raise ActaError(f"published objects have features of different sizes: {sizes}")
+        (size,) = set(sizes.values())
+
+        def searched() -> Iterator[SearchedVideo | Quarantined]:
+            columns = zip(shard.ids, shard.labels, shard.splits, strict=True)
+            shown = progress(columns, total=len(shard.ids), unit="videos", desc="import_objects")
+            for video, label, split in shown:
+                mine = [files[part] for part in split.split() if part in files]
+                try:
+                    times = table.times(video, split, shard.times(video))
+                    if len(times) and not any(file.has_any(video, times) for file in mine):
+                        raise VideoError("nothing of it is in the published files of objects")
+                    found = [_on_keyframe(mine, video, time, size, settings.score) for time in times.tolist()]
+                except VideoError as error:
+                    yield Quarantined(video, "import_objects", str(error))
+                    continue
+                yield SearchedVideo(video, label, split, times, found)
+
+        videos, bad = split_results(searched(), max_bad_fraction, len(shard.ids), "import_objects")
+    provenance = provenance_of(
+        __name__,
+        settings,
+        inputs={
+            "frames": shard.digest,
+            "label_map": file_sha256(label_map),
+            **{f"proposals/{split}": file_sha256(path) for split, path in proposals.items()},
+            **{f"boxes/{split}": file_sha256(path) for split, path in boxes.items()},
+            **{f"objects/{split}": f"{path.name} {path.stat().st_size}" for split, path in published.items()},
+        },
+    )
+    write_objects(output, videos, ["object"], [*shard.quarantine, *bad], provenance)
+
+
+def _on_keyframe(files: list[PublishedObjects], video: str, time: float, size: int, score: float) -> Detected:
+    found = next((objects for file in files if (objects := file.at(video, time, np.float16))), None)
+    found = found or no_objects(size, np.float16)
+    detected = Detected(found.feature, found.box, found.score, np.zeros(len(found.box), np.int32))
+    return detected.where(found.score >= score)

@@ -1,0 +1,102 @@
+"""Which keyframes a video has, and what is known of the people on them before any network looks."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.config.detect import KeyframeSettings
+from pipeline.detect.annotation.people import Annotation, People
+from pipeline.detect.annotation.proposals import read_proposals
+from pipeline.media.limits import check_filled
+from pipeline.runtime.errors import VideoError
+
+_UNCUT = 120.0  # seconds after the last keyframe of a video that is said to be cut
+_SPARSE = 10.0  # seconds between two frames of a thinned-out video
+_SLACK = 0.5  # seconds that a keyframe may lie beyond the last frame
+
+
+class KeyframeTable:
+    """Keyframes by video: those that the annotation names, those with proposals, and those at regular times.
+
+    Args:
+        settings: The regular times.
+        label_map: The actions (pbtxt).
+        boxes: Annotated boxes (CSV) by split.
+        proposals: Detected people (CSV or pickle) by split; none: a detector finds them.
+
+    Raises:
+        ActaError: a file cannot be read or has a bad row.
+    """
+
+    def __init__(
+        self, settings: KeyframeSettings, label_map: Path, boxes: Mapping[str, Path], proposals: Mapping[str, Path]
+    ):
+        self._settings = settings
+        self._annotations = {split: Annotation(path, label_map) for split, path in boxes.items()}
+        self._proposals = {split: read_proposals(path) for split, path in proposals.items()}
+        self._proposed: dict[str, dict[str, list[int]]] = {split: {} for split in proposals}
+        for split, known in self._proposals.items():
+            for video, time in known.frames:
+                self._proposed[split].setdefault(video, []).append(time)
+
+    def has_proposals(self, split: str) -> bool:
+        """Whether people on videos of these splits are given."""
+        return any(part in self._proposals for part in split.split())
+
+    def times(self, video: str, split: str, frames: np.ndarray) -> np.ndarray:
+        """(n,) seconds of a video's keyframes, ascending.
+
+        Args:
+            video, split: Its id, and the splits that it is in.
+            frames: (m,) times of its frames.
+
+        Raises:
+            VideoError: the annotation names a keyframe beyond the video's end, in which case the message
+                names file and line; or its frames are too few for the regular times.
+        """
+        named = [annotation.times(video) for annotation in self._of(self._annotations, split)]
+        named += [np.array(proposed.get(video, [])) / 1e6 for proposed in self._of(self._proposed, split)]
+        first, last = self._settings.first, self._settings.last
+        if first is not None and len(frames):
+            end = frames[-1] if last is None else min(last, frames[-1])
+            check_filled(len(frames), end - first, _SPARSE)
+            named.append(np.arange(first, end + 1e-6, self._settings.step))
+        if self._settings.start and len(frames) and any(map(len, named)):
+            latest = max(float(each.max()) for each in named if len(each))
+            if frames[-1] > latest + _UNCUT:
+                raise VideoError(
+                    f"it ends {frames[-1] - latest:.0f} s after its last keyframe at {latest:g} s; if it was not cut, "
+                    "set `keyframes.start` to 0"
+                )
+        times = np.unique(np.round(np.concatenate([np.zeros(0), *named]), 6))
+        outside = (times < frames[:1] - _SLACK) | (times > frames[-1:] + _SLACK) if len(frames) else times >= 0
+        for time in times[outside].tolist():
+            for annotation in self._of(self._annotations, split):
+                if line := annotation.line_of(video, time):
+                    raise VideoError(
+                        f"{annotation.path}:{line} annotates it at {time:g} s, but its frames are from "
+                        f"{frames[0] if len(frames) else 0:g} to {frames[-1] if len(frames) else 0:g} s"
+                    )
+        return times[~outside]
+
+    def people(self, video: str, split: str, time: float, actions: int) -> People:
+        """The annotated people on a keyframe."""
+        for annotation in self._of(self._annotations, split):
+            found = annotation.people(video, time)
+            if len(found.box):
+                return found
+        return People(np.zeros((0, 4)), np.zeros((0, actions), bool))
+
+    def proposed(self, video: str, split: str, time: float) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes (n, 4) and scores (n,) of the proposals on a keyframe."""
+        for proposals in self._of(self._proposals, split):
+            boxes, scores = proposals.of(video, round(time * 1e6))
+            if len(boxes):
+                return boxes, scores
+        return np.zeros((0, 4)), np.zeros(0)
+
+    @staticmethod
+    def _of(by_split: Mapping[str, Any], split: str) -> list[Any]:
+        return [by_split[part] for part in split.split() if part in by_split]

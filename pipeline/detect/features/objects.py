@@ -1,0 +1,93 @@
+"""The object shard: of every keyframe all that a detector found, people and objects, with the features of its box head.
+
+Layout, beside what all shards have (`pipeline.runtime.store`; the frames of /frames are the keyframes)::
+
+    /objects/first      uint64 (n + 1,)   keyframe i has objects first[i]:first[i + 1]
+    /objects/feature    float16 or float32 (o, d)
+    /objects/box        float32 (o, 4)    x1, y1, x2, y2 in [0, 1] of the picture
+    /objects/score      float32 (o,)
+    /objects/kind       int32 (o,)        place among the classes
+    attribute classes: names (JSON)
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.runtime.provenance import Provenance, Quarantined
+from pipeline.runtime.store import Shard, create_shard, index_size, write_index
+
+OBJECTS_FORMAT = "acta-objects-1"
+_COLUMNS = ("feature", "box", "score", "kind")
+
+
+@dataclass(frozen=True)
+class Detected:
+    """What is on one keyframe: ``feature`` (o, d), ``box`` (o, 4) in [0, 1], ``score`` (o,), ``kind`` (o,)."""
+
+    feature: np.ndarray
+    box: np.ndarray
+    score: np.ndarray
+    kind: np.ndarray
+
+    def where(self, chosen: np.ndarray) -> "Detected":
+        """Those of a mask."""
+        return Detected(*(getattr(self, name)[chosen] for name in _COLUMNS))
+
+
+@dataclass(frozen=True)
+class SearchedVideo:
+    """One video's keyframes on their way into a shard; ``found`` has one entry per keyframe."""
+
+    id: str
+    label: str
+    split: str
+    times: np.ndarray
+    found: Sequence[Detected]
+
+
+def write_objects(
+    path: Path,
+    videos: Sequence[SearchedVideo],
+    classes: Sequence[str],
+    quarantine: Sequence[Quarantined],
+    provenance: Provenance,
+) -> None:
+    """Write an object shard from whole videos, in the order given."""
+    found = [each for video in videos for each in video.found]
+    size = sum(getattr(each, name).nbytes for each in found for name in _COLUMNS)
+    room = size + index_size(videos) + 8 * (len(found) + 1)
+    with create_shard(path, OBJECTS_FORMAT, provenance, quarantine, room) as file:
+        file.attrs["classes"] = json.dumps(list(classes))
+        write_index(file, videos)
+        group = file.create_group("objects")
+        group.create_dataset("first", data=np.cumsum([0, *(len(each.box) for each in found)]).astype(np.uint64))
+        for name in _COLUMNS:
+            parts = [getattr(each, name) for each in found]
+            group.create_dataset(name, data=np.concatenate(parts) if parts else np.zeros((0, 0), np.float32))
+
+
+class ObjectShard(Shard):
+    """Reader of an object shard."""
+
+    format = OBJECTS_FORMAT
+
+    @cached_property
+    def classes(self) -> list[str]:
+        return list(json.loads(self.attribute("classes")))
+
+    @property
+    def feature_size(self) -> int:
+        return int(self.array("objects/feature").shape[1])
+
+    def at(self, video: str, place: int) -> Detected:
+        """What was found on a video's keyframe, counted from 0."""
+        first, last = self.span(video)
+        if not 0 <= place < last - first:
+            raise IndexError(f"keyframe {place} of {video!r}, which has {last - first}")
+        start, stop = self.array("objects/first")[first + place : first + place + 2].astype(int)
+        return Detected(*(self.array(f"objects/{name}")[start:stop] for name in _COLUMNS))

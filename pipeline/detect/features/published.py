@@ -1,0 +1,107 @@
+"""What the published HDF5 files of features have in common, and those of objects (`import_actor_features`)."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from pipeline.detect.features.entities import Objects
+from pipeline.detect.features.foreign import find, names_in, open_foreign, read_array
+from pipeline.runtime.errors import VideoError
+
+_OBJECTS = ("features", "boxes", "cls_prob")
+_SLACK = 0.02  # how far outside the picture a box may be, in its sides
+
+
+class PublishedObjects:
+    """A file of objects: ``<video>_<timestamp>_features`` (o, d), ``…_boxes`` (o, 4) and ``…_cls_prob`` (o, classes).
+
+    Args:
+        path: The file.
+        stack: Closes it.
+        names: What videos are called in it, where not by their own names.
+
+    Raises:
+        ActaError: it cannot be read.
+    """
+
+    def __init__(self, path: Path, stack: ExitStack, names: Mapping[str, str] | None = None):
+        self._file = stack.enter_context(open_foreign(path))
+        self._names = names or {}
+        self.size = self._first_size()
+
+    def has_any(self, video: str, times: np.ndarray) -> bool:
+        """Whether anything is published of these keyframes."""
+        return any(self._key(video, time) for time in times.tolist())
+
+    def at(self, video: str, time: float, kind: type) -> Objects | None:
+        """What is on a keyframe; None: nothing is published of it.
+
+        Raises:
+            VideoError: arrays are missing, damaged or do not fit together; the message names video and time.
+        """
+        key = self._key(video, time)
+        if key is None:
+            return None
+        place = f"{video} at {time:g} s"
+        names = (f"{key}_{name}" for name in _OBJECTS)
+        features, boxes, probabilities = (read_array(self._file, name, place) for name in names)
+        if not len(features) + len(boxes) + len(probabilities):
+            return no_objects(self.size, kind)
+        if features.ndim != 2:
+            raise VideoError(f"{place}: features of objects of shape {features.shape}, not (n, c)")
+        boxes = inside(boxes, place)
+        if not len(features) == len(boxes) == len(probabilities):
+            raise VideoError(
+                f"{place}: {len(features)} features, {len(boxes)} boxes and {len(probabilities)} scores of objects"
+            )
+        score = probabilities[:, 1:].max(1, initial=0) if probabilities.ndim == 2 else probabilities
+        if score.ndim != 1:
+            raise VideoError(f"{place}: cls_prob of shape {probabilities.shape}, not (n, classes)")
+        return Objects(features.astype(kind), boxes, score.astype(np.float32))
+
+    def _key(self, video: str, time: float) -> str | None:
+        """What a keyframe's datasets are called, up to their last word; None: there are none."""
+        for name in (video, self._names.get(video)):
+            for stamp in (f"{time:.10g}", f"{time:04.0f}"):
+                key = f"{name}_{stamp}"
+                if (
+                    name
+                    and float(stamp) == time
+                    and any(find(self._file, f"{key}_{what}") is not None for what in _OBJECTS)
+                ):
+                    return key
+        return None
+
+    def _first_size(self) -> int:
+        for key in names_in(self._file):
+            features = find(self._file, key) if key.endswith("_features") else None
+            if isinstance(features, h5py.Dataset) and features.ndim == 2:
+                return int(features.shape[1])
+        return 0
+
+
+def no_objects(size: int, kind: type) -> Objects:
+    """A keyframe without objects."""
+    return Objects(np.zeros((0, size), kind), np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
+
+def inside(boxes: np.ndarray, place: str) -> np.ndarray:
+    """Boxes as float32 (n, 4) in [0, 1].
+
+    Raises:
+        VideoError: they lie farther out, or the second corner is above or left of the first; it names ``place``.
+    """
+    if not boxes.size:
+        return np.zeros((0, 4), np.float32)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise VideoError(f"{place}: boxes of shape {boxes.shape}, not (n, 4)")
+    outside = boxes[(boxes < -_SLACK) | (boxes > 1 + _SLACK)]
+    if outside.size:
+        raise VideoError(f"{place}: a box has the coordinate {outside[0]:g}; boxes must be in [0, 1] of the picture")
+    inverted = boxes[(boxes[:, 2:] < boxes[:, :2]).any(1)]
+    if len(inverted):
+        raise VideoError(f"{place}: the box {inverted[0].tolist()} is inside out; boxes are x1, y1, x2, y2")
+    return boxes.astype(np.float32).clip(0, 1)

@@ -1,0 +1,154 @@
+"""Stage `train-detector`: a detector of people and objects on one's own boxes."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipeline.config.tasks.detect import TrainDetector
+from pipeline.detect.annotation.named_boxes import NamedBoxes, read_named_boxes
+from pipeline.detect.features.timed import TimedFrames
+from pipeline.models.object_detector import ObjectDetector, build_detector, save_detector, start_from_imagenet
+from pipeline.models.opened import Opened
+from pipeline.models.weights import open_weights
+from pipeline.runtime.device import check_device
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.files import Output, write_json
+from pipeline.runtime.provenance import provenance_of, sha256_text
+from pipeline.runtime.scratch import scratch
+from pipeline.runtime.store import FrameShard
+from pipeline.runtime.wheels import file_sha256
+from pipeline.training.distributed import process_group
+from pipeline.training.loop import DTYPES, figures_of, fit
+from pipeline.training.steering import SgdSchedule
+from pipeline.training.stopping import listening
+
+_SLACK = 0.5  # seconds that a picture may lie beyond the last frame
+
+
+def train_detector(
+    shards: Sequence[Path],
+    boxes: Path,
+    output: Output,
+    settings: TrainDetector,
+    *,
+    workers: int = 0,
+    save_every: float = 300.0,
+) -> None:
+    """Train a detector and write ``output`` (.safetensors, with a .json beside it) and ``metrics.json``.
+
+    Args:
+        shards: Frame shards that hold the videos.
+        boxes: CSV of boxes with classes (`pipeline.detect.annotation.named_boxes`).
+        output: The model file.
+        settings: The training's own.
+        workers: Processes that load pictures; the result does not depend on it.
+        save_every: Seconds between checkpoints.
+
+    Raises:
+        ActaError: a bad row, no picture of the boxes is in the shards, or a loss that is not finite.
+    """
+    training = settings.detector
+    check_device(training.device, training.precision, alone=True)
+    with listening(), scratch(), process_group(training.device) as group:
+        named = read_named_boxes(boxes, training.classes)
+        pictures = Pictures([TimedFrames(path, settings.start) for path in shards], named, boxes, training.seed)
+        weights = Opened(Path(training.initial)) if training.initial else open_weights("mobilenet_v2")
+        detector = ObjectDetector("mobilenet_v2_fpn", training.classes, training.short_side, training.feature_size)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(training.seed)
+            model = build_detector(detector)
+        start_from_imagenet(model, weights)
+        model = model.to(group.device, DTYPES[training.precision])
+        frames = sha256_text(json.dumps([FrameShard(path).digest for path in shards]))
+        provenance = provenance_of(
+            __name__,
+            settings,
+            inputs={"frames": frames, "boxes": file_sha256(boxes)},
+            weights={"initial": weights.stated},
+            packages=("torch", "torchvision"),
+        )
+        checkpoint = output.parent / "last.ckpt"
+        done = fit(
+            model,
+            pictures,
+            detector_losses,
+            training,
+            training,
+            group,
+            SgdSchedule(training, training),
+            checkpoint=checkpoint,
+            identity=provenance.digest,
+            workers=workers,
+            save_every=save_every,
+            collate=collate,
+        )
+        if group.is_first:
+            write_json(output.with_name("metrics.json"), {**figures_of(done.history), "history": done.history})
+            save_detector(output, model, detector, provenance.content)
+            checkpoint.unlink(missing_ok=True)
+        group.wait()
+
+
+class Pictures:
+    """The training set for the loop: annotated keyframes, half of them mirrored."""
+
+    def __init__(self, shards: Sequence[FrameShard], boxes: NamedBoxes, source: Path, seed: int):
+        self._shards, self._boxes, self._seed = shards, boxes, seed
+        places = {video: number for number, shard in enumerate(shards) for video in shard.ids}
+        self._keys = [(places[video], video, time) for video, time in boxes if video in places]
+        self._keys.sort()
+        for place, video, time in self._keys:
+            end = float(shards[place].times(video)[-1])
+            if time / 1e6 > end + _SLACK:
+                raise ActaError(
+                    f"{source} has boxes of {video!r} at {time / 1e6:g} s, but its last frame is at {end:g} s"
+                )
+        if not self._keys:
+            raise ActaError(f"none of the {len(boxes)} pictures of {source} is among the videos")
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
+        epoch, number = key
+        place, video, time = self._keys[number]
+        picture = self._shards[place].clip_at(video, [time / 1e6])[0]
+        corners, kinds = self._boxes[video, time]
+        height, width = picture.shape[1:]
+        box = torch.from_numpy(corners * np.array([width, height, width, height])).float()
+        if np.random.default_rng([self._seed, epoch, number]).random() < 0.5:
+            picture = picture.flip(2)
+            box = torch.stack([width - box[:, 2], box[:, 1], width - box[:, 0], box[:, 3]], 1)
+        return {"picture": picture, "box": box, "kind": torch.from_numpy(kinds)}
+
+
+def collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Pictures of one size, or padded to it, with their own sizes; boxes of all with the picture that they are in."""
+    height, width = (max(item["picture"].shape[side] for item in items) for side in (1, 2))
+    pictures = torch.zeros(len(items), 3, height, width, dtype=torch.uint8)
+    for row, item in enumerate(items):
+        pictures[row, :, : item["picture"].shape[1], : item["picture"].shape[2]] = item["picture"]
+    return {
+        "pictures": pictures,
+        "sizes": torch.tensor([item["picture"].shape[1:] for item in items]),
+        "box": torch.cat([item["box"] for item in items]),
+        "kind": torch.cat([item["kind"] for item in items]),
+        "owner": torch.repeat_interleave(torch.tensor([len(item["box"]) for item in items])),
+    }
+
+
+def detector_losses(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    """The sum of Faster R-CNN's four losses, and each of them."""
+    dtype = next(model.parameters()).dtype
+    sizes = batch["sizes"].tolist()
+    images = [p[:, :h, :w].to(dtype) / 255 for p, (h, w) in zip(batch["pictures"], sizes, strict=True)]
+    targets = []
+    for row in range(len(images)):
+        mine = batch["owner"] == row
+        targets.append({"boxes": batch["box"][mine].to(dtype), "labels": batch["kind"][mine] + 1})
+    losses = model(images, targets)
+    return sum(losses.values()), {name.removeprefix("loss_"): loss for name, loss in losses.items()}

@@ -1,1 +1,0 @@
-"""Backbones applied once, their features kept."""

@@ -1,0 +1,92 @@
+"""What a job finds where it was sent: checked at its start, so that it fails there and not after an hour on a CPU."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from pipeline.runtime.errors import ActaError
+
+# Less of a GPU's memory free than this share: somebody else's process is on it.
+_FREE = 0.8
+
+
+def check_device(device: str, precision: str = "float32", *, alone: bool = False) -> None:
+    """Refuse what this machine cannot do, and print the GPU that this process is to use.
+
+    Args:
+        device: cpu or cuda.
+        precision: Of a training: float32, bfloat16 or float64.
+        alone: The process needs a GPU to itself. In a Slurm job a shared one is then an error, elsewhere a warning.
+
+    Raises:
+        ActaError: no GPU was given to the job, the driver is too old for this torch or torch has no code for the GPU,
+            its memory is taken, or the precision needs a GPU. The message says which, and what to do.
+    """
+    if device == "cpu":
+        if precision == "bfloat16":
+            raise ActaError("precision 'bfloat16' needs device 'cuda'")
+        return
+    if not torch.cuda.is_available():
+        raise ActaError(f"device 'cuda' was asked for, but torch sees no GPU: {_why_none()}")
+    # Of several processes on a node each checks its own: another may have begun to use its memory.
+    local = os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or "0"
+    print(_check_gpu(int(local) % torch.cuda.device_count(), alone), file=sys.stderr)
+
+
+def _why_none() -> str:
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} was built without CUDA; install a build with it"
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1", "NoDevFiles"):
+        return "CUDA_VISIBLE_DEVICES is empty, so the job was given none; ask for one (resource gpu or gres)"
+    driver = _driver_cuda()
+    if driver is None:
+        return "there is no NVIDIA driver on this node; is it the right partition?"
+    if driver < int(torch.version.cuda.split(".")[0]):
+        return f"its driver is for CUDA {driver}, torch {torch.__version__} needs CUDA {torch.version.cuda}"
+    return f"its driver is for CUDA {driver}, as torch needs; nvidia-smi on the node may say more"
+
+
+def _driver_cuda() -> int | None:
+    """The newest major version of CUDA that the driver serves: newer minor ones are compatible."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        return int(pynvml.nvmlSystemGetCudaDriverVersion() // 1000)
+    except pynvml.NVMLError:
+        return None
+
+
+def _check_gpu(number: int, alone: bool) -> str:
+    properties = torch.cuda.get_device_properties(number)
+    name = f"GPU {number}, {properties.name} (compute capability {properties.major}.{properties.minor})"
+    known = torch.cuda.get_arch_list()
+    # Code for sm_80 also runs on 8.6; code kept as PTX (compute_80) on everything newer.
+    runs = any(
+        (kind == "sm" and int(arch) // 10 == properties.major and int(arch) % 10 <= properties.minor)
+        or (kind == "compute" and int(arch) <= 10 * properties.major + properties.minor)
+        for kind, _, arch in (entry.rstrip("af").partition("_") for entry in known)
+    )
+    if not runs:
+        raise ActaError(f"{name}: torch {torch.__version__} has no code for it, only for {', '.join(known)}")
+    free, total = torch.cuda.mem_get_info(number)
+    if alone and free < _FREE * total:
+        problem = f"{name}: only {free / 2**30:.1f} of {total / 2**30:.1f} GiB are free: another process has it"
+        if "SLURM_JOB_ID" in os.environ:
+            raise ActaError(f"{problem}, ask for GPUs that are not shared")
+        return problem
+    return f"{name}: {total / 2**30:.1f} GiB, torch {torch.__version__} for CUDA {torch.version.cuda}"
+
+
+@contextmanager
+def pinned_threads(threads: int) -> Iterator[None]:
+    """Compute with so many threads, on which the last bits of a result depend, and then as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

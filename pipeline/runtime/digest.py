@@ -1,0 +1,170 @@
+"""Digests of the code that a result depends on: what a task's module imports of this project, found by reading.
+
+Comments, docstrings, layout and the Python version change no digest. A file of data (YAML) counts by what it holds and
+in which order. Imports for type checkers only are not followed.
+
+Snakemake does not see edits in the modules that a rule's command imports; a rule that carries such a digest among its
+parameters reruns exactly when code that its result depends on has changed.
+"""
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+# Modules that tasks import though no result depends on them, and why not; what only they import decides none either.
+DECIDE_NOTHING = {
+    "pipeline/config/": "says what settings may be; their values are a parameter of the rule",
+    "pipeline/detect/remarks.py": "says what does not count; decides no number",
+    "pipeline/media/limits.py": "refuses what is too large; it changes nothing that is read",
+    "pipeline/media/lists.py": "reads lines that are inputs of the rule",
+    "pipeline/models/bounds.py": "says what descriptions of networks may hold; they are inputs of the rule",
+    "pipeline/models/opened.py": "reads a file's bytes; their hash is an input of the rule",
+    "pipeline/models/pins.py": "says what weights must be; their hashes are a parameter of the rule",
+    "pipeline/models/weights.py": "finds weights files; their hashes are a parameter of the rule",
+    "pipeline/privacy/probe.py": "refuses settings; it changes no result",
+    "pipeline/runtime/destination.py": "where a file is written, not what is in it",
+    "pipeline/runtime/device.py": "refuses a device; it chooses none",
+    "pipeline/runtime/digest.py": "makes the digests",
+    "pipeline/runtime/errors.py": "classes of exceptions without behaviour",
+    "pipeline/runtime/files.py": "where and how safely a file is written, not what is in it",
+    "pipeline/runtime/progress.py": "says how far the work is",
+    "pipeline/runtime/provenance.py": "what a file says of its making, not what else is in it",
+    "pipeline/runtime/scratch.py": "where a shard is read, not what is in it",
+    "pipeline/runtime/seals.py": "notices damage; what it returns is what was written",
+    "pipeline/runtime/shown.py": "how names look to people",
+    "pipeline/runtime/slurm.py": "when a job goes on, not what it computes",
+    "pipeline/runtime/temporary.py": "where a file is written until it is whole",
+    "pipeline/runtime/wheels.py": "downloads weights files; their hashes are a parameter of the rule",
+    "pipeline/runtime/workers.py": "who does the work; the results come in the order of the videos",
+    "pipeline/training/stopping.py": "when a training stops, not what it computes",
+}
+
+# Below those folders all the same: default thresholds of detectors.
+DECIDES = frozenset({"pipeline/config/detectors.py"})
+
+
+def code_digest(module: str) -> str:
+    """16 hex digits over the code that the result of a task depends on.
+
+    Args:
+        module: The task's, such as ``pipeline.privacy.audit`` (in the module itself: ``__name__``).
+    """
+    return digest_code(reached(f"{module.replace('.', '/')}.py"))
+
+
+@cache
+def reached(file: str) -> frozenset[str]:
+    """The file of a module and those that it imports, at any remove, at the top or inside a function.
+
+    Args:
+        file: Relative to the project.
+
+    Returns:
+        Files relative to the project, without those that decide nothing (`DECIDE_NOTHING`).
+    """
+    seen: set[str] = set()
+    waiting = [file]
+    while waiting:
+        current = waiting.pop()
+        if current not in seen and _decides(current):
+            seen.add(current)
+            waiting += imported(current)
+    return frozenset(seen)
+
+
+def _decides(file: str) -> bool:
+    return file in DECIDES or not file.startswith(tuple(DECIDE_NOTHING))
+
+
+@cache
+def imported(file: str) -> frozenset[str]:
+    """Files of the project that a module imports, and data beside it that it names.
+
+    Args:
+        file: Relative to the project.
+    """
+    if not file.endswith(".py"):
+        return frozenset()
+    names: set[str] = set()
+    beside: set[str] = set()
+    for node in _without_type_checking(_tree(PROJECT / file)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(".yaml"):
+            beside.add(str(Path(file).with_name(Path(node.value).name)))
+        elif isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.update({node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)})
+    modules = {f"{name.replace('.', '/')}.py" for name in names if name.split(".")[0] == "pipeline"}
+    return frozenset(path for path in modules | beside if (PROJECT / path).is_file())
+
+
+def _without_type_checking(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes of a tree but for what stands below ``if TYPE_CHECKING``."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            waiting += node.orelse
+        else:
+            waiting += ast.iter_child_nodes(node)
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def digest_code(modules: Iterable[str]) -> str:
+    """16 hex digits over the syntax trees of project files and the content of YAML files.
+
+    Args:
+        modules: Paths relative to the project.
+    """
+    total = hashlib.sha256()
+    for module in sorted(modules):
+        total.update(f"{module}:{_digest_module(PROJECT / module)}\n".encode())
+    return total.hexdigest()[:16]
+
+
+@cache
+def _digest_module(path: Path) -> str:
+    canonical = canonical_data(path.read_text(encoding="utf-8")) if path.suffix == ".yaml" else _canonical(_tree(path))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def canonical_source(source: str, name: str = "<source>") -> str:
+    """A text that is the same for two sources which run alike but for comments, docstrings and layout."""
+    return _canonical(ast.parse(source, name))
+
+
+def canonical_data(text: str) -> str:
+    """A text that is the same for two YAML texts which hold the same, but for comments and layout."""
+    import yaml  # a bare Python can digest code
+
+    return json.dumps(yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)), default=str)  # noqa: S506
+
+
+def _canonical(node: object) -> str:
+    """Like `ast.dump`, but without docstrings, empty fields and `kind`, which differ between Python versions."""
+    if isinstance(node, ast.AST):
+        fields = []
+        for field, value in ast.iter_fields(node):
+            if field in ("kind", "type_comment", "type_ignores"):
+                continue
+            if field == "body" and isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                value = value[1:] if ast.get_docstring(node, clean=False) is not None else value
+            if isinstance(node, ast.JoinedStr):  # Python 3.12 leaves an empty text after an escaped backslash
+                value = [part for part in value if not (isinstance(part, ast.Constant) and part.value == "")]
+            if value is None or value == []:
+                continue
+            fields.append(f"{field}={_canonical(value)}")
+        return f"{type(node).__name__}({','.join(fields)})"
+    if isinstance(node, list):
+        return "[" + ",".join(_canonical(item) for item in node) + "]"
+    return repr(node)

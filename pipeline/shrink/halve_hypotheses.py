@@ -1,0 +1,33 @@
+"""Stage `halve_hypotheses`: which hypotheses of an iteration go on after their first epochs (beyond the thesis; Ch. 7).
+
+Successive halving (Jamieson and Talwalkar, AISTATS 2016), with one rung: what starts badly is hopeless, and stops.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from pipeline.config.tasks.shrink import HalveHypotheses
+from pipeline.runtime.files import Output, write_json
+from pipeline.shrink.select_hypothesis import read_hypothesis
+
+
+def halve_hypotheses(folders: Sequence[Path], output: Output, settings: HalveHypotheses) -> None:
+    """Write which hypotheses go on after their first epochs: those with the best top-1, then top-5, then the order.
+
+    Args:
+        folders: Of each hypothesis, in the order of the operators.
+        output: The JSON to write.
+        settings: The operators, and how many go on.
+
+    Raises:
+        ActaError: a hypothesis that failed.
+    """
+    hypotheses = [
+        read_hypothesis(operators, folder) for operators, folder in zip(settings.operators, folders, strict=True)
+    ]
+    trained = [one for one in hypotheses if one.status == "trained"]
+    best = sorted(trained, key=lambda one: (-(one.top1 or 0.0), -(one.top5 or 0.0)))[: settings.keep]
+    # What cannot be trained goes on too: the selection reports it.
+    going = [one.operators for one in hypotheses if one in best or one.status == "infeasible"]
+    write_json(output, {"survivors": going, "hypotheses": [asdict(one) for one in hypotheses]})

@@ -1,0 +1,80 @@
+"""A projection of features to fewer numbers a frame (Sec. 4.2.1): its file, and what it was fitted on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pipeline.models.described import read_content
+from pipeline.models.opened import Opened
+from pipeline.models.state import read_weights
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.seals import make_again
+from pipeline.spot.extract_frame_features import FrameFeatureShard
+
+FORMAT = "acta-pca-1"
+_BLOCK = 4096  # frames; those of 2,048 channels take 64 MiB in float64
+
+
+class Projection:
+    """Reader of a projection.
+
+    Args:
+        path: The .safetensors file.
+
+    Attributes:
+        mean: float32 (d,).
+        components: float32 (k, d).
+        features: What it was fitted on: channels, stage, settings and weights of the feature shards.
+
+    Raises:
+        ActaError: it or the JSON beside it is missing, damaged or of another format.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        content = read_content(path, FORMAT, "projection")
+        features = content.get("features")
+        if not isinstance(features, dict) or not isinstance(features.get("weights"), dict):
+            raise ActaError(f"{path.with_suffix('.json')} does not describe a projection")
+        self.features = features
+        if not path.exists():
+            raise ActaError(f"there is no model file {path}")
+        file = Opened(path, "the projection")
+        if content.get("weights") not in (None, file.sha256):  # those of older versions have none
+            raise ActaError(f"{path} was changed or damaged since it was written; {make_again(path)}")
+        state = read_weights(file)
+        shapes = [tuple(state[name].shape) for name in ("mean", "components") if name in state]
+        if len(state) != 2 or [len(shape) for shape in shapes] != [1, 2] or shapes[1][1:] != shapes[0]:
+            raise ActaError(f"{path} does not hold a projection's mean (d,) and components (k, d)")
+        self.mean, self.components = state["mean"], state["components"]
+
+    def apply(self, features: Tensor) -> Tensor:
+        """Project features, float32 (n, d), to (n, k).
+
+        Raises:
+            ActaError: they have another d.
+        """
+        if features.shape[1:] != self.mean.shape:
+            raise ActaError(f"{self.path} projects {len(self.mean)} channels, not {features.shape[-1]}")
+        return (features - self.mean) @ self.components.T
+
+    def check(self, shard: FrameFeatureShard) -> None:
+        """Refuse, by an `ActaError`, features that are not those on which it was fitted."""
+        if self.features != features_of(shard):
+            raise ActaError(f"{self.path} was fitted on other features than those of {shard.path}; fit it anew")
+
+
+def blocks(shard: FrameFeatureShard, video: str) -> Iterator[Tensor]:
+    """A video's features in blocks, float32 (n, d)."""
+    first, last = shard.span(video)
+    for start in range(0, last - first, _BLOCK):
+        yield torch.from_numpy(shard.features(video, start, min(start + _BLOCK, last - first)))
+
+
+def features_of(shard: FrameFeatureShard) -> dict[str, Any]:
+    """What tells one kind of features from another."""
+    made = shard.provenance
+    return {"channels": shard.channels} | {key: made[key] for key in ("task", "settings", "weights")}

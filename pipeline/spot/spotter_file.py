@@ -1,0 +1,72 @@
+"""A trained RMS-Net on disk: weights in safetensors, and a JSON beside them that says what it is and must be shown."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.models.bounds import STRICT, Frames, Rate, Seconds
+from pipeline.models.described import load_network, read_content, validated, write_network
+from pipeline.models.opened import Opened
+from pipeline.models.rms_net import RmsNet, RmsNetArchitecture
+from pipeline.runtime.errors import ActaError
+from pipeline.spot.events import Version
+from pipeline.spot.halves import Source
+
+FORMAT = "acta-spotter-1"
+
+
+@dataclass(frozen=True)
+class SpotterDescription:
+    """What the JSON says.
+
+    Args:
+        architecture: The network.
+        version: Of the classes (`pipeline.spot.events.CLASSES`).
+        rate: Frames per second.
+        input: Name of the features, or ``frames``.
+        frames: How the frames were stored that the backbone was trained on; None: the input is features.
+        stride: Frames from one window to the next; None: the clip's.
+        nms: Seconds within which one spot of a class stays; None: all stay.
+        provenance: What it was made from.
+    """
+
+    __pydantic_config__ = STRICT
+
+    architecture: RmsNetArchitecture
+    version: Version
+    rate: Rate
+    input: str
+    frames: dict[str, Any] | None
+    stride: Frames | None
+    nms: Seconds | None
+    provenance: dict[str, Any]
+
+    def check_input(self, source: Source, model: str) -> None:
+        """Refuse input that the network was not trained on; ``model`` is its file, for the message.
+
+        Raises:
+            ActaError: it has another number of channels.
+        """
+        if source.channels != self.architecture.features:
+            raise ActaError(
+                f"{model} was trained on {self.input!r} with {self.architecture.features} channels, but is shown "
+                f"{source.channels}"
+            )
+
+
+def save_spotter(path: Path, model: RmsNet, description: SpotterDescription) -> None:
+    """Write ``path`` (.safetensors) and the JSON beside it; the weights come last, so their presence means both."""
+    write_network(path, {"format": FORMAT, **asdict(description)}, model)
+
+
+def load_spotter(source: Path | Opened) -> tuple[RmsNet, SpotterDescription]:
+    """A trained network on the CPU in evaluation mode, and what it is.
+
+    Raises:
+        ActaError: the file is missing or damaged, or its weights are not those of the architecture beside it.
+    """
+    path = source.path if isinstance(source, Opened) else source
+    content = read_content(path, FORMAT)
+    weights = content.pop("weights", None)
+    description = validated(SpotterDescription, content, path)
+    return load_network(source, lambda: RmsNet(description.architecture), weights).eval(), description

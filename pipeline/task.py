@@ -1,0 +1,308 @@
+"""What a task is: one function from files and settings to files, in a module of the same name.
+
+Its command (``acta task NAME``) comes from the function's signature and docstring, read from the syntax tree, so that
+help imports nothing. Parameters become options of the same name:
+
+=============================  =========================================================================
+``Path``, ``Output``           one path; ``Output`` marks what the task writes
+``Sequence[Path]``             paths; one with ``{shard}`` stands for that of every list in ``--lists``
+``Mapping[str, Path]``         ``NAME=PATH …``, each name once
+``Mapping[str, Sequence[Path]]``  the same, names may come again
+``str``, ``int``, ``float``, ``Literal[…]``, ``Sequence[str]``   values
+``bool``                       a switch
+a dataclass                    an option for each of its fields
+``settings``                   ``--settings``: JSON, or @file
+``workers``                    ``--cores``: those that the task may use
+=============================  =========================================================================
+"""
+
+import argparse
+import ast
+import importlib
+import inspect
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.runtime.errors import ActaError
+
+if TYPE_CHECKING:
+    from pipeline.config.base import Settings
+    from pipeline.plan.work import Kind
+
+_PACKAGE = Path(__file__).resolve().parent
+_PATHS = ("Path", "Output")
+_MANY = ("Sequence[Path]", "tuple[Path, ...]", "Mapping[str, Sequence[Path]]")
+_NUMBERS = {"int": int, "float": float}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a task's function: its annotation without ``| None``, and what the docstring says of it."""
+
+    name: str
+    annotation: str
+    required: bool
+    default: Any
+    about: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """A row of the table of tasks.
+
+    Args:
+        module: Below `pipeline`; its last part is the task's name, and that of the function.
+        weight: How much work a job of it has, for `acta plan`; None: as much as any other.
+        launched: Whether several processes can run one job together (``srun``), as in a training.
+    """
+
+    module: str
+    weight: "Kind | None" = field(default=None, kw_only=True)
+    launched: bool = field(default=False, kw_only=True)
+
+    @property
+    def name(self) -> str:
+        return self.module.rpartition(".")[2]
+
+    @property
+    def dotted(self) -> str:
+        """The module's whole name."""
+        return f"pipeline.{self.module}"
+
+    @cached_property
+    def _tree(self) -> ast.Module:
+        return ast.parse(_file_of(self.dotted).read_text(encoding="utf-8"))
+
+    @cached_property
+    def _function(self) -> ast.FunctionDef:
+        return next(n for n in self._tree.body if isinstance(n, ast.FunctionDef) and n.name == self.name)
+
+    @property
+    def about(self) -> str:
+        """The first line of the function's docstring."""
+        return (ast.get_docstring(self._function) or "").split("\n")[0].replace("``", "")
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The function's parameters, in their order."""
+        arguments, texts = self._function.args, _texts(ast.get_docstring(self._function) or "")
+        first = [*arguments.posonlyargs, *arguments.args]
+        defaults: list[ast.expr | None] = [None] * (len(first) - len(arguments.defaults)) + list(arguments.defaults)
+        pairs = zip([*first, *arguments.kwonlyargs], [*defaults, *arguments.kw_defaults], strict=True)
+        return tuple(_parameter(argument.arg, argument.annotation, default, texts) for argument, default in pairs)
+
+    def _fields(self, parameter: Parameter) -> tuple[Parameter, ...]:
+        """Of a parameter that is a dataclass its fields; of any other none."""
+        if parameter.name == "settings" or parameter.annotation not in self._imported:
+            return ()
+        if parameter.annotation in _PATHS:
+            return ()
+        tree = ast.parse(_file_of(self._imported[parameter.annotation]).read_text(encoding="utf-8"))
+        found = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == parameter.annotation)
+        texts = _texts(ast.get_docstring(found) or "")
+        return tuple(
+            _parameter(node.target.id, node.annotation, node.value, texts)
+            for node in found.body
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+        )
+
+    @cached_property
+    def settings(self) -> "type[Settings] | None":
+        """The class of its settings; None: it reads none."""
+        for parameter in self.parameters:
+            if parameter.name == "settings":
+                return getattr(importlib.import_module(self._imported[parameter.annotation]), parameter.annotation)
+        return None
+
+    @cached_property
+    def asked(self) -> tuple[str, ...]:
+        """What its settings' ``from_config`` asks for besides the configuration."""
+        if self.settings is None:
+            return ()
+        _, *others = inspect.signature(self.settings.from_config).parameters  # type: ignore[attr-defined]
+        return tuple(others)
+
+    @cached_property
+    def _imported(self) -> dict[str, str]:
+        """By name the module from which the task's own imports it."""
+        return {
+            alias.name: node.module or ""
+            for node in ast.walk(self._tree)
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+
+    def parser(self) -> argparse.ArgumentParser:
+        """The parser of its command."""
+        text = (ast.get_docstring(self._function) or "").split("\n\nArgs:")[0].replace("``", "")
+        parser = argparse.ArgumentParser(prog=f"acta task {self.name}", description=text)
+        flat = [part for parameter in self.parameters for part in self._fields(parameter) or (parameter,)]
+        for parameter in flat:
+            names, options = _option(parameter)
+            parser.add_argument(*names, **options)
+        if any(parameter.annotation in _MANY for parameter in flat):
+            about = "folders of list files; a path with {shard} stands for that of each list"
+            parser.add_argument("--lists", type=Path, nargs="+", default=[], metavar="FOLDER", help=about)
+        writes = [parameter.name for parameter in flat if parameter.annotation == "Output"]
+        parser.set_defaults(run=self._run, writes=tuple(writes))
+        return parser
+
+    def _run(self, options: argparse.Namespace) -> None:
+        values = {parameter.name: self._value(parameter, options) for parameter in self.parameters}
+        if "workers" in values:
+            values["workers"] = _workers(options.cores, values.get("settings"), self._least_workers)
+        getattr(importlib.import_module(self.dotted), self.name)(**values)
+
+    @property
+    def _least_workers(self) -> int:
+        """0 where the function computes itself and workers only read; 1 where they do the work."""
+        return next(int(parameter.default) for parameter in self.parameters if parameter.name == "workers")
+
+    def _value(self, parameter: Parameter, options: argparse.Namespace) -> Any:
+        if parameter.name == "workers":
+            return None
+        if fields := self._fields(parameter):
+            made = getattr(importlib.import_module(self._imported[parameter.annotation]), parameter.annotation)
+            return made(**{field.name: self._value(field, options) for field in fields})
+        given = getattr(options, parameter.name)
+        if parameter.name == "settings":
+            return _settings(self, given)
+        match parameter.annotation:
+            case "Sequence[Path]" | "tuple[Path, ...]":
+                return tuple(expanded(given, options.lists))
+            case "Mapping[str, Path]":
+                return by_name(parameter.name, given)
+            case "Mapping[str, Sequence[Path]]":
+                groups: dict[str, list[Path]] = {}
+                for name, path in (_pair(parameter.name, word) for word in given):
+                    groups.setdefault(name, []).extend(expanded([path], options.lists))
+                return groups
+        return given
+
+
+def _file_of(module: str) -> Path:
+    return (_PACKAGE.parent / module.replace(".", "/")).with_suffix(".py")
+
+
+def _parameter(name: str, annotation: ast.expr | None, default: ast.expr | None, texts: Mapping[str, str]) -> Parameter:
+    text = re.sub(r"( \| Opened)?( \| None)?$", "", ast.unparse(annotation or ast.Constant(0)))
+    value = None if default is None else ast.literal_eval(default)
+    return Parameter(name, text, default is None, value, texts.get(name, ""))
+
+
+def _option(parameter: Parameter) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """The option of a parameter: its names and what argparse is to know of it."""
+    names: tuple[str, ...] = (f"--{parameter.name.replace('_', '-')}",)
+    options: dict[str, Any] = {
+        "help": parameter.about.replace("%", "%%").replace("``", ""),
+        "required": parameter.required,
+    }
+    if not parameter.required:
+        options["default"] = parameter.default
+    if parameter.name == "output":
+        names = ("-o", *names)
+    if parameter.name == "settings":
+        return names, options | {"help": f"{parameter.about} JSON, or @file (snakemake -np prints it)"}
+    if parameter.name == "workers":
+        return ("--cores",), {
+            "type": int,
+            "default": 1,
+            "help": "those that it may use; the result does not depend on it",
+        }
+    match parameter.annotation:
+        case "Path" | "Output":
+            options["type"] = Path
+        case "Sequence[Path]" | "tuple[Path, ...]":
+            options |= {"type": Path, "nargs": "*", "metavar": "PATH"}
+        case "Mapping[str, Path]" | "Mapping[str, Sequence[Path]]":
+            options |= {"nargs": "*", "metavar": "NAME=PATH"}
+            if not parameter.required:
+                options["default"] = []
+        case "Sequence[str]":
+            options["nargs"] = "*"
+        case "bool":
+            del options["required"]
+            options["action"] = "store_true"
+        case "int" | "float":
+            options["type"] = _NUMBERS[parameter.annotation]
+        case literal if literal.startswith("Literal["):
+            choices = ast.literal_eval(f"({literal.removeprefix('Literal[').removesuffix(']')},)")
+            options |= {"choices": choices, "type": type(choices[0])}
+        case "str":
+            pass
+        case unknown:
+            raise TypeError(f"{parameter.name}: no option of a command can be {unknown!r}")
+    return names, options
+
+
+def _texts(docstring: str) -> dict[str, str]:
+    """What the part ``Args:`` of a docstring says, by parameter."""
+    _, _, rest = docstring.partition("\nArgs:\n")
+    texts: dict[str, str] = {}
+    names: list[str] = []
+    for line in rest.split("\n"):
+        if line and not line.startswith(" "):
+            break
+        if found := re.match(r"    (\w+(?:, \w+)*): (.*)", line):
+            names = found[1].split(", ")
+            texts |= dict.fromkeys(names, found[2])
+        elif line.strip():
+            texts |= {name: f"{texts[name]} {line.strip()}" for name in names}
+    return texts
+
+
+def _settings(task: Task, text: str) -> Any:
+    from pipeline.config.base import parse
+    from pipeline.runtime.text import read_text
+
+    assert task.settings is not None
+    if text.startswith("@"):
+        text = read_text(text[1:], "the settings")
+    return parse(task.settings, text, "--settings")
+
+
+def _workers(cores: int, settings: Any, least: int) -> int:
+    """Processes beside a task's own: the cores that it does not compute on itself."""
+    return max(least, cores - (getattr(settings, "threads", 1) if least == 0 else 0))
+
+
+def expanded(paths: Sequence[Path], lists: Sequence[Path]) -> list[Path]:
+    """Paths as given, those with ``{shard}`` once for every list in the folders.
+
+    Raises:
+        ActaError: there is such a path, but no folder.
+    """
+    from pipeline.media.lists import shard_names
+
+    shards = [shard for folder in lists for shard in shard_names(folder)]
+    if not lists and any("{shard}" in str(path) for path in paths):
+        raise ActaError("a path with {shard} needs --lists with the folder of the list files")
+    named: list[Path] = []
+    for path in paths:
+        text = str(path)
+        named += [Path(text.replace("{shard}", shard)) for shard in shards] if "{shard}" in text else [path]
+    return named
+
+
+def by_name(option: str, words: Sequence[str]) -> dict[str, Path]:
+    """Paths by name out of ``NAME=PATH`` words.
+
+    Raises:
+        ActaError: a word is not of this form, or names something again.
+    """
+    pairs = [_pair(option, word) for word in words]
+    for position, (name, _) in enumerate(pairs):
+        if name in dict(pairs[:position]):
+            raise ActaError(f"--{option.replace('_', '-')} {words[position]!r}: {name!r} is there already")
+    return dict(pairs)
+
+
+def _pair(option: str, word: str) -> tuple[str, Path]:
+    name, equals, path = word.partition("=")
+    if not (name and equals and path):
+        raise ActaError(f"--{option.replace('_', '-')} {word!r} is not NAME=PATH")
+    return name, Path(path)
