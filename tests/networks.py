@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.base import parse
-from pipeline.config.stage_settings import stage_settings
 from pipeline.config.tasks.classify import TrainClassifier
 from pipeline.config.whole import Config
+from pipeline.tasks import task_settings
 from tests.shards import stored, write_shard
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -72,7 +72,7 @@ def train_settings(
     config: Config, strategy: str = "cross_entropy", variant: str = "none", **changes: Any
 ) -> TrainClassifier:
     """The shipped recipe made still smaller; changes by path, as ``recipe__batch=8``."""
-    base = stage_settings(config, "train", split="split1", recipe="r3d", strategy=strategy, variant=variant)  # type: ignore[arg-type]
+    base = task_settings(config, "train_classifier", split="split1", recipe="r3d", strategy=strategy, variant=variant)  # type: ignore[arg-type]
     values = base.model_dump(mode="json")
     small = {
         "recipe__backbone__width": 0.05,

@@ -56,7 +56,8 @@ def prepare(folder: Path) -> None:
 
 def commands(folder: Path, config: "Config") -> dict[str, list[str]]:
     """The commands of the run by the file that each makes, in their order."""
-    from pipeline.config.stage_settings import actor_features_stage, stage_settings
+    from pipeline.config.stage_settings import actor_features_stage
+
     from pipeline.config.tasks.detect import DetectObjects
     from tests.networks import train_settings
 
@@ -67,7 +68,7 @@ def commands(folder: Path, config: "Config") -> dict[str, list[str]]:
     objects = config.detect.objects
     assert objects is not None
     settings = {
-        stage: stage_settings(config, stage, "faces") for stage in ("frames", "detect-people", "obfuscate", "audit")
+        stage: task_settings(config, stage, "faces") for stage in ("frames", "detect_people", "obfuscate", "audit")
     }
     texts = {name: ["--settings", given.model_dump_json()] for name, given in settings.items()}
     about_objects = DetectObjects(keyframes=keyframes, objects=objects).model_dump_json()
@@ -77,15 +78,15 @@ def commands(folder: Path, config: "Config") -> dict[str, list[str]]:
     return {
         "manifest.json": ["manifest", str(listed), *root],
         "none/frames.h5": ["frames", f"{folder}/manifest.json", *root, *texts["frames"]],
-        "detections.h5": ["detect-people", f"{folder}/manifest.json", *root, *texts["detect-people"]],
+        "detections.h5": ["detect_people", f"{folder}/manifest.json", *root, *texts["detect_people"]],
         "faces/frames.h5": ["obfuscate", raw, *found, *texts["obfuscate"]],
         "audit.json": ["audit", raw, hidden, *found, *texts["audit"]],
         "objects.h5": [
-            *("detect-objects", raw, "--detector", f"{networks}/detector/model.safetensors", *labels),
+            *("detect_objects", raw, "--detector", f"{networks}/detector/model.safetensors", *labels),
             *("--settings", about_objects),
         ],
         "features.h5": [
-            *("actor-features", raw, "--model", f"{networks}/backbones/i3d/model.safetensors", *labels),
+            *("extract_actor_features", raw, "--model", f"{networks}/backbones/i3d/model.safetensors", *labels),
             *("--objects", f"{folder}/objects.h5", "--settings", about_features),
         ],
         "model/model.safetensors": ["train", raw, "--settings", training.model_dump_json(), "--workers", "1"],

@@ -43,7 +43,9 @@ def convert_checkpoint(source: Path, output: Path, backbone: str, classes: Path)
         actor = ActorBackbone(backbone, len(labels))  # type: ignore[arg-type]
         network, known = load_published(file, actor)
         if not known:
-            raise ActaError(f"{source} has no classifier for {len(labels)} classes; `acta train-backbone` makes one")
+            raise ActaError(
+                f"{source} has no classifier for {len(labels)} classes; `acta task train_backbone` makes one"
+            )
         save_actor_backbone(output, network, actor, labels, provenance)
         return
     architecture = Architecture(backbone, len(labels))

@@ -215,7 +215,7 @@ class ObjectSettings(Settings):
         "Visual Genome (Sec. 3.2.2); people then come from `data.proposals`. {}: none."
     )
     weights: str | None = Field(
-        description="A detector of `acta train-detector` (.safetensors) or torchvision's Faster R-CNN v2 (.pth). "
+        description="A detector of `acta task train_detector` (.safetensors) or torchvision's Faster R-CNN v2 (.pth). "
         "null: the registered one (COCO), unless `detector` is trained."
     )
     score: float = Field(
@@ -344,7 +344,7 @@ class DetectionDataSettings(Settings):
 
 
 class ImportedFeaturesSettings(Settings):
-    """Features that others published (`acta import-features`)."""
+    """Features that others published (`acta task import_actor_features`)."""
 
     layout: Literal["i3d", "slowfast"] = Field(description="i3d: a file for each keyframe. slowfast: one file.")
     actors: Paths = Field(min_length=1, description="Features of people by split: a folder (i3d) or a file (slowfast).")
@@ -413,7 +413,7 @@ class FeatureSettings(Settings):
         description="A network computes them from the videos. null: another source."
     )
     imported: ImportedFeaturesSettings | None = Field(
-        description="Published ones are read (`acta import-features`). null: another source."
+        description="Published ones are read (`acta task import_actor_features`). null: another source."
     )
     averaged: Annotated[tuple[Name, Name], Field(strict=False)] | None = Field(
         description="Names of two other features, averaged (Table 3.3). null: another source."

@@ -1,4 +1,4 @@
-"""frame-mAP and video-mAP of files like AVA's, as ``acta evaluate-detections`` prints it."""
+"""frame-mAP and video-mAP of files like AVA's, as ``acta evaluate detections`` prints it."""
 
 import sys
 from dataclasses import dataclass

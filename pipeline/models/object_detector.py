@@ -1,6 +1,6 @@
 """Detectors of people and objects: torchvision's Faster R-CNN, with the features of its box head.
 
-As published (COCO), or a small one for `acta train-detector`, whose backbone is MobileNetV2 (ImageNet).
+As published (COCO), or a small one for `acta task train_detector`, whose backbone is MobileNetV2 (ImageNet).
 """
 
 from collections.abc import Sequence

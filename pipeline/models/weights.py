@@ -132,7 +132,7 @@ WEIGHTS = {
             "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
         ),
         "BSD-3-Clause",
-        "an image backbone, for `acta train-detector` and spotting; torchvision MobileNetV2, ImageNet",
+        "an image backbone, for `acta task train_detector` and spotting; torchvision MobileNetV2, ImageNet",
     ),
     **{
         name: Weights(

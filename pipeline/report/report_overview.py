@@ -1,4 +1,4 @@
-"""Stage `report-overview`: the first item of a run's page: what was run, on what, at what cost."""
+"""Stage `report_overview`: the first item of a run's page: what was run, on what, at what cost."""
 
 import html
 import platform

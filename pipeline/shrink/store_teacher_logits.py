@@ -1,4 +1,4 @@
-"""Stage `teacher-logits`: what a teacher says of every clip that its students will be shown, stored once.
+"""Stage `store_teacher_logits`: what a teacher says of every clip that its students will be shown, stored once.
 
 Cuts and batches of a training follow from (seed, epoch, number), so they can be replayed: 25 students then read what
 each would otherwise compute. Batch norm sees the very micro-batches of the trainings, in either mode.
@@ -78,7 +78,7 @@ def store_teacher_logits(
         file.attrs["settings"] = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
         with pinned(training), torch.no_grad():
             for keys, batch in progress(
-                zip(batches, loader, strict=True), total=total, unit="batches", desc="teacher-logits"
+                zip(batches, loader, strict=True), total=total, unit="batches", desc="store_teacher_logits"
             ):
                 clip = batch["student"].to(group.device)
                 with torch.autocast(group.device.type, torch.bfloat16, enabled=training.precision == "bfloat16"):

@@ -1,4 +1,4 @@
-"""Stage `spot-votes`: how often each frame around an event is predicted as its spot (Sec. 4.2.6, Figure 4.7)."""
+"""Stage `count_votes`: how often each frame around an event is predicted as its spot (Sec. 4.2.6, Figure 4.7)."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ def count_votes(
     examples: list[dict[str, Any]] = []
     chosen = _choose(source, clip)
     with pinned_threads(settings.threads):
-        for position, anchor in progress(chosen, total=len(chosen), unit="events", desc="spot-votes"):
+        for position, anchor in progress(chosen, total=len(chosen), unit="events", desc="count_votes"):
             half = source.halves[position]
             windows = predict_windows(
                 network, source, position, clip, 1, batch=settings.batch, device=torch.device(settings.device)

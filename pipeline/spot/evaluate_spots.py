@@ -1,4 +1,4 @@
-"""Stage `evaluate-spots`: Average-mAP of the predictions for a split, and its curve over the tolerance."""
+"""Stage `evaluate_spots`: Average-mAP of the predictions for a split, and its curve over the tolerance."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ def evaluate_spots(
     Args:
         manifests: Every game's manifest, which holds its annotated events.
         predictions: Folder of SoccerNet's prediction files.
-        about: What `predict-spots` wrote beside it.
+        about: What `predict_spots` wrote beside it.
         output: The JSON.
         settings: Version and split.
         max_bad_fraction: More bad games than this fraction of the split, and more than one, are an error.

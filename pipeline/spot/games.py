@@ -1,4 +1,4 @@
-"""A game's manifest, as stage `spot-game` writes it (`pipeline.spot.build_game`) and all later stages read it.
+"""A game's manifest, as stage `build_game` writes it (`pipeline.spot.build_game`) and all later stages read it.
 
 Second 0 of a half is second 0 of its video, as a player shows it (the start of the container), plus the start that
 video.ini gives. Frame k of a half is at k / rate seconds. A manifest is a JSON file with the fields of `Game`.

@@ -1,4 +1,4 @@
-"""Stage `predict-spots`: a network's spots in the games of a split, as SoccerNet's own files."""
+"""Stage `predict_spots`: a network's spots in the games of a split, as SoccerNet's own files."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -58,7 +58,7 @@ def predict_spots(
         spotted = spot_halves(
             network,
             source,
-            progress(range(len(source.halves)), total=len(source.halves), unit="halves", desc="predict-spots"),
+            progress(range(len(source.halves)), total=len(source.halves), unit="halves", desc="predict_spots"),
             CLASSES[description.version],
             description.rate,
             settings.inference.stride,

@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.config.whole import Config
 from pipeline.data.adapters import list_videos
-from pipeline.demo.make_actions import FRAMES, HEIGHT, WIDTH, draw, make_actions
 from pipeline.demo.get_footage import ACTIONS, action_names
+from pipeline.demo.make_actions import FRAMES, HEIGHT, WIDTH, draw, make_actions
 from pipeline.privacy.detectors import make_auditor
 
 

@@ -6,12 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from pipeline.report_architecture_command import add_report_architecture
 
 from pipeline.models.architecture import Architecture, Reduction
 from pipeline.models.classifier_file import FORMAT
 from pipeline.report.architectures import TABLES, shapes
 from pipeline.report.tables import read_rows
-from pipeline.report_architecture_command import add_report_architecture
 from pipeline.runtime.errors import ActaError
 
 FACTORS = {"s": 1.4, "t": 2.0, "f": 2.0, "c": 1.4, "l": 2.0}
@@ -37,7 +37,7 @@ def draw(results: Path, name: str, recipes: tuple[str, ...] = (), iterations: in
     add_report_architecture(parser.add_subparsers())
     settings = json.dumps({"recipes": recipes, "iterations": iterations})
     output = results / f"tables/{name}.csv"
-    words = ["report-architecture", name, "--results", str(results), "--settings", settings, "-o", str(output)]
+    words = ["draw_architecture", name, "--results", str(results), "--settings", settings, "-o", str(output)]
     options = parser.parse_args(words)
     options.run(options)
     assert output.with_suffix(".html").exists()

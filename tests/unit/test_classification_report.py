@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from pipeline.report_classification_command import add_report_classification
 
-from pipeline.config.stage_settings import stage_settings
 from pipeline.config.whole import load, load_over
 from pipeline.report.tables import read_rows
 from pipeline.report.thesis import FIGURES, TABLES, THESIS, Evaluation, evaluation_path, rows
-from pipeline.report_classification_command import add_report_classification
 from pipeline.runtime.errors import ActaError
+from pipeline.tasks import task_settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 RECIPES = ("r2plus1d", ["r3d", "slowfast"])
-SHIPPED = json.loads(stage_settings(load(), "report-classification").model_dump_json())
-THESIS_SCALE = stage_settings(load_over([PROJECT / "config/kinetics400.yaml"]), "report-classification")
+SHIPPED = json.loads(task_settings(load(), "draw_classification").model_dump_json())
+THESIS_SCALE = task_settings(load_over([PROJECT / "config/kinetics400.yaml"]), "draw_classification")
 AS_THE_THESIS = json.loads(THESIS_SCALE.model_dump_json())
 
 
@@ -42,7 +42,7 @@ def write(folder: Path, split: str, row: Evaluation, top1: float) -> None:
 def run(*words: object) -> None:
     parser = argparse.ArgumentParser()
     add_report_classification(parser.add_subparsers())
-    options = parser.parse_args(["report-classification", *map(str, words)])
+    options = parser.parse_args(["draw_classification", *map(str, words)])
     options.run(options)
 
 

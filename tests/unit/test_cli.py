@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from pipeline.options import settings_of
 
 from pipeline import cli
 from pipeline.commands import classify as classify_command
@@ -20,10 +21,8 @@ from pipeline.commands.table import COMMANDS, GROUPS, OWN_FILES
 from pipeline.config.classify import BackboneName
 from pipeline.config.detect import ActorBackboneName, FeatureName
 from pipeline.models.architecture import BASES, OPERATORS
-from pipeline.options import settings_of
 from pipeline.runtime.ending import Ended
 from pipeline.runtime.errors import ActaError
-from pipeline.stages import STAGES
 
 PROJECT = Path(__file__).resolve().parents[2]
 ACTA = [sys.executable, "-m", "pipeline"]
@@ -171,7 +170,7 @@ def test_help_is_there_at_once(arguments):
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("framse", "frames"), ("anonymise", "anonymize"), ("evaluate_spots", "evaluate-spots")]
+    ("typed", "meant"), [("framse", "frames"), ("anonymise", "anonymize"), ("evaluate_spots", "evaluate_spots")]
 )
 def test_the_nearest_command_is_suggested(typed, meant, capsys):
     with pytest.raises(SystemExit, match="2"):
@@ -371,7 +370,7 @@ def test_costs_of_a_command_are_kept_beside_its_log(run, tmp_path):
 
 
 def test_a_command_may_have_costs_of_its_own():
-    options = cli.parse(["--costs", "a.log", *shlex.split(COMMANDS["report-overview"].examples[0])[1:]])
+    options = cli.parse(["--costs", "a.log", *shlex.split(COMMANDS["report_overview"].examples[0])[1:]])
     assert options.costs_log == Path("a.log")
     assert options.costs == Path("results/demo/report/costs.csv")
 

@@ -11,13 +11,11 @@ import pytest
 import yaml
 
 from pipeline.config.base import parse
-from pipeline.config.stage_settings import stage_settings
-from pipeline.config.tasks.privacy import DetectPeople
-from pipeline.config.tasks.privacy import ExtractFrames
+from pipeline.config.tasks.privacy import DetectPeople, ExtractFrames
 from pipeline.config.whole import Config, load, schema
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.provenance import canonical
-from pipeline.stages import STAGES
+from pipeline.tasks import TASKS, task_settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 SHIPPED: dict[str, Any] = json.loads(
@@ -227,7 +225,7 @@ def test_adapter_with_annotation_files_needs_them(adapter: str) -> None:
 
 
 def test_unknown_key_of_a_stage_names_the_nearest_known_one(config: Config) -> None:
-    content = json.loads(canonical(stage_settings(config, "detect-people", "faces")))
+    content = json.loads(canonical(task_settings(config, "detect_people", what="faces")))
     content["detect"]["thresholds"] = 0.3
     with pytest.raises(ActaError, match="Did you mean 'threshold'"):
         parse(DetectPeople, content)
@@ -291,7 +289,7 @@ def test_search_uses_a_gpu_if_any_of_its_networks_does(bodies: str, faces: str, 
 
 
 def test_search_for_bodies_without_faces_is_refused(config: Config) -> None:
-    content = json.loads(canonical(stage_settings(config, "detect-people", "bodies")))
+    content = json.loads(canonical(task_settings(config, "detect_people", what="bodies")))
     content["detect"]["faces"]["detector"] = "selfie"
     with pytest.raises(ActaError, match="detector 'selfie' does not find faces; choose one of retinaface"):
         parse(DetectPeople, content)
@@ -305,7 +303,7 @@ def test_search_for_bodies_without_faces_is_refused(config: Config) -> None:
 
 
 def test_search_for_faces_finds_them_once(config: Config) -> None:
-    content = json.loads(canonical(stage_settings(config, "detect-people", "bodies")))
+    content = json.loads(canonical(task_settings(config, "detect_people", what="bodies")))
     content |= {"what": "faces"}
     content["detect"]["detector"] = "retinaface"
     with pytest.raises(ActaError) as caught:
@@ -388,27 +386,42 @@ RECIPES, STRATEGIES = ("r2plus1d", "r3d", "r2plus1d_deep", "slowfast"), ("cross_
 TRAIN = {(r, s): ("train", f"{r} {s}") for r in RECIPES for s in STRATEGIES}
 EVALUATE = {r: ("evaluate", f"{r} kd") for r in RECIPES}
 # tests/unit/shrink/test_settings.py has their table.
-CH_6 = ("hypothesis", "teacher-logits", "select", "halve", "export", "report-shrinking")
+CH_6 = ("hypothesis", "store_teacher_logits", "select", "halve", "export", "draw_shrinkage")
 # tests/unit/test_detection_settings.py has theirs.
-CH_3 = ("train-detector", "detect-objects", "train-backbone", "actor-features", "import-features", "import-objects")
-CH_3 += ("train-detection", "evaluate-detection", "report-detection")
+CH_3 = (
+    "train_detector",
+    "detect_objects",
+    "train_backbone",
+    "extract_actor_features",
+    "import_actor_features",
+    "import_objects",
+)
+CH_3 += ("train_stage", "evaluate_stage", "draw_detection")
 # tests/unit/test_spotting_settings.py has theirs.
-CH_4 = ("spot-game", "spot-frames", "frame-features", "fit-pca", "train-spotting", "predict-spots", "spot-votes")
-CH_4 += ("evaluate-spots", "cut-highlights", "report-spotting")
+CH_4 = (
+    "build_game",
+    "extract_game_frames",
+    "extract_frame_features",
+    "fit_pca",
+    "train_spotter",
+    "predict_spots",
+    "count_votes",
+)
+CH_4 += ("evaluate_spots", "cut_highlights", "draw_spotting")
 # They tell of the whole configuration, or of what the tables' `differs` compares with the thesis.
-TELLING = ("report-overview", "report-classification", "report-architecture")
+TELLING = ("report_overview", "draw_classification", "draw_architecture")
 BY_NAME = {*TRAIN.values(), *EVALUATE.values()}
 READERS = [
     *(
         (stage, None)
         for stage in STAGES
-        if stage not in ("detect-people", "obfuscate", "audit", "train", "evaluate", *CH_3, *CH_4, *CH_6, *TELLING)
+        if stage not in ("detect_people", "obfuscate", "audit", "train", "evaluate", *CH_3, *CH_4, *CH_6, *TELLING)
     ),
-    *((stage, what) for stage in ("detect-people", "obfuscate", "audit") for what in ("faces", "bodies")),
+    *((stage, what) for stage in ("detect_people", "obfuscate", "audit") for what in ("faces", "bodies")),
     *sorted(BY_NAME),
 ]
-FRAMES, SHEETS = ("frames", None), {("contact-sheet", None), ("sample-faces", None)}
-DETECT = {what: ("detect-people", what) for what in ("faces", "bodies")}
+FRAMES, SHEETS = ("frames", None), {("draw_contact_sheet", None), ("draw_face_sample", None)}
+DETECT = {what: ("detect_people", what) for what in ("faces", "bodies")}
 OBFUSCATE = {what: ("obfuscate", what) for what in ("faces", "bodies")}
 AUDIT = {what: ("audit", what) for what in ("faces", "bodies")}
 
@@ -531,9 +544,9 @@ def settings_of(config: Config, reader: tuple[str, Any]) -> Any:
     """What the workflow gives to a reader."""
     stage, name = reader
     if reader not in BY_NAME:
-        return stage_settings(config, stage, name)
+        return task_settings(config, stage, name)
     recipe, strategy = name.split()
-    return stage_settings(config, stage, split="split1", recipe=recipe, strategy=strategy)
+    return task_settings(config, stage, split="split1", recipe=recipe, strategy=strategy)
 
 
 @pytest.mark.parametrize(("path", "value", "readers"), READ_BY, ids=[row[0] for row in READ_BY])
@@ -560,10 +573,10 @@ def test_every_key_is_tried_above() -> None:
 @pytest.mark.parametrize("reader", READERS, ids=[f"{stage}-{what}" for stage, what in READERS])
 def test_stage_takes_the_settings_that_the_workflow_gives_it(config: Config, reader: tuple[str, Any]) -> None:
     text = canonical(settings_of(config, reader))
-    settings = parse(STAGES[reader[0]].settings, text)
+    settings = parse(TASKS[reader[0]].settings, text)
     assert settings == settings_of(config, reader)
     assert canonical(settings) == text
 
 
 def test_stage_without_settings_reads_nothing(config: Config) -> None:
-    assert [canonical(stage_settings(config, stage)) for stage in ("manifest", "certify", "statistics")] == ["{}"] * 3
+    assert [canonical(task_settings(config, stage)) for stage in ("manifest", "certify", "statistics")] == ["{}"] * 3

@@ -106,7 +106,7 @@ def work(item):
 if __name__ == "__main__":
     items = [SimpleNamespace(id=str(n)) for n in range(2)]
     with recording(Path(sys.argv[1]), "frames", None):
-        list(map_videos(work, items, workers=2, stage="frames"))
+        list(map_videos(work, items, workers=2, task="frames"))
 """
 
 

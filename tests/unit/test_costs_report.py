@@ -4,8 +4,8 @@ import argparse
 import csv
 
 import pytest
-
 from pipeline.report_costs_command import add_costs
+
 from pipeline.runtime.errors import ActaError
 from tests.unit.plan.made import write_costs
 from tests.unit.plan.test_expectation import plan_of, rule_plan
@@ -14,7 +14,7 @@ from tests.unit.plan.test_expectation import plan_of, rule_plan
 def run(*arguments) -> None:
     parser = argparse.ArgumentParser()
     add_costs(parser.add_subparsers())
-    options = parser.parse_args(["report-costs", *map(str, arguments)])
+    options = parser.parse_args(["report_costs", *map(str, arguments)])
     options.run(options)
 
 

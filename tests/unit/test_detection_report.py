@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pipeline.report_detection_command import add_report_detection
 
 from pipeline.config.base import parse
 from pipeline.config.tasks.report import DrawDetection
@@ -28,10 +29,8 @@ from pipeline.report.thesis_detection import (
     networks_of,
     other_data,
 )
-from pipeline.report_detection_command import add_report_detection
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.provenance import Provenance
-from pipeline.stages import STAGES, Stage
 from tests.shards import numbered, stored, write_shard
 
 Command = Callable[..., None]
@@ -81,7 +80,7 @@ def results(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def feature_shard(path: Path, stage: str = "import-features") -> Path:
+def feature_shard(path: Path, stage: str = "import_actor_features") -> Path:
     """Video v: 2 annotated and 1 detected actor at 0 s, 2 detected ones at 1 s; 4 objects, then 2."""
     times = np.arange(2.0)
     actors, objects = [], []
@@ -94,7 +93,7 @@ def feature_shard(path: Path, stage: str = "import-features") -> Path:
         objects.append(
             Objects(np.ones((count, 8), np.float32), np.hstack([corners, corners + 0.2]), np.linspace(0.9, 0.3, count))
         )
-    provenance = Provenance(stage=stage, settings="{}", code="test", weights={"backbone": "0123456789abcdef"})
+    provenance = Provenance(task=stage, settings="{}", code="test", weights={"backbone": "0123456789abcdef"})
     write_features(path, [FeaturedVideo("v", "", "val", times, actors, objects)], list(ACTIONS), [], provenance)
     return path
 
@@ -160,7 +159,7 @@ def test_one_seed_has_no_interval(results: Path) -> None:
 
 
 def test_what_differs(results: Path) -> None:
-    feature_shard(results / "features/mine/0-of-1.h5", stage="actor-features")
+    feature_shard(results / "features/mine/0-of-1.h5", stage="extract_actor_features")
     stage = mine(table(results, "table_3_2", dataset="demo", features={"mine": None}), "STAGE")
     assert stage["differs"] == (
         "not comparable: data demo, thesis AVA 2.1; features that the thesis does not have; "
@@ -463,14 +462,14 @@ def test_no_gains_without_a_backbone(results: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Runs ``report-detection``."""
-    monkeypatch.setitem(STAGES, "report-detection", Stage(DrawDetection, ()))
+    """Runs ``draw_detection``."""
+    monkeypatch.setitem(STAGES, "draw_detection", Stage(DrawDetection, ()))
     parser = argparse.ArgumentParser()
     add_report_detection(parser.add_subparsers())
 
     def run(*words: object) -> None:
         given = ["--settings", settings().model_dump_json()]
-        options = parser.parse_args(["report-detection", *map(str, words), *given])
+        options = parser.parse_args(["draw_detection", *map(str, words), *given])
         options.run(options)
 
     return run

@@ -9,11 +9,10 @@ import pytest
 import yaml
 
 from pipeline.config.base import parse
-from pipeline.config.stage_settings import stage_settings
 from pipeline.config.whole import Config
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.provenance import canonical
-from pipeline.stages import STAGES
+from pipeline.tasks import TASKS, task_settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 SHIPPED: dict[str, Any] = json.loads(json.dumps(yaml.safe_load((PROJECT / "config.yaml").read_text())))
@@ -37,20 +36,20 @@ def changed(path: str, value: Any) -> Config:
 def texts(config: Config) -> dict[Any, str]:
     """By reader what it reads."""
     found: dict[Any, Any] = {
-        name: stage_settings(config, stage, features="i3d", network="stage", seed="1")
+        name: task_settings(config, stage, features="i3d", network="stage", seed="1")
         for name, stage in (
             ("frames", "detection-frames"),
-            ("detector", "train-detector"),
-            ("objects", "detect-objects"),
-            ("imported objects", "import-objects"),
-            ("backbone", "train-backbone"),
-            ("features", "actor-features"),
-            ("evaluate", "evaluate-detection"),
-            ("report", "report-detection"),
+            ("detector", "train_detector"),
+            ("objects", "detect_objects"),
+            ("imported objects", "import_objects"),
+            ("backbone", "train_backbone"),
+            ("features", "extract_actor_features"),
+            ("evaluate", "evaluate_stage"),
+            ("report", "draw_detection"),
         )
     }
     for network in NETWORKS:
-        found["train", network] = stage_settings(config, "train-detection", features="i3d", network=network, seed="1")
+        found["train", network] = task_settings(config, "train_stage", features="i3d", network=network, seed="1")
     return {reader: canonical(settings) for reader, settings in found.items()}
 
 
@@ -200,26 +199,26 @@ def test_every_key_is_tried_above() -> None:
 @pytest.mark.parametrize(
     ("stage", "names"),
     [
-        ("train-detector", {}),
-        ("detect-objects", {}),
-        ("import-objects", {}),
-        ("train-backbone", {"features": "i3d"}),
-        ("actor-features", {"features": "i3d"}),
-        ("train-detection", {"features": "i3d", "network": "stage", "seed": "1"}),
-        ("evaluate-detection", {"features": "i3d"}),
-        ("report-detection", {}),
+        ("train_detector", {}),
+        ("detect_objects", {}),
+        ("import_objects", {}),
+        ("train_backbone", {"features": "i3d"}),
+        ("extract_actor_features", {"features": "i3d"}),
+        ("train_stage", {"features": "i3d", "network": "stage", "seed": "1"}),
+        ("evaluate_stage", {"features": "i3d"}),
+        ("draw_detection", {}),
     ],
 )
 def test_stage_takes_the_settings_that_the_workflow_gives_it(config: Config, stage: str, names: dict[str, str]) -> None:
-    given = stage_settings(config, stage, **names)
-    assert parse(STAGES[stage].settings, canonical(given)) == given
+    given = task_settings(config, stage, **names)
+    assert parse(TASKS[stage].settings, canonical(given)) == given
 
 
 def test_imported_features_are_read_by_their_import() -> None:
     config = changed("features.i3d", FEATURES | {"backbone": None, "imported": IMPORTED})
-    given = stage_settings(config, "import-features", features="i3d")
-    assert parse(STAGES["import-features"].settings, canonical(given)) == given
-    report = json.loads(canonical(stage_settings(config, "report-detection")))
+    given = task_settings(config, "import_actor_features", features="i3d")
+    assert parse(TASKS["import_actor_features"].settings, canonical(given)) == given
+    report = json.loads(canonical(task_settings(config, "draw_detection")))
     assert report["without_backbone"] == ["i3d"]
 
 

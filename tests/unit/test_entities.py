@@ -10,7 +10,7 @@ from pipeline.runtime.errors import ActaError
 from pipeline.runtime.provenance import Provenance, Quarantined
 
 ACTIONS = ("stand", "sit", "talk")
-PROVENANCE = Provenance(stage="features", settings="{}", code="test")
+PROVENANCE = Provenance(task="features", settings="{}", code="test")
 
 
 def actors(count: int, seed: int = 0, size: int = 6, kind=np.float32) -> Actors:

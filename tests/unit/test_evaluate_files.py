@@ -1,4 +1,4 @@
-"""``acta evaluate-detections``: which frames and rows count, and what is refused."""
+"""``acta evaluate detections``: which frames and rows count, and what is refused."""
 
 import csv
 import io
@@ -48,7 +48,7 @@ def evaluate(tmp_path, capsys):
             if text is not None:
                 (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
                 arguments += [f"--{name}", str(tmp_path / name)]
-        status = main(["evaluate-detections", *arguments, *options])
+        status = main(["evaluate detections", *arguments, *options])
         return status, capsys.readouterr()
 
     return run
@@ -238,7 +238,7 @@ def test_a_missing_file(tmp_path, capsys):
     assert (
         main(
             [
-                "evaluate-detections",
+                "evaluate detections",
                 *(x for n in ("labelmap", "groundtruth", "detections") for x in (f"--{n}", missing)),
             ]
         )

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.config.stage_settings import stage_settings
 from pipeline.media.encode import Encoding
 from pipeline.privacy.recordings_plan import Job
 from pipeline.privacy.recordings_run import LeftOut, Treatment, _attempt
+from pipeline.tasks import task_settings
 from tests.clips import write_clip
 
 NUMBERS = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
@@ -79,7 +79,7 @@ def videos(folder: Path) -> dict[str, bytes]:
 def test_random_damage(tmp_path: Path, config, kind: str, count: int) -> None:
     (tmp_path / "whole").mkdir()
     originals = photographs() if kind == "photographs" else videos(tmp_path / "whole")
-    stage = stage_settings(config, "detect-people", "faces")
+    stage = task_settings(config, "detect_people", what="faces")
     hiding = config.privacy.obfuscate.faces.model_copy(update={"filter": "frame"})
     source, done = random.Random(7), 0
     for number in range(count):

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from pipeline.demo import make_matches as matches
+from pipeline.demo.make_matches import GAMES, Game, HalfJob, PlayedHalf, games, make_matches, match_files, splits
 from pipeline.demo.match_drawing import HEIGHT, WIDTH
 from pipeline.demo.match_pitch import Wide
 from pipeline.demo.match_scenes import Studio
 from pipeline.demo.match_shots import DELAYS, Broadcast, direct
 from pipeline.demo.match_video import RATE, sound, write_half
-from pipeline.demo.make_matches import GAMES, Game, HalfJob, PlayedHalf, games, make_matches, match_files, splits
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.provenance import Quarantined
 

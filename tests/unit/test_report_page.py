@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from pipeline.config.tasks.report import ReportOverview
-from pipeline.config.stage_settings import stage_settings
 from pipeline.config.whole import load
 from pipeline.report.report_overview import footage, report_overview
 from pipeline.report.show_highlights import show_highlights
 from pipeline.report.tables import TOTAL, write_table
 from pipeline.runtime.errors import ActaError
+from pipeline.tasks import task_settings
 from tests.clips import read_number, write_clip
 
 CONFIGURATION = {
@@ -101,7 +101,7 @@ def test_what_cannot_be_read_is_named(results, name):
 def test_where_the_data_lie_is_not_in_the_configuration():
     """Another folder must rerun nothing, and a page that is handed on must not tell of somebody's disk."""
     config = load()
-    settings = stage_settings(config, "report-overview")
+    settings = task_settings(config, "report_overview")
     text = yaml.safe_dump(settings.configuration)
     assert "resources/" not in text
     assert settings.configuration["data"]["adapter"] == "demo"

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from pipeline.sample_faces_command import add_sample_faces
 
 from pipeline.config.privacy import ContactSheetSettings
 from pipeline.privacy.instances import DetectedVideo, Instances, write_detections
@@ -16,7 +17,6 @@ from pipeline.report.draw_face_sample import draw_face_sample
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.provenance import Provenance
 from pipeline.runtime.store import StoredVideo, write_frames
-from pipeline.sample_faces_command import add_sample_faces
 
 PROVENANCE = Provenance("test", "{}", "0123456789abcdef")
 THREE = ContactSheetSettings(videos=1, frames=3)
@@ -163,7 +163,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.sample_faces_command.settings_of", lambda options: stage)
     parser = argparse.ArgumentParser()
     add_sample_faces(parser.add_subparsers())
-    words = ["sample-faces", "--frames", "a", "b", "--detections", "c", "d", "--settings", "{}", "-o", "out.png"]
+    words = ["draw_face_sample", "--frames", "a", "b", "--detections", "c", "d", "--settings", "{}", "-o", "out.png"]
     options = parser.parse_args(words)
     options.run(options)
     assert given == [([Path("a"), Path("b")], [Path("c"), Path("d")], Path("out.png"), THREE)]

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.tasks.report import DrawShrinkage
-from pipeline.config.stage_settings import stage_settings
 from pipeline.config.whole import load, load_over
 from pipeline.report.shrinking import TABLES, Shrinkage, write_shrink_table
 from pipeline.report.shrinking_figures import draw_shrinkage
@@ -23,6 +22,7 @@ from pipeline.report.thesis_shrinkage import (
     networks_of,
 )
 from pipeline.runtime.errors import ActaError
+from pipeline.tasks import task_settings
 
 OPERATORS = dict.fromkeys(("pas", "teacher_eval", *BEYOND), ("s", "t", "f", "c", "l")) | {
     "without_kd": ("s", "t", "f"),
@@ -83,7 +83,7 @@ def of(tmp_path) -> Shrinkage:
 
 def settings(**changes: object) -> DrawShrinkage:
     """As the thesis has it, for the base network ``small``."""
-    found = stage_settings(load_over([PROJECT / "config/kinetics400.yaml"]), "report-shrinking")
+    found = task_settings(load_over([PROJECT / "config/kinetics400.yaml"]), "draw_shrinkage")
     assert isinstance(found, DrawShrinkage)
     own = {"recipes": ("small",), "bases": {"small": found.bases["r2plus1d"]}, "dataset": "ucf101"}
     return found.model_copy(update=own | changes)
@@ -159,7 +159,7 @@ def test_what_differs_where_networks_of_another_run_are_fine_tuned(of, tmp_path)
 
 
 def test_what_differs_in_the_demo(of, tmp_path):
-    shipped = stage_settings(load(), "report-shrinking")
+    shipped = task_settings(load(), "draw_shrinkage")
     assert isinstance(shipped, DrawShrinkage)
     content = shipped.model_copy(update={"bases": {"small": shipped.bases["r2plus1d_deep"]}})
     write_shrink_table("table_6_1", [of], content, tmp_path / "t.csv")

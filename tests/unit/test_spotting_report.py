@@ -12,6 +12,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from pipeline.report_spotting_command import add_report_spotting
 
 from pipeline.config.base import parse
 from pipeline.config.tasks.report import DrawSpotting
@@ -29,10 +30,8 @@ from pipeline.report.thesis_spotting import (
     networks_of,
     other_data,
 )
-from pipeline.report_spotting_command import add_report_spotting
 from pipeline.runtime.errors import ActaError
 from pipeline.spot.events import CLASSES
-from pipeline.stages import STAGES, Stage
 
 SEEDS = (0, 1, 2)
 BY_SEED = 4.302652729749462  # Student's t, two degrees of freedom, 97.5 %
@@ -456,14 +455,14 @@ def test_damaged_votes(results: Path, content: object, said: str) -> None:
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Runs ``report-spotting``."""
-    monkeypatch.setitem(STAGES, "report-spotting", Stage(DrawSpotting, ()))
+    """Runs ``draw_spotting``."""
+    monkeypatch.setitem(STAGES, "draw_spotting", Stage(DrawSpotting, ()))
     parser = argparse.ArgumentParser()
     add_report_spotting(parser.add_subparsers())
 
     def run(*words: object) -> None:
         given = ["--settings", settings().model_dump_json()]
-        options = parser.parse_args(["report-spotting", *map(str, words), *given])
+        options = parser.parse_args(["draw_spotting", *map(str, words), *given])
         options.run(options)
 
     return run

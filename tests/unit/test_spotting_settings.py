@@ -11,11 +11,10 @@ import yaml
 
 from pipeline.config.base import merged, parse
 from pipeline.config.tasks.spot import imported_features
-from pipeline.config.stage_settings import stage_settings
 from pipeline.config.whole import Config
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.provenance import canonical
-from pipeline.stages import STAGES
+from pipeline.tasks import TASKS, task_settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 SHIPPED: dict[str, Any] = json.loads(json.dumps(yaml.safe_load((PROJECT / "config.yaml").read_text())))
@@ -49,20 +48,20 @@ def over(changes: dict[str, Any]) -> Config:
 def texts(config: Config) -> dict[Any, str]:
     """By reader what it reads."""
     found: dict[Any, Any] = {
-        name: stage_settings(config, stage, features="mobilenet", split="test")
+        name: task_settings(config, stage, features="mobilenet", split="test")
         for name, stage in (
-            ("game", "spot-game"),
-            ("frames", "spot-frames"),
-            ("features", "frame-features"),
-            ("pca", "fit-pca"),
-            ("evaluate", "evaluate-spots"),
-            ("highlights", "cut-highlights"),
-            ("report", "report-spotting"),
+            ("game", "build_game"),
+            ("frames", "extract_game_frames"),
+            ("features", "extract_frame_features"),
+            ("pca", "fit_pca"),
+            ("evaluate", "evaluate_spots"),
+            ("highlights", "cut_highlights"),
+            ("report", "draw_spotting"),
         )
     }
     for network in config.spot.spotters:
-        found["train", network] = stage_settings(config, "train-spotting", network=network, seed="1")
-        found["predict", network] = stage_settings(config, "predict-spots", network=network, split="test")
+        found["train", network] = task_settings(config, "train_spotter", network=network, seed="1")
+        found["predict", network] = task_settings(config, "predict_spots", network=network, split="test")
     return {reader: canonical(settings) for reader, settings in found.items()}
 
 
@@ -236,41 +235,41 @@ def test_every_key_is_tried_above() -> None:
 @pytest.mark.parametrize(
     ("stage", "names"),
     [
-        ("spot-game", {}),
-        ("spot-frames", {}),
-        ("frame-features", {"features": "mobilenet"}),
-        ("fit-pca", {"features": "mobilenet"}),
-        ("train-spotting", {"network": "rms_net", "seed": "1"}),
-        ("train-spotting", {"network": FINETUNED, "seed": "1"}),
-        ("predict-spots", {"network": "rms_net", "split": "test"}),
-        ("spot-votes", {}),
-        ("evaluate-spots", {"split": "test"}),
-        ("cut-highlights", {}),
-        ("report-spotting", {}),
+        ("build_game", {}),
+        ("extract_game_frames", {}),
+        ("extract_frame_features", {"features": "mobilenet"}),
+        ("fit_pca", {"features": "mobilenet"}),
+        ("train_spotter", {"network": "rms_net", "seed": "1"}),
+        ("train_spotter", {"network": FINETUNED, "seed": "1"}),
+        ("predict_spots", {"network": "rms_net", "split": "test"}),
+        ("count_votes", {}),
+        ("evaluate_spots", {"split": "test"}),
+        ("cut_highlights", {}),
+        ("draw_spotting", {}),
     ],
 )
 def test_stage_takes_the_settings_that_the_workflow_gives_it(config: Config, stage: str, names: dict[str, str]) -> None:
     given = (
-        stage_settings(config, "predict-spots", network="rms_net", split="test")
-        if stage == "spot-votes"
-        else stage_settings(config, stage, **names)  # type: ignore[arg-type]
+        task_settings(config, "predict_spots", network="rms_net", split="test")
+        if stage == "count_votes"
+        else task_settings(config, stage, **names)  # type: ignore[arg-type]
     )
-    assert parse(STAGES[stage].settings, canonical(given)) == given
+    assert parse(TASKS[stage].settings, canonical(given)) == given
 
 
 def test_seed_and_split_are_read() -> None:
-    seeds = [canonical(stage_settings(SHIPPED_CONFIG, "train-spotting", network="rms_net", seed=seed)) for seed in "12"]
+    seeds = [canonical(task_settings(SHIPPED_CONFIG, "train_spotter", network="rms_net", seed=seed)) for seed in "12"]
     assert seeds[0] != seeds[1]
-    for stage in ("predict-spots", "evaluate-spots"):
+    for stage in ("predict_spots", "evaluate_spots"):
         splits = [
-            canonical(stage_settings(SHIPPED_CONFIG, stage, network="rms_net", split=s)) for s in ("test", "valid")
+            canonical(task_settings(SHIPPED_CONFIG, stage, network="rms_net", split=s)) for s in ("test", "valid")
         ]
         assert splits[0] != splits[1]
 
 
 def test_report_says_nothing_of_a_split_that_trains() -> None:
     after = over({"splits": {"train": ["train", "valid", "test"]}})
-    report = json.loads(canonical(stage_settings(after, "report-spotting")))
+    report = json.loads(canonical(task_settings(after, "draw_spotting")))
     assert (report["test"], report["validation"]) == (None, None)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.runtime.digest import canonical_source, code_digest
 from pipeline.runtime.provenance import sha256_text
-from pipeline.stages import STAGES
+from pipeline.tasks import TASKS
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -52,7 +52,7 @@ ALLOWED_IN = {
         "only `Quarantined` and `Provenance`: no shard is read or written",
     ),
     "frames": _READS_MANIFEST,
-    "detect-people": {**_READS_MANIFEST, **_TRIES_SETTINGS},
+    "detect_people": {**_READS_MANIFEST, **_TRIES_SETTINGS},
     "audit": _TRIES_SETTINGS,
     "quarantine": {
         **_READS_MANIFEST,
@@ -95,14 +95,14 @@ def reachable(module: str) -> set[str]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_module_that_can_change_the_result_is_in_the_table(stage: str) -> None:
-    code = STAGES[stage].code
+    code = TASKS[stage].code
     missing = reachable(code[0]) - set(code) - set(ALLOWED_IN.get(stage, {}))
     assert sorted(module for module in missing if not module.startswith(tuple(ALLOWED))) == []
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_table_names_no_module_that_the_stage_does_not_import(stage: str) -> None:
-    code = STAGES[stage].code
+    code = TASKS[stage].code
     assert sorted(set(code) - reachable(code[0])) == []
 
 

@@ -25,7 +25,7 @@ from tests.clips import numbered_image, read_number
 
 PROJECT = Path(__file__).resolve().parents[2]
 PROVENANCE = Provenance(
-    stage="frames",
+    task="frames",
     settings='{"frames":{"size":64}}',
     code="0123456789abcdef",
     inputs={"manifest": "12ab"},

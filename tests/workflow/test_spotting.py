@@ -195,7 +195,7 @@ def test_a_half_is_what_the_ini_says(finished):
 def test_bad_games_are_listed_with_their_reason(finished):
     header, *rows = (finished.folder / "results/own/spot/quarantine.tsv").read_text().splitlines()
     assert header == "game\tstage\treason"
-    assert [row.split("\t")[:2] for row in rows] == [[TRUNCATED, "spot-game"], [DAMAGED, "spot-frames"]]
+    assert [row.split("\t")[:2] for row in rows] == [[TRUNCATED, "build_game"], [DAMAGED, "extract_game_frames"]]
     assert "2_HQ.mkv: truncated" in rows[0]
     assert "2_HQ.mkv" in rows[1]
 
@@ -328,7 +328,7 @@ def test_released_features_need_no_video(released):
     }
     released.run("spot")
     results = released.folder / "results/own"
-    bad = "\t".join([name_of("train", 2), "spot-game", "Labels-v2.json: missing, but the split train needs labels"])
+    bad = "\t".join([name_of("train", 2), "build_game", "Labels-v2.json: missing, but the split train needs labels"])
     assert (results / "spot/quarantine.tsv").read_text().splitlines()[1:] == [bad]
     metrics = json.loads((results / "spot/networks/rms_net/seed_1/metrics.json").read_text())
     assert metrics["games"] == 2

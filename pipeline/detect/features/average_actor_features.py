@@ -1,4 +1,4 @@
-"""Stage `average-features`: the mean of two backbones' features of the same actors (Table 3.3)."""
+"""Stage `average_actor_features`: the mean of two backbones' features of the same actors (Table 3.3)."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +34,7 @@ def average_actor_features(one: Path, other: Path, output: Output) -> None:
             )
     videos = []
     columns = zip(first.ids, first.labels, first.splits, strict=True)
-    for video, label, split in progress(columns, total=len(first.ids), unit="videos", desc="average-features"):
+    for video, label, split in progress(columns, total=len(first.ids), unit="videos", desc="average_actor_features"):
         mine, theirs = first.keyframes(video), second.keyframes(video)
         alike = all(np.array_equal(getattr(mine, name), getattr(theirs, name)) for name in ("times", "actor_keyframe"))
         alike &= all(np.array_equal(getattr(mine.actors, name), getattr(theirs.actors, name)) for name in _ALIKE)

@@ -1,4 +1,4 @@
-"""Stage `detect-objects`: people and objects on the keyframes of a shard's videos, with features (Sec. 3.2.2)."""
+"""Stage `detect_objects`: people and objects on the keyframes of a shard's videos, with features (Sec. 3.2.2)."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -80,7 +80,7 @@ def detect_objects(
 
     def searched() -> Iterator[SearchedVideo | Quarantined]:
         columns = zip(shard.ids, shard.labels, shard.splits, strict=True)
-        with progress(total=len(shard.ids), unit="videos", desc="detect-objects") as bar:
+        with progress(total=len(shard.ids), unit="videos", desc="detect_objects") as bar:
             for number, column in enumerate(columns):
                 yield search(*column, lambda share, number=number: bar.to(number + share))  # type: ignore[misc]
                 bar.to(number + 1)

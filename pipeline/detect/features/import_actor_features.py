@@ -1,4 +1,4 @@
-"""Stage `import-features`: the features that the authors published, in both of their layouts, as feature shards.
+"""Stage `import_actor_features`: the features that the authors published, in both of their layouts, as feature shards.
 
 ``i3d``: ``<clip>/<timestamp>.h5`` with ``features`` (n, c, t, h, w), ``boxes`` (n, 4) and ``labels`` (n, 81), whose
 first column is background. ``slowfast``: one file with a group ``<clip>_<timestamp>`` of ``features``, ``boxes`` and
@@ -116,7 +116,7 @@ def _one(video: Listed, sources: Mapping[str, "_Source"], settings: ImportActorF
     splits = [split for split in video.split.split() if split in sources]
     if not splits:
         return Quarantined(
-            video.id, "import-features", f"no published features are given for its split {video.split!r}"
+            video.id, "import_actor_features", f"no published features are given for its split {video.split!r}"
         )
     try:
         return sources[splits[0]].video(video, np.float16 if settings.half else np.float32)

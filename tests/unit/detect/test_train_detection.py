@@ -17,8 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.config.detect import NetworkSettings, StageTrainingSettings
-from pipeline.config.tasks.detect import EvaluateStage
-from pipeline.config.tasks.detect import TrainStage
+from pipeline.config.tasks.detect import EvaluateStage, TrainStage
 from pipeline.detect.blocks import Chosen, make_graph, pad
 from pipeline.detect.evaluate_stage import evaluate_stage
 from pipeline.detect.features.entities import Actors, FeaturedVideo, FeatureShard, Objects, write_features
@@ -237,7 +236,7 @@ def test_a_killed_training_ends_with_the_same_bytes(data, tmp_path):
     changed = settings(training__epochs=40, network__dropout=0.5)
     calm, shot = tmp_path / "calm" / "model.safetensors", tmp_path / "shot" / "model.safetensors"
     data.train(calm, changed)
-    arguments = [sys.executable, "-m", "pipeline", "train-detection", *map(str, data.shards), "-o", str(shot)]
+    arguments = [sys.executable, "-m", "pipeline", "train_stage", *map(str, data.shards), "-o", str(shot)]
     arguments += ["--settings", changed.model_dump_json(), "--label-map", str(data.labels), "--workers", "0"]
     arguments += ["--groundtruth", str(data.truth), "--save-every", "0"]
     checkpoint = shot.with_name("last.ckpt")

@@ -12,8 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.config.detect import ActorBackboneSettings, BackboneTrainingSettings, BoxSettings, KeyframeSettings
-from pipeline.config.tasks.detect import ExtractActorFeatures
-from pipeline.config.tasks.detect import TrainBackbone
+from pipeline.config.tasks.detect import ExtractActorFeatures, TrainBackbone
 from pipeline.detect.annotation.people import Annotation
 from pipeline.detect.features.actor_clips import clip_at
 from pipeline.detect.features.entities import FeatureShard
@@ -231,7 +230,7 @@ def test_a_shard_of_objects_that_does_not_fit(made):
     with pytest.raises(ActaError, match=r"frames.h5 holds 'acta-frames-1', but 'acta-objects-1' is needed"):
         made.read(made.frames)
     (bad,) = made.read(made.objects(times=(0, 1, 2))).quarantine
-    assert (bad.id, bad.stage) == ("v", "actor-features")
+    assert (bad.id, bad.stage) == ("v", "extract_actor_features")
     assert "its keyframes are not those of" in bad.reason
     (bad,) = made.read(made.objects(videos=("v", "u"))).quarantine
     assert bad.id == "w"

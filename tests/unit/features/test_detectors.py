@@ -13,8 +13,7 @@ import torch
 from torchvision.models import mobilenet_v2
 
 from pipeline.config.detect import DetectorTrainingSettings, KeyframeSettings, ObjectSettings
-from pipeline.config.tasks.detect import DetectObjects
-from pipeline.config.tasks.detect import TrainDetector
+from pipeline.config.tasks.detect import DetectObjects, TrainDetector
 from pipeline.detect.annotation.named_boxes import read_named_boxes
 from pipeline.detect.features import train_detector as training
 from pipeline.detect.features.detect_objects import detect_objects
@@ -387,7 +386,7 @@ def test_people_and_objects_on_keyframes_each_with_its_own_threshold(tmp_path, s
         assert found.feature.astype(float) == pytest.approx(expected.feature.numpy(), rel=1e-2, abs=1e-2)
         assert found.feature.dtype == np.float16
     (bad,) = shard.quarantine
-    assert (bad.id, bad.stage) == ("u", "detect-objects")
+    assert (bad.id, bad.stage) == ("u", "detect_objects")
     assert "boxes.csv:4 annotates it at 90 s" in bad.reason
     digest = shard.digest
     shard.close()

@@ -140,7 +140,7 @@ def test_the_stage_writes_the_features_of_the_frames(game, tmp_path):
         assert np.ptp(features, 0).max() > 0.1
     assert found.provenance["inputs"] == {"frames": frames.digest}
     assert found.provenance["weights"] == {"backbone": weights.sha256}
-    assert found.provenance["stage"] == "frame-features"
+    assert found.provenance["stage"] == "extract_frame_features"
     extract_frame_features(game, tmp_path / "again.h5", STAGE, weights)
     assert (tmp_path / "again.h5").read_bytes() == (tmp_path / "features.h5").read_bytes()
 

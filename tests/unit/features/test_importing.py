@@ -101,7 +101,7 @@ def made(tmp_path) -> Made:
 
 
 def reasons(shard: FeatureShard) -> dict[str, str]:
-    assert {entry.stage for entry in shard.quarantine} <= {"import-features"}
+    assert {entry.stage for entry in shard.quarantine} <= {"import_actor_features"}
     return {entry.id: entry.reason for entry in shard.quarantine}
 
 

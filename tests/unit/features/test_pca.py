@@ -15,9 +15,9 @@ from pipeline.runtime.provenance import Provenance, Quarantined
 from pipeline.runtime.store import StoredVideo, create_shard, write_index
 from pipeline.spot import pca
 from pipeline.spot.extract_frame_features import FRAME_FEATURES_FORMAT, FrameFeatureShard
-from pipeline.spot.projection import Projection
 from pipeline.spot.fit_pca import fit_pca
 from pipeline.spot.project_features import project_features
+from pipeline.spot.projection import Projection
 
 STAGE = FitPca(components=3, train=("train", "more"))
 CHANNELS = 6
@@ -36,7 +36,10 @@ def save_game(path: Path, name: str, halves: list[np.ndarray], split: str = "tra
         StoredVideo(f"{name}/{n}", "", split, 0, 0, np.arange(len(half)) / 2, np.zeros(0), Path())
         for n, half in enumerate(halves, 1)
     ]
-    provenance, bad = Provenance("frame-features", settings, name), [Quarantined("other", "spot-frames", "why")]
+    provenance, bad = (
+        Provenance("extract_frame_features", settings, name),
+        [Quarantined("other", "extract_game_frames", "why")],
+    )
     with create_shard(path, FRAME_FEATURES_FORMAT, provenance, bad, 0) as file:
         write_index(file, videos)
         file["frames"].create_dataset("features", data=np.concatenate(halves))
@@ -74,7 +77,7 @@ def test_components_are_those_of_the_singular_value_decomposition(shards, tmp_pa
     assert about["explained_variance_ratio"] == pytest.approx((values**2 / (values**2).sum())[:3].tolist())
     assert about["frames"] == len(rows)
     assert about["format"] == "acta-pca-1"
-    assert about["provenance"]["stage"] == "fit-pca"
+    assert about["provenance"]["stage"] == "fit_pca"
     projected = found.apply(torch.from_numpy(rows).float())
     assert projected.dtype == torch.float32
     assert projected.numpy() == pytest.approx((rows - rows.mean(0)) @ expected.T, abs=1e-3)

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 from pipeline.cli import main
-from pipeline.config.stage_settings import stage_settings
 from pipeline.config.tasks.privacy import Obfuscate
 from pipeline.data.adapters import list_videos
 from pipeline.media.lists import write_lists
@@ -33,6 +32,7 @@ from pipeline.runtime.provenance import Provenance
 from pipeline.runtime.sealed import Sealed
 from pipeline.runtime.store import FrameShard, write_frames
 from pipeline.runtime.text import read_made
+from pipeline.tasks import task_settings
 from tests.clips import read_times
 from tests.shards import numbered, stored, write_shard
 
@@ -52,13 +52,13 @@ def stages(config, footage, tmp_path_factory):
 
     def run(stage: str, *arguments: str | Path, output: str, **wildcards: str) -> None:
         given = (
-            [] if stage == "manifest" else ["--settings", stage_settings(config, stage, **wildcards).model_dump_json()]
+            [] if stage == "manifest" else ["--settings", task_settings(config, stage, **wildcards).model_dump_json()]
         )
         assert main([stage, *map(str, arguments), *given, "-o", str(folder / output)]) == 0
 
     run("manifest", folder / f"lists/{shard}.json", *root, output="manifest.json")
     run("frames", folder / "manifest.json", *root, output="none/frames.h5")
-    run("detect-people", folder / "manifest.json", *root, output="detections.h5", what="faces")
+    run("detect_people", folder / "manifest.json", *root, output="detections.h5", what="faces")
     found = ("--detections", folder / "detections.h5")
     run("obfuscate", folder / "none/frames.h5", *found, output="hidden.h5", what="faces")
     run("audit", folder / "none/frames.h5", folder / "hidden.h5", *found, output="audit.json", what="faces")
@@ -81,11 +81,11 @@ def test_bodies_are_found_with_their_faces_hidden_and_counted(stages, config, tm
     content["videos"] = [video for video in content["videos"] if video["id"] == name]
     write_json(tmp_path / "manifest.json", content)
     frames, found, hidden = stages / "none/frames.h5", tmp_path / "bodies.h5", tmp_path / "hidden.h5"
-    settings = {stage: stage_settings(config, stage, "bodies") for stage in ("detect-people", "obfuscate", "audit")}
-    detect_people(tmp_path / "manifest.json", stages / "videos", found, settings["detect-people"])
+    settings = {stage: task_settings(config, stage, "bodies") for stage in ("detect_people", "obfuscate", "audit")}
+    detect_people(tmp_path / "manifest.json", stages / "videos", found, settings["detect_people"])
     shard = DetectionShard(found)
     assert all(len(frame) in (1, 2) for frame in shard.frames(name))
-    assert shard.provenance["weights"] == detector_digests(settings["detect-people"])
+    assert shard.provenance["weights"] == detector_digests(settings["detect_people"])
     assert shard.provenance["settings"]["detect"]["faces"]["detector"] == "centerface"
     assert {"av", "h5py", "onnxruntime"} <= set(shard.provenance["packages"])
     obfuscate(frames, found, hidden, settings["obfuscate"])
@@ -104,7 +104,7 @@ def test_one_gpu_is_shared_by_four_processes_at_most(stages, config, monkeypatch
     monkeypatch.setattr(module, "make_detector", lambda settings, weights: None)
     monkeypatch.setattr(module, "check_search", lambda what, settings: None)
     monkeypatch.setattr(module, "map_videos", lambda *given, workers, stage: asked.append(workers) or iter(()))
-    settings = stage_settings(config, "detect-people", "bodies")
+    settings = task_settings(config, "detect_people", what="bodies")
     faces = settings.detect.faces.model_copy(update={"device": devices[1]})
     detect = settings.detect.model_copy(update={"device": devices[0], "faces": faces})
     settings = settings.model_copy(update={"detect": detect})
@@ -120,7 +120,7 @@ def test_failed_frames_are_a_line_for_each_video(stages, config, monkeypatch, tm
         detected("c", [Instances()] * 12 + [worse]),
     ]
     monkeypatch.setattr(module, "map_videos", lambda *given, **more: iter(videos))
-    settings = stage_settings(config, "detect-people", "faces")
+    settings = task_settings(config, "detect_people", what="faces")
     module.detect_shard(stages / "manifest.json", stages, tmp_path / "found.h5", settings)
     assert capsys.readouterr().err.splitlines() == [
         "a: detection failed on 2 frames, the first at 0.10 s, which are hidden whole: no memory",
@@ -147,7 +147,7 @@ def test_raw_frames_are_private(stages):
 
 
 def test_an_audit_of_other_frames_is_refused(stages, config):
-    settings = stage_settings(config, "audit", what="faces")
+    settings = task_settings(config, "audit", what="faces")
     other = write_shard(stages / "other.h5", [stored(stages / "spooled", "v", numbered(3))], code="other")
     with pytest.raises(ActaError, match=r"hidden.h5 was not made from .*other.h5; make it again"):
         audit(other, stages / "hidden.h5", stages / "detections.h5", stages / "refused.json", settings)
@@ -160,12 +160,12 @@ def test_an_audit_of_other_frames_is_refused(stages, config):
 @pytest.fixture
 def obfuscate(config, tmp_path):
     """Hide what was detected in three frames of the videos a and b; returns the anonymised shard."""
-    settings = stage_settings(config, "obfuscate", what="faces")
+    settings = task_settings(config, "obfuscate", what="faces")
     assert isinstance(settings, Obfuscate)
     frames = write_shard(tmp_path / "frames.h5", [stored(tmp_path / "spooled", v, numbered(3)) for v in "ab"])
 
     def run(detected: list[DetectedVideo], attack: Callable[[Path], None] | None = None) -> FrameShard:
-        provenance = Provenance(stage="detect-people", settings="{}", code="test")
+        provenance = Provenance(task="detect_people", settings="{}", code="test")
         write_detections(tmp_path / "detections.h5", detected, [], provenance)
         if attack:
             attack(tmp_path / "detections.h5")
@@ -257,14 +257,14 @@ def test_a_video_that_was_replaced_between_frames_and_detections_is_named(config
     frames = [replace(stored(tmp_path / "spooled", v, numbered(3)), source="2") for v in "ab"]
     write_shard(tmp_path / "frames.h5", frames)
     videos = [replace(detected(v, [Instances()] * 3), source=s) for v, s in (("a", a), ("b", b))]
-    write_detections(tmp_path / "detections.h5", videos, [], Provenance("detect-people", "{}", "test"))
+    write_detections(tmp_path / "detections.h5", videos, [], Provenance("detect_people", "{}", "test"))
     paths = f"{tmp_path}/frames.h5", f"{tmp_path}/detections.h5"
     which = "b" if a == "2" else "a"
     message = (
         f"{which} was replaced between the stages{said}: it is another file in {paths[0]} than in {paths[1]}; "
         f"make both again (in a workflow: snakemake --force {paths[0]} {paths[1]})"
     )
-    settings = stage_settings(config, "obfuscate", what="faces")
+    settings = task_settings(config, "obfuscate", what="faces")
     with pytest.raises(ActaError) as error:
         obfuscate(*map(Path, paths), tmp_path / "hidden.h5", settings)
     assert str(error.value) == message
@@ -297,7 +297,7 @@ def test_an_audit_of_another_video_is_refused(stages, config, tmp_path):
     with pytest.raises(
         ActaError, match=r"hidden\.h5 has giving_speech/.*mp4 of another file than .*frames\.h5; make it"
     ):
-        audit(*shards, tmp_path / "audit.json", stage_settings(config, "audit", what="faces"))
+        audit(*shards, tmp_path / "audit.json", task_settings(config, "audit", what="faces"))
 
 
 def test_a_video_that_changes_while_it_is_read_is_left_out(tmp_path):
@@ -325,7 +325,7 @@ def test_a_video_that_changes_while_it_is_read_is_left_out(tmp_path):
 
 
 def test_a_search_that_finds_nothing_is_an_error_before_it_begins(stages, config, tmp_path):
-    settings = stage_settings(config, "detect-people", "faces")
+    settings = task_settings(config, "detect_people", what="faces")
     blind = settings.model_copy(update={"detect": settings.detect.model_copy(update={"threshold": 1.0})})
     with pytest.raises(ActaError, match=r"^centerface, from a score of 1 on, .* so it would hide nothing"):
         detect_people(stages / "manifest.json", stages, tmp_path / "found.h5", blind)
@@ -337,12 +337,12 @@ def test_what_leaves_faces_recognisable_has_no_audit(stages, config, tmp_path):
     before, found, after = stages / "none/frames.h5", stages / "detections.h5", tmp_path / "hidden.h5"
     obfuscate(before, found, after, Obfuscate(obfuscate=hiding))
     with pytest.raises(ActaError, match=r"kernel 0\.1 .* leaves the face on a clear photograph recognisable"):
-        audit(before, after, found, tmp_path / "audit.json", stage_settings(config, "audit", "faces"))
+        audit(before, after, found, tmp_path / "audit.json", task_settings(config, "audit", what="faces"))
     assert not (tmp_path / "audit.json").exists()
 
 
 def test_an_auditor_that_sees_nothing_makes_no_audit(stages, config, tmp_path):
-    blind = stage_settings(config, "audit", "faces").model_copy(update={"auditors": {"retinaface": 1.0}})
+    blind = task_settings(config, "audit", what="faces").model_copy(update={"auditors": {"retinaface": 1.0}})
     before, found = stages / "none/frames.h5", stages / "detections.h5"
     with pytest.raises(ActaError, match=r"^the auditor retinaface, from a score of 1 on, does not find the face"):
         audit(before, stages / "hidden.h5", found, tmp_path / "audit.json", blind)

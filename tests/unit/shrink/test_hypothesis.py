@@ -18,9 +18,7 @@ from pipeline.classify.train_classifier import train_classifier
 from pipeline.config.base import parse
 from pipeline.config.classify import StrategySettings
 from pipeline.config.tasks.classify import EvaluateClassifier
-from pipeline.config.tasks.shrink import SelectHypothesis
-from pipeline.config.tasks.shrink import StoreTeacherLogits
-from pipeline.config.tasks.shrink import TryHypothesis
+from pipeline.config.tasks.shrink import SelectHypothesis, StoreTeacherLogits, TryHypothesis
 from pipeline.models.architecture import Architecture, frames_needed, parse_reductions
 from pipeline.models.backbones import build, pathways
 from pipeline.models.classifier_file import load_model, read_description

@@ -8,16 +8,15 @@ import pytest
 import yaml
 
 from pipeline.config.base import parse
-from pipeline.config.stage_settings import stage_settings
 from pipeline.config.whole import Config
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.provenance import canonical
-from pipeline.stages import STAGES
+from pipeline.tasks import TASKS, task_settings
 
 SHIPPED = yaml.safe_load((Path(__file__).resolve().parents[3] / "config.yaml").read_text())
 PLANS = SHIPPED["shrink"]["plans"]
 HYPOTHESES = {(plan, operators) for plan, settings in PLANS.items() for operators in settings["operators"]}
-STORED = {"teacher-logits"}
+STORED = {"store_teacher_logits"}
 RECIPE = "classify.recipes.r2plus1d_deep"
 
 
@@ -35,15 +34,15 @@ def texts(config: Config) -> dict[Any, str]:
     """By reader what it reads; a hypothesis is a reader by (plan, operators)."""
     recipe = "r2plus1d_deep"
     found: dict[Any, Any] = {
-        (plan, operators): stage_settings(config, "hypothesis", plan=plan, operators=operators, recipe=recipe)
+        (plan, operators): task_settings(config, "try_hypothesis", plan=plan, operators=operators, recipe=recipe)
         for plan, operators in HYPOTHESES
     }
-    found["teacher-logits"] = stage_settings(config, "teacher-logits", plan="stored", recipe=recipe)
+    found["store_teacher_logits"] = task_settings(config, "store_teacher_logits", plan="stored", recipe=recipe)
     for stage in ("train-alone", "train-transferred"):
-        found[stage] = stage_settings(config, stage, split="split1", recipe=recipe)
-    found["halve"] = stage_settings(config, "halve", plan="halving")
-    found["select"] = stage_settings(config, "select", plan="pas")
-    found["export"] = stage_settings(config, "export")
+        found[stage] = task_settings(config, stage, split="split1", recipe=recipe)
+    found["halve"] = task_settings(config, "halve_hypotheses", plan="halving")
+    found["select"] = task_settings(config, "select_hypothesis", plan="pas")
+    found["export"] = task_settings(config, "export_network")
     return {key: canonical(settings) for key, settings in found.items()}
 
 
@@ -92,10 +91,10 @@ def test_a_stage_reads_its_own_part_only(config, path, value, readers):
     assert {reader for reader in before if before[reader] != after.get(reader)} == readers
 
 
-@pytest.mark.parametrize("stage", ["hypothesis", "teacher-logits", "select", "halve", "export", "report-shrinking"])
+@pytest.mark.parametrize("stage", ["hypothesis", "store_teacher_logits", "select", "halve", "export", "draw_shrinkage"])
 def test_a_stage_takes_the_settings_that_the_workflow_gives_it(config, stage):
-    settings = stage_settings(config, stage, recipe="r2plus1d_deep", plan="halving", operators="s")
-    assert parse(STAGES[stage].settings, canonical(settings)) == settings
+    settings = task_settings(config, stage, recipe="r2plus1d_deep", plan="halving", operators="s")
+    assert parse(TASKS[stage].settings, canonical(settings)) == settings
 
 
 @pytest.mark.parametrize(

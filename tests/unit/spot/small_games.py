@@ -8,10 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.base import parse
-from pipeline.config.tasks.spot import BuildGame
-from pipeline.config.tasks.spot import EvaluateSpots
-from pipeline.config.tasks.spot import PredictSpots
-from pipeline.config.tasks.spot import TrainSpotter
+from pipeline.config.tasks.spot import BuildGame, EvaluateSpots, PredictSpots, TrainSpotter
 from pipeline.media.lists import Listed, write_game_lists
 from pipeline.runtime.provenance import Provenance, Quarantined
 from pipeline.runtime.store import FrameShard, write_frames
@@ -107,15 +104,15 @@ class Data:
         names = [f"{NAMES[game]}/{half}" for half in (1, 2)]
         videos = [stored(self.folder / "spooled", name, [black] * FRAMES, split=split) for name in names]
         torn = NAMES[game] == TORN
-        bad = [Quarantined(TORN, "spot-frames", "1_HQ.mkv: truncated")] if torn else []
-        write_frames(frames, [] if torn else videos, bad, Provenance("spot-frames", "{}", game))
+        bad = [Quarantined(TORN, "extract_game_frames", "1_HQ.mkv: truncated")] if torn else []
+        write_frames(frames, [] if torn else videos, bad, Provenance("extract_game_frames", "{}", game))
 
         def featured(video: str) -> Iterator[np.ndarray]:
             yield features_of(number, int(video[-1]))
 
         path = self.folder / "shards" / f"{game}.h5"
         write_frame_features(
-            path, FrameShard(frames), CHANNELS, featured, Provenance("frame-features", "{}", str(number))
+            path, FrameShard(frames), CHANNELS, featured, Provenance("extract_frame_features", "{}", str(number))
         )
 
     def train(self, output: Path, settings: TrainSpotter, **options: Any) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def build(root: Path, split: str = "train", **changes: Any) -> Game:
 
 def reason(game: Game) -> str:
     (entry,) = game.quarantine
-    assert (entry.id, entry.stage) == (NAME, "spot-game")
+    assert (entry.id, entry.stage) == (NAME, "build_game")
     assert (game.name, game.halves, game.events) == (NAME, (), ())
     return entry.reason
 
@@ -287,7 +287,7 @@ def write_manifests(folder: Path, games: dict[str, tuple[str, bool]]) -> list[Pa
     """Manifests of games by name: their split and whether they are good."""
     paths = []
     for name, (split, good) in games.items():
-        entries = [] if good else [{"id": name, "stage": "spot-game", "reason": "spoilt"}]
+        entries = [] if good else [{"id": name, "stage": "build_game", "reason": "spoilt"}]
         content = {"name": name, "splits": [split], "halves": [], "events": [], "annotated": True, "unknown": {}}
         paths.append(folder / f"{name}.json")
         paths[-1].write_text(json.dumps(content | {"beyond": 0, "quarantine": entries}))

@@ -77,8 +77,8 @@ def save_frames(path: Path, each: Game, size: tuple[int, int] = (32, 64), reason
     names = [f"{each.name}/{half.number}" for half in each.halves]
     halves = zip(names, rows, strict=True)
     videos = [] if reason else [stored(path.parent / "s", name, numbered(n, size=size)) for name, n in halves]
-    bad = [Quarantined(each.name, "spot-frames", reason)] if reason else []
-    write_frames(path, videos, bad, Provenance("spot-frames", "{}", path.stem))
+    bad = [Quarantined(each.name, "extract_game_frames", reason)] if reason else []
+    write_frames(path, videos, bad, Provenance("extract_game_frames", "{}", path.stem))
     return path
 
 
@@ -90,7 +90,7 @@ def save_shard(path: Path, each: Game, columns: int = 3, reason: str | None = No
         first, last = frames.span(video)
         return [values(each.name, int(video[-1]), last - first, columns).astype(np.float32)]
 
-    write_frame_features(path, frames, columns, featured, Provenance("frame-features", "{}", path.stem))
+    write_frame_features(path, frames, columns, featured, Provenance("extract_frame_features", "{}", path.stem))
     return path
 
 
@@ -283,7 +283,7 @@ def test_games_in_quarantine_are_left_out_and_said(tmp_path, capsys):
     assert [half.game for half in source.halves] == [NAMES[0]] * 2
     assert [len(half.anchors) for half in source.halves] == [3, 2]
     assert f"left out: {NAMES[1]}: 2_224p.mkv: truncated\n1 of 2 games are left out" in capsys.readouterr().err
-    entry = Quarantined(NAMES[1], "spot-frames", "2_224p.mkv: truncated")
+    entry = Quarantined(NAMES[1], "extract_game_frames", "2_224p.mkv: truncated")
     assert games_there(games, inputs) == ([games[0]], [entry])
     assert inputs.digests(games) == [sources.FrameFeatureShard(shards[1]).digest]
     with pytest.raises(ActaError, match=r"none of the 1 games is there: 2_224p\.mkv: truncated"):

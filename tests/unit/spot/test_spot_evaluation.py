@@ -1,4 +1,4 @@
-"""Average-mAP of games in memory and in files, and ``acta evaluate-spotting``."""
+"""Average-mAP of games in memory and in files, and ``acta evaluate spots``."""
 
 import argparse
 import json
@@ -263,15 +263,15 @@ def command(*arguments: object) -> int | None:
 
 def test_the_command(tree, capsys):
     options = ("--labels", tree / "labels", "--predictions", tree / "found", "--version", 2)
-    assert command("evaluate-spotting", *options) is None
+    assert command("evaluate spots", *options) is None
     printed = json.loads(capsys.readouterr().out)
     assert printed == evaluate_folders(tree / "labels", tree / "found", 2, "loose")
     (tree / "games.json").write_text(json.dumps({"league": {"season": ["b"]}}))
-    command("evaluate-spotting", *options, "--metric", "at1", "--games", tree / "games.json")
+    command("evaluate spots", *options, "--metric", "at1", "--games", tree / "games.json")
     assert json.loads(capsys.readouterr().out)["games"] == 1
 
 
 def test_the_command_knows_its_metrics(tree, capsys):
     with pytest.raises(SystemExit):
-        command("evaluate-spotting", "--labels", tree, "--predictions", tree, "--version", 2, "--metric", "strict")
+        command("evaluate spots", "--labels", tree, "--predictions", tree, "--version", 2, "--metric", "strict")
     assert "strict" in capsys.readouterr().err

@@ -198,7 +198,7 @@ def write_game(path: Path, halves: Sequence[tuple[str | None, float, int]], reas
         {"number": n, "video": video, "start": start, "duration": frames / 2, "frames": frames, "features": {}}
         for n, (video, start, frames) in enumerate(halves, 1)
     ]
-    entries = [{"id": NAME, "stage": "spot-game", "reason": reason}] if reason else []
+    entries = [{"id": NAME, "stage": "build_game", "reason": reason}] if reason else []
     content = {"name": NAME, "splits": ["train"], "halves": rows, "events": [], "annotated": True, "unknown": {}}
     path.write_text(json.dumps(content | {"beyond": 0, "quarantine": entries}))
     return path
@@ -263,7 +263,7 @@ def test_bad_game_has_no_frames(root, tmp_path):
     shard = FrameShard(tmp_path / "frames" / "game.h5")
     assert shard.ids == []
     assert [(entry.id, entry.stage, entry.reason) for entry in shard.quarantine] == [
-        (NAME, "spot-game", "1_HQ.mkv: missing")
+        (NAME, "build_game", "1_HQ.mkv: missing")
     ]
 
 
@@ -281,7 +281,7 @@ def test_game_that_cannot_be_decoded_has_no_frames(root, tmp_path):
     shard = FrameShard(tmp_path / "frames" / "game.h5")
     assert shard.ids == []
     (entry,) = shard.quarantine
-    assert (entry.id, entry.stage) == (NAME, "spot-frames")
+    assert (entry.id, entry.stage) == (NAME, "extract_game_frames")
     assert re.match(r"damaged\.mkv: (decoding failed after|.*incomplete|truncated: it ends at)", entry.reason)
 
 

@@ -87,8 +87,8 @@ def test_every_game_that_was_left_out(data, tmp_path):
         rows = list(csv.reader(file, delimiter="\t"))
     assert rows == [
         ["game", "stage", "reason"],
-        [TORN, "spot-frames", "1_HQ.mkv: truncated"],
-        [NAMES["Train 1"], "spot-game", "Labels.json: missing, but the split train needs labels"],
+        [TORN, "extract_game_frames", "1_HQ.mkv: truncated"],
+        [NAMES["Train 1"], "build_game", "Labels.json: missing, but the split train needs labels"],
     ]
 
 
@@ -114,7 +114,7 @@ def test_the_evaluation_is_that_of_files_that_soccernet_takes(trained, data, tmp
     folder = tmp_path / "spots"
     about = data.predict(trained, folder, inference=parse(type(PREDICT.inference), inference))
     games = [NAMES["Test"], TORN]
-    assert (about["games"], about["left_out"], about["provenance"]["stage"]) == (games, [], "predict-spots")
+    assert (about["games"], about["left_out"], about["provenance"]["stage"]) == (games, [], "predict_spots")
     assert about["provenance"]["inputs"].keys() == {"model"}
     write_submission(folder, tmp_path / "spots.zip")
     assert not check_submission(tmp_path / "spots.zip", games, 1).problems
@@ -127,7 +127,7 @@ def test_the_evaluation_is_that_of_files_that_soccernet_takes(trained, data, tmp
     assert (evaluation["games"], evaluation["left_out"]) == (2, [])
     assert evaluation["events"] == 2 * 2 * EVENTS
     assert evaluation["predictions"] == sum(map(len, found.values())) > 20
-    assert evaluation["provenance"]["stage"] == "evaluate-spots"
+    assert evaluation["provenance"]["stage"] == "evaluate_spots"
     if inference["nms"]:
         apart = [
             abs(one.time - other.time)
@@ -243,28 +243,28 @@ def test_the_commands(few, data, tmp_path, capsys):
     def run(name: str, output: Path, changed: Any, *options: str) -> int:
         return cli.main(command(data, name, output, changed, "--shards", shards, *options))
 
-    assert run("train-spotting", model, settings(**FEW), "--workers", "0") == 0
+    assert run("train_spotter", model, settings(**FEW), "--workers", "0") == 0
     assert model.read_bytes() == few.read_bytes()
-    assert run("predict-spots", spots, PREDICT, "--model", str(model), "--about", str(about)) == 0
+    assert run("predict_spots", spots, PREDICT, "--model", str(model), "--about", str(about)) == 0
     assert json.loads(about.read_text())["games"] == [NAMES["Test"]]
-    assert run("spot-votes", tmp_path / "votes.json", PREDICT, "--model", str(model)) == 0
+    assert run("count_votes", tmp_path / "votes.json", PREDICT, "--model", str(model)) == 0
     assert json.loads((tmp_path / "votes.json").read_text())["clip"] == CLIP
 
     lists = ["--lists", str(data.lists), "--games", f"{data.folder}/manifests/{{shard}}.json"]
     evaluated = EvaluateSpots(version=1, split="test").model_dump_json()
     output = tmp_path / "evaluation.json"
     read_from = ["--predictions", str(spots), "--about", str(about), "--settings", evaluated]
-    assert cli.main(["evaluate-spots", *lists, *read_from, "-o", str(output)]) == 0
+    assert cli.main(["evaluate_spots", *lists, *read_from, "-o", str(output)]) == 0
     assert json.loads(output.read_text())["games"] == 1
 
     table = tmp_path / "quarantine.tsv"
-    assert cli.main(["spot-quarantine", *lists, "--shards", shards, "-o", str(table)]) == 0
+    assert cli.main(["collect_game_quarantine", *lists, "--shards", shards, "-o", str(table)]) == 0
     assert table.read_text().splitlines()[1:] == [f"{TORN}\tspot-frames\t1_HQ.mkv: truncated"]
-    assert cli.main(["spot-quarantine", *lists, "-o", str(table)]) == 0
+    assert cli.main(["collect_game_quarantine", *lists, "-o", str(table)]) == 0
     assert table.read_text().splitlines()[1:] == []
 
     archive, split = tmp_path / "spots.zip", tmp_path / "split.json"
-    submit = ["submit-spots", str(spots), "--version", "1", "--split", str(split), "-o", str(archive)]
+    submit = ["pack_submission", str(spots), "--version", "1", "--split", str(split), "-o", str(archive)]
     league, season = SEASON.split("/")
     split.write_text(json.dumps({league: {season: ["Test", "Torn"]}}))
     capsys.readouterr()
@@ -277,16 +277,16 @@ def test_the_commands(few, data, tmp_path, capsys):
         assert opened.namelist() == [f"{NAMES['Test']}/{PREDICTIONS}"]
 
 
-@pytest.mark.parametrize("name", ["train-spotting", "predict-spots", "spot-votes"])
+@pytest.mark.parametrize("name", ["train_spotter", "predict_spots", "count_votes"])
 @pytest.mark.parametrize(
     "shown", [[], ["--imported", KIND], ["--root", "r"], ["--shards", "s", "--imported", KIND, "--root", "r"]]
 )
 def test_commands_need_to_be_told_what_to_look_at(data, tmp_path, capsys, name, shown):
     arguments = ["--lists", str(data.lists), "--games", "{shard}.json", "-o", str(tmp_path / "output")]
-    changed = settings() if name == "train-spotting" else PREDICT
+    changed = settings() if name == "train_spotter" else PREDICT
     arguments += ["--settings", changed.model_dump_json()]
-    arguments += [] if name == "train-spotting" else ["--model", "m"]
-    arguments += ["--about", "a"] if name == "predict-spots" else []
+    arguments += [] if name == "train_spotter" else ["--model", "m"]
+    arguments += ["--about", "a"] if name == "predict_spots" else []
     assert cli.main([name, *arguments, *shown]) == 1
     assert "give --shards, or --imported and --root" in capsys.readouterr().err
     assert not any(tmp_path.iterdir())

@@ -60,7 +60,7 @@ def test_it_learns_and_says_what_it_is(trained, data, tmp_path):
     _, about = load_spotter(trained)
     assert (about.version, about.rate, about.input, about.frames) == (1, RATE, "resnet", None)
     assert (about.architecture.classes, about.architecture.features, about.architecture.clip) == (3, CHANNELS, CLIP)
-    assert about.provenance["stage"] == "train-spotting"
+    assert about.provenance["stage"] == "train_spotter"
     assert about.provenance["inputs"].keys() == {"games", "frames"}
 
     untrained = tmp_path / "model.safetensors"
@@ -135,7 +135,7 @@ def test_a_killed_training_ends_with_the_same_bytes(data, tmp_path):
     changed = settings(network__training__epochs=40, network__training__patience=40, network__dropout=0.5, **SMALL)
     calm, shot = tmp_path / "calm" / "model.safetensors", tmp_path / "shot" / "model.safetensors"
     data.train(calm, changed)
-    arguments = command(data, "train-spotting", shot, changed, "--workers", "1", "--save-every", "0")
+    arguments = command(data, "train_spotter", shot, changed, "--workers", "1", "--save-every", "0")
     checkpoint = shot.with_name("last.ckpt")
     (process,) = start([sys.executable, "-m", "pipeline", *arguments])
     while process.poll() is None and not (checkpoint.exists() and step_of(checkpoint) > 5):
@@ -161,7 +161,7 @@ def test_two_processes_equal_one_that_accumulates_two(data, tmp_path):
     """Same micro-batches, float64: weights to 1e-12 after four steps."""
     changed = settings(network__training__precision="float64", network__training__micro_batch=8, **FEW)
     one, two = (tmp_path / name / "model.safetensors" for name in ("one", "two"))
-    arguments = command(data, "train-spotting", two, changed, "--workers", "0")
+    arguments = command(data, "train_spotter", two, changed, "--workers", "0")
     finish(start([sys.executable, "-m", "pipeline", *arguments], 2))
     data.train(one, changed)
     alone, together = load_file(one), load_file(two)
@@ -221,7 +221,7 @@ def test_end_to_end_only_the_end_of_the_backbone_trains(data, tmp_path):
         images = list(random.integers(0, 255, (60, 32, 32, 3), np.uint8))
         videos = [stored(tmp_path / "spooled", f"{NAMES[game]}/{half}", images) for half in (1, 2)]
         shards.append(tmp_path / f"{game}.h5")
-        write_frames(shards[-1], videos, [], Provenance("spot-frames", "{}", game))
+        write_frames(shards[-1], videos, [], Provenance("extract_game_frames", "{}", game))
     weights = get_model("mobilenet_v2", weights=None).state_dict()
     torch.save(weights, tmp_path / "weights.pth")
     backbone = {"name": "mobilenet_v2", "weights": None, "trainable": "last_block", "frames_at_once": 16}

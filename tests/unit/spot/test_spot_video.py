@@ -19,10 +19,7 @@ from torchvision.models import get_model
 import pipeline.spot.video as module
 from pipeline.cli import main
 from pipeline.config.base import parse
-from pipeline.config.tasks.spot import BuildGame
-from pipeline.config.tasks.spot import ExtractFrameFeatures
-from pipeline.config.tasks.spot import ExtractGameFrames
-from pipeline.config.tasks.spot import FitPca
+from pipeline.config.tasks.spot import BuildGame, ExtractFrameFeatures, ExtractGameFrames, FitPca
 from pipeline.media.lists import Listed
 from pipeline.models.rms_net import RmsNet, RmsNetArchitecture
 from pipeline.runtime.device import pinned_threads
@@ -30,11 +27,11 @@ from pipeline.spot.build_game import build_game
 from pipeline.spot.events import CLASSES, Event, Spot
 from pipeline.spot.extract_frame_features import extract_frame_features
 from pipeline.spot.extract_game_frames import extract_game_frames
+from pipeline.spot.fit_pca import fit_pca
 from pipeline.spot.games import read_game
 from pipeline.spot.halves import Source, halves_of
-from pipeline.spot.fit_pca import fit_pca
-from pipeline.spot.project_features import project_features
 from pipeline.spot.predict_spots import spot_halves
+from pipeline.spot.project_features import project_features
 from pipeline.spot.soccernet_files import read_predictions, write_predictions
 from pipeline.spot.sources import picture_source, shard_source
 from pipeline.spot.spotter_file import SpotterDescription, save_spotter
