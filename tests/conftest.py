@@ -12,9 +12,8 @@ import pytest
 
 from pipeline.config.whole import Config, load
 from pipeline.demo.get_footage import get_footage
+from tests import PROJECT
 from tests.clips import write_clip
-
-PROJECT = Path(__file__).resolve().parent.parent
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

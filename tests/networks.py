@@ -15,9 +15,9 @@ from pipeline.config.base import parse
 from pipeline.config.tasks.classify import TrainClassifier
 from pipeline.config.whole import Config
 from pipeline.tasks import task_settings
+from tests import PROJECT
 from tests.shards import stored, write_shard
 
-PROJECT = Path(__file__).resolve().parent.parent
 LABELS = ("dark", "left", "right")
 
 

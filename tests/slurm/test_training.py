@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tests.networks import PROJECT, command, finish, start, train_settings, write_dataset
+from tests import PROJECT
+from tests.networks import command, finish, start, train_settings, write_dataset
 
 SINGLE = ("--ntasks=1",)
 TWO_BY_TWO = ("--nodes=2", "--ntasks-per-node=2")

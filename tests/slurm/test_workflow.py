@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests import PROJECT
 from tests.slurm.cluster import Cluster
-from tests.workflow.project import PROJECT, Project
+from tests.workflow.project import Project
 
 POLLED = Path(__file__).with_name("polled_each_second.py")
 OPERATORS = ("s", "t", "f", "c", "l")

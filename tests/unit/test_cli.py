@@ -23,8 +23,8 @@ from pipeline.config.detect import ActorBackboneName, FeatureName
 from pipeline.models.architecture import BASES, OPERATORS
 from pipeline.runtime.ending import Ended
 from pipeline.runtime.errors import ActaError
+from tests import PROJECT
 
-PROJECT = Path(__file__).resolve().parents[2]
 ACTA = [sys.executable, "-m", "pipeline"]
 EXAMPLES = [(command.name, example) for command in COMMANDS.values() for example in command.examples]
 

@@ -14,7 +14,6 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-PROJECT = Path(__file__).resolve().parents[2]
 LOCK = (PROJECT / "requirements.lock").read_text()
 ABOUT = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
 NEEDED = [Requirement(text) for text in (*ABOUT["dependencies"], *ABOUT["optional-dependencies"]["dev"])]
@@ -29,6 +28,8 @@ PLACE = {
     "platform_machine": "x86_64",
     "os_name": "posix",
 }
+
+from tests import PROJECT
 
 
 def locked() -> list[tuple[Requirement, list[str]]]:

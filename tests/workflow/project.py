@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
+from tests import PROJECT
 from tests.clips import write_clip
 
-PROJECT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "config.yaml", "workflow", "pipeline", "profiles", "envs")
 
 

@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 import yaml
 
-from tests.workflow.project import PROJECT, Project
+from tests import PROJECT
+from tests.workflow.project import Project
 
 FACES = "results/clips/evaluations/split1/r2plus1d/faces/kd/on_faces/evaluation.json"
 TEACHER = "results/clips/evaluations/split1/r2plus1d/none/cross_entropy/on_faces/evaluation.json"

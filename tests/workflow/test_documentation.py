@@ -28,8 +28,9 @@ import yaml
 
 import pipeline.spot.video  # noqa: F401  # cv2 changes the environment when it is imported
 from pipeline.cli import parse
+from tests import PROJECT
 from tests.clips import numbered_image, write_clip
-from tests.workflow.project import PROJECT, Project
+from tests.workflow.project import Project
 
 PAGES = [
     PROJECT / "README.md",

@@ -8,9 +8,9 @@ import yaml
 
 from pipeline.config.base import parse
 from pipeline.config.whole import Config
+from tests import PROJECT
 from tests.workflow.project import Project
 
-PROJECT = Path(__file__).resolve().parents[2]
 BELOW = {  # what an overlay is used on top of
     "ucf101": ("kinetics400",),
     "hmdb51": ("kinetics400",),

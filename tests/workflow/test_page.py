@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from pipeline.report.catalogue import entry
-from tests.workflow.project import PROJECT, Project
+from tests import PROJECT
+from tests.workflow.project import Project
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SHOWN = ("table_5_1", "table_5_2", "figure_5_3", "figure_5_6", "figure_5_7")

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pipeline.runtime.slurm import PREFIX
-from tests.workflow.project import PROJECT
+from tests import PROJECT
 
 CLUSTERS = sorted(
     path.parent.name for path in (PROJECT / "profiles").glob("*/config.yaml") if path.parent.name != "default"

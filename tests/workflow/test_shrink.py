@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from pipeline.report.tables import read_rows
-from tests.workflow.project import PROJECT, Project
+from tests import PROJECT
+from tests.workflow.project import Project
 
 SHRUNK = "results/clips/shrink/r3d"
 

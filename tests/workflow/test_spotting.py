@@ -19,7 +19,8 @@ from pipeline.report.tables import read_rows
 from pipeline.spot.game_lists import read_split
 from pipeline.spot.games import read_game
 from pipeline.spot.pack_submission import check_submission
-from tests.workflow.project import PROJECT, Project
+from tests import PROJECT
+from tests.workflow.project import Project
 
 RATE, SECONDS = 10, 40  # frames per second of the videos; seconds of a half
 BEFORE = {1: 1.5, 2: 0.0}  # seconds of a half's file before it begins

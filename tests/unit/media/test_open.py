@@ -10,9 +10,9 @@ import pipeline.privacy.anonymize  # noqa: F401  # cv2 changes the environment w
 from pipeline.cli import main
 from pipeline.data.adapters import SUFFIXES
 from pipeline.media.decode import decode, open_video
+from tests import PROJECT
 from tests.clips import numbered_image, read_number, write_clip
 
-PROJECT = Path(__file__).resolve().parents[3]
 CODECS = {
     **dict.fromkeys([".asf", ".wmv"], "wmv2"),
     **dict.fromkeys([".mpeg", ".mpg", ".mxf"], "mpeg2video"),

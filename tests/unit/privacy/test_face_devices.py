@@ -18,7 +18,7 @@ from pipeline.models.weights import cache_folder, open_weights
 from pipeline.privacy.detectors import make_auditor
 from pipeline.privacy.face_detectors import CenterFace, OnnxModel, RetinaFace
 from pipeline.runtime.errors import ActaError
-from tests.conftest import PROJECT
+from tests import PROJECT
 
 DETECTORS = [RetinaFace, CenterFace, OnnxModel]
 

@@ -15,7 +15,7 @@ from pipeline.runtime.text import read_made
 from pipeline.spot.events import Spot
 from pipeline.spot.highlights import Clip, choose_clips
 from tests.clips import read_number
-from tests.unit.media.test_cut import write_half
+from tests.unit.spot.test_cut import write_half
 
 HALVES = {1: 2700.0, 2: 2800.0}
 

@@ -28,7 +28,7 @@ from pipeline.spot.official import (
     parse_file,
     predictions_in,
 )
-from tests.conftest import PROJECT
+from tests import PROJECT
 
 SPOT = {"gameTime": "1 - 00:10", "label": "Goal", "position": "10000", "half": "1", "confidence": "0.5"}
 EVENT = {"gameTime": "1 - 00:10", "label": "Goal", "position": "10000", "visibility": "visible"}

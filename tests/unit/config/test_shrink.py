@@ -1,0 +1,126 @@
+"""What each stage of Ch. 6 reads of the configuration: this decides what a change reruns."""
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.config.base import parse
+from pipeline.config.whole import Config
+from pipeline.runtime.errors import ActaError
+from pipeline.runtime.provenance import canonical
+from pipeline.tasks import TASKS, task_settings
+from tests import PROJECT
+
+SHIPPED = yaml.safe_load((PROJECT / "config.yaml").read_text())
+PLANS = SHIPPED["shrink"]["plans"]
+HYPOTHESES = {(plan, operators) for plan, settings in PLANS.items() for operators in settings["operators"]}
+STORED = {"store_teacher_logits"}
+RECIPE = "classify.recipes.r2plus1d_deep"
+
+
+def changed(path: str, value: Any) -> Config:
+    settings = json.loads(json.dumps(SHIPPED))
+    *parents, key = path.split(".")
+    place = settings
+    for parent in parents:
+        place = place[parent]
+    place[key] = value
+    return parse(Config, settings)
+
+
+def texts(config: Config) -> dict[Any, str]:
+    """By reader what it reads; a hypothesis is a reader by (plan, operators)."""
+    recipe = "r2plus1d_deep"
+    found: dict[Any, Any] = {
+        (plan, operators): task_settings(config, "try_hypothesis", plan=plan, operators=operators, recipe=recipe)
+        for plan, operators in HYPOTHESES
+    }
+    found["store_teacher_logits"] = task_settings(config, "store_teacher_logits", plan="stored", recipe=recipe)
+    for stage in ("train-alone", "train-transferred"):
+        found[stage] = task_settings(config, stage, split="split1", recipe=recipe)
+    found["halve"] = task_settings(config, "halve_hypotheses", plan="halving")
+    found["select"] = task_settings(config, "select_hypothesis", plan="pas")
+    found["export"] = task_settings(config, "export_network")
+    return {key: canonical(settings) for key, settings in found.items()}
+
+
+def of(**wanted: bool) -> set[Any]:
+    """Hypotheses by what they are: ``previous`` (start from the winner's weights), ``taught``, ``features``."""
+    found = set()
+    for plan, operators in HYPOTHESES:
+        settings = PLANS[plan]
+        is_ = {
+            "previous": settings["fine_tuning"] and set(operators) <= set("stf"),
+            "taught": settings["teacher"] is not None,
+            "features": settings["features"] is not None,
+        }
+        if all(is_[name] == value for name, value in wanted.items()):
+            found.add((plan, operators))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "readers"),
+    [
+        ("shrink.recipes", ["r3d"], set()),
+        ("shrink.iterations", 6, set()),
+        *((f"shrink.factors.{letter}", 3, {key for key in HYPOTHESES if letter in key[1]}) for letter in "stfcl"),
+        ("shrink.alpha", 3, of(taught=True)),
+        ("shrink.temperature", 3, HYPOTHESES),
+        ("shrink.epochs", 9, HYPOTHESES | STORED | {"train-alone"}),
+        ("shrink.fine_tuning_rate", 0.5, of(previous=True)),
+        ("shrink.feature_weight", 9, of(features=True)),
+        ("shrink.transfer", {"base": "a", "reduced": "b"}, set()),
+        ("shrink.plans.pas.operators", ["s", "t", "f", "c", "l", "sc"], {"select"}),
+        ("shrink.plans.halving.halving.keep", 3, {"halve"}),
+        ("shrink.plans.inherit.inherit", False, {("inherit", "c"), ("inherit", "l")}),
+        ("shrink.plans.stored.teacher", "eval", STORED | {("stored", o) for o in "stfcl"}),
+        ("shrink.plans.stored.stored", False, set()),
+        ("shrink.plans.mse.features", "margin_relu", {("mse", "l")}),
+        ("shrink.plans.pas.fine_tuning", False, {("pas", o) for o in "stf"}),
+        ("classify.training.epochs", 99, {"train-transferred"}),
+        (f"{RECIPE}.learning_rate", 1, HYPOTHESES | STORED | {"train-alone", "train-transferred"}),
+        (f"{RECIPE}.initial", "model.safetensors", set()),
+        ("classify.recipes.r2plus1d.learning_rate", 1, set()),
+    ],
+)
+def test_a_stage_reads_its_own_part_only(config, path, value, readers):
+    before, after = texts(config), texts(changed(path, value))
+    assert {reader for reader in before if before[reader] != after.get(reader)} == readers
+
+
+@pytest.mark.parametrize("stage", ["hypothesis", "store_teacher_logits", "select", "halve", "export", "draw_shrinkage"])
+def test_a_stage_takes_the_settings_that_the_workflow_gives_it(config, stage):
+    settings = task_settings(config, stage, recipe="r2plus1d_deep", plan="halving", operators="s")
+    assert parse(TASKS[stage].settings, canonical(settings)) == settings
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("shrink.recipes", ["r9d"], "shrink.recipes has 'r9d', which is not among classify.recipes"),
+        ("shrink.split", "split9", "shrink.split 'split9' is not among classify.splits"),
+        ("shrink.plans.pas.operators", ["s", "s"], "`operators` names a hypothesis twice"),
+        ("shrink.plans.pas.operators", ["x"], "should match pattern"),
+        ("shrink.plans.pas.follow", "nobody", "plan 'pas' follows 'nobody'; known: pas"),
+        ("shrink.plans.mse.follow", "without_kd", "which has no winners of its own"),
+        ("shrink.plans.mse.operators", ["c"], "`features` needs `operators` .l.: the others change the shapes"),
+        ("shrink.plans.mse.teacher", None, "`stored` and `features` need a `teacher`"),
+        ("shrink.plans.mse.stored", True, "`features` needs the live teacher"),
+        ("shrink.plans.halving.halving.keep", 5, "`halving` keeps 5 of 5 hypotheses: nothing stops"),
+        ("shrink.plans.halving.halving.epochs", 3, "plan 'halving' halves after 3 of 3 epochs"),
+        ("shrink.alpha", 0, "plan 'mse' has `features`, which need a teacher, but `alpha` is 0"),
+        ("shrink.factors.f", 1, "greater than 1"),
+        ("shrink.factors.f", 1.5, "valid integer"),
+    ],
+)
+def test_plans_that_cannot_be(path, value, message):
+    with pytest.raises(ActaError, match=message):
+        changed(path, value)
+
+
+def test_pas_is_needed():
+    with pytest.raises(ActaError, match="plan 'pas' is missing"):
+        changed("shrink.plans", {"other": PLANS["without_kd"] | {"follow": None}})

@@ -1,0 +1,207 @@
+"""Digests of code: free for what cannot change a result, different for everything else, the same in every Python."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import pipeline.runtime.digest
+from pipeline.runtime.digest import canonical_data, canonical_source, digest_code
+from tests import PROJECT
+
+BASE = 'def f(a, b=1):\n    return {"x": [a + b, 2.5]}\n'
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (BASE, "# why\n" + BASE.replace("2.5]}", "2.5]}  # and how")),
+        (BASE, '"""What the module is for."""\n' + BASE),
+        (BASE, BASE.replace("):\n", '):\n    """What it does."""\n')),
+        ('class C:\n    """One."""\n    x = 1\n', "class C:\n    '''Two.'''\n\n    x = 1\n"),
+        ("async def f():\n    return 1\n", 'async def f():\n    """D."""\n    return 1\n'),
+        (BASE, "\n\n" + BASE.replace("return", "\n\n    return")),
+        (
+            BASE,
+            'def f(\n    a,\n    b=1,\n):\n    return {\n        "x": [(a + b), 2.50,\n        ],\n    }\n',
+        ),
+        (BASE, BASE.replace('"', "'")),
+        (BASE, BASE.replace("\n", "\r\n")),
+        (BASE, BASE.replace("    ", "\t")),
+        ('x = "ab"\n', 'x = "a" "b"\n'),
+        ('x = "ab"\n', 'x = u"ab"\n'),
+        ('x = f"{a!r:>{n}} b"\n', "x = (f'{a!r:>{n}}' ' b')\n"),
+        ("x = 1000\n", "x = 1_000\n"),
+        ("x = 0x10\n", "x = 16\n"),
+        ("x = 1  # type: int\n", "x = 1\n"),
+        ("if a:\n    b = 1\n", "if (a): b = 1\n"),
+    ],
+)
+def test_same_program_has_the_same_text(first: str, second: str) -> None:
+    assert canonical_source(first) == canonical_source(second)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("x = 1\n", "x = 2\n"),
+        ("x = 1\n", "x = 1.0\n"),
+        ("x = 1\n", "x = True\n"),
+        ("x = 0\n", "x = False\n"),
+        ("x = 0\n", "x = None\n"),
+        ("x = ''\n", "x = None\n"),
+        ("x = ''\n", "x = b''\n"),
+        ("f(a=0)\n", "f(a=0.0)\n"),
+        ("x = 'a'\n", "x = b'a'\n"),
+        ("x = 'a'\n", "x = 'a '\n"),
+        ("x = 'a'\n", "x = f'{a}'\n"),
+        ("x = a + b\n", "x = b + a\n"),
+        ("x = a + b\n", "x = a - b\n"),
+        ("x = a < b\n", "x = a <= b\n"),
+        ("x = a\n", "y = a\n"),
+        ("x = None\n", "x = ...\n"),
+        ("x = [None]\n", "x = []\n"),
+        ("x = []\n", "x = ()\n"),
+        ("x = {**a}\n", "x = {None: a}\n"),
+        ("x = f'{a:.2f}'\n", "x = f'{a:.3f}'\n"),
+        ("x = f'{a!r}'\n", "x = f'{a!s}'\n"),
+        ("a()\nb()\n", "b()\na()\n"),
+        ("def f(a=1):\n    return a\n", "def f(a=2):\n    return a\n"),
+        ("def f(a):\n    return a\n", "def f(*, a):\n    return a\n"),
+        ("def f():\n    return\n", "def f():\n    pass\n"),
+        ("@d\ndef f():\n    pass\n", "def f():\n    pass\n"),
+        ("def f():\n    pass\n", "async def f():\n    pass\n"),
+        ("import a\n", "import a as b\n"),
+        ("from . import a\n", "from .. import a\n"),
+        ("if a:\n    b()\nc()\n", "if a:\n    b()\n    c()\n"),
+        ("for a in b:\n    c()\nelse:\n    d()\n", "for a in b:\n    c()\nd()\n"),
+        ('def f():\n    x = "text"\n', 'def f():\n    x = "other"\n'),
+    ],
+)
+def test_other_program_has_another_text(first: str, second: str) -> None:
+    assert canonical_source(first) != canonical_source(second)
+
+
+def test_source_with_a_mistake_is_named() -> None:
+    with pytest.raises(SyntaxError) as caught:
+        canonical_source("def f(:\n", "pipeline/broken.py")
+    assert caught.value.filename == "pipeline/broken.py"
+
+
+DATA = "a: {x: 1.0, y: [a, null]}\n"
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        "# why\n" + DATA + "\n# and how\n",
+        "a:\n  x: 1.0\n  y:\n    - a\n    - null\n",
+        'a: {x: 1.0, "y": ["a", ~]}\n',
+        "a: {x: 1.00, y: &list [a, null]}\n",
+    ],
+)
+def test_same_data_have_the_same_text(same: str) -> None:
+    assert canonical_data(same) == canonical_data(DATA)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        DATA.replace("1.0", "1.1"),
+        DATA.replace("1.0", "'1.0'"),
+        DATA.replace("null", "'null'"),
+        DATA.replace("x:", "z:"),
+        "a: {y: [a, null], x: 1.0}\n",  # tables have their rows in this order
+        DATA + "b: 1\n",
+    ],
+)
+def test_other_data_have_another_text(other: str) -> None:
+    assert canonical_data(other) != canonical_data(DATA)
+
+
+def test_digest_of_data_is_that_of_its_content(project: Path) -> None:
+    (project / "d.yaml").write_text(DATA)
+    here = digest_code(["d.yaml"])
+    pipeline.runtime.digest._digest_module.cache_clear()
+    (project / "d.yaml").write_text("# no code at all: {\n" + DATA)
+    assert digest_code(["d.yaml"]) == here
+    pipeline.runtime.digest._digest_module.cache_clear()
+    (project / "d.yaml").write_text(DATA.replace("1.0", "2.0"))
+    assert digest_code(["d.yaml"]) != here
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(pipeline.runtime.digest, "PROJECT", tmp_path)
+    for name in ("a.py", "b.py"):
+        (tmp_path / name).write_text(f"{name[0]} = 1\n")
+    return tmp_path
+
+
+@pytest.mark.usefixtures("project")
+def test_digest_is_sixteen_hexadecimal_digits() -> None:
+    text = f"a.py:{hashlib.sha256(canonical_source('a = 1').encode()).hexdigest()}\n"
+    assert digest_code(["a.py"]) == hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@pytest.mark.usefixtures("project")
+def test_digest_does_not_depend_on_the_order_of_modules() -> None:
+    assert digest_code(["a.py", "b.py"]) == digest_code(["b.py", "a.py"])
+
+
+def test_digest_does_not_depend_on_where_the_project_lies(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = digest_code(["a.py", "b.py"])
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(project, elsewhere, ignore=shutil.ignore_patterns("elsewhere"))
+    monkeypatch.setattr(pipeline.runtime.digest, "PROJECT", elsewhere)
+    assert digest_code(["a.py", "b.py"]) == here
+
+
+def test_digest_depends_on_which_module_holds_what(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = digest_code(["a.py", "b.py"])
+    swapped = project / "swapped"
+    swapped.mkdir()
+    shutil.copy(project / "a.py", swapped / "b.py")
+    shutil.copy(project / "b.py", swapped / "a.py")
+    monkeypatch.setattr(pipeline.runtime.digest, "PROJECT", swapped)
+    assert digest_code(["a.py", "b.py"]) != here
+
+
+@pytest.mark.usefixtures("project")
+def test_digest_depends_on_the_number_of_modules() -> None:
+    assert len({digest_code(["a.py"]), digest_code(["b.py"]), digest_code(["a.py", "b.py"]), digest_code([])}) == 4
+
+
+_OTHER = """
+import hashlib, importlib.util, json, pathlib, sys
+spec = importlib.util.spec_from_file_location("digest", "pipeline/runtime/digest.py")
+digest = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(digest)
+paths = sorted(pathlib.Path("pipeline").rglob("*.py"))
+texts = {str(path): digest.canonical_source(path.read_text(encoding="utf-8")) for path in paths}
+print(json.dumps({path: hashlib.sha256(text.encode()).hexdigest() for path, text in texts.items()}))
+"""
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_digests_are_equal_in_every_python(version: str) -> None:
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    installed = [str(path) for path in sorted(root.glob(f"versions/{version}*/bin/python"), reverse=True)]
+    candidates = [*installed, shutil.which(f"python{version}")]
+    # a launcher may be there without the Python that it launches
+    runs = (p for p in candidates if p and subprocess.run([p, "-V"], check=False, capture_output=True).returncode == 0)
+    python = next(runs, None)
+    if python is None:
+        pytest.skip(f"there is no Python {version} here")
+    result = subprocess.run([python, "-ISBc", _OTHER], cwd=PROJECT, capture_output=True, text=True, check=True)
+    here = {
+        str(path.relative_to(PROJECT)): hashlib.sha256(canonical_source(path.read_text()).encode()).hexdigest()
+        for path in sorted((PROJECT / "pipeline").rglob("*.py"))
+    }
+    assert json.loads(result.stdout) == here
