@@ -61,10 +61,10 @@ def _heading(text: str) -> str:
 
 def _summary(certificate: Mapping[str, Any]) -> str:
     made, what = certificate["made_by"], certificate["what"]
-    found = made["detect"]["settings"]["detect"]
-    by = f"the detector {found['detector']}"
-    if found["faces"]:
-        by += f", their faces by {found['faces']['detector']},"
+    search = made["detect"]["settings"]["detect"]
+    by = f"the detector {search['detector']}"
+    if search["faces"]:
+        by += f", their faces by {search['faces']['detector']},"
     auditors = ", ".join(made["audit"]["settings"]["auditors"])
     return (
         f"<p>The {escape(what)} in {_count(certificate['videos'], 'video')} with "
@@ -83,14 +83,14 @@ def _unusual(phrases: Sequence[str]) -> str:
 def _findings(certificate: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[str]:
     """A sentence for each auditor."""
     audit = certificate["made_by"]["audit"]
-    for auditor, found in certificate["overall"].items():
+    for auditor, counts in certificate["overall"].items():
         left = sum(row["after"] > 0 for row in rows if row["auditor"] == auditor)
-        rate = found["residual_rate"]
+        rate = counts["residual_rate"]
         yield (
             f"<strong>{escape(auditor)}</strong>, from a score of {audit['settings']['auditors'][auditor]:g} on: "
-            f"{found['before']:,} found before, <strong>{found['after']:,} after</strong>"
+            f"{counts['before']:,} found before, <strong>{counts['after']:,} after</strong>"
             + (f" ({100 * rate:.2f} %)" if rate is not None else "")
-            + f". Something is left in {found['frames_with_residual']:,} of {_count(certificate['frames'], 'frame')} "
+            + f". Something is left in {counts['frames_with_residual']:,} of {_count(certificate['frames'], 'frame')} "
             f"and in {left:,} of {_count(certificate['videos'], 'video')}."
         )
 
@@ -147,7 +147,7 @@ def _left_out(quarantined: Sequence[Mapping[str, str]]) -> str:
     if not quarantined:
         return "<p>None: all videos of these shards were anonymised.</p>\n"
     columns = ("id", "task", "reason")
-    cells = [[each[column] for column in columns] for each in quarantined]
+    cells = [[entry[column] for column in columns] for entry in quarantined]
     return (
         f"<p>{_count(len(cells), 'video')} could not be processed. Nothing of them was passed on, and nothing is "
         f"certified.</p>\n{html_table('Videos left out', columns, cells)}"

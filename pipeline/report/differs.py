@@ -7,9 +7,9 @@ from pipeline.models.architecture import BASES
 from pipeline.report.catalogue import settings
 
 
-def said(what: str, mine: object, theirs: object) -> str | None:
+def said(what: str, own: object, theirs: object) -> str | None:
     """One difference; None where there is none. Numbers have three decimals at most."""
-    texts = _text(mine), _text(theirs)
+    texts = _text(own), _text(theirs)
     return None if texts[0] == texts[1] else f"{what} {texts[0]}, thesis {texts[1]}"
 
 

@@ -88,19 +88,23 @@ def footage(results: Path) -> Iterator[Footage]:
         ("matches", results / "spot", "games"),
     ):
         lists = folder / "lists"
-        names = [name for each in (lists, *sorted(lists.glob("*/"))) if each.is_dir() for name in shard_names(each)]
+        names = [name for place in (lists, *sorted(lists.glob("*/"))) if place.is_dir() for name in shard_names(place)]
         manifests = [_read(path) for name in names if (path := folder / listed / f"{name}.json").is_file()]
         if not manifests:
             continue
         if listed == "games":
-            durations = [sum(half["duration"] or 0 for half in one["halves"]) for one in manifests if one["halves"]]
+            durations = [
+                sum(half["duration"] or 0 for half in manifest["halves"])
+                for manifest in manifests
+                if manifest["halves"]
+            ]
         else:
-            durations = [video["duration"] or 0 for one in manifests for video in one["videos"]]
+            durations = [video["duration"] or 0 for manifest in manifests for video in manifest["videos"]]
         yield Footage(what, len(durations), sum(durations), _left_out(folder / "quarantine.tsv"))
 
 
 def _footage_rows(results: Path) -> list[tuple[str, int, str, int | None]]:
-    return [(one.what, one.videos, f"{one.seconds / 3600:.2f}", one.left_out) for one in footage(results)]
+    return [(row.what, row.videos, f"{row.seconds / 3600:.2f}", row.left_out) for row in footage(results)]
 
 
 def _left_out(table: Path) -> int | None:
@@ -116,11 +120,11 @@ def _certified(results: Path, configuration: dict[str, Any]) -> Iterator[tuple[A
         path = results / "audit" / what / "certificate.json"
         if not path.is_file():
             continue
-        found = _read(path)
-        for auditor, counts in found["overall"].items():
+        certificate = _read(path)
+        for auditor, counts in certificate["overall"].items():
             rate = counts["residual_rate"]
             residual = None if rate is None else f"{100 * rate:.2f} %"
-            yield (path.parent.name, auditor, found["frames"], counts["before"], counts["after"], residual)
+            yield (path.parent.name, auditor, certificate["frames"], counts["before"], counts["after"], residual)
 
 
 def _costs(table: Path) -> str:
@@ -150,13 +154,13 @@ def _made(results: Path, configuration: dict[str, Any]) -> str:
 
 
 def _software() -> list[tuple[str, str]]:
-    found = [("Acta", __version__), ("Python", platform.python_version())]
+    versions = [("Acta", __version__), ("Python", platform.python_version())]
     for package in _PACKAGES:
         try:
-            found.append((package, version(package)))
+            versions.append((package, version(package)))
         except PackageNotFoundError:
-            found.append((package, MISSING))
-    return found
+            versions.append((package, MISSING))
+    return versions
 
 
 def _read(path: Path) -> Any:

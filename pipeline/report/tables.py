@@ -173,8 +173,8 @@ def _write(path: Path, text: str) -> None:
 
 def _numeric(cells: Sequence[Sequence[str]], place: int) -> bool:
     """Whether a column holds numbers only, and at least one."""
-    found = [row[place] for row in cells if row[place] != MISSING]
-    return bool(found) and all(_NUMBER.fullmatch(text) for text in found)
+    cells_of = [row[place] for row in cells if row[place] != MISSING]
+    return bool(cells_of) and all(_NUMBER.fullmatch(text) for text in cells_of)
 
 
 def _group(place: int, columns: Sequence[str], numbers: Sequence[bool], labels: Sequence[str]) -> str:

@@ -131,7 +131,7 @@ def networks_of(name: str, backbones: Mapping[str, object] | None = None) -> tup
         raise ActaError(f"there is no table or figure {name!r}; there are {', '.join(ROWS)}")
     needed = list(ROWS[name])
     if name == "table_4_6":
-        needed += [each for each, backbone in (backbones or {}).items() if backbone and each not in NETWORKS]
+        needed += [network for network, backbone in (backbones or {}).items() if backbone and network not in NETWORKS]
     if name in TABLES:
         needed.append(RMS_NET)
     return tuple(dict.fromkeys(needed))
