@@ -1,4 +1,4 @@
-"""``acta submit``: one stage command as one Slurm job, or on this machine with the same call, without the workflow."""
+"""``acta submit``: one command as one Slurm job, or on this machine with the same call, without the workflow."""
 
 import argparse
 import os

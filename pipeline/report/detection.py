@@ -173,7 +173,7 @@ def _differs(measured: Measured, table: str, features: str) -> str | None:
 
 
 def _left_out(measured: Measured, table: str, features: str) -> int:
-    """Videos of the dataset that no stage could use, as an evaluation counts them."""
+    """Videos of the dataset that no task could use, as an evaluation counts them."""
     paths = (path for network in networks_of(table) for path in measured.paths(features, network) if path.exists())
     first = next(paths, None)
     return int(read_made(first).get("coverage", {}).get("quarantined_videos", 0)) if first else 0
