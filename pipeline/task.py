@@ -189,9 +189,10 @@ def _file_of(module: str) -> Path:
 
 
 def _parameter(name: str, annotation: ast.expr | None, default: ast.expr | None, texts: Mapping[str, str]) -> Parameter:
-    text = re.sub(r"( \| Opened)?( \| None)?$", "", ast.unparse(annotation or ast.Constant(0)))
+    whole = ast.unparse(annotation or ast.Constant(0))
+    text = re.sub(r"( \| Opened)?( \| None)?$", "", whole)
     value = None if default is None else ast.literal_eval(default)
-    return Parameter(name, text, default is None, value, texts.get(name, ""))
+    return Parameter(name, text, default is None and not whole.endswith("| None"), value, texts.get(name, ""))
 
 
 def _option(parameter: Parameter) -> tuple[tuple[str, ...], dict[str, Any]]:
