@@ -102,11 +102,11 @@ class Task:
         if parameter.annotation in _PATHS:
             return ()
         tree = ast.parse(_file_of(self._imported[parameter.annotation]).read_text(encoding="utf-8"))
-        found = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == parameter.annotation)
-        texts = _texts(ast.get_docstring(found) or "")
+        definition = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == parameter.annotation)
+        texts = _texts(ast.get_docstring(definition) or "")
         return tuple(
             _parameter(node.target.id, node.annotation, node.value, texts)
-            for node in found.body
+            for node in definition.body
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
         )
 
@@ -248,9 +248,9 @@ def _texts(docstring: str) -> dict[str, str]:
     for line in rest.split("\n"):
         if line and not line.startswith(" "):
             break
-        if found := re.match(r"    (\w+(?:, \w+)*): (.*)", line):
-            names = found[1].split(", ")
-            texts |= dict.fromkeys(names, found[2])
+        if match := re.match(r"    (\w+(?:, \w+)*): (.*)", line):
+            names = match[1].split(", ")
+            texts |= dict.fromkeys(names, match[2])
         elif line.strip():
             texts |= {name: f"{texts[name]} {line.strip()}" for name in names}
     return texts

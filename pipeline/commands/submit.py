@@ -91,8 +91,8 @@ def _keep_to_oneself(logs: Path) -> None:
     logs.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
         logs.mkdir(mode=0o700)
-    found = logs.stat()
-    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+    status = logs.stat()
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
         raise ActaError(
             f"others may write to {logs}, from where jobs read what they run; "
             f"choose another --logs, or, if it is yours: chmod go-w {logs}"

@@ -112,8 +112,8 @@ def _known_keys(model: type[BaseModel], path: list[str]) -> list[str]:
 
 def merged(content: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
     """A mapping with another one over it, key by key; what is no mapping is replaced."""
-    found = dict(content)
+    result = dict(content)
     for key, value in top.items():
-        below = found.get(key)
-        found[key] = merged(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
-    return found
+        below = result.get(key)
+        result[key] = merged(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
+    return result

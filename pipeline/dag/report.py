@@ -55,8 +55,8 @@ def labels(name: str, wildcards: Any) -> dict[str, str]:
     if name not in OTHERS:
         item, what = entry(name).title.split(": ", 1)
         return {"item": item, "what": what}
-    of = [getattr(wildcards, key) for key in ("what", "game") if hasattr(wildcards, key)]
-    return {"item": OTHERS[name][1], "what": ", ".join(of)}
+    named = [getattr(wildcards, key) for key in ("what", "game") if hasattr(wildcards, key)]
+    return {"item": OTHERS[name][1], "what": ", ".join(named)}
 
 
 def reading(name: str) -> str:

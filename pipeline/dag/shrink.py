@@ -122,7 +122,7 @@ def results_of(run: Run, name: str, recipes: Sequence[str] | None = None) -> lis
     if name == "table_6_7":  # activations are compared in ResNets only
         recipes = [recipe for recipe in recipes if not is_slowfast(run, recipe)]
     winners = [f"{_iteration(run, recipe, 'pas', n)}/selected.json" for recipe in recipes for n in iterations(run)]
-    operators = {plan: chosen.operators for plan, chosen in shrink.plans.items()}
+    operators = {plan: plan_settings.operators for plan, plan_settings in shrink.plans.items()}
     wanted = list(winners)
     if name == "table_6_5":
         wanted += [path.replace("selected.json", "export/export.json") for path in winners]

@@ -88,7 +88,7 @@ def _roles(data: SpotDataSettings, imported: Sequence[str]) -> Iterator[tuple[st
 
 def _stat(path: Path) -> tuple[int, int]:
     try:
-        there = path.stat()
+        status = path.stat()
     except OSError:
         return -1, 0
-    return there.st_size, int(there.st_mtime)
+    return status.st_size, int(status.st_mtime)

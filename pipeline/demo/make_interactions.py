@@ -204,7 +204,7 @@ def actions(seconds: Seconds, time: int) -> list[list[str]]:
     now = seconds[time]
     talkers = [figure for figure in now.figures if figure.talks]
     lit = any(thing.lit for other in (time - 1, time + 1) for thing in seconds[other].things)
-    found = []
+    done = []
     for figure in now.figures:
         apart, kind = min((distance(figure, thing), thing.kind) for thing in now.things)
         names = {figure.pose}
@@ -216,14 +216,14 @@ def actions(seconds: Seconds, time: int) -> list[list[str]]:
             names.add("talk to")
         elif talkers:
             names.add("listen to")
-        found.append([name for name in ACTIONS if name in names])
-    return found
+        done.append([name for name in ACTIONS if name in names])
+    return done
 
 
 def distance(figure: Figure, thing: Thing) -> float:
     """Between the middles of two boxes, in [0, 1] of the picture."""
-    one, other = figure_box(figure), thing_box(thing)
-    return hypot(*((one[k] + one[k + 2] - other[k] - other[k + 2]) / 2 for k in (0, 1)))
+    first, second = figure_box(figure), thing_box(thing)
+    return hypot(*((first[k] + first[k + 2] - second[k] - second[k + 2]) / 2 for k in (0, 1)))
 
 
 def figure_box(figure: Figure) -> Box:
@@ -312,7 +312,7 @@ def _things(
     """Where objects could be: each close to its user, if it has one, and far from all others; None if nowhere."""
     boxes = [np.array(figure_box(figure)) for figure in figures]
     middles = np.array([(corners[:2] + corners[2:]) / 2 for corners in boxes])
-    there = np.empty((0, 2))
+    things = np.empty((0, 2))
     kinds = random.permutation(list(KINDS)).tolist()
     for kind in kinds:
         if (user := users.get(kind)) is None:
@@ -323,12 +323,12 @@ def _things(
             tried = middles[user] + np.stack([reach * np.cos(angles), reach * np.sin(angles)], 1)
             good = _clear(figures[user], tried * _SIZE)
         good &= ((tried * _SIZE > _MARGIN) & (tried * _SIZE < _SIZE - _MARGIN)).all(1)
-        good &= (_apart(tried * _SIZE, there * _SIZE) > _GAP).all(1)
+        good &= (_apart(tried * _SIZE, things * _SIZE) > _GAP).all(1)
         good &= (_apart(tried, np.delete(middles, [] if user is None else [user], 0)) > _FAR).all(1)
         if not good.any():
             return None
-        there = np.concatenate([there, tried[good.argmax()][None]])
-    return [(kind, (float(x), float(y))) for kind, (x, y) in zip(kinds, there * _SIZE, strict=True)]
+        things = np.concatenate([things, tried[good.argmax()][None]])
+    return [(kind, (float(x), float(y))) for kind, (x, y) in zip(kinds, things * _SIZE, strict=True)]
 
 
 def _clear(figure: Figure, places: np.ndarray) -> np.ndarray:

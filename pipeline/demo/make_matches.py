@@ -85,8 +85,8 @@ class Game:
     @property
     def name(self) -> str:
         """<league>/<season>/<game>, as SoccerNet names games."""
-        (home, away), (one, other) = self.clubs, self.goals
-        return f"{LEAGUE}/{SEASON}/{self.date:%Y-%m-%d - %H-%M} {home} {one} - {other} {away}"
+        (home, away), (home_goals, away_goals) = self.clubs, self.goals
+        return f"{LEAGUE}/{SEASON}/{self.date:%Y-%m-%d - %H-%M} {home} {home_goals} - {away_goals} {away}"
 
 
 @dataclass(frozen=True)

@@ -67,9 +67,9 @@ def evaluate_stage(
         temporary.open("w", newline="", errors="surrogateescape") as file,
     ):
         scored = score_runs(read, runs, clips, chosen, scorer)
-        for each in progress(scored, unit="blocks", desc="evaluate_stage"):
-            actors += len(each.time)
-            _rows(each, places, numbers).to_csv(file, header=False, index=False, float_format="%.6g")
+        for block in progress(scored, unit="blocks", desc="evaluate_stage"):
+            actors += len(block.time)
+            _rows(block, places, numbers).to_csv(file, header=False, index=False, float_format="%.6g")
     content: dict[str, Any] = {}
     if truth:
         content = evaluate_files(

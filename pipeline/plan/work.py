@@ -154,9 +154,9 @@ def _iteration(site: "Site", job: Job) -> int | None:
         value = site.graph.wildcard(job, name)
         if value == "base":
             return 0
-        found = re.search(r"(?:^|iteration_|pas_)(\d+)", value or "")
-        if found:
-            return int(found[1])
+        match = re.search(r"(?:^|iteration_|pas_)(\d+)", value or "")
+        if match:
+            return int(match[1])
     return None
 
 

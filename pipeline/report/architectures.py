@@ -192,7 +192,7 @@ def shapes(architecture: Architecture, crop: int) -> dict[str, list[Shape]]:
         crop: Side of the base network's view in pixels.
     """
     side = architecture.pixels(crop)
-    found: dict[str, list[Shape]] = {
+    shapes_by_stage: dict[str, list[Shape]] = {
         "raw clip": [(None, None, frames_of_clip(architecture), side)],
         "data layer": [(None, None, len(frames), side) for frames in architecture.pathways],
     }
@@ -200,11 +200,11 @@ def shapes(architecture: Architecture, crop: int) -> dict[str, list[Shape]]:
         model = build(architecture).eval()
         watched = _watched(model, architecture)
         for stage, modules in watched.items():
-            found[stage] = []
+            shapes_by_stage[stage] = []
             for module in modules:
-                module.register_forward_hook(_note(found[stage], stage, architecture))
+                module.register_forward_hook(_note(shapes_by_stage[stage], stage, architecture))
         model([torch.empty(1, 3, len(frames), side, side) for frames in architecture.pathways])
-    return found | {"fc": [(None, architecture.classes, None, None)]}
+    return shapes_by_stage | {"fc": [(None, architecture.classes, None, None)]}
 
 
 def frames_of_clip(architecture: Architecture) -> int:

@@ -140,14 +140,14 @@ def _costs(table: Path) -> str:
 def _made(results: Path, configuration: dict[str, Any]) -> str:
     """The tables and figures that are there, with their titles, and how to make the others."""
     folders = ("tables", "figures", "private", "statistics")
-    there = {path.stem for folder in folders for path in (results / folder).glob("*.*")}
+    drawn = {path.stem for folder in folders for path in (results / folder).glob("*.*")}
     # Figures 6.3 and 6.4 are one picture for each base network.
     recipes = {name: recipe["backbone"]["name"] for name, recipe in configuration["classify"]["recipes"].items()}
-    backbones = [backbone for name, backbone in recipes.items() if f"shrink_{name}" in there]
-    there |= {"figure_6_4" if backbone.startswith("slowfast") else "figure_6_3" for backbone in backbones}
-    made = "".join(f"<li>{escape(entry(name).title)}</li>\n" for name in names() if name in there)
+    backbones = [backbone for name, backbone in recipes.items() if f"shrink_{name}" in drawn]
+    drawn |= {"figure_6_4" if backbone.startswith("slowfast") else "figure_6_3" for backbone in backbones}
+    made = "".join(f"<li>{escape(entry(name).title)}</li>\n" for name in names() if name in drawn)
     others = "".join(
-        f"<li><code>snakemake {name}</code> {escape(entry(name).title)}</li>\n" for name in names() if name not in there
+        f"<li><code>snakemake {name}</code> {escape(entry(name).title)}</li>\n" for name in names() if name not in drawn
     )
     more = f"<details><summary>Not made in this run</summary>\n<ul>\n{others}</ul>\n</details>\n" if others else ""
     return f"<ul>\n{made}</ul>\n{more}"

@@ -106,7 +106,7 @@ def legend(figure: Figure, handles: Sequence[Artist] | None = None, title: str |
     """One legend for all plots, above them, where it covers nothing.
 
     Args:
-        of: The figure.
+        figure: The figure.
         handles: What it explains; None: whatever has a label, each label once.
         title: Its heading.
     """

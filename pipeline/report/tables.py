@@ -259,7 +259,7 @@ def _line(cells: Sequence[str]) -> str:
 
 def _plain(text: str) -> str:
     """Text that GitHub's Markdown shows as it is, in a cell too."""
-    text = re.sub(r"[\\`*\[\]~|]|(?<!\w)_|_(?!\w)", lambda found: f"\\{found[0]}", shown.visible(text))
+    text = re.sub(r"[\\`*\[\]~|]|(?<!\w)_|_(?!\w)", lambda match: f"\\{match[0]}", shown.visible(text))
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", "<br>")
 
 

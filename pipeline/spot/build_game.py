@@ -120,10 +120,10 @@ def _half(
     number: int, video: str | None, span: tuple[float, float], features: dict[str, GameFeatures], rate: float
 ) -> GameHalf:
     start, duration = span
-    for kind, found in features.items():
-        seconds = found.rows / rate
+    for kind, shape in features.items():
+        seconds = shape.rows / rate
         if abs(seconds - duration) > _SLACK:
-            raise VideoError(f"{number}_{kind}: {found.rows} rows, {seconds:.1f} s, but the half has {duration:.1f} s")
+            raise VideoError(f"{number}_{kind}: {shape.rows} rows, {seconds:.1f} s, but the half has {duration:.1f} s")
     return GameHalf(number, video, start, duration, ticks_in(duration, rate), features)
 
 
@@ -145,14 +145,14 @@ def _end(video: _Video) -> float:
 def _features(path: str, root: Path) -> GameFeatures:
     name = Path(path).name
     try:
-        found = np.lib.format.open_memmap(root / path, mode="r")
+        array = np.lib.format.open_memmap(root / path, mode="r")
     except FileNotFoundError:
         raise VideoError(f"{name}: missing") from None
     except (OSError, ValueError, OverflowError) as error:
         raise VideoError(f"{name}: not readable as .npy: {getattr(error, 'strerror', None) or error}") from None
-    if found.ndim != 2 or not len(found) or found.dtype.kind != "f":
-        raise VideoError(f"{name}: {found.dtype} of shape {found.shape}, but floats (frames, channels) are needed")
-    return GameFeatures(path, *found.shape)
+    if array.ndim != 2 or not len(array) or array.dtype.kind != "f":
+        raise VideoError(f"{name}: {array.dtype} of shape {array.shape}, but floats (frames, channels) are needed")
+    return GameFeatures(path, *array.shape)
 
 
 def _labels(path: Path, settings: BuildGame, splits: Sequence[str]) -> Labels | None:

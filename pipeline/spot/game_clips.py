@@ -59,9 +59,9 @@ def numbers_of_clips(events: list[int], sampling: ClipSamplingSettings) -> list[
     """
     classes = len(events)
     if sampling.foreground is not None:
-        each, more = divmod(sampling.foreground, classes)
-        wanted = [each + (number < more) for number in range(classes)]
-        mean = each
+        per_class, more = divmod(sampling.foreground, classes)
+        wanted = [per_class + (number < more) for number in range(classes)]
+        mean = per_class
     else:
         wanted = [_balanced(count, sampling) for count in events]
         mean = max(1, round(sum(events) / classes))

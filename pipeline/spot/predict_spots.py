@@ -50,10 +50,12 @@ def predict_spots(
     file = Opened(model, "the model file")
     network, description = load_spotter(file)
     games = read_games(manifests, [settings.split], max_bad_fraction)
-    source, there = open_source(games, inputs, description.version, description.rate, max_bad_fraction=max_bad_fraction)
+    source, usable = open_source(
+        games, inputs, description.version, description.rate, max_bad_fraction=max_bad_fraction
+    )
     description.check_input(source, str(model))
     network = network.to(settings.device)
-    found: dict[str, list[Spot]] = {game.name: [] for game in there}
+    found: dict[str, list[Spot]] = {game.name: [] for game in usable}
     with pinned_threads(settings.threads):
         spotted = spot_halves(
             network,

@@ -96,8 +96,8 @@ class ExtractActorFeatures(Settings):
 
     @classmethod
     def from_config(cls, config: "Config", features: str) -> Self | None:
-        chosen = config.detect.features[features]
-        return cls.of(chosen, config.detect.keyframes) if chosen.backbone else None
+        feature_settings = config.detect.features[features]
+        return cls.of(feature_settings, config.detect.keyframes) if feature_settings.backbone else None
 
     @classmethod
     def of(cls, features: FeatureSettings, keyframes: KeyframeSettings) -> Self:
@@ -160,15 +160,15 @@ class TrainStage(Settings):
     @classmethod
     def from_config(cls, config: "Config", features: str, network: str, seed: str) -> Self:
         detect = config.detect
-        chosen = detect.features[features]
+        feature_settings = detect.features[features]
         return cls(
             train=detect.splits.train,
             validation=detect.splits.validation,
             step=detect.keyframes.step,
-            train_score=chosen.backbone.boxes.score if chosen.backbone else 0.0,
-            test_score=chosen.test_score,
-            heads=chosen.heads,
-            learning_rate=chosen.learning_rate,
+            train_score=feature_settings.backbone.boxes.score if feature_settings.backbone else 0.0,
+            test_score=feature_settings.test_score,
+            heads=feature_settings.heads,
+            learning_rate=feature_settings.learning_rate,
             network=detect.networks[network],
             training=detect.training,
             capacity=detect.capacity,

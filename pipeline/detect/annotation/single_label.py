@@ -131,19 +131,19 @@ def read_tubes(path: Path) -> Annotations:
         raise ActaError(f"{path} is no file of annotated tubes: {type(error).__name__}: {error}") from None
     if not parts:
         raise ActaError(f"{path} has no splits")
-    found: dict[str, _Pixels] = {}
+    tubes: dict[str, _Pixels] = {}
     for part, names in parts.items():
         for name in dict.fromkeys(names):
             if missing := [key for key, table in tables.items() if name not in table]:
                 raise ActaError(f"{path}: {name!r} of {part} has no {missing[0]}")
-            if name not in found:
-                found[name] = _in_pixels(f"{path}: {name!r}", labels, *(table[name] for table in tables.values()))
+            if name not in tubes:
+                tubes[name] = _in_pixels(f"{path}: {name!r}", labels, *(table[name] for table in tables.values()))
     check_parts(parts, str(path))
     first, note = 1, ""
-    if any(tube[0, 0] == 0 for pixels in found.values() for tube in pixels.tubes):
+    if any(tube[0, 0] == 0 for pixels in tubes.values() for tube in pixels.tubes):
         first, note = 0, ", whose tubes count frames from 0"
         print(f"{path}: its tubes count frames from 0, where others count from 1; read so", file=sys.stderr)
-    videos = {name: pixels.scaled(first, f"{path}{note}: {name!r}") for name, pixels in found.items()}
+    videos = {name: pixels.scaled(first, f"{path}{note}: {name!r}") for name, pixels in tubes.items()}
     return Annotations(videos, parts)
 
 
