@@ -33,7 +33,7 @@ def previous(run: Run, wildcards: Any) -> str:
     before = int(wildcards.iteration) - 1
     if before == 0:
         return base(run, wildcards)
-    plan = run.config.shrink.plans[wildcards.plan].follow or wildcards.plan
+    plan = run.config.shrink.plans[wildcards.plan].start_from or wildcards.plan
     return f"{_iteration(run, wildcards.recipe, plan, before)}/selected.safetensors"
 
 
@@ -52,7 +52,7 @@ def measured(run: Run, wildcards: Any, *, started: bool = False) -> list[str]:
 
 def stored_logits(run: Run, wildcards: Any) -> str | list[str]:
     """The base network's stored logits, where the plan has them."""
-    if not run.config.shrink.plans[wildcards.plan].stored:
+    if not run.config.shrink.plans[wildcards.plan].store_logits:
         return []
     return run.result(paths.TEACHER_LOGITS, recipe=wildcards.recipe, plan=wildcards.plan)
 

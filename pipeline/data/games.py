@@ -78,7 +78,7 @@ def _roles(data: SpotDataSettings, imported: Sequence[str]) -> Iterator[tuple[st
     if data.videos is not None:
         for half in HALVES:
             yield f"video/{half}", f"{half}_{data.videos}"
-        if data.ini:
+        if data.use_video_ini:
             yield "ini", INI
     yield "labels", LABELS[data.version]
     for name in imported:

@@ -83,7 +83,7 @@ def frame_features(site: "Site", job: Job) -> Any:
 
 def spotter(site: "Site", job: Job) -> Any:
     spotters = site.config.spot.spotters
-    return spotters[site.wildcard(job, "network", tuple(spotters)) or site.config.spot.chosen]
+    return spotters[site.wildcard(job, "network", tuple(spotters)) or site.config.spot.main_network]
 
 
 def classifier(site: "Site", job: Job) -> Any:
@@ -169,7 +169,7 @@ def hypothesis(site: "Site", job: Job) -> float | None:
     epochs = shrink.epochs
     if plan.halving:  # the first epochs are jobs of their own
         epochs = plan.halving.epochs if job.rule == "try_hypothesis_start" else epochs - plan.halving.epochs
-    teacher = plan.teacher is not None and not plan.stored
+    teacher = plan.teacher is not None and not plan.store_logits
     return _steps(site, _recipe(site, job), _split(site, job).train, TRAINED * part + teacher, epochs)
 
 

@@ -131,7 +131,7 @@ def detect_frame(
         height, width = capped_size(frame, settings.picture_side, aspect)
         whole = (0, 0, width, height)
         part = _around(region, height, width) if region is not None and detector.local else whole
-        turns = range(4 if settings.turned else 1)
+        turns = range(4 if settings.search_rotated else 1)
         instances = _look_all_ways(detector, frame, height, width, part, turns)
         if _is_cut_off(instances, part, height, width):
             instances = _look_all_ways(detector, frame, height, width, whole, turns)

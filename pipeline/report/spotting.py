@@ -156,7 +156,7 @@ def _settings(table: str, name: str, settings: DrawSpotting) -> Row:
         rate = settings.rate if name in settings.networks else RATE
         return {"clip_s": f"{(network.clip - 1) / rate:g}"}  # 41 frames span 20 s
     if table in ("table_4_4", "table_4_5"):
-        return {"p": _number(network.probability), "q": _number(network.latest)}
+        return {"p": _number(network.probability), "q": _number(network.max_offset)}
     return {}
 
 
@@ -212,7 +212,7 @@ def _differs(name: str, settings: DrawSpotting, printed: Printed | None, games: 
     notes.append(said("clip", network.clip, printed.clip))
     notes.append(said("p", _number(network.probability), _number(printed.probability)))
     if network.probability is not None and printed.probability is not None:
-        notes.append(said("q", network.latest, printed.latest))
+        notes.append(said("q", network.max_offset, printed.max_offset))
     if printed.regression_weight is not None:
         notes.append(said("λ", network.regression_weight, printed.regression_weight))
     return joined([*notes, said("backbone", network.backbone or "none", printed.backbone or "none")])

@@ -80,7 +80,7 @@ def _halves(paths: dict[str, str], root: Path, settings: BuildGame, workers: int
         seconds = {number: features[number][settings.imported[0]].rows / settings.rate for number in HALVES}
         return [_half(number, None, (0.0, seconds[number]), features[number], settings.rate) for number in HALVES]
     videos = {number: paths[f"video/{number}"] for number in HALVES}
-    spans = read_ini(root / paths["ini"]) if settings.ini else {}
+    spans = read_ini(root / paths["ini"]) if settings.use_video_ini else {}
     for number, end in zip(HALVES, _ends([root / path for path in videos.values()], workers), strict=True):
         spans[number] = span_in(Path(videos[number]).name, end, spans.get(number))
     return [_half(number, videos[number], spans[number], features[number], settings.rate) for number in HALVES]

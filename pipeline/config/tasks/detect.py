@@ -88,7 +88,7 @@ class ExtractActorFeatures(Settings):
     keyframes: KeyframeSettings
     boxes: BoxSettings
     rate: float | None
-    half: bool
+    half_precision: bool
     batch: int
     precision: Literal["float32", "bfloat16"]
     device: Literal["cpu", "cuda"]
@@ -110,7 +110,7 @@ class ExtractActorFeatures(Settings):
             keyframes=keyframes,
             boxes=source.boxes.model_copy(update={"score": lowest}),
             rate=source.rate,
-            half=source.half,
+            half_precision=source.half_precision,
             batch=source.batch,
             precision=source.precision,
             device=source.device,
@@ -122,12 +122,12 @@ class ImportActorFeatures(Settings):
     """What an import of published features reads."""
 
     layout: Literal["i3d", "slowfast"]
-    half: bool
+    half_precision: bool
 
     @classmethod
     def from_config(cls, config: "Config", features: str) -> Self | None:
         imported = config.detect.features[features].imported
-        return cls(layout=imported.layout, half=imported.half) if imported else None
+        return cls(layout=imported.layout, half_precision=imported.half_precision) if imported else None
 
 
 class TrainStage(Settings):

@@ -108,7 +108,7 @@ class DrawDetection(Settings):
         detect = config.detect
         return cls(
             dataset=config.dataset,
-            features={name: feature_settings.like for name, feature_settings in detect.features.items()},
+            features={name: feature_settings.compare_with for name, feature_settings in detect.features.items()},
             heads={name: feature_settings.heads for name, feature_settings in detect.features.items()},
             seeds=detect.seeds,
             without_backbone=tuple(
@@ -125,7 +125,7 @@ class ReportedNetwork(Settings):
     backbone: str | None
     clip: int
     probability: float | None
-    latest: float | None
+    max_offset: float | None
     regression_weight: float
     seeds: tuple[int, ...]
 
@@ -137,7 +137,7 @@ class ReportedNetwork(Settings):
             backbone=network.backbone.name if network.backbone else None,
             clip=network.clip,
             probability=masking.probability if masking else None,
-            latest=masking.latest if masking else None,
+            max_offset=masking.max_offset if masking else None,
             regression_weight=network.regression_weight,
             seeds=network.seeds or seeds,
         )

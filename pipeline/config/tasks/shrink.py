@@ -37,7 +37,7 @@ class TryHypothesis(Settings):
         if keeps_weights and plan_settings.fine_tuning:
             start = "previous"
             trained = trained.model_copy(update={"learning_rate": trained.learning_rate * shrink.fine_tuning_rate})
-        elif not keeps_weights and plan_settings.inherit:
+        elif not keeps_weights and plan_settings.inherit_weights:
             start = "part"
         taught = plan_settings.teacher is not None and shrink.alpha > 0
         return cls(

@@ -22,7 +22,7 @@ class BuildGame(Settings):
     """What looking at a game reads. ``annotated``: splits whose games must have labels."""
 
     version: Version
-    ini: bool
+    use_video_ini: bool
     rate: float
     videos: str | None
     imported: tuple[str, ...]
@@ -33,7 +33,7 @@ class BuildGame(Settings):
         spot, splits = config.spot, config.spot.splits
         return cls(
             version=spot.data.version,
-            ini=spot.data.ini,
+            use_video_ini=spot.data.use_video_ini,
             rate=spot.frames.rate,
             videos=spot.data.videos,
             imported=imported_features(spot),

@@ -119,7 +119,7 @@ def _one(video: Listed, sources: Mapping[str, "_Source"], settings: ImportActorF
             video.id, "import_actor_features", f"no published features are given for its split {video.split!r}"
         )
     try:
-        return sources[splits[0]].video(video, np.float16 if settings.half else np.float32)
+        return sources[splits[0]].video(video, np.float16 if settings.half_precision else np.float32)
     except VideoError as error:
         return Quarantined(video.id, "import_actor_features", str(error))
 
