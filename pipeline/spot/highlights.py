@@ -129,5 +129,6 @@ def _why_none(spots: Sequence[Spot], settings: HighlightSettings) -> str:
     weightless = sum(spot.confidence >= settings.min_confidence and _weight(spot, settings) == 0 for spot in spots)
     return (
         f"there are no highlights: of {len(spots)} events {unsure} are below `min_confidence` "
-        f"{settings.min_confidence:g}, {weightless} of a class with the weight 0, and {len(spots) - unsure - weightless} of one without padding"
+        f"{settings.min_confidence:g}, {weightless} of a class with the weight 0, and "
+        f"{len(spots) - unsure - weightless} of one without padding"
     )
