@@ -608,7 +608,7 @@ def test_what_is_not_the_users_alone_is_not_made_private(tmp_path: Path, make: C
 
 
 def test_a_whole_file_system_is_not_made_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As /dev: a stage with ``-o /dev/null`` would close it to everybody."""
+    """As /dev: a task with ``-o /dev/null`` would close it to everybody."""
     monkeypatch.setattr(os.path, "ismount", lambda path: path == tmp_path)
     tmp_path.chmod(0o755)
     with pytest.raises(ActaError, match="cannot be made private"):
