@@ -15,7 +15,7 @@ from pipeline.dag import paths
 from pipeline.data.clean import OF_DETECTION, OF_GAMES, OF_SHARDS
 from pipeline.media.lists import record_path, shard_of
 from tests import PROJECT
-from tests.unit.runtime.test_files import NOBODY, needs_root, process
+from tests.unit.runtime.outputs import NOBODY, needs_root, process
 
 RESULTS = Path("results/clips")
 HDF5 = b"\x89HDF\r\n\x1a\n rest"
