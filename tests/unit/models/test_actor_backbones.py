@@ -332,7 +332,8 @@ def test_the_classifier_of_ava_has_to_fit(a: ActorBackbone, tmp_path: Path) -> N
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     module = randomise(build_actor_backbone(SMALL[0]))
-    save_actor_backbone(tmp_path / "actors.safetensors", module, SMALL[0], ["run", "sit", "talk"], {"task": "train_backbone"})
+    provenance = {"task": "train_backbone"}
+    save_actor_backbone(tmp_path / "actors.safetensors", module, SMALL[0], ["run", "sit", "talk"], provenance)
     return tmp_path / "actors.safetensors"
 
 

@@ -323,7 +323,8 @@ def test_killed_and_run_again_gives_the_same_bytes(config, base, shards, tmp_pat
     output = tmp_path / "killed" / "model.safetensors"
     command = [
         sys.executable,
-        *("-m", "pipeline", "hypothesis", str(base), *map(str, shards), "--base", str(base)),
+        *("-m", "pipeline", "task", "try_hypothesis", "--base", str(base), "--previous", str(base)),
+        *("--shards", *map(str, shards)),
         *("--settings", chosen.model_dump_json(), "--save-every", "0", "-o", str(output)),
     ]
     process = subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.DEVNULL)
@@ -344,7 +345,8 @@ def test_two_processes_train_a_hypothesis(config, base, shards, tmp_path):
     output = tmp_path / "two" / "model.safetensors"
     command = [
         sys.executable,
-        *("-m", "pipeline", "hypothesis", str(base), *map(str, shards), "--base", str(base)),
+        *("-m", "pipeline", "task", "try_hypothesis", "--base", str(base), "--previous", str(base)),
+        *("--shards", *map(str, shards)),
         *("--settings", chosen.model_dump_json(), "-o", str(output)),
     ]
     finish(start(command, world=2))
