@@ -14,13 +14,10 @@ from pipeline.config.detect import DetectionDataSettings
 from pipeline.demo.get_footage import FOOTAGE, action_names, interaction_names
 from pipeline.media.lists import Listed
 from pipeline.media.split_files import check_stays, read_hmdb51, read_kinetics, read_ucf101
+from pipeline.media.suffixes import SUFFIXES
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.text import read_rows
 
-SUFFIXES = frozenset(
-    [".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"]
-    + [".mxf", ".nut", ".ogv", ".ts", ".webm", ".wmv"]
-)
 _REPLACEMENT = re.compile(r"(^|/)replacement[^/]*/", re.IGNORECASE)
 SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 

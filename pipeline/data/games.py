@@ -64,7 +64,7 @@ def list_games(data: SpotDataSettings, imported: Sequence[str]) -> dict[str, lis
 def _read_splits(data: SpotDataSettings) -> dict[str, list[str]]:
     if data.adapter == "soccernet":
         return {split: read_split(path) for split, path in data.splits.items()}
-    from pipeline.demo.make_matches import splits
+    from pipeline.demo.match_plan import splits
 
     made = splits()
     for split in data.splits:

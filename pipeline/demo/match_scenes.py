@@ -7,7 +7,6 @@ from math import pi, sin
 import cv2
 import numpy as np
 
-from pipeline.demo.make_matches import CLUBS, Game, PlayedHalf
 from pipeline.demo.match_drawing import (
     DARK,
     DOWN,
@@ -34,6 +33,7 @@ from pipeline.demo.match_drawing import (
 )
 from pipeline.demo.match_graphics import CARDS, GREEN, RED, Scoreboard, draw_caption, draw_frame
 from pipeline.demo.match_pitch import Painter, Teams, Wide, draw_pitch
+from pipeline.demo.match_plan import CLUBS, Game, PlayedHalf
 from pipeline.demo.match_shots import Broadcast, Shot
 
 _REFEREES: tuple[Colour, ...] = (DARK, (60, 190, 190), (235, 110, 160))

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from pipeline.demo.make_matches import GAMES
+from pipeline.demo.match_plan import GAMES
 from pipeline.report.catalogue import entry, names
 from tests.workflow.project import Project
 

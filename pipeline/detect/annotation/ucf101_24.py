@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.detect.annotation.single_label import (
+from pipeline.detect.annotation.tubes import (
     Annotated,
     Annotations,
     check_frames,

@@ -15,17 +15,8 @@ from pipeline.demo import get_footage as demo
 from pipeline.demo import make_interactions as interactions
 from pipeline.demo.drawing import HEIGHT, RATE, WIDTH, write_video
 from pipeline.demo.get_footage import VIDEOS, interaction_files, interaction_names
-from pipeline.demo.make_interactions import (
-    ACTIONS,
-    Second,
-    actions,
-    draw,
-    figure_box,
-    imagine,
-    keyframes,
-    make_interactions,
-    thing_box,
-)
+from pipeline.demo.interaction_plan import ACTIONS, Second, actions, figure_box, imagine, keyframes, thing_box
+from pipeline.demo.make_interactions import draw, make_interactions
 from pipeline.detect.annotation.ava import read_label_map, read_rows
 
 SCALE = [WIDTH, HEIGHT, WIDTH, HEIGHT]
@@ -198,5 +189,5 @@ def test_the_same_bytes_each_time(footage: Path, made: Path, tmp_path: Path) -> 
 
 
 def test_the_command_line_knows_it() -> None:
-    options = parse(["make-interactions", "there", "here", "--workers", "2"])
-    assert (options.footage, options.root, options.workers) == (Path("there"), Path("here"), 2)
+    options = parse(["task", "make_interactions", "--footage", "there", "--root", "here", "--cores", "2"])
+    assert (options.footage, options.root, options.cores) == (Path("there"), Path("here"), 2)

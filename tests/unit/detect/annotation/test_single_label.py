@@ -13,7 +13,8 @@ import pytest
 from pipeline.cli import main
 from pipeline.detect.annotation import matlab
 from pipeline.detect.annotation.ava import read_label_map, read_rows
-from pipeline.detect.annotation.single_label import RATES, convert_annotations, read_tubes
+from pipeline.detect.annotation.single_label import RATES, convert_annotations
+from pipeline.detect.annotation.tubes import read_tubes
 from pipeline.runtime.errors import ActaError
 
 
