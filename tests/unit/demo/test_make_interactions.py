@@ -198,5 +198,5 @@ def test_the_same_bytes_each_time(footage: Path, made: Path, tmp_path: Path) -> 
 
 
 def test_the_command_line_knows_it() -> None:
-    options = parse(["make-interactions", "there", "here", "--workers", "2"])
-    assert (options.footage, options.root, options.workers) == (Path("there"), Path("here"), 2)
+    options = parse(["task", "make_interactions", "--footage", "there", "--root", "here", "--cores", "2"])
+    assert (options.footage, options.root, options.cores) == (Path("there"), Path("here"), 2)
