@@ -81,7 +81,7 @@ def _check_sources(frames: FrameShard, detections: DetectionShard) -> None:
     if replaced:
         others = f" ({len(replaced)} were)" if len(replaced) > 1 else ""
         raise ActaError(
-            f"{replaced[0]} was replaced between the stages{others}: it is another file in {frames.path} than in "
+            f"{replaced[0]} was replaced between the tasks{others}: it is another file in {frames.path} than in "
             f"{detections.path}; make both again (in a workflow: snakemake --force {frames.path} "
             f"{detections.path})"
         )

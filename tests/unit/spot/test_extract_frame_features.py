@@ -184,7 +184,7 @@ def test_the_reader_reads_what_is_asked_for(half, tmp_path):
             shard.features(HALVES[0], start, stop)
     with pytest.raises(KeyError, match="no-such"):
         shard.features("no-such")
-    with pytest.raises(ActaError, match="acta-frames-1"):
+    with pytest.raises(ActaError, match="acta-frames-2"):
         FrameFeatureShard(half)
 
 

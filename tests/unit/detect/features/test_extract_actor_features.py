@@ -116,7 +116,7 @@ def test_half_precision_and_the_published_rate(filmed, shard):
 
 
 def test_a_shard_of_objects_that_does_not_fit(filmed):
-    with pytest.raises(ActaError, match=r"frames.h5 holds 'acta-frames-2', but 'acta-objects-1' is needed"):
+    with pytest.raises(ActaError, match=r"frames.h5 holds 'acta-frames-2', but 'acta-objects-2' is needed"):
         filmed.read(filmed.frames)
     (bad,) = filmed.read(filmed.objects(times=(0, 1, 2))).quarantine
     assert (bad.id, bad.task) == ("v", "extract_actor_features")
