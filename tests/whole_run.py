@@ -56,40 +56,43 @@ def prepare(folder: Path) -> None:
 
 def commands(folder: Path, config: "Config") -> dict[str, list[str]]:
     """The commands of the run by the file that each makes, in their order."""
-    from pipeline.config.stage_settings import actor_features_stage
-
-    from pipeline.config.tasks.detect import DetectObjects
+    from pipeline.config.tasks.detect import DetectObjects, ExtractActorFeatures
+    from pipeline.tasks import task_settings
     from tests.networks import train_settings
 
     [listed] = (folder / "lists").glob("*.json")
     root, found = ["--root", f"{folder}/videos"], ["--detections", f"{folder}/detections.h5"]
+    manifest = ["--manifest", f"{folder}/manifest.json"]
     raw, hidden = f"{folder}/none/frames.h5", f"{folder}/faces/frames.h5"
     keyframes = config.detect.keyframes.model_copy(update={"start": 0.0, "first": 0.5, "last": None})
     objects = config.detect.objects
     assert objects is not None
-    settings = {
-        stage: task_settings(config, stage, "faces") for stage in ("frames", "detect_people", "obfuscate", "audit")
+    settings = {"extract_frames": task_settings(config, "extract_frames")} | {
+        task: task_settings(config, task, what="faces") for task in ("detect_people", "obfuscate", "audit")
     }
-    texts = {name: ["--settings", given.model_dump_json()] for name, given in settings.items()}
+    texts = {task: ["--settings", given.model_dump_json()] for task, given in settings.items() if given is not None}
     about_objects = DetectObjects(keyframes=keyframes, objects=objects).model_dump_json()
-    about_features = actor_features_stage(config.detect.features["i3d"], keyframes).model_dump_json()
-    labels, networks = ["--label-map", f"{folder}/labels.pbtxt"], f"{folder}/detect"
+    about_features = ExtractActorFeatures.of(config.detect.features["i3d"], keyframes).model_dump_json()
+    labels, networks = ["--label-map", f"{folder}/labels.pbtxt", "--boxes", "--proposals"], f"{folder}/detect"
     training = train_settings(config, training__epochs=1, recipe__batch=4)
     return {
-        "manifest.json": ["manifest", str(listed), *root],
-        "none/frames.h5": ["frames", f"{folder}/manifest.json", *root, *texts["frames"]],
-        "detections.h5": ["detect_people", f"{folder}/manifest.json", *root, *texts["detect_people"]],
-        "faces/frames.h5": ["obfuscate", raw, *found, *texts["obfuscate"]],
-        "audit.json": ["audit", raw, hidden, *found, *texts["audit"]],
+        "manifest.json": ["task", "build_manifest", "--videos", str(listed), *root],
+        "none/frames.h5": ["task", "extract_frames", *manifest, *root, *texts["extract_frames"]],
+        "detections.h5": ["task", "detect_people", *manifest, *root, *texts["detect_people"]],
+        "faces/frames.h5": ["task", "obfuscate", "--frames", raw, *found, *texts["obfuscate"]],
+        "audit.json": ["task", "audit", "--before", raw, "--after", hidden, *found, *texts["audit"]],
         "objects.h5": [
-            *("detect_objects", raw, "--detector", f"{networks}/detector/model.safetensors", *labels),
-            *("--settings", about_objects),
+            *("task", "detect_objects", "--frames", raw, "--detector", f"{networks}/detector/model.safetensors"),
+            *(*labels, "--settings", about_objects),
         ],
         "features.h5": [
-            *("extract_actor_features", raw, "--model", f"{networks}/backbones/i3d/model.safetensors", *labels),
+            *("task", "extract_actor_features", "--frames", raw),
+            *("--model", f"{networks}/backbones/i3d/model.safetensors", *labels),
             *("--objects", f"{folder}/objects.h5", "--settings", about_features),
         ],
-        "model/model.safetensors": ["train", raw, "--settings", training.model_dump_json(), "--workers", "1"],
+        "model/model.safetensors": [
+            *("task", "train_classifier", "--shards", raw, "--settings", training.model_dump_json(), "--cores", "2"),
+        ],
         "people.csv": [
             *("detect", f"{folder}/videos/train/run/face.mp4", "--model", f"{folder}/{NETWORKS}", "--score", "0"),
             *("--config", f"{folder}/mine.yaml"),
