@@ -48,6 +48,7 @@ def count_votes(
     Raises:
         ActaError: the split has no games, too many are bad, or the model was trained on other inputs.
     """
+    inputs.check()
     check_device(settings.device, "float32")
     network, about = load_spotter(model)
     network = network.to(settings.device)

@@ -27,6 +27,11 @@ class Inputs:
     imported: str | None = None
     root: Path | None = None
 
+    def check(self) -> None:
+        """Refuse, by an `ActaError`, that it is not said where the input is, or said twice."""
+        if bool(self.shards) == (self.imported is not None and self.root is not None):
+            raise ActaError("give --shards, or --imported and --root")
+
     @cached_property
     def pictures(self) -> bool:
         """Whether the shards hold pictures; the first one tells."""

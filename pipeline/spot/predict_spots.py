@@ -46,6 +46,7 @@ def predict_spots(
     Raises:
         ActaError: the split has no games, too many are bad, or the model was trained on other inputs.
     """
+    inputs.check()
     check_device(settings.device, "float32")
     file = Opened(model, "the model file")
     network, description = load_spotter(file)

@@ -62,6 +62,7 @@ def train_spotter(
     Raises:
         ActaError: too many bad games, a split without games, no events, or a loss that is not finite.
     """
+    inputs.check()
     network, training = settings.network, settings.network.training
     check_device(training.device, training.precision, alone=True)
     with listening(), scratch(), process_group(training.device) as group:

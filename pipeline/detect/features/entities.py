@@ -28,7 +28,7 @@ from pipeline.runtime.errors import ActaError
 from pipeline.runtime.provenance import Provenance, Quarantined
 from pipeline.runtime.store import Shard, create_shard, index_size, write_index
 
-FEATURES_FORMAT = "acta-features-1"
+FEATURES_FORMAT = "acta-features-2"
 _BOTH: dict[str, type | None] = {"feature": None, "box": np.float32, "score": np.float32}  # None: as they come
 _COLUMNS = {"actors": _BOTH | {"annotated": np.uint8, "actions": np.uint8, "baseline": np.float32}, "objects": _BOTH}
 

@@ -21,7 +21,7 @@ import numpy as np
 from pipeline.runtime.provenance import Provenance, Quarantined
 from pipeline.runtime.store import Shard, create_shard, index_size, write_index
 
-OBJECTS_FORMAT = "acta-objects-1"
+OBJECTS_FORMAT = "acta-objects-2"
 _COLUMNS = ("feature", "box", "score", "kind")
 
 

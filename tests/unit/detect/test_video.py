@@ -1,4 +1,4 @@
-"""`acta detect` on one file: the same stages as the workflow's, with networks that were never trained."""
+"""`acta detect` on one file: the same tasks as the workflow's, with networks that were never trained."""
 
 import csv
 import json

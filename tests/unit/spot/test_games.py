@@ -1,4 +1,4 @@
-"""Stage spot-game: what is in a game's folder, and every way in which it cannot be used."""
+"""What is in a game's folder, and every way in which it cannot be used."""
 
 import json
 import os
@@ -34,7 +34,7 @@ duration_second = 8
 ANNOTATIONS = [("1 - 00:03", "Goal", "visible"), ("2 - 00:07", "Corner", "not shown"), ("2 - 00:09", "Foul", "visible")]
 
 
-def stage(**changes: Any) -> BuildGame:
+def settings_of(**changes: Any) -> BuildGame:
     values = {"version": 2, "ini": True, "rate": 2.0, "videos": "HQ.mkv", "imported": (KIND,), "annotated": ("train",)}
     return BuildGame.model_validate(values | changes)
 
@@ -88,7 +88,7 @@ def root(whole, tmp_path):
 
 
 def build(root: Path, split: str = "train", **changes: Any) -> Game:
-    settings = stage(**changes)
+    settings = settings_of(**changes)
     output = root / "game.json"
     build_game(write_list(root / "list.json", settings, split), root, output, settings)
     return read_game(output)
@@ -96,7 +96,7 @@ def build(root: Path, split: str = "train", **changes: Any) -> Game:
 
 def reason(game: Game) -> str:
     (entry,) = game.quarantine
-    assert (entry.id, entry.stage) == (NAME, "build_game")
+    assert (entry.id, entry.task) == (NAME, "build_game")
     assert (game.name, game.halves, game.events) == (NAME, (), ())
     return entry.reason
 
@@ -120,11 +120,11 @@ def test_game_as_it_should_be(root):
 def test_manifest_does_not_depend_on_the_place_or_on_workers(root, tmp_path):
     first = build(root)
     other = Path(shutil.copytree(root, tmp_path / "elsewhere"))
-    build_game(other / "list.json", other, other / "game.json", stage(), workers=2)
+    build_game(other / "list.json", other, other / "game.json", settings_of(), workers=2)
     assert read_game(other / "game.json").digest == first.digest
     for folder in (root, other):
         (folder / NAME / "video.ini").unlink()
-    build_game(other / "list.json", other, other / "game.json", stage())
+    build_game(other / "list.json", other, other / "game.json", settings_of())
     bad = build(root)
     assert bad.digest == read_game(other / "game.json").digest
     assert reason(bad) == "cannot read the file video.ini: No such file or directory"
@@ -287,7 +287,7 @@ def write_manifests(folder: Path, games: dict[str, tuple[str, bool]]) -> list[Pa
     """Manifests of games by name: their split and whether they are good."""
     paths = []
     for name, (split, good) in games.items():
-        entries = [] if good else [{"id": name, "stage": "build_game", "reason": "spoilt"}]
+        entries = [] if good else [{"id": name, "task": "build_game", "reason": "spoilt"}]
         content = {"name": name, "splits": [split], "halves": [], "events": [], "annotated": True, "unknown": {}}
         paths.append(folder / f"{name}.json")
         paths[-1].write_text(json.dumps(content | {"beyond": 0, "quarantine": entries}))

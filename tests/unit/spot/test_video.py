@@ -244,14 +244,14 @@ def test_events_are_written_when_they_happen_by_features(matches, tmp_path, monk
 
 
 def play(root: Path, folder: Path) -> Path:
-    """The first two stages on a match with video.ini: its manifest and frame shard, in ``folder``."""
+    """The first two tasks on a match with video.ini: its manifest and frame shard, in ``folder``."""
     roles = {"labels": "Labels.json", "video/1": "1_HQ.mkv", "video/2": "2_HQ.mkv", "ini": "video.ini"}
     rows = [Listed(role, f"ini/{file}", "", "train", 1, 2) for role, file in roles.items()]
     (folder / "list.json").write_text(json.dumps({"game": NAME, "files": rows}))
-    stage = {"version": 1, "ini": True, "rate": 2.0, "videos": "HQ.mkv", "imported": (), "annotated": ()}
-    build_game(folder / "list.json", root, folder / "game.json", parse(BuildGame, stage, "stage"))
+    about = {"version": 1, "ini": True, "rate": 2.0, "videos": "HQ.mkv", "imported": (), "annotated": ()}
+    build_game(folder / "list.json", root, folder / "game.json", parse(BuildGame, about))
     extract_game_frames(
-        folder / "game.json", root, folder / "frames/f.h5", parse(ExtractGameFrames, {"frames": FRAMES}, "stage")
+        folder / "game.json", root, folder / "frames/f.h5", parse(ExtractGameFrames, {"frames": FRAMES})
     )
     return folder / "frames/f.h5"
 
@@ -269,7 +269,7 @@ def random_weights() -> dict[str, Tensor]:
 
 @pytest.fixture(scope="module")
 def played(matches: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Manifest, frames and features of a match by the workflow's stages, and the weights, where it puts them."""
+    """Manifest, frames and features of a match by the workflow's tasks, and the weights, where it puts them."""
     folder = tmp_path_factory.mktemp("results") / "spot"
     (folder / "features/mobilenet").mkdir(parents=True)
     shard = play(matches / "uneven", folder)
@@ -286,9 +286,9 @@ def played(matches: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.parent.mkdir(parents=True)
         save_spotter(path, network, about or replace(ABOUT, architecture=network.architecture, frames=FRAMES))
     backbone = {"name": "mobilenet_v2", "weights": None}
-    stage = {"backbone": backbone, "crop": 32, "batch": 7, "precision": "float32", "device": "cpu", "threads": 1}
+    about = {"backbone": backbone, "crop": 32, "batch": 7, "precision": "float32", "device": "cpu", "threads": 1}
     raw, projection = folder / "raw.h5", folder / "features/mobilenet/pca.safetensors"
-    extract_frame_features(shard, raw, parse(ExtractFrameFeatures, stage, "stage"), folder / "weights.pth")
+    extract_frame_features(shard, raw, parse(ExtractFrameFeatures, about), folder / "weights.pth")
     fit_pca([raw], projection, FitPca(components=4, train=("train",)))
     project_features(raw, projection, folder / "projected.h5")
     return folder
