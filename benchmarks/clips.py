@@ -90,7 +90,7 @@ def _write(folder: Path, count: int) -> list[Path]:
 
 
 def _store(folder: Path) -> FrameShard:
-    """The same videos in a frame shard, made by the stages themselves."""
+    """The same videos in a frame shard, made by the tasks themselves."""
     from pipeline.config.whole import load
     from pipeline.data.adapters import list_videos
     from pipeline.media.lists import write_lists

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: the accuracy of one network on the test videos of one variant (Sec. 5.3.1).
+"""Task `evaluate_classifier`: the accuracy of one network on the test videos of one variant (Sec. 5.3.1).
 
 The softmax scores of a video's clips are averaged. Every figure comes with its coverage: videos evaluated of videos
 expected by the lists, and how many were shorter than a clip.

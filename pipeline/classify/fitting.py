@@ -1,4 +1,4 @@
-"""Training a video network on frame shards, alone or taught: what stages `train` and `hypothesis` have in common."""
+"""Training a video network on frame shards, alone or taught: for tasks `train_classifier` and `try_hypothesis`."""
 
 import json
 from collections.abc import Iterator, Sequence

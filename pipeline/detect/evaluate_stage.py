@@ -1,4 +1,4 @@
-"""Stage `evaluate_stage`: frame-mAP of STAGE, or of the backbone alone, on a split's own annotation files."""
+"""Task `evaluate_stage`: frame-mAP of STAGE, or of the backbone alone, on a split's own annotation files."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -165,7 +165,7 @@ def cache_folder() -> Path:
 
 
 def detector_digests(settings: DetectPeople | Audit) -> dict[str, str]:
-    """sha256 of the weights that a stage uses, by network: the registered one, or that of the local file it is given.
+    """sha256 of the weights that a task uses, by network: the registered one, or that of the local file it is given.
 
     Raises:
         ActaError: a local file is missing, or `onnx` is used without one.

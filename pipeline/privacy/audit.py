@@ -1,4 +1,4 @@
-"""Stage `audit`: what an independent detector still finds on anonymised frames, per video.
+"""Task `audit`: what an independent detector still finds on anonymised frames, per video.
 
 The output is JSON: for each auditor and video the number of frames, detections before and after, and frames with any
 detection after. `certify` adds the shards up.

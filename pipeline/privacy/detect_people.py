@@ -1,4 +1,4 @@
-"""Stage `detect_people`: find faces or bodies in videos at their own resolution, at the frame store's time stamps."""
+"""Task `detect_people`: find faces or bodies in videos at their own resolution, at the frame store's time stamps."""
 
 import sys
 from collections.abc import Iterable, Mapping

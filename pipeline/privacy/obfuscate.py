@@ -1,4 +1,4 @@
-"""Stage `obfuscate`: hide what was detected in a frame shard. It fails closed.
+"""Task `obfuscate`: hide what was detected in a frame shard. It fails closed.
 
 A frame without detections keeps its bytes. A frame whose detection failed is hidden whole. A video without detections,
 or whose detections are at other time stamps, is quarantined: it is never passed on.
@@ -81,7 +81,7 @@ def _check_sources(frames: FrameShard, detections: DetectionShard) -> None:
     if replaced:
         others = f" ({len(replaced)} were)" if len(replaced) > 1 else ""
         raise ActaError(
-            f"{replaced[0]} was replaced between the stages{others}: it is another file in {frames.path} than in "
+            f"{replaced[0]} was replaced between the tasks{others}: it is another file in {frames.path} than in "
             f"{detections.path}; make both again (in a workflow: snakemake --force {frames.path} "
             f"{detections.path})"
         )

@@ -1,4 +1,4 @@
-"""Stage `export`: a network as files that run without this project, checked, and what it costs beside the base network.
+"""Task `export_network`: a network as files that run without this project, checked, and its cost beside the base's.
 
 ``model.pt2`` is a `torch.export` program, ``model.onnx`` the same for ONNX runtimes. Both take uint8 RGB clips
 (n, t, 3, side, side) and give logits (n, classes), whose softmax are the classes' scores; ``export.json`` says which

@@ -1,4 +1,4 @@
-"""Stage `halve_hypotheses`: which hypotheses of an iteration go on after their first epochs (beyond the thesis; Ch. 7).
+"""Task `halve_hypotheses`: which hypotheses of an iteration go on after their first epochs (beyond the thesis; Ch. 7).
 
 Successive halving (Jamieson and Talwalkar, AISTATS 2016), with one rung: what starts badly is hopeless, and stops.
 """

@@ -1,4 +1,4 @@
-"""Stage `select_hypothesis`: which hypothesis of an iteration wins (Eqs. 6.1 and 6.3, Algorithm 1)."""
+"""Task `select_hypothesis`: which hypothesis of an iteration wins (Eqs. 6.1 and 6.3, Algorithm 1)."""
 
 import math
 import shutil

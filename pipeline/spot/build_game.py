@@ -1,4 +1,4 @@
-"""Stage `build_game`: look at a game's files and write down what all later stages need to know of them."""
+"""Task `build_game`: look at a game's files and write down what all later tasks need to know of them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

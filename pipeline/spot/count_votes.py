@@ -1,4 +1,4 @@
-"""Stage `count_votes`: how often each frame around an event is predicted as its spot (Sec. 4.2.6, Figure 4.7)."""
+"""Task `count_votes`: how often each frame around an event is predicted as its spot (Sec. 4.2.6, Figure 4.7)."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Stage `evaluate_spots`: Average-mAP of the predictions for a split, and its curve over the tolerance."""
+"""Task `evaluate_spots`: Average-mAP of the predictions for a split, and its curve over the tolerance."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Stage `predict_spots`: a network's spots in the games of a split, as SoccerNet's own files."""
+"""Task `predict_spots`: a network's spots in the games of a split, as SoccerNet's own files."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -111,7 +111,7 @@ def spot_match(
 
 
 def half_in(path: Path, span: tuple[float, float] | None = None) -> "Part":
-    """Where a half lies in its video, as stage `build_game` sees it.
+    """Where a half lies in its video, as task `build_game` sees it.
 
     Args:
         path: The video.

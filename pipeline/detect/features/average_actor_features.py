@@ -1,4 +1,4 @@
-"""Stage `average_actor_features`: the mean of two backbones' features of the same actors (Table 3.3)."""
+"""Task `average_actor_features`: the mean of two backbones' features of the same actors (Table 3.3)."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Stage `detect_objects`: people and objects on the keyframes of a shard's videos, with features (Sec. 3.2.2)."""
+"""Task `detect_objects`: people and objects on the keyframes of a shard's videos, with features (Sec. 3.2.2)."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path

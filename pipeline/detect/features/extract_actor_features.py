@@ -1,4 +1,4 @@
-"""Stage `extract_actor_features`: the features of people by a video backbone, with those of objects (Sec. 3.2.2)."""
+"""Task `extract_actor_features`: the features of people by a video backbone, with those of objects (Sec. 3.2.2)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

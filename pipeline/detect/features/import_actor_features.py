@@ -1,4 +1,4 @@
-"""Stage `import_actor_features`: the features that the authors published, in both of their layouts, as feature shards.
+"""Task `import_actor_features`: the features that the authors published, in both of their layouts, as feature shards.
 
 ``i3d``: ``<clip>/<timestamp>.h5`` with ``features`` (n, c, t, h, w), ``boxes`` (n, 4) and ``labels`` (n, 81), whose
 first column is background. ``slowfast``: one file with a group ``<clip>_<timestamp>`` of ``features``, ``boxes`` and

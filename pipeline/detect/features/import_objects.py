@@ -1,4 +1,4 @@
-"""Stage `import_objects`: what another detector found on the keyframes, as an object shard (Sec. 3.2.2).
+"""Task `import_objects`: what another detector found on the keyframes, as an object shard (Sec. 3.2.2).
 
 Its file has ``<video>_<timestamp>_features`` (o, d), ``…_boxes`` (o, 4) in [0, 1] and ``…_cls_prob`` (o, classes),
 whose first column is background: the form in which the authors published those of a detector of Visual Genome.

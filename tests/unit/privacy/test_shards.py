@@ -261,7 +261,7 @@ def test_a_video_that_was_replaced_between_frames_and_detections_is_named(config
     paths = f"{tmp_path}/frames.h5", f"{tmp_path}/detections.h5"
     which = "b" if a == "2" else "a"
     message = (
-        f"{which} was replaced between the stages{said}: it is another file in {paths[0]} than in {paths[1]}; "
+        f"{which} was replaced between the tasks{said}: it is another file in {paths[0]} than in {paths[1]}; "
         f"make both again (in a workflow: snakemake --force {paths[0]} {paths[1]})"
     )
     settings = task_settings(config, "obfuscate", what="faces")
