@@ -40,7 +40,7 @@ rule draw_spotting_table:
     log:
         log_of("draw_spotting_table/{name}.log"),
     wildcard_constraints:
-        name="table_4_[2-6]",
+        name=page.tables(4),
     localrule: True
     conda:
         "../../envs/acta.yaml"
