@@ -9,7 +9,7 @@ from pipeline.report.tables import escape, html_table, page
 Row = dict[str, Any]
 
 _WORST = 20  # videos
-_STAGES = {"detect": "Detection", "obfuscate": "Hiding", "audit": "Audit", "certify": "Certificate"}
+_PARTS = {"detect": "Detection", "obfuscate": "Hiding", "audit": "Audit", "certify": "Certificate"}
 _NOT_PROVED = (
     "That nobody can be recognised. The audit says what the detectors named here find at the scores named here. What "
     "they miss, it misses too: it proves presence, not absence. Look at the frames before you give them away.",
@@ -156,8 +156,8 @@ def _left_out(quarantined: Sequence[Mapping[str, str]]) -> str:
 
 def _made_by(made: Mapping[str, Any]) -> str:
     entries = []
-    for stage, name in _STAGES.items():
-        part = made[stage]
+    for key, name in _PARTS.items():
+        part = made[key]
         entries.append((f"{name}: digest of the code", part["code"]))
         for weights, digest in part.get("weights", {}).items():
             entries.append((f"{name}: SHA-256 of the weights of {weights}", digest))

@@ -123,7 +123,7 @@ class Measured:
 
 
 def read_json(path: Path) -> Row:
-    """A result of another stage.
+    """A result of another task.
 
     Raises:
         ActaError: it is missing or damaged.
@@ -209,7 +209,7 @@ def _differs(of: Measured, table: str, features: str) -> str | None:
 
 
 def _left_out(of: Measured, table: str, features: str) -> int:
-    """Videos of the dataset that no stage could use, as an evaluation counts them."""
+    """Videos of the dataset that no task could use, as an evaluation counts them."""
     paths = (path for network in networks_of(table) for path in of.paths(features, network) if path.exists())
     found = next(paths, None)
     return int(read_json(found).get("coverage", {}).get("quarantined_videos", 0)) if found else 0

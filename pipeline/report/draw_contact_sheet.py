@@ -1,4 +1,4 @@
-"""Stage `draw_contact_sheet`: original and anonymised frames side by side, to be looked at.
+"""Task `draw_contact_sheet`: original and anonymised frames side by side, to be looked at.
 
 The picture shows original frames, so it belongs in a private folder; it is not for publication.
 """

@@ -1,4 +1,4 @@
-"""Stage `draw_face_sample`: frames of one video with the faces that were found (Figure 5.4).
+"""Task `draw_face_sample`: frames of one video with the faces that were found (Figure 5.4).
 
 The picture shows original frames, so it belongs in a private folder; it is not for publication.
 """

@@ -1,4 +1,4 @@
-"""Stage `report_overview`: the first item of a run's page: what was run, on what, at what cost."""
+"""Task `report_overview`: the first item of a run's page: what was run, on what, at what cost."""
 
 import html
 import platform
@@ -28,7 +28,7 @@ class Footage(NamedTuple):
         what: Which.
         videos: How many could be opened.
         seconds: How long they are together.
-        left_out: How many some stage left out; None: nobody has asked.
+        left_out: How many some task left out; None: nobody has asked.
     """
 
     what: str
@@ -58,7 +58,7 @@ def report_overview(results: Path, costs: Path, output: Output, settings: Report
         )
     body += [
         "<h2>On what</h2>\n",
-        _table("videos", ("videos", "opened", "hours", "left out by a stage"), _footage_rows(results)),
+        _table("videos", ("videos", "opened", "hours", "left out by a task"), _footage_rows(results)),
     ]
     if certified := list(_certified(results, settings.configuration)):
         columns = ("hidden", "auditor", "frames", "found before", "found after", "residual")
@@ -104,7 +104,7 @@ def _footage_rows(results: Path) -> list[tuple[str, int, str, int | None]]:
 
 
 def _left_out(table: Path) -> int | None:
-    """Videos in a quarantine list, each once however many stages left it out; None: there is no list."""
+    """Videos in a quarantine list, each once however many tasks left it out; None: there is no list."""
     if not table.is_file():
         return None
     lines = table.read_text(errors="surrogateescape").splitlines()[1:]
