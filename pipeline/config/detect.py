@@ -332,13 +332,13 @@ class DetectionDataSettings(Settings):
     shards: int = Field(
         ge=1,
         le=100_000,
-        description="Number of shards into which videos are parted; each is one job of a stage (AVA: 64). Choose it "
+        description="Number of shards into which videos are parted; each is one job of a task (AVA: 64). Choose it "
         "once: a change reruns nearly all.",
     )
     max_bad_fraction: float = Field(
         ge=0,
         le=1,
-        description="A stage fails when more than this fraction of a shard's videos (and more than one) is bad; "
+        description="A task fails when more than this fraction of a shard's videos (and more than one) is bad; "
         "fewer are left out and listed. Raise it where videos are known to be missing, as AVA's often are.",
     )
 
