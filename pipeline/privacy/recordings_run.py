@@ -89,7 +89,7 @@ def anonymize_file(
         with atomic(detections, overwrite=treatment.overwrite) as temporary:
             done = _anonymize(job, treatment, moved, keep_detections=True)
             assert done.detections is not None
-            settings, code = canonical(treatment.stage), code_digest("detect_people")
+            settings, code = canonical(treatment.stage), code_digest("pipeline.privacy.detect_people")
             weights = detector_digests(treatment.stage)
             if treatment.obfuscate.filter != "frame":  # which needs none
                 make_detector(treatment.stage.detect, weights)  # it is made already; its weights must be these
