@@ -21,13 +21,14 @@ import ast
 import importlib
 import inspect
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.runtime.errors import ActaError
+from pipeline.runtime.files import check_no_input
 
 if TYPE_CHECKING:
     from pipeline.config.base import Settings
@@ -153,9 +154,16 @@ class Task:
 
     def _run(self, options: argparse.Namespace) -> None:
         values = {parameter.name: self._value(parameter, options) for parameter in self.parameters}
+        # Only now is known which files words with a name and paths with {shard} are.
+        check_no_input(filter(None, (getattr(options, name) for name in options.writes)), self._read(values))
         if "workers" in values:
             values["workers"] = _workers(options.cores, values.get("settings"), self._least_workers)
         getattr(importlib.import_module(self.dotted), self.name)(**values)
+
+    def _read(self, values: Mapping[str, Any]) -> list[Path]:
+        """The files among what the function is given to read."""
+        given = [values[parameter.name] for parameter in self.parameters if parameter.annotation != "Output"]
+        return [path for path in _paths(given) if path.is_file()]
 
     @property
     def _least_workers(self) -> int:
@@ -184,6 +192,18 @@ class Task:
         return given
 
 
+def _paths(value: Any) -> Iterator[Path]:
+    """The paths in a value, at any depth."""
+    if isinstance(value, Path):
+        yield value
+    parts = vars(value) if is_dataclass(value) else value
+    if isinstance(parts, Mapping):
+        parts = tuple(parts.values())
+    if isinstance(parts, list | tuple):
+        for part in parts:
+            yield from _paths(part)
+
+
 def _file_of(module: str) -> Path:
     return (_PACKAGE.parent / module.replace(".", "/")).with_suffix(".py")
 
@@ -207,7 +227,7 @@ def _option(parameter: Parameter) -> tuple[tuple[str, ...], dict[str, Any]]:
     if parameter.name == "output":
         names = ("-o", *names)
     if parameter.name == "settings":
-        return names, options | {"help": f"{parameter.about} JSON, or @file (snakemake -np prints it)"}
+        return names, options | {"help": f"{options['help']} JSON, or @file (snakemake -np prints it)"}
     if parameter.name == "workers":
         return ("--cores",), {
             "type": int,
