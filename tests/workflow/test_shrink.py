@@ -24,8 +24,8 @@ def done(tmp_path_factory):
     plain = settings["shrink"]["plans"]["pas"] | plan
     plans = {
         "pas": plain,
-        "inherit": plain | {"inherit": True},
-        "stored": plain | {"stored": True},
+        "inherit": plain | {"inherit_weights": True},
+        "stored": plain | {"store_logits": True},
         "halving": plain | {"halving": {"epochs": 1, "keep": 1}},
         "pairs": plain | {"operators": ["st", "sc"]},
     }

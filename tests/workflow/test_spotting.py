@@ -156,7 +156,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, videos: Path) -> Project:
         spot__frames={"convert": None, "rate": 2.0, "stored": {"size": [64, 114], "jpeg_quality": 90}},
         spot__features__mobilenet__pca=8,
         spot__highlights__length=20,
-        spot__highlights__lowest=0.0,
+        spot__highlights__min_confidence=0.0,
         spot__tables=["table_4_3", "figure_4_4", "figure_4_7"],
     )
     project.run("spot")
@@ -234,7 +234,7 @@ FEATURES = NETWORK | SHOWN | {"fit_pca": 1, "project_features": 5}
             {"spot__frames__stored__jpeg_quality": 80},
             FEATURES | {"extract_game_frames": 5, "extract_frame_features": 5},
         ),
-        ({"spot__chosen": "p_1"}, SHOWN | {"train_spotter": 1, "predict_spots": 1}),
+        ({"spot__main_network": "p_1"}, SHOWN | {"train_spotter": 1, "predict_spots": 1}),
         (
             {"spot__splits__submitted": "valid", "spot__highlights__length": 10.0},
             {"pack_submission": 1, "cut_highlights": 1, "show_highlights": 1},
@@ -307,7 +307,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Project:
         ["rms_net"],
         spot__data__version=2,
         spot__data__videos=None,
-        spot__data__ini=False,
+        spot__data__use_video_ini=False,
         spot__features={"released": source},
         spot__network__input="released",
         spot__splits__submitted="challenge",

@@ -16,7 +16,7 @@ from tests import PROJECT
 
 SHIPPED: dict[str, Any] = json.loads(json.dumps(yaml.safe_load((PROJECT / "config.yaml").read_text())))
 FEATURES = SHIPPED["detect"]["features"]["i3d"]
-IMPORTED = {"layout": "i3d", "actors": {"train": "actors"}, "objects": {}, "frame_lists": {}, "half": True}
+IMPORTED = {"layout": "i3d", "actors": {"train": "actors"}, "objects": {}, "frame_lists": {}, "half_precision": True}
 NETWORKS = tuple(SHIPPED["detect"]["networks"])
 STAGE, OTHERS = ("train", "stage"), {("train", name) for name in NETWORKS} - {("train", "stage")}
 TRAIN = {STAGE, *OTHERS}
@@ -94,10 +94,10 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
     ("objects.weights", "mine.safetensors", {"objects"}),
     ("objects.score", 0.9, OBJECTS),
     ("objects.person_score", 0.9, {"objects"}),
-    ("objects.most", 3, {"objects"}),
+    ("objects.max_detections", 3, {"objects"}),
     ("objects.device", "cuda", {"objects"}),
     ("objects.threads", 2, {"objects"}),
-    ("features.i3d.like", None, {"report"}),
+    ("features.i3d.compare_with", None, {"report"}),
     ("features.i3d.heads", 2, TRAIN | {"report"}),
     ("features.i3d.learning_rate", 1, TRAIN),
     ("features.i3d.test_score", 0.1, {"evaluate", *TRAIN}),
@@ -185,7 +185,7 @@ def leaves(node: dict[str, Any], path: str = "") -> list[str]:
 
 def test_every_key_is_tried_above() -> None:
     tried = {path for path, _, _ in READ_BY}
-    tried |= {"data.boxes.train", "data.boxes.val", "features.i3d.imported", "features.i3d.averaged"}
+    tried |= {"data.boxes.train", "data.boxes.val", "features.i3d.imported", "features.i3d.average_of"}
     tried |= {f"{BACKBONE}.weights", "objects.imported"}  # need other keys to change too
     keys = [key for key in leaves(SHIPPED["detect"]) if not key.startswith("networks.")]
     keys += [f"networks.stage.{key}" for key in SHIPPED["detect"]["networks"]["stage"]]
@@ -233,7 +233,7 @@ def test_pictures_need_videos() -> None:
     [
         ("splits.train", ["everything"], "split 'everything' has no `data.boxes`; known: train, val, test"),
         ("features.i3d.imported", IMPORTED, "give one of `backbone`, `imported` and `averaged`"),
-        ("features.mean", FEATURES | {"backbone": None, "averaged": ["i3d", "r101"]}, "average 'r101'"),
+        ("features.mean", FEATURES | {"backbone": None, "average_of": ["i3d", "r101"]}, "average 'r101'"),
         ("features.i3d.backbone.weights", "i3d.safetensors", "give one of `weights` and `training`"),
         ("data.root", None, "features 'i3d' need videos, but `data.root` is null"),
         ("objects.imported", {"train": "objects.h5"}, "`objects.imported` finds no people"),

@@ -75,9 +75,9 @@ def of(**wanted: bool) -> set[Any]:
         ("shrink.transfer", {"base": "a", "reduced": "b"}, set()),
         ("shrink.plans.pas.operators", ["s", "t", "f", "c", "l", "sc"], {"select"}),
         ("shrink.plans.halving.halving.keep", 3, {"halve"}),
-        ("shrink.plans.inherit.inherit", False, {("inherit", "c"), ("inherit", "l")}),
+        ("shrink.plans.inherit.inherit_weights", False, {("inherit", "c"), ("inherit", "l")}),
         ("shrink.plans.stored.teacher", "eval", STORED | {("stored", o) for o in "stfcl"}),
-        ("shrink.plans.stored.stored", False, set()),
+        ("shrink.plans.stored.store_logits", False, set()),
         ("shrink.plans.mse.features", "margin_relu", {("mse", "l")}),
         ("shrink.plans.pas.fine_tuning", False, {("pas", o) for o in "stf"}),
         ("classify.training.epochs", 99, {"transferred"}),
@@ -114,11 +114,11 @@ def test_a_task_takes_the_settings_that_the_workflow_gives_it(config, task, name
         ("shrink.split", "split9", "shrink.split 'split9' is not among classify.splits"),
         ("shrink.plans.pas.operators", ["s", "s"], "`operators` names a hypothesis twice"),
         ("shrink.plans.pas.operators", ["x"], "should match pattern"),
-        ("shrink.plans.pas.follow", "nobody", "plan 'pas' follows 'nobody'; known: pas"),
-        ("shrink.plans.mse.follow", "without_kd", "which has no winners of its own"),
+        ("shrink.plans.pas.start_from", "nobody", "plan 'pas' follows 'nobody'; known: pas"),
+        ("shrink.plans.mse.start_from", "without_kd", "which has no winners of its own"),
         ("shrink.plans.mse.operators", ["c"], "`features` needs `operators` .l.: the others change the shapes"),
         ("shrink.plans.mse.teacher", None, "`stored` and `features` need a `teacher`"),
-        ("shrink.plans.mse.stored", True, "`features` needs the live teacher"),
+        ("shrink.plans.mse.store_logits", True, "`features` needs the live teacher"),
         ("shrink.plans.halving.halving.keep", 5, "`halving` keeps 5 of 5 hypotheses: nothing stops"),
         ("shrink.plans.halving.halving.epochs", 3, "plan 'halving' halves after 3 of 3 epochs"),
         ("shrink.alpha", 0, "plan 'mse' has `features`, which need a teacher, but `alpha` is 0"),
@@ -133,4 +133,4 @@ def test_plans_that_cannot_be(path, value, message):
 
 def test_pas_is_needed():
     with pytest.raises(ActaError, match="plan 'pas' is missing"):
-        changed("shrink.plans", {"other": PLANS["without_kd"] | {"follow": None}})
+        changed("shrink.plans", {"other": PLANS["without_kd"] | {"start_from": None}})

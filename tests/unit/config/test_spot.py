@@ -22,7 +22,7 @@ SPOT = SHIPPED["spot"]
 NETWORKS: dict[str, dict[str, Any]] = SPOT["networks"]
 FEATURES = SPOT["features"]["mobilenet"]
 RELEASED = FEATURES | {"imported": "ResNET_PCA512.npy", "backbone": None, "pca": None}
-MASKING = {"probability": 0.5, "latest": 0.5, "side": "before"}
+MASKING = {"probability": 0.5, "max_offset": 0.5, "side": "before"}
 FINETUNED = "finetuned_mobilenet_v2"
 TRAIN, PREDICT = {("train", name) for name in NETWORKS}, {("predict", name) for name in NETWORKS}
 PICTURES = {("train", FINETUNED)}
@@ -85,7 +85,7 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
     ("data.splits.train", "other.json", set()),
     ("data.version", 2, {"game", "evaluate", "highlights", "report", *TRAIN}),
     ("data.videos", "224p.mkv", {"game"}),
-    ("data.ini", False, {"game"}),
+    ("data.use_video_ini", False, {"game"}),
     ("data.max_bad_fraction", 0.5, set()),
     ("frames.convert", None, {"frames", *PICTURES}),
     ("frames.rate", 4.0, {"game", "frames", "report", *TRAIN}),
@@ -115,14 +115,14 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
     ("network.regression", False, without("regression", among=TRAIN)),
     ("network.regression_weight", 7.0, without("regression_weight", among=TRAIN) | {"report"}),
     ("network.masking.probability", 0.9, masked("probability") | {"report"}),
-    ("network.masking.latest", 0.9, masked("latest") | {"report"}),
+    ("network.masking.max_offset", 0.9, masked("max_offset") | {"report"}),
     ("network.masking.side", "after", masked("side")),
     ("network.sampling.foreground", 30, TRAIN - PICTURES),
     ("network.sampling.background", 30, TRAIN - PICTURES),
-    ("network.sampling.most", 30, TRAIN),
-    ("network.sampling.divisor", 2, TRAIN),
-    ("network.sampling.fewest", 2, TRAIN),
-    ("network.sampling.factor", 2, TRAIN),
+    ("network.sampling.frequent_above", 30, TRAIN),
+    ("network.sampling.frequent_divisor", 2, TRAIN),
+    ("network.sampling.rare_below", 2, TRAIN),
+    ("network.sampling.rare_factor", 2, TRAIN),
     ("network.sampling.halftime_substitutions", True, TRAIN),
     ("network.sampling.margin", None, TRAIN),
     ("network.training.batch", 128, TRAIN - PICTURES),
@@ -150,14 +150,14 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
     (f"networks.{FINETUNED}.backbone.trainable", "none", PICTURES),
     (f"networks.{FINETUNED}.backbone.frames_at_once", 8, PICTURES),
     (f"networks.{FINETUNED}.training.micro_batch", 4, {*PICTURES, ("predict", FINETUNED)}),
-    ("chosen", "p_1", set()),
+    ("main_network", "p_1", set()),
     ("highlights.length", None, {"highlights"}),
     ("highlights.padding.card.before", 1.0, {"highlights"}),
     ("highlights.padding.Foul", {"before": 1.0, "after": 1.0}, {"highlights"}),
-    ("highlights.other.before", 1.0, {"highlights"}),
-    ("highlights.other.after", 1.0, {"highlights"}),
+    ("highlights.default_padding.before", 1.0, {"highlights"}),
+    ("highlights.default_padding.after", 1.0, {"highlights"}),
     ("highlights.weights.soccer", 1.0, {"highlights"}),
-    ("highlights.lowest", 0.5, {"highlights"}),
+    ("highlights.min_confidence", 0.5, {"highlights"}),
     ("highlights.overlay", False, {"highlights"}),
     ("tables", ["table_4_2"], set()),
 ]
@@ -266,7 +266,7 @@ def test_report_says_nothing_of_a_split_that_trains() -> None:
 def test_features_alone_need_no_videos() -> None:
     after = over(
         {
-            "data": {"videos": None, "ini": False},
+            "data": {"videos": None, "use_video_ini": False},
             "features": {"mobilenet": None, "released": RELEASED},
             "network": {"input": "released"},
             "networks": {FINETUNED: None},
@@ -306,8 +306,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"network": {"training": {"batch": 65}}}, "`batch` 65 is not a multiple of `micro_batch` 64"),
     ({"networks": {FINETUNED: {"training": {"micro_batch": 5}}}}, "`batch` 16 is not a multiple of `micro_batch` 5"),
-    ({"chosen": "best"}, "`chosen` 'best' is not among `networks`: rms_net, centred"),
-    ({"networks": {"rms_net": None}}, "`chosen` 'rms_net' is not among `networks`: centred"),
+    ({"main_network": "best"}, "`main_network` 'best' is not among `networks`: rms_net, centred"),
+    ({"networks": {"rms_net": None}}, "`main_network` 'rms_net' is not among `networks`: centred"),
     ({"splits": {"train": ["all"]}}, "split 'all' is not among `data.splits`: train, valid, test"),
     ({"splits": {"validation": "val"}}, "split 'val' is not among `data.splits`: train, valid, test"),
     ({"splits": {"test": "tests"}}, "split 'tests' is not among `data.splits`"),

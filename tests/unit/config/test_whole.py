@@ -444,7 +444,7 @@ READ_BY: list[tuple[str, Any, set[tuple[str, str | None]]]] = [
     ("contact_sheet.videos", 1, SHEETS),
     ("contact_sheet.frames", 1, SHEETS),
     ("report.targets", ["all"], set()),
-    ("report.originals", True, set()),
+    ("report.show_originals", True, set()),
     ("privacy.detect.faces.detector", "onnx", {*DETECT.values()}),
     ("privacy.detect.bodies.detector", "onnx", {DETECT["bodies"]}),
     ("privacy.audit.faces.retinaface", 0.9, {AUDIT["faces"]}),
@@ -513,7 +513,7 @@ READ_BY: list[tuple[str, Any, set[tuple[str, str | None]]]] = [
             ("long_side", 320, True),
             ("device", "cuda", True),
             ("interval", 0.5, False),
-            ("turned", True, False),
+            ("search_rotated", True, False),
             ("fill_gap", 0, False),
         ]
     ),

@@ -32,7 +32,7 @@ DETECT = {
     "threshold": None,
     "long_side": 1280,
     "interval": 0.1,
-    "turned": False,
+    "search_rotated": False,
     "fill_gap": 10,
     "faces": None,
 }
@@ -190,7 +190,7 @@ def test_page_says_how_it_was_hidden_and_what_made_it(tmp_path: Path) -> None:
         ({"filter": "frame"}, "<dt><strong>Shape</strong></dt> <dd>the whole frame</dd>"),
         ({"shape": "ellipse"}, "where it gives one, else an ellipse that holds the box, with a soft edge</dd>"),
         (
-            {"turned": True},
+            {"search_rotated": True},
             "<dt><strong>Turned pictures</strong></dt> <dd>searched too, by 90, 180 and 270 degrees</dd>",
         ),
         ({"interval": 0}, "<dd>every frame</dd>"),

@@ -43,7 +43,7 @@ def network(name: str, **changes: object) -> dict[str, object]:
     """As the thesis has it."""
     printed = NETWORKS[name]
     content = {"input": "frames" if printed.backbone else "pca512", "seeds": SEEDS}
-    content |= {field: getattr(printed, field) for field in ("backbone", "clip", "probability", "latest")}
+    content |= {field: getattr(printed, field) for field in ("backbone", "clip", "probability", "max_offset")}
     weight = printed.regression_weight
     return content | {"regression_weight": 10.0 if weight is None else weight} | changes
 
@@ -217,7 +217,7 @@ def test_networks_that_the_configuration_does_not_have(results: Path) -> None:
 
 
 def test_what_differs(results: Path) -> None:
-    changed = network(RMS_NET, clip=21, probability=0.5, latest=0.4, regression_weight=5.0, backbone="resnet18")
+    changed = network(RMS_NET, clip=21, probability=0.5, max_offset=0.4, regression_weight=5.0, backbone="resnet18")
     row = of(table(results, "table_4_2", settings({RMS_NET: changed}, dataset="demo", rate=1.0)), RMS_NET)
     assert row["differs"] == (
         "not comparable: data demo, thesis SoccerNet; frames per second 1, thesis 2; clip 21, thesis 41; "
