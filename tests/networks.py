@@ -96,10 +96,10 @@ def train_settings(
 
 
 def command(shards: Sequence[Path], output: Path, settings: TrainClassifier, *options: str) -> list[str]:
-    """The command of stage `train`."""
+    """The command of the task `train_classifier`."""
     return [
         sys.executable,
-        *("-m", "pipeline", "train", *map(str, shards), "-o", str(output)),
+        *("-m", "pipeline", "task", "train_classifier", "--shards", *map(str, shards), "-o", str(output)),
         *("--settings", settings.model_dump_json(), *options),
     ]
 

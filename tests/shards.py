@@ -37,5 +37,5 @@ def numbered(count: int, first: int = 0, size: tuple[int, int] = (32, 64)) -> li
 
 def write_shard(path: Path, videos: Sequence[StoredVideo], code: str = "test") -> Path:
     """Write a frame shard."""
-    write_frames(path, videos, [], Provenance(task="frames", settings="{}", code=code))
+    write_frames(path, videos, [], Provenance(task="extract_frames", settings="{}", code=code))
     return path

@@ -5,8 +5,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from pipeline.demo.make_matches import CLUBS, Game, PlayedHalf
 from pipeline.demo.match_drawing import DARK, HEIGHT, WHITE, WIDTH, Colour, Image, block, fill, write
+from pipeline.demo.match_plan import CLUBS, Game, PlayedHalf
 from pipeline.demo.match_shots import Caption
 
 CARDS: dict[str, Colour] = {"yellow card": (250, 225, 30), "red card": (225, 30, 35)}

@@ -7,7 +7,6 @@ from math import pi, sin
 import cv2
 import numpy as np
 
-from pipeline.demo.make_matches import CLUBS, Game, PlayedHalf
 from pipeline.demo.match_drawing import (
     DARK,
     DOWN,
@@ -34,6 +33,7 @@ from pipeline.demo.match_drawing import (
 )
 from pipeline.demo.match_graphics import CARDS, GREEN, RED, Scoreboard, draw_caption, draw_frame
 from pipeline.demo.match_pitch import Painter, Teams, Wide, draw_pitch
+from pipeline.demo.match_plan import CLUBS, Game, PlayedHalf
 from pipeline.demo.match_shots import Broadcast, Shot
 
 _REFEREES: tuple[Colour, ...] = (DARK, (60, 190, 190), (235, 110, 160))
@@ -83,8 +83,8 @@ class Studio:
         return Wide(random, self.pitch, self.teams, shot.kind, shot.team, shot.start, shot.at, 1.0)
 
 
-def _differ(one: Colour, other: Colour) -> bool:
-    return sum(abs(a - b) for a, b in zip(one, other, strict=True)) > 150
+def _differ(first: Colour, second: Colour) -> bool:
+    return sum(abs(a - b) for a, b in zip(first, second, strict=True)) > 150
 
 
 def _replay(studio: Studio, random: Random, shot: Shot) -> Painter:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.demo.make_matches import Game, Moment, PlayedHalf
+from pipeline.demo.match_plan import Game, Moment, PlayedHalf
 
 Random = np.random.Generator
 

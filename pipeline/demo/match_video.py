@@ -8,8 +8,8 @@ import av
 import cv2
 import numpy as np
 
-from pipeline.demo.make_matches import HalfJob, PlayedHalf
 from pipeline.demo.match_drawing import HEIGHT, WIDTH
+from pipeline.demo.match_plan import HalfJob, PlayedHalf
 from pipeline.demo.match_scenes import Studio
 from pipeline.demo.match_shots import Broadcast, direct
 from pipeline.runtime.files import atomic

@@ -5,8 +5,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.data.adapters import SUFFIXES
 from pipeline.media.encode import CONTAINERS
+from pipeline.media.suffixes import SUFFIXES
 from pipeline.privacy.photograph import FORMATS
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import check_free, check_no_input

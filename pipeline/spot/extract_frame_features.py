@@ -1,4 +1,4 @@
-"""Task `extract_frame_features`: a vector of each stored frame by an image network (Sec. 4.2.5), and the shard of them.
+"""Task `extract_frame_features`: a vector of each stored frame by an image network (Sec. 4.2.5), in a shard.
 
 Layout, beside what all shards have (`pipeline.runtime.store`)::
 
@@ -26,7 +26,7 @@ from pipeline.runtime.progress import progress
 from pipeline.runtime.provenance import Provenance, provenance_of
 from pipeline.runtime.store import FrameShard, Shard, create_shard, index_size, write_index
 
-FRAME_FEATURES_FORMAT = "acta-frame-features-2"
+FRAME_FEATURES_FORMAT = "acta-frame-features-1"
 
 
 def extract_frame_features(

@@ -42,13 +42,13 @@ class Inputs:
     @cached_property
     def _by_game(self) -> dict[str, tuple[Path, str] | Quarantined]:
         """The shard, and its digest, of each game that is in one; and why the others are in quarantine."""
-        found: dict[str, tuple[Path, str] | Quarantined] = {}
+        places: dict[str, tuple[Path, str] | Quarantined] = {}
         for path in self.shards:
             shard = FrameShard(path) if self.pictures else FrameFeatureShard(path)
-            found |= {video.rpartition("/")[0]: (path, shard.digest) for video in shard.ids}
-            found |= {entry.id: entry for entry in shard.quarantine}
+            places |= {video.rpartition("/")[0]: (path, shard.digest) for video in shard.ids}
+            places |= {entry.id: entry for entry in shard.quarantine}
             shard.close()
-        return found
+        return places
 
     @property
     def quarantine(self) -> list[Quarantined]:

@@ -1,4 +1,4 @@
-"""Stage `train_spotter`: RMS-Net, or an ablation of it, on features or end to end (Secs. 4.2.2, 4.2.5 and 4.3)."""
+"""Task `train_spotter`: RMS-Net, or an ablation of it, on features or end to end (Secs. 4.2.2, 4.2.5 and 4.3)."""
 
 import json
 from collections.abc import Sequence

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import pipeline.runtime.wheels
 from tests.clips import write_clip
+from tests.unit.sources import Index
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +25,11 @@ def recordings(tmp_path: Path, short_clip: Path) -> Path:
         shutil.copy(short_clip, tmp_path / "recordings" / name)
     Image.new("RGB", (64, 48), (90, 90, 90)).save(tmp_path / "recordings/d.png")
     return tmp_path / "recordings"
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch) -> Index:
+    """A package index in place of the one that pip asks."""
+    index = Index()
+    monkeypatch.setattr(pipeline.runtime.wheels, "_download", index.download)
+    return index

@@ -42,8 +42,8 @@ def test_a_pool_of_workers(planted: Planted, clip: Path, tmp_path: Path) -> None
     rows = [Listed(name, clip.name, "run", "train", clip.stat().st_size, 7) for name in ("a", "b")]
     write_lists(rows, tmp_path / "lists", 1)
     output = tmp_path / "manifest.json"
-    words = ["manifest", tmp_path / "lists/0-of-1.json", "--root", clip.parent, "--workers", "2", "-o", output]
-    done = planted.run("acta", *words)
+    words = ["--videos", tmp_path / "lists/0-of-1.json", "--root", clip.parent, "--cores", "2", "-o", output]
+    done = planted.run("acta", "task", "build_manifest", *words)
     assert (done.returncode, planted.ran) == (0, []), done.stderr
     assert [row["id"] for row in json.loads(output.read_text())["videos"]] == ["a", "b"]
 

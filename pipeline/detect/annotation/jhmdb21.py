@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.detect.annotation.matlab import read_array
-from pipeline.detect.annotation.single_label import Annotated, Annotations, check_parts, make_tube, read_tubes
+from pipeline.detect.annotation.tubes import Annotated, Annotations, check_parts, make_tube, read_tubes
 from pipeline.media.split_files import Parts, read_hmdb_list
 from pipeline.runtime.errors import ActaError
 

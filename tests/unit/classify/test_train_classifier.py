@@ -64,7 +64,7 @@ def test_a_teacher_learns_and_says_what_it_is(teacher, shards, tmp_path):
     _, description = load_model(teacher)
     assert description.classes == list(LABELS)
     assert (description.variant, description.rate) == ("none", 5.0)
-    assert description.provenance["stage"] == "train"
+    assert description.provenance["task"] == "train_classifier"
     assert list(teacher.parent.glob("tensorboard/events*"))
 
 

@@ -1,4 +1,4 @@
-"""What each stage of Chapter 4 reads of the configuration, what reruns after a change, and what is refused."""
+"""What each task of Chapter 4 reads of the configuration, what reruns after a change, and what is refused."""
 
 import copy
 import json
@@ -47,16 +47,13 @@ def over(changes: dict[str, Any]) -> Config:
 def texts(config: Config) -> dict[Any, str]:
     """By reader what it reads."""
     found: dict[Any, Any] = {
-        name: task_settings(config, stage, features="mobilenet", split="test")
-        for name, stage in (
-            ("game", "build_game"),
-            ("frames", "extract_game_frames"),
-            ("features", "extract_frame_features"),
-            ("pca", "fit_pca"),
-            ("evaluate", "evaluate_spots"),
-            ("highlights", "cut_highlights"),
-            ("report", "draw_spotting"),
-        )
+        "game": task_settings(config, "build_game"),
+        "frames": task_settings(config, "extract_game_frames"),
+        "features": task_settings(config, "extract_frame_features", features="mobilenet"),
+        "pca": task_settings(config, "fit_pca", features="mobilenet"),
+        "evaluate": task_settings(config, "evaluate_spots", split="test"),
+        "highlights": task_settings(config, "cut_highlights"),
+        "report": task_settings(config, "draw_spotting"),
     }
     for network in config.spot.spotters:
         found["train", network] = task_settings(config, "train_spotter", network=network, seed="1")
@@ -167,7 +164,7 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
 
 
 @pytest.mark.parametrize(("path", "value", "readers"), READ_BY, ids=[row[0] for row in READ_BY])
-def test_stage_reads_its_own_part_only(path: str, value: Any, readers: set[Any]) -> None:
+def test_task_reads_its_own_part_only(path: str, value: Any, readers: set[Any]) -> None:
     assert rerun(changed(path, value)) == readers
 
 
@@ -232,7 +229,7 @@ def test_every_key_is_tried_above() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "names"),
+    ("task", "names"),
     [
         ("build_game", {}),
         ("extract_game_frames", {}),
@@ -241,28 +238,22 @@ def test_every_key_is_tried_above() -> None:
         ("train_spotter", {"network": "rms_net", "seed": "1"}),
         ("train_spotter", {"network": FINETUNED, "seed": "1"}),
         ("predict_spots", {"network": "rms_net", "split": "test"}),
-        ("count_votes", {}),
+        ("count_votes", {"network": "rms_net", "split": "test"}),
         ("evaluate_spots", {"split": "test"}),
         ("cut_highlights", {}),
         ("draw_spotting", {}),
     ],
 )
-def test_stage_takes_the_settings_that_the_workflow_gives_it(config: Config, stage: str, names: dict[str, str]) -> None:
-    given = (
-        task_settings(config, "predict_spots", network="rms_net", split="test")
-        if stage == "count_votes"
-        else task_settings(config, stage, **names)  # type: ignore[arg-type]
-    )
-    assert parse(TASKS[stage].settings, canonical(given)) == given
+def test_task_takes_the_settings_that_the_workflow_gives_it(config: Config, task: str, names: dict[str, str]) -> None:
+    given = task_settings(config, task, **names)
+    assert parse(TASKS[task].settings, canonical(given)) == given
 
 
 def test_seed_and_split_are_read() -> None:
     seeds = [canonical(task_settings(SHIPPED_CONFIG, "train_spotter", network="rms_net", seed=seed)) for seed in "12"]
     assert seeds[0] != seeds[1]
-    for stage in ("predict_spots", "evaluate_spots"):
-        splits = [
-            canonical(task_settings(SHIPPED_CONFIG, stage, network="rms_net", split=s)) for s in ("test", "valid")
-        ]
+    for task, names in (("predict_spots", {"network": "rms_net"}), ("evaluate_spots", {})):
+        splits = [canonical(task_settings(SHIPPED_CONFIG, task, split=s, **names)) for s in ("test", "valid")]
         assert splits[0] != splits[1]
 
 

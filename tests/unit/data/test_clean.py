@@ -11,10 +11,11 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.config.whole import load_over
+from pipeline.dag import paths
 from pipeline.data.clean import OF_DETECTION, OF_GAMES, OF_SHARDS
 from pipeline.media.lists import record_path, shard_of
 from tests import PROJECT
-from tests.unit.runtime.test_files import NOBODY, needs_root, process
+from tests.unit.runtime.outputs import NOBODY, needs_root, process
 
 RESULTS = Path("results/clips")
 HDF5 = b"\x89HDF\r\n\x1a\n rest"
@@ -224,6 +225,11 @@ def test_every_place_of_a_shard_or_game_is_known() -> None:
     """What the workflow writes for each shard and game is what is looked through."""
     rules = "\n".join(path.read_text() for path in (PROJECT / "workflow").rglob("*.smk"))
     named = set(re.findall(r'"([a-z_{}./]+\{(?:shard|game)\}\.(?!log)\w+)"', rules))
+    for name, path in vars(paths).items():
+        if not isinstance(path, str) or not re.search(r"\{(shard|game)\}", path):
+            continue
+        endings = re.findall(rf"\bpaths\.{name}\}}(\.\w+)", rules)  # of a place that names no kind of file
+        named |= {f"{path}{ending}" for ending in endings} or {path}
     wanted = {re.sub(r"\{(?!shard|game)\w+\}", "*", path) for path in named}
     wanted -= {"detections/faces/{shard}.h5", "frames/none/{shard}.h5"}  # one of each kind
     known = {*OF_SHARDS, *OF_DETECTION, *OF_GAMES}

@@ -1,4 +1,4 @@
-"""How large a frame shard will be, by value; what is in one is tested with the stages."""
+"""How large a frame shard will be, by value; what is in one is tested with the tasks."""
 
 import pytest
 

@@ -15,17 +15,8 @@ from pipeline.demo import get_footage as demo
 from pipeline.demo import make_interactions as interactions
 from pipeline.demo.drawing import HEIGHT, RATE, WIDTH, write_video
 from pipeline.demo.get_footage import VIDEOS, interaction_files, interaction_names
-from pipeline.demo.make_interactions import (
-    ACTIONS,
-    Second,
-    actions,
-    draw,
-    figure_box,
-    imagine,
-    keyframes,
-    make_interactions,
-    thing_box,
-)
+from pipeline.demo.interaction_plan import ACTIONS, Second, actions, figure_box, imagine, keyframes, thing_box
+from pipeline.demo.make_interactions import draw, make_interactions
 from pipeline.detect.annotation.ava import read_label_map, read_rows
 
 SCALE = [WIDTH, HEIGHT, WIDTH, HEIGHT]

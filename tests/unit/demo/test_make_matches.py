@@ -13,10 +13,11 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.demo import make_matches as matches
-from pipeline.demo.make_matches import GAMES, Game, HalfJob, PlayedHalf, games, make_matches, match_files, splits
+from pipeline.demo import match_plan
+from pipeline.demo.make_matches import make_matches, match_files, write_labels
 from pipeline.demo.match_drawing import HEIGHT, WIDTH
 from pipeline.demo.match_pitch import Wide
+from pipeline.demo.match_plan import GAMES, Game, HalfJob, PlayedHalf, games, splits
 from pipeline.demo.match_scenes import Studio
 from pipeline.demo.match_shots import DELAYS, Broadcast, direct
 from pipeline.demo.match_video import RATE, sound, write_half
@@ -50,9 +51,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _shorten(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(matches, "GAMES", {"train": 1, "test": 1})
-    patch.setattr(matches, "LENGTH", (1.5, 2.5))
-    patch.setattr(matches, "plan", matches.plan.__wrapped__)
+    patch.setattr(match_plan, "GAMES", {"train": 1, "test": 1})
+    patch.setattr(match_plan, "LENGTH", (1.5, 2.5))
+    patch.setattr(match_plan, "plan", match_plan.plan.__wrapped__)
 
 
 def test_names_are_soccernets_and_tell_the_score() -> None:
@@ -93,7 +94,7 @@ def test_files_are_those_announced(made: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_both_versions_of_the_labels_tell_the_same(tmp_path: Path) -> None:
     for game in _all_games():
-        matches.write_labels(tmp_path, game)
+        write_labels(tmp_path, game)
         old, new = (json.loads((tmp_path / name).read_text()) for name in ("Labels.json", "Labels-v2.json"))
         assert old["UrlLocal"] == new["UrlLocal"] == f"{game.name}/"
         assert (old["gameScore"], old["gameHomeTeam"]) == ("{} - {}".format(*game.goals), game.clubs[0])
@@ -147,7 +148,7 @@ def test_video_ini_says_where_the_half_is(made: Path, monkeypatch: pytest.Monkey
 
 
 def _all_played() -> list[Game]:
-    return [game for split in matches.GAMES for game in games(split)]
+    return [game for split in match_plan.GAMES for game in games(split)]
 
 
 def _video(path: Path) -> tuple[float, float, float, tuple[int, int]]:
@@ -190,7 +191,7 @@ def test_the_same_bytes_each_time(made: Path, tmp_path: Path, monkeypatch: pytes
 
 def test_a_half_that_cannot_be_written_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "pipeline.runtime.workers.map_videos", lambda *_, **__: [Quarantined("a/1", "make-matches", "no room")]
+        "pipeline.runtime.workers.map_videos", lambda *_, **__: [Quarantined("a/1", "make_matches", "no room")]
     )
     _shorten(monkeypatch)
     with pytest.raises(ActaError, match=r"a/1 could not be made: no room"):

@@ -1,6 +1,6 @@
 """The table of broken and unusual inputs: each gives the right frames or a quarantine entry with its reason.
 
-Every case is run alone through `probe` and `decode`, and all of them lie in one folder for the stages, where none may
+Every case is run alone through `probe` and `decode`, and all of them lie in one folder for the tasks, where none may
 stop the others.
 """
 
@@ -172,16 +172,16 @@ def test_missing_file_is_refused(tmp_path):
 
 
 def test_none_stops_the_others(folder, config, tmp_path):
-    """All at once through the stages: every file is either in the store, whole, or in quarantine."""
+    """All at once through the tasks: every file is either in the store, whole, or in quarantine."""
     settings = config.data.model_copy(update={"adapter": "folder", "root": str(folder)})
     videos = [v for v in list_videos(settings) if v.id != SECRET]
     [shard] = write_lists(videos, tmp_path / "lists", 1)
     build_manifest(tmp_path / f"lists/{shard}.json", folder, tmp_path / "manifest.json", workers=2)
-    stage = ExtractFrames(
+    settings = ExtractFrames(
         sampling=config.sampling.model_copy(update={"rate": None}),
         frames=config.frames.model_copy(update={"size": None}),
     )
-    extract_frames(tmp_path / "manifest.json", folder, tmp_path / "frames/all.h5", stage, workers=2)
+    extract_frames(tmp_path / "manifest.json", folder, tmp_path / "frames/all.h5", settings, workers=2)
     store = FrameShard(tmp_path / "frames/all.h5")
     files = {case.name for case in CASES if case.name != "folder.mp4"}  # a folder is walked into, not listed
     good = {case.name for case in CASES if case.frames}
@@ -232,13 +232,13 @@ def test_names_that_look_like_addresses_are_files(tmp_path):
     assert probe(tmp_path / "http:example.mp4").frames == 12
 
 
-def test_disk_full_stops_the_stage_and_leaves_nothing_half_written(tmp_path, config):
+def test_disk_full_stops_the_task_and_leaves_nothing_half_written(tmp_path, config):
     """The file system refuses to grow a file past a limit, in the middle of the first video's frames."""
     write_clip(tmp_path / "videos/a.mp4", frames=40)
     settings = config.data.model_copy(update={"adapter": "folder", "root": str(tmp_path / "videos")})
     [shard] = write_lists(list_videos(settings), tmp_path / "lists", 1)
     build_manifest(tmp_path / f"lists/{shard}.json", tmp_path / "videos", tmp_path / "manifest.json")
-    stage = ExtractFrames(sampling=config.sampling, frames=config.frames).model_dump_json()
+    text = ExtractFrames(sampling=config.sampling, frames=config.frames).model_dump_json()
     code = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (60000, 60000)); "
@@ -246,8 +246,8 @@ def test_disk_full_stops_the_stage_and_leaves_nothing_half_written(tmp_path, con
     )
     out = tmp_path / "frames" / "a.h5"
     result = subprocess.run(
-        [sys.executable, "-c", code, "frames", str(tmp_path / "manifest.json"), "--root", str(tmp_path / "videos")]
-        + ["--settings", stage, "-o", str(out)],
+        [sys.executable, "-c", code, "task", "extract_frames", "--manifest", str(tmp_path / "manifest.json")]
+        + ["--root", str(tmp_path / "videos"), "--settings", text, "-o", str(out)],
         capture_output=True,
         text=True,
         check=False,

@@ -79,7 +79,7 @@ def videos(folder: Path) -> dict[str, bytes]:
 def test_random_damage(tmp_path: Path, config, kind: str, count: int) -> None:
     (tmp_path / "whole").mkdir()
     originals = photographs() if kind == "photographs" else videos(tmp_path / "whole")
-    stage = task_settings(config, "detect_people", what="faces")
+    search = task_settings(config, "detect_people", what="faces")
     hiding = config.privacy.obfuscate.faces.model_copy(update={"filter": "frame"})
     source, done = random.Random(7), 0
     for number in range(count):
@@ -88,7 +88,7 @@ def test_random_damage(tmp_path: Path, config, kind: str, count: int) -> None:
         path.write_bytes(damaged(originals[name], source))
         lenient = Encoding(preset="ultrafast", keep_what_is_whole=bool(number % 2))
         output = tmp_path / "out" / (name if path.suffix != ".avi" else "out.mkv")
-        result = _attempt(Job(path, output), Treatment(stage, hiding, lenient, overwrite=True), lambda frames: None)
+        result = _attempt(Job(path, output), Treatment(search, hiding, lenient, overwrite=True), lambda frames: None)
         if isinstance(result, LeftOut):
             assert not result.trace, (number, name, result.trace)
             assert len(result.reason) > 3

@@ -8,8 +8,8 @@ import pytest
 
 import pipeline.privacy.anonymize  # noqa: F401  # cv2 changes the environment when it is imported
 from pipeline.cli import main
-from pipeline.data.adapters import SUFFIXES
 from pipeline.media.decode import decode, open_video
+from pipeline.media.suffixes import SUFFIXES
 from tests import PROJECT
 from tests.clips import numbered_image, read_number, write_clip
 

@@ -332,21 +332,22 @@ def test_the_classifier_of_ava_has_to_fit(a: ActorBackbone, tmp_path: Path) -> N
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     module = randomise(build_actor_backbone(SMALL[0]))
-    save_actor_backbone(tmp_path / "actors.safetensors", module, SMALL[0], ["run", "sit", "talk"], {"stage": "tune"})
+    provenance = {"task": "train_backbone"}
+    save_actor_backbone(tmp_path / "actors.safetensors", module, SMALL[0], ["run", "sit", "talk"], provenance)
     return tmp_path / "actors.safetensors"
 
 
 @pytest.mark.parametrize("a", SMALL, ids=lambda a: a.name)
 def test_written_and_read(a: ActorBackbone, tmp_path: Path) -> None:
     module, path = randomise(build_actor_backbone(a)), tmp_path / "actors.safetensors"
-    save_actor_backbone(path, module, a, ["run", "sit", "talk"], {"stage": "tune"})
+    save_actor_backbone(path, module, a, ["run", "sit", "talk"], {"task": "train_backbone"})
     read, described, actions = load_actor_backbone(path)
     assert (described, actions) == (a, ["run", "sit", "talk"])
     with torch.inference_mode():
         one, other = (m.eval()(some_clips(a, 1), [BOXES])[0] for m in (module, read))
     assert torch.equal(one, other)
     content = json.loads(path.with_suffix(".json").read_text())
-    assert (content["format"], content["provenance"]) == ("acta-actor-backbone-1", {"stage": "tune"})
+    assert (content["format"], content["provenance"]) == ("acta-actor-backbone-1", {"task": "train_backbone"})
 
 
 @pytest.mark.parametrize(

@@ -25,14 +25,14 @@ VIEW = ViewSettings(size=(32, 48), short_side=None, crop=32)
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    description = Description(ARCHITECTURE, ["a", "b", "c"], "faces", 5.0, VIEW, {"stage": "train"})
+    description = Description(ARCHITECTURE, ["a", "b", "c"], "faces", 5.0, VIEW, {"task": "train_classifier"})
     save_model(tmp_path / "model.safetensors", build(ARCHITECTURE), description)
     return tmp_path / "model.safetensors"
 
 
 def test_written_and_read(path: Path) -> None:
     model, description = load_model(path)
-    assert description == Description(ARCHITECTURE, ["a", "b", "c"], "faces", 5.0, VIEW, {"stage": "train"})
+    assert description == Description(ARCHITECTURE, ["a", "b", "c"], "faces", 5.0, VIEW, {"task": "train_classifier"})
     stored = load_file(path)
     assert all(torch.equal(value, stored[name]) for name, value in model.state_dict().items())
 

@@ -5,12 +5,13 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import pipeline.runtime.digest
-from pipeline.runtime.digest import canonical_data, canonical_source, digest_code
+from pipeline.runtime.digest import canonical_data, canonical_source, code_digest, digest_code, imported, reached
 from tests import PROJECT
 
 BASE = 'def f(a, b=1):\n    return {"x": [a + b, 2.5]}\n'
@@ -176,6 +177,153 @@ def test_digest_depends_on_which_module_holds_what(project: Path, monkeypatch: p
 @pytest.mark.usefixtures("project")
 def test_digest_depends_on_the_number_of_modules() -> None:
     assert len({digest_code(["a.py"]), digest_code(["b.py"]), digest_code(["a.py", "b.py"]), digest_code([])}) == 4
+
+
+# ---- what a module imports
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty package `pipeline`, of which nothing that was read of another one is remembered."""
+    remembered = (pipeline.runtime.digest._tree, pipeline.runtime.digest._digest_module, imported, reached)
+    monkeypatch.setattr(pipeline.runtime.digest, "PROJECT", tmp_path)
+    for function in remembered:
+        function.cache_clear()
+    yield tmp_path / "pipeline"
+    for function in remembered:
+        function.cache_clear()
+
+
+def write(package: Path, **modules: str) -> None:
+    """Modules by name, ``a__b`` for ``a/b.py``; what was read of the package before is forgotten."""
+    for name, source in modules.items():
+        path = package / f"{name.replace('__', '/')}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source)
+    for function in (pipeline.runtime.digest._tree, pipeline.runtime.digest._digest_module, imported, reached):
+        function.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import pipeline.a\n", ["a"]),
+        ("import pipeline.a as x, pipeline.room.b\n", ["a", "room/b"]),
+        ("from pipeline.a import x\n", ["a"]),
+        ("from pipeline import a\n", ["a"]),
+        ("from pipeline import a as x\n", ["a"]),
+        ("from pipeline.room import b\n", ["room/b"]),
+        ("from pipeline.room.b import a\n", ["room/b"]),
+        ("def f():\n    from pipeline.a import x\n    return x\n", ["a"]),
+        ("class C:\n    def f(self):\n        with y:\n            import pipeline.room.b\n", ["room/b"]),
+        ("try:\n    import pipeline.a\nexcept ImportError:\n    import pipeline.room.b\n", ["a", "room/b"]),
+        ("import os, numpy\nfrom pipelines import a\nfrom a import pipeline\n", []),
+        ("import pipeline\nfrom pipeline import __version__\nfrom pipeline.missing import a\n", []),
+        ("a = 'pipeline.a'\n", []),
+    ],
+)
+def test_imports_are_found_wherever_they_stand(package: Path, source: str, expected: list[str]) -> None:
+    write(package, a="", room__b="", here=source)
+    assert imported("pipeline/here.py") == {f"pipeline/{name}.py" for name in expected}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("if TYPE_CHECKING:\n    from pipeline.a import x\n", []),
+        ("if TYPE_CHECKING:\n    from pipeline.a import x\nelse:\n    import pipeline.room.b\n", ["room/b"]),
+        ("if TYPE_CHECKING:\n    import pipeline.a\nelif y:\n    import pipeline.room.b\n", ["room/b"]),
+        ("def f():\n    if TYPE_CHECKING:\n        import pipeline.a\n    import pipeline.room.b\n", ["room/b"]),
+        ("if not TYPE_CHECKING:\n    import pipeline.a\n", ["a"]),
+        ("if y:\n    import pipeline.a\n", ["a"]),
+    ],
+)
+def test_imports_for_type_checkers_are_not_followed(package: Path, source: str, expected: list[str]) -> None:
+    write(package, a="", room__b="", here=f"from typing import TYPE_CHECKING\n{source}")
+    assert imported("pipeline/here.py") == {f"pipeline/{name}.py" for name in expected}
+
+
+def test_data_beside_a_module_count_as_imported(package: Path) -> None:
+    write(package, room__b="TEXT = read('values.yaml')\nOTHER = read('missing.yaml')\nNO = 'values.json'\n")
+    (package / "room/values.yaml").write_text(DATA)
+    (package / "values.yaml").write_text(DATA)  # of the same name, but not beside it
+    assert imported("pipeline/room/b.py") == {"pipeline/room/values.yaml"}
+    assert imported("pipeline/room/values.yaml") == frozenset()
+    assert reached("pipeline/room/b.py") == {"pipeline/room/b.py", "pipeline/room/values.yaml"}
+
+
+# ---- what a module reaches
+
+
+STEPS = {
+    "task": "from pipeline.near import x\n",
+    "near": "def f():\n    import pipeline.room.far\n",
+    "room__far": "import pipeline.near\nY = read('values.yaml')\n",
+    "inert": "import pipeline.behind\n",
+    "behind": "",
+    "unrelated": "import pipeline.task\n",
+}
+
+
+@pytest.fixture
+def steps(package: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A task that reaches `far` by way of `near`, which is imported again there, and `behind` by an inert module."""
+    monkeypatch.setattr(pipeline.runtime.digest, "DECIDE_NOTHING", {"pipeline/inert.py": "says nothing"})
+    write(package, **STEPS | {"task": "from pipeline.near import x\nfrom pipeline import inert\n"})
+    (package / "room/values.yaml").write_text(DATA)
+    return package
+
+
+@pytest.mark.usefixtures("steps")
+def test_imports_are_followed_at_any_remove() -> None:
+    names = ("task.py", "near.py", "room/far.py", "room/values.yaml")
+    assert reached("pipeline/task.py") == {f"pipeline/{name}" for name in names}
+    assert reached("pipeline/behind.py") == {"pipeline/behind.py"}
+    assert reached("pipeline/inert.py") == frozenset()
+
+
+def test_of_a_folder_that_decides_nothing_one_module_can(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline.runtime.digest, "DECIDE_NOTHING", {"pipeline/room/": "says nothing"})
+    monkeypatch.setattr(pipeline.runtime.digest, "DECIDES", frozenset({"pipeline/room/b.py"}))
+    write(package, room__a="import pipeline.c\n", room__b="", c="", task="import pipeline.room.a, pipeline.room.b\n")
+    assert reached("pipeline/task.py") == {"pipeline/task.py", "pipeline/room/b.py"}
+
+
+def test_digest_of_a_task_is_that_of_what_it_reaches(steps: Path) -> None:
+    before = code_digest("pipeline.task")
+    assert before == digest_code(reached("pipeline/task.py"))
+    for name in ("near", "room__far", "task"):
+        source = (steps / f"{name.replace('__', '/')}.py").read_text()
+        write(steps, **{name: f"# why\n{source}"})
+        assert code_digest("pipeline.task") == before
+        write(steps, **{name: f"{source}z = 1\n"})
+        assert code_digest("pipeline.task") != before
+        write(steps, **{name: source})
+    assert code_digest("pipeline.task") == before
+
+
+@pytest.mark.parametrize("name", ["inert", "behind", "unrelated"])
+def test_digest_does_not_depend_on_what_decides_nothing(steps: Path, name: str) -> None:
+    before = code_digest("pipeline.task")
+    write(steps, **{name: f"{STEPS[name]}z = 1\n"})
+    assert code_digest("pipeline.task") == before
+
+
+@pytest.mark.parametrize(
+    ("content", "same"), [(f"# why\n{DATA}", True), (DATA.replace("1.0", "2.0"), False), (f"{DATA}b: 1\n", False)]
+)
+def test_digest_depends_on_what_data_beside_a_module_hold(steps: Path, content: str, same: bool) -> None:
+    before = code_digest("pipeline.task")
+    (steps / "room/values.yaml").write_text(content)
+    write(steps)
+    assert (code_digest("pipeline.task") == before) == same
+
+
+def test_digest_depends_on_a_new_import(steps: Path) -> None:
+    before = code_digest("pipeline.task")
+    write(steps, behind="", near=f"{STEPS['near']}    import pipeline.behind\n")
+    assert "pipeline/behind.py" in reached("pipeline/task.py")
+    assert code_digest("pipeline.task") != before
 
 
 _OTHER = """

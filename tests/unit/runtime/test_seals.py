@@ -14,7 +14,7 @@ from pipeline.runtime.text import read_json, read_made
 
 CONTENT = {"name": "日本 \udce9", "values": [1, 2.5, None, True, 1e-300], "deep": {"a": {"b": "c"}}, "a": ""}
 MANIFEST = {
-    "provenance": {"stage": "manifest"},
+    "provenance": {"task": "build_manifest"},
     "videos": [
         {
             "id": "run/a.mp4",
@@ -32,7 +32,7 @@ MANIFEST = {
             "mirrored": False,
         }
     ],
-    "quarantine": [{"id": "b", "stage": "manifest", "reason": "empty (0 bytes)"}],
+    "quarantine": [{"id": "b", "task": "build_manifest", "reason": "empty (0 bytes)"}],
 }
 
 

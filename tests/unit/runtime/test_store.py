@@ -25,7 +25,7 @@ from tests import PROJECT
 from tests.clips import numbered_image, read_number
 
 PROVENANCE = Provenance(
-    task="frames",
+    task="extract_frames",
     settings='{"frames":{"size":64}}',
     code="0123456789abcdef",
     inputs={"manifest": "12ab"},
@@ -55,7 +55,7 @@ def write_two(path: Path) -> Path:
     """``a`` holds the frames 0 to 9 from 0 s, ``b`` the frames 100 to 104 from 5 s."""
     folder = path.parent / "spooled"
     videos = [video(folder, "a", range(10)), video(folder, "b", range(100, 105), 5.0, (48, 80), "walk")]
-    write_frames(path, videos, [Quarantined("c", "manifest", "empty (0 bytes)")], PROVENANCE)
+    write_frames(path, videos, [Quarantined("c", "build_manifest", "empty (0 bytes)")], PROVENANCE)
     return path
 
 
@@ -96,7 +96,7 @@ def test_time_stamps_come_back(shard: FrameShard) -> None:
 
 
 def test_quarantine_comes_back(shard: FrameShard) -> None:
-    assert shard.quarantine == [Quarantined("c", "manifest", "empty (0 bytes)")]
+    assert shard.quarantine == [Quarantined("c", "build_manifest", "empty (0 bytes)")]
 
 
 def test_images_come_back_byte_for_byte(shard: FrameShard) -> None:
@@ -105,7 +105,7 @@ def test_images_come_back_byte_for_byte(shard: FrameShard) -> None:
 
 def test_provenance_comes_back_with_versions(shard: FrameShard) -> None:
     assert shard.provenance == {
-        "stage": "frames",
+        "task": "extract_frames",
         "settings": {"frames": {"size": 64}},
         "code": "0123456789abcdef",
         "inputs": {"manifest": "12ab"},
@@ -117,16 +117,16 @@ def test_provenance_comes_back_with_versions(shard: FrameShard) -> None:
 @pytest.mark.parametrize("name", ["日本.mp4", "a\tb", "a\nb", "k\udce9.mp4", "", " a ", "😀"], ids=ascii)
 def test_strange_names_come_back(tmp_path: Path, name: str) -> None:
     entry = video(tmp_path / "spooled", name, range(1), label=name)
-    write_frames(tmp_path / "shard.h5", [entry], [Quarantined(name + "x", "frames", name)], PROVENANCE)
+    write_frames(tmp_path / "shard.h5", [entry], [Quarantined(name + "x", "extract_frames", name)], PROVENANCE)
     shard = FrameShard(tmp_path / "shard.h5")
     assert (shard.ids, shard.labels) == ([name], [name])
-    assert shard.quarantine == [Quarantined(name + "x", "frames", name)]
+    assert shard.quarantine == [Quarantined(name + "x", "extract_frames", name)]
     assert numbers(shard.jpegs(name)) == [0]
 
 
 def test_layout_is_the_documented_one(shard_path: Path) -> None:
     with h5py.File(shard_path) as file:
-        assert file.attrs["format"] == "acta-frames-1"
+        assert file.attrs["format"] == "acta-frames-2"
         assert {name: (file[name].dtype.str, file[name].shape[1:]) for name in ("frames/data", "frames/offsets")} == {
             "frames/data": ("|u1", ()),
             "frames/offsets": ("<u8", ()),
@@ -251,10 +251,10 @@ def test_quarantined_video_says_why(shard: FrameShard) -> None:
 
 def test_shard_without_videos(tmp_path: Path) -> None:
     path = tmp_path / "empty.h5"
-    write_frames(path, [], [Quarantined("c", "manifest", "missing")], PROVENANCE)
+    write_frames(path, [], [Quarantined("c", "build_manifest", "missing")], PROVENANCE)
     shard = FrameShard(path)
     assert (shard.ids, shard.labels, shard.splits) == ([], [], [])
-    assert shard.quarantine == [Quarantined("c", "manifest", "missing")]
+    assert shard.quarantine == [Quarantined("c", "build_manifest", "missing")]
 
 
 def test_shard_without_anything(tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_file_of_another_format(tmp_path: Path) -> None:
     with create_shard(tmp_path / "other.h5", "acta-detections-1", PROVENANCE, [], 0):
         pass
-    with pytest.raises(ActaError, match=r"other\.h5 holds 'acta-detections-1', but 'acta-frames-1' is needed here"):
+    with pytest.raises(ActaError, match=r"other\.h5 holds 'acta-detections-1', but 'acta-frames-2' is needed here"):
         FrameShard(tmp_path / "other.h5")
 
 
@@ -344,7 +344,7 @@ def test_digest_does_not_depend_on_package_versions() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"stage": "x"}, {"settings": "{}"}, {"code": "x"}, {"inputs": {}}, {"weights": {}}],
+    [{"task": "x"}, {"settings": "{}"}, {"code": "x"}, {"inputs": {}}, {"weights": {}}],
     ids=lambda change: next(iter(change)),
 )
 def test_digest_depends_on_everything_else(change: dict[str, Any]) -> None:
@@ -377,7 +377,7 @@ spooled.write_bytes(bytes(400_000))
 video = StoredVideo("a", "b", "c", 16, 16, np.arange(4) / 10, np.full(4, 100_000, np.uint64), spooled)
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 try:
-    write_frames(folder / "shard.h5", [video], [], Provenance("frames", "{}", "x"))
+    write_frames(folder / "shard.h5", [video], [], Provenance("extract_frames", "{}", "x"))
 except (ActaError, OSError) as error:
     print("refused:", error)
 """

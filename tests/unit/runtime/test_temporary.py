@@ -1,6 +1,8 @@
-"""The folder of raw frames in ``$TMPDIR``: who may look into it, when it goes, and whose leftovers are removed."""
+"""Temporary folders, beside outputs and in ``$TMPDIR``: their names, who may look in, whose leftovers are removed."""
 
+import hashlib
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -12,8 +14,9 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.runtime.errors import ActaError
-from pipeline.runtime.files import spool
+from pipeline.runtime.files import atomic, remove_leftovers, spool
 from pipeline.runtime.temporary import private_folder, remove_abandoned
+from tests.unit.runtime.outputs import NOBODY, needs_root, process
 
 HOLDS = """
 import sys
@@ -51,6 +54,153 @@ def end(process: subprocess.Popen[str], number: signal.Signals | None = None) ->
     if number is not None:
         process.send_signal(number)
     process.communicate(timeout=20)
+
+
+# ---- beside outputs
+
+
+def test_atomic_temporary_is_hidden_beside_in_a_private_folder_and_of_the_same_kind(tmp_path: Path) -> None:
+    with atomic(tmp_path / "out.mp4") as temporary:
+        temporary.touch()
+        (beside,) = tmp_path.iterdir()
+        assert temporary.parent.samefile(beside)
+        assert stat.S_IMODE(beside.stat().st_mode) == 0o700
+        assert re.fullmatch(rf"\.out\.mp4\.{process(os.getpid())}\.tmp[a-z0-9_]{{8}}", beside.name)
+    assert temporary.name == "new.mp4"
+
+
+def test_temporary_folders_have_random_names(tmp_path: Path) -> None:
+    def name() -> str:
+        with atomic(tmp_path / "out") as temporary:
+            temporary.touch()
+            return next(path.name for path in tmp_path.iterdir() if path.name != "out")
+
+    assert len({name() for _ in range(20)}) == 20
+
+
+@pytest.mark.parametrize("name", ["out.h5", "match [1080p].mp4", "a*b?.mp4"])
+def test_leftover_of_a_dead_process_is_removed(tmp_path: Path, dead: int, name: str) -> None:
+    (tmp_path / f".{name}.{process(dead)}.tmp1a2b_c3d").write_text("half")
+    with atomic(tmp_path / name) as temporary:
+        temporary.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_leftover_folder_of_a_dead_process_is_removed(tmp_path: Path, dead: int) -> None:
+    folder = tmp_path / f".out.h5.{process(dead)}.tmpabc"
+    folder.mkdir()
+    (folder / "0.jpegs").write_text("a raw frame")
+    with spool(tmp_path / "out.h5"):
+        assert not folder.exists()
+
+
+@pytest.mark.parametrize("whose", ["living", "own", "of another host", "of another namespace"])
+def test_leftover_that_may_be_in_use_is_kept(tmp_path: Path, dead: int, whose: str) -> None:
+    """Two containers can have one host name, and a process of the same number each."""
+    named = {
+        "living": process(os.getppid()),
+        "own": process(os.getpid()),
+        "of another host": process(dead, host="elsewhere"),
+        "of another namespace": process(dead, namespace="0123456789ab"),
+    }[whose]
+    folder = tmp_path / f".out.h5.{named}.tmpabc"
+    folder.mkdir()
+    with atomic(tmp_path / "out.h5") as temporary:
+        temporary.write_text("whole")
+    assert folder.is_dir()
+
+
+@needs_root
+def test_leftover_of_another_user_is_kept(tmp_path: Path, dead: int) -> None:
+    folder = tmp_path / f".out.h5.{process(dead)}.tmpabc"
+    folder.mkdir()
+    os.chown(folder, NOBODY, NOBODY)
+    with atomic(tmp_path / "out.h5") as temporary:
+        temporary.write_text("whole")
+    assert folder.is_dir()
+
+
+def test_a_link_among_the_leftovers_is_removed_and_not_what_it_leads_to(tmp_path: Path, dead: int) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("precious")
+    (tmp_path / f".out.h5.{process(dead)}.tmpabc").symlink_to("mine")
+    with atomic(tmp_path / "out.h5") as temporary:
+        temporary.write_text("whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "out.h5"]
+    assert (tmp_path / "mine" / "file").read_text() == "precious"
+
+
+def test_leftover_of_another_output_is_kept(tmp_path: Path, dead: int) -> None:
+    other = tmp_path / f".other.h5.{process(dead)}.tmp.h5"
+    other.write_text("half")
+    with atomic(tmp_path / "out.h5") as temporary:
+        temporary.write_text("whole")
+    assert other.exists()
+
+
+# ---- long names
+
+
+LONG = ["a" * 246 + ".mp4", "é" * 123 + ".mkv", "漢" * 82 + ".h5", "a." + "b" * 248, "a" * 79 + "é" * 80]
+
+
+@pytest.mark.parametrize("name", LONG, ids=lambda name: f"{name[0]}{name[-4:]}")
+@pytest.mark.parametrize("overwrite", [None, False, True])
+def test_names_as_long_as_a_file_system_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, overwrite: bool | None
+) -> None:
+    """With the longest name of a host and the highest process number that Linux knows."""
+    assert 230 < len(os.fsencode(name)) <= 255
+    monkeypatch.setattr("pipeline.runtime.temporary._process", lambda pid: process(4194304, host="h" * 64))
+    with atomic(tmp_path / name, overwrite=overwrite) as temporary:
+        temporary.write_text("whole")
+        assert max(len(os.fsencode(path.name)) for path in tmp_path.iterdir()) < 200
+    with spool(tmp_path / name) as folder:
+        (folder / "0.jpegs").write_text("a raw frame")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "whole")]
+
+
+def test_the_temporary_of_a_long_name_is_its_own_and_of_its_kind(tmp_path: Path) -> None:
+    name = "a" * 250 + ".mp4"
+    with atomic(tmp_path / name) as temporary:
+        temporary.touch()
+        (beside,) = tmp_path.iterdir()
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    assert beside.name[:-8] == f".{'a' * 63}~{digest}.{process(os.getpid())}.tmp"
+    assert temporary.name == "new.mp4"
+
+
+@pytest.mark.parametrize(("length", "cut"), [(80, False), (81, True)])
+def test_only_long_names_are_cut(tmp_path: Path, length: int, cut: bool) -> None:
+    with atomic(tmp_path / ("a" * length)) as temporary:
+        temporary.touch()
+        (beside,) = tmp_path.iterdir()
+    assert ("~" in beside.name) == cut
+
+
+@pytest.mark.parametrize(("suffix", "kept"), [("." + "s" * 15, True), ("." + "s" * 16, False)])
+def test_a_suffix_that_is_no_formats_is_left_out(tmp_path: Path, suffix: str, kept: bool) -> None:
+    with atomic(tmp_path / f"a{suffix}") as temporary:
+        temporary.touch()
+    assert temporary.name == (f"new{suffix}" if kept else "new")
+
+
+def test_leftovers_of_a_long_name_are_removed_and_those_of_its_neighbour_kept(tmp_path: Path, dead: int) -> None:
+    one, other = "a" * 240 + "1.mp4", "a" * 240 + "2.mp4"
+    for name in (one, other):
+        digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+        (tmp_path / f".{'a' * 63}~{digest}.{process(dead)}.tmp1a2b_c3d").write_text(name[-5])
+    remove_leftovers(tmp_path / one)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["2"]
+
+
+def test_a_name_that_no_file_can_have_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="File name too long"), atomic(tmp_path / ("a" * 256), overwrite=False):
+        pytest.fail("the block was entered")
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- in $TMPDIR
 
 
 def test_it_is_private_and_goes_with_what_is_in_it(place: Path) -> None:

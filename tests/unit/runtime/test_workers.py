@@ -141,7 +141,7 @@ def test_one_more_than_allowed_is_too_many(fraction: float, total: int, bad: int
         split_results(mixed(total, bad), fraction, total, "frames")
 
 
-def test_too_many_bad_videos_stop_the_stage_at_once() -> None:
+def test_too_many_bad_videos_stop_the_task_at_once() -> None:
     results = mixed(100, 50)
     with pytest.raises(ActaError):
         split_results(results, 0.1, 100, "frames")

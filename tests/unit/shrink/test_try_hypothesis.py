@@ -237,9 +237,9 @@ def test_without_distillation(config, base, shards, tmp_path):
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_stored_logits_give_the_same_bytes_as_the_live_teacher(config, base, shards, tmp_path, mode):
     chosen = settings(config, "f", teacher_mode=mode)
-    stage = StoreTeacherLogits(split=chosen.split, recipe=chosen.recipe, training=chosen.training, mode=mode)
+    asked = StoreTeacherLogits(split=chosen.split, recipe=chosen.recipe, training=chosen.training, mode=mode)
     logits = tmp_path / "logits.h5"
-    store_teacher_logits(base, shards, logits, stage)
+    store_teacher_logits(base, shards, logits, asked)
     live = attempt(base, shards, tmp_path / "live", chosen)
     stored = attempt(base, shards, tmp_path / "stored", chosen, stored=logits)
     assert live.read_bytes() == stored.read_bytes()
@@ -263,8 +263,8 @@ def test_stored_logits_give_the_same_bytes_as_the_live_teacher(config, base, sha
 )
 def test_stored_logits_of_another_training_are_refused(config, base, shards, tmp_path, changes, message):
     made = settings(config, "f")
-    stage = StoreTeacherLogits(split=made.split, recipe=made.recipe, training=made.training, mode="train")
-    store_teacher_logits(base, shards, tmp_path / "logits.h5", stage)
+    asked = StoreTeacherLogits(split=made.split, recipe=made.recipe, training=made.training, mode="train")
+    store_teacher_logits(base, shards, tmp_path / "logits.h5", asked)
     with pytest.raises(ActaError, match=message):
         attempt(base, shards, tmp_path, settings(config, "f", **changes), stored=tmp_path / "logits.h5")
 
@@ -323,7 +323,8 @@ def test_killed_and_run_again_gives_the_same_bytes(config, base, shards, tmp_pat
     output = tmp_path / "killed" / "model.safetensors"
     command = [
         sys.executable,
-        *("-m", "pipeline", "hypothesis", str(base), *map(str, shards), "--base", str(base)),
+        *("-m", "pipeline", "task", "try_hypothesis", "--base", str(base), "--previous", str(base)),
+        *("--shards", *map(str, shards)),
         *("--settings", chosen.model_dump_json(), "--save-every", "0", "-o", str(output)),
     ]
     process = subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.DEVNULL)
@@ -344,7 +345,8 @@ def test_two_processes_train_a_hypothesis(config, base, shards, tmp_path):
     output = tmp_path / "two" / "model.safetensors"
     command = [
         sys.executable,
-        *("-m", "pipeline", "hypothesis", str(base), *map(str, shards), "--base", str(base)),
+        *("-m", "pipeline", "task", "try_hypothesis", "--base", str(base), "--previous", str(base)),
+        *("--shards", *map(str, shards)),
         *("--settings", chosen.model_dump_json(), "-o", str(output)),
     ]
     finish(start(command, world=2))

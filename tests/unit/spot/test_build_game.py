@@ -142,9 +142,9 @@ def test_missing_root_is_an_error(root):
 
 @pytest.fixture
 def demo(monkeypatch):
-    matches = types.ModuleType("pipeline.demo.make_matches")
+    matches = types.ModuleType("pipeline.demo.match_plan")
     matches.splits = lambda: {"train": ["l/s/one"], "valid": ["l/s/two"]}  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pipeline.demo.make_matches", matches)
+    monkeypatch.setitem(sys.modules, "pipeline.demo.match_plan", matches)
 
 
 def test_games_of_the_demo_are_known_before_they_are_there(demo):

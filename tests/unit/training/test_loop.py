@@ -306,7 +306,7 @@ def test_a_signal_saves_and_stops(config, shards, tmp_path, number):
     """As Slurm sends it: to every process, those that load data among them."""
     output = tmp_path / "model.safetensors"
     changed = train_settings(config, training__epochs=400)
-    (process,) = start(command(shards, output, changed, "--workers", "2"), process_group=0)
+    (process,) = start(command(shards, output, changed, "--cores", "3"), process_group=0)
     assert process.stdout is not None
     while "a batch of" not in (line := process.stdout.readline()):
         assert line, "it ended"
