@@ -7,8 +7,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.config.base import Device, Name, Precision, Settings, Threads
 from pipeline.config.data import FrameSettings, SamplingSettings
+from pipeline.config.names import ActorBackboneName
 
-FeatureName = Literal["i3d", "r101_i3d_nl", "slowfast_nl"]
 DetectorName = Literal["resnet50_fpn_v2", "mobilenet_v2_fpn"]
 
 
@@ -125,16 +125,6 @@ class DetectionSplitSettings(Settings):
         description="Is reported. The thesis reports AVA's val, which also steers; a third split gives unbiased "
         "numbers.",
     )
-
-
-ActorBackboneName = Literal[
-    "i3d",
-    "r101_i3d_nl",
-    "slowfast_nl_8x8_r50",
-    "slowfast_nl_8x8_r101",
-    "slowfast_nl_16x8_r50",
-    "slowfast_nl_16x8_r101",
-]
 
 
 class KeyframeSettings(Settings):

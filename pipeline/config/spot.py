@@ -8,11 +8,11 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.config.base import Device, Name, Precision, Settings, Threads, merged, parse
 from pipeline.config.data import FrameSettings
+from pipeline.config.names import FrameBackboneName
 from pipeline.runtime.errors import ActaError
 
 Paths = dict[Name, str]
 Version = Literal[1, 2]  # of SoccerNet
-FrameBackboneName = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenet_v2"]
 
 
 def _without_nulls(value: Any) -> Any:

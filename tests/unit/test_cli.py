@@ -15,10 +15,8 @@ from typing import get_args
 import pytest
 
 from pipeline import cli
-from pipeline.commands import backbones
 from pipeline.commands.table import COMMANDS, GROUPS, OWN_FILES
-from pipeline.config.classify import BackboneName
-from pipeline.config.detect import ActorBackboneName, FeatureName
+from pipeline.config.names import BackboneName
 from pipeline.models.architecture import BASES, OPERATORS
 from pipeline.runtime.ending import Ended
 from pipeline.runtime.errors import ActaError
@@ -117,10 +115,8 @@ def test_help_of_an_action_shows_its_own_examples(capsys):
     assert "fetch" not in printed
 
 
-def test_names_that_the_help_repeats_are_those_of_the_settings():
-    assert sorted(backbones.BACKBONES) == sorted(get_args(BackboneName)) == sorted(BASES)
-    assert get_args(ActorBackboneName) == backbones.ACTOR_BACKBONES
-    assert get_args(FeatureName) == backbones.FEATURES
+def test_names_that_the_help_repeats_are_those_of_the_networks():
+    assert sorted(get_args(BackboneName)) == sorted(BASES)
     assert f"of {', '.join(OPERATORS)}," in cli.command_parser("complexity").format_help()
 
 

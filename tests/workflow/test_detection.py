@@ -139,7 +139,14 @@ def test_published_features_need_no_video(tmp_path):
     (tmp_path / "labels.pbtxt").write_text('item { name: "run" id: 1 }\nitem { name: "walk" id: 2 }\n')
     files = {split: str(tmp_path / f"{split}.h5") for split in rows}
     imported = {"layout": "slowfast", "actors": files, "objects": {}, "frame_lists": {}, "half_precision": True}
-    own = {"compare_with": None, "heads": 2, "learning_rate": 0.001, "test_score": 0.0, "backbone": None, "average_of": None}
+    own = {
+        "compare_with": None,
+        "heads": 2,
+        "learning_rate": 0.001,
+        "test_score": 0.0,
+        "backbone": None,
+        "average_of": None,
+    }
     project.configure(
         dataset="published",
         detect__data__adapter="ava",

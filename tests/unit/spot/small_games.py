@@ -66,7 +66,12 @@ class Data:
     def __init__(self, folder: Path):
         self.folder, self.root, self.lists = folder, folder / "games", folder / "lists"
         settings = BuildGame(
-            version=1, use_video_ini=False, rate=RATE, videos=None, imported=(KIND,), annotated=("train", "valid", "test")
+            version=1,
+            use_video_ini=False,
+            rate=RATE,
+            videos=None,
+            imported=(KIND,),
+            annotated=("train", "valid", "test"),
         )
         lists = {}
         for number, (game, split) in enumerate(SPLITS.items()):
@@ -227,7 +232,9 @@ def command(data: Data, name: str, output: Path, changed: Any, *options: str) ->
 
 def with_bad(data: Data, folder: Path, *games: str) -> list[Path]:
     """The manifests, those of some games with an entry in quarantine: their files are not there."""
-    settings = BuildGame(version=1, use_video_ini=False, rate=RATE, videos=None, imported=(KIND,), annotated=("train", "test"))
+    settings = BuildGame(
+        version=1, use_video_ini=False, rate=RATE, videos=None, imported=(KIND,), annotated=("train", "test")
+    )
     manifests = []
     for path in data.manifests:
         if path.stem in games:

@@ -177,7 +177,9 @@ def test_classes_have_equal_shares() -> None:
 
 
 def test_challenge_samples_by_events() -> None:
-    by_events = sampling(foreground=None, background=None, frequent_above=10_000, frequent_divisor=5, rare_below=100, rare_factor=10)
+    by_events = sampling(
+        foreground=None, background=None, frequent_above=10_000, frequent_divisor=5, rare_below=100, rare_factor=10
+    )
     events = [10_001, 10_000, 100, 99, 0]
     assert numbers_of_clips(events, by_events) == [2000, 10_000, 100, 990, 0, 4040]
     assert numbers_of_clips([2, 1], sampling(foreground=None, background=7, frequent_above=1)) == [1, 1, 7]

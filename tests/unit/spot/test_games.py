@@ -35,7 +35,14 @@ ANNOTATIONS = [("1 - 00:03", "Goal", "visible"), ("2 - 00:07", "Corner", "not sh
 
 
 def settings_of(**changes: Any) -> BuildGame:
-    values = {"version": 2, "use_video_ini": True, "rate": 2.0, "videos": "HQ.mkv", "imported": (KIND,), "annotated": ("train",)}
+    values = {
+        "version": 2,
+        "use_video_ini": True,
+        "rate": 2.0,
+        "videos": "HQ.mkv",
+        "imported": (KIND,),
+        "annotated": ("train",),
+    }
     return BuildGame.model_validate(values | changes)
 
 

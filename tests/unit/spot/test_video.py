@@ -111,64 +111,6 @@ def test_events_are_written_when_they_happen_by_features(matches, tmp_path, monk
 # ---- beside the workflow
 
 
-def play(root: Path, folder: Path) -> Path:
-    """The first two tasks on a match with video.ini: its manifest and frame shard, in ``folder``."""
-    roles = {"labels": "Labels.json", "video/1": "1_HQ.mkv", "video/2": "2_HQ.mkv", "ini": "video.ini"}
-    rows = [Listed(role, f"ini/{file}", "", "train", 1, 2) for role, file in roles.items()]
-    (folder / "list.json").write_text(json.dumps({"game": NAME, "files": rows}))
-    about = {"version": 1, "use_video_ini": True, "rate": 2.0, "videos": "HQ.mkv", "imported": (), "annotated": ()}
-    build_game(folder / "list.json", root, folder / "game.json", parse(BuildGame, about))
-    extract_game_frames(
-        folder / "game.json", root, folder / "frames/f.h5", parse(ExtractGameFrames, {"frames": FRAMES})
-    )
-    return folder / "frames/f.h5"
-
-
-def random_weights() -> dict[str, Tensor]:
-    """Of torchvision's MobileNetV2, with statistics that keep the features from vanishing."""
-    network = get_model("mobilenet_v2", weights=None)
-    for part in network.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            part.momentum = 1.0
-    with torch.no_grad():
-        network(torch.randn(16, 3, 32, 32))
-    return network.state_dict()
-
-
-@pytest.fixture(scope="module")
-def played(matches: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Manifest, frames and features of a match by the workflow's tasks, and the weights, where it puts them."""
-    folder = tmp_path_factory.mktemp("results") / "spot"
-    (folder / "features/mobilenet").mkdir(parents=True)
-    shard = play(matches / "uneven", folder)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        torch.save(random_weights(), folder / "weights.pth")
-        kinds = {
-            "rms_net": (RmsNet(ARCHITECTURE), ABOUT),
-            "pictures": (RmsNet(replace(ARCHITECTURE, features=3, backbone="mobilenet_v2")), None),
-        }
-    for name, (network, about) in kinds.items():
-        torch.nn.init.constant_(network.classify.bias[-1:], -9)  # so that there are events
-        path = folder / f"networks/{name}/seed_1/model.safetensors"
-        path.parent.mkdir(parents=True)
-        save_spotter(path, network, about or replace(ABOUT, architecture=network.architecture, frames=FRAMES))
-    backbone = {"name": "mobilenet_v2", "weights": None}
-    about = {"backbone": backbone, "crop": 32, "batch": 7, "precision": "float32", "device": "cpu", "threads": 1}
-    raw, projection = folder / "raw.h5", folder / "features/mobilenet/pca.safetensors"
-    extract_frame_features(shard, raw, parse(ExtractFrameFeatures, about), folder / "weights.pth")
-    fit_pca([raw], projection, FitPca(components=4, train=("train",)))
-    project_features(raw, projection, folder / "projected.h5")
-    return folder
-
-
-def write_config(path: Path, **changes: Any) -> Path:
-    """A configuration over the shipped one, in which features are made as in `played` but for changes."""
-    features = {"pca": 4, "batch": 7, "crop": 32} | changes
-    path.write_text(json.dumps({"spot": {"frames": FRAMES, "features": {"mobilenet": features}}}))
-    return path
-
-
 def model_of(folder: Path, name: str = "rms_net") -> Path:
     return folder / f"networks/{name}/seed_1/model.safetensors"
 

@@ -82,7 +82,9 @@ def test_proposals_name_keyframes_and_are_an_input(tmp_path, shards, saved):
     people.write_text("v,0.3,0,0,1,1,,0.5\n")
     settings = DetectObjects(
         keyframes=KeyframeSettings(step=1.0, start=0.0, first=None, last=None),
-        objects=ObjectSettings(imported={}, weights=None, score=0, person_score=0, max_detections=2, device="cpu", threads=1),
+        objects=ObjectSettings(
+            imported={}, weights=None, score=0, person_score=0, max_detections=2, device="cpu", threads=1
+        ),
     )
     labels, boxes = tmp_path / "labels.pbtxt", {"train": tmp_path / "boxes.csv"}
     detect_objects(shards[0], tmp_path / "p.h5", settings, labels, boxes, {"train": people}, detector=saved)
