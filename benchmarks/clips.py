@@ -90,7 +90,7 @@ def _write(folder: Path, count: int) -> list[Path]:
 
 
 def _store(folder: Path) -> FrameShard:
-    """The same videos in a frame shard, made by the stages themselves."""
+    """The same videos in a frame shard, made by the tasks themselves."""
     from pipeline.config.whole import load
     from pipeline.data.adapters import list_videos
     from pipeline.media.lists import write_lists
@@ -98,10 +98,11 @@ def _store(folder: Path) -> FrameShard:
     data = load().data.model_copy(update={"adapter": "folder", "root": str(folder / "videos")})
     (name,) = write_lists(list_videos(data), folder / "lists", 1)
     root = ["--root", str(folder / "videos")]
-    assert acta(["manifest", str(folder / f"lists/{name}.json"), *root, "-o", str(folder / "manifest.json")]) == 0
+    listed = ["task", "build_manifest", "--videos", str(folder / f"lists/{name}.json")]
+    assert acta([*listed, *root, "-o", str(folder / "manifest.json")]) == 0
     settings = '{"sampling":{"rate":null},"frames":{"size":[128,171],"jpeg_quality":90}}'
-    frames = ["frames", str(folder / "manifest.json"), *root, "--settings", settings, "-o", str(folder / "shard.h5")]
-    assert acta(frames) == 0
+    frames = ["task", "extract_frames", "--manifest", str(folder / "manifest.json"), "--settings", settings]
+    assert acta([*frames, *root, "-o", str(folder / "shard.h5")]) == 0
     return FrameShard(folder / "shard.h5")
 
 

@@ -90,7 +90,10 @@ def _store(folder: Path, videos: list[FeaturedVideo]) -> list[FeatureShard]:
 
 
 def _publish(folder: Path, videos: list[FeaturedVideo]) -> Callable[[str, int], object]:
-    """The layout `i3d`: a file for each keyframe, and one of all objects (`pipeline.detect.features.import_actor_features`)."""
+    """The layout `i3d`: a file for each keyframe, and one of all objects.
+
+    `pipeline.detect.features.import_actor_features` reads it.
+    """
     folder.mkdir()
     with h5py.File(folder / "objects.h5", "w") as file:
         for video in videos:

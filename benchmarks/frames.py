@@ -41,15 +41,14 @@ def main() -> None:
                 shutil.copy(folder / "videos/0.mp4", folder / f"videos/{k}.mp4")
         manifest = _manifest(folder)
         for size in ((128, 171), (720, 1280)):
-            stage = {"sampling": {"rate": None}, "frames": {"size": size, "jpeg_quality": options.quality}}
-            acta = [sys.executable, "-m", "pipeline", "frames", str(manifest), "--root", str(folder / "videos")]
+            settings = {"sampling": {"rate": None}, "frames": {"size": size, "jpeg_quality": options.quality}}
+            acta = [sys.executable, "-m", "pipeline", "task", "extract_frames"]
+            acta += ["--manifest", str(manifest), "--root", str(folder / "videos"), "--settings", json.dumps(settings)]
             commands = {
                 f"ffmpeg, {cores} processes of one thread": _ffmpeg(folder, size, options.qscale, cores, 1),
                 "ffmpeg, one process at a time, its own threads": _ffmpeg(folder, size, options.qscale, 1, 0),
-                f"acta frames, {cores} workers": [
-                    *acta, "--settings", json.dumps(stage), "--workers", str(cores), "-o", str(folder / "acta/a.h5")
-                ],
-            }  # fmt: skip
+                f"acta, {cores} cores": [*acta, "--cores", str(cores), "-o", str(folder / "acta/a.h5")],
+            }
             results = compare(commands, options.runs)
             print(f"\n{options.videos} videos of {options.frames} frames, 1280x720 -> {size[1]}x{size[0]}\n")
             print(table(results, options.videos * options.frames, next(iter(commands))))
@@ -57,9 +56,7 @@ def main() -> None:
 
 
 def _manifest(folder: Path) -> Path:
-    data = DataSettings(
-        adapter="folder", root=str(folder / "videos"), annotations=None, split=1, shards=1, max_bad_fraction=0.0
-    )
+    data = DataSettings(adapter="folder", root=str(folder / "videos"), annotations=None, shards=1, max_bad_fraction=0.0)
     [shard] = write_lists(list_videos(data), folder / "lists", 1)
     build_manifest(folder / f"lists/{shard}.json", folder / "videos", folder / "manifest.json", workers=2)
     return folder / "manifest.json"

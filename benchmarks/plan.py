@@ -59,7 +59,7 @@ def plan_inside(folder: Path, configuration: Path) -> None:
     teacher.touch()
     teacher.with_suffix(".json").touch()
     detections = [f"detect_people:what=faces,shard={shard}" for shard in shards]
-    student = ["train:split=split1,recipe=r2plus1d,variant=faces,strategy=kd_rkd"]
+    student = ["train_classifier:split=split1,recipe=r2plus1d,variant=faces,strategy=kd_rkd"]
     for name, jobs in (("a shard", detections[:1]), ("32 shards", detections[:32]), ("a student", student)):
         # As a job's own Snakemake is called by the executor; -n stops before the work.
         alone = ["--force", "--force-use-threads", "--mode", "remote", "--ignore-incomplete", "--nolock", "--no-hooks"]

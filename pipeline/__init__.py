@@ -1,7 +1,7 @@
 """Acta: privacy-preserving, efficient understanding of human actions in video.
 
-The package holds every stage as a function from files to files. It imports no Snakemake, so each stage can be used
-and tested alone: ``acta STAGE --help``.
+The package holds every task as a function from files to files. It imports no Snakemake, so each task can be used
+and tested alone: ``acta task TASK --help``.
 """
 
 import os

@@ -85,9 +85,9 @@ def _finish(parser: argparse.ArgumentParser, command: Command, action: str = "")
     """What all commands have: a description, examples at the end of the help, ``--debug`` as after ``acta``."""
     parser.description = parser.description or _sentence(command.about)
     beginning = f"acta {command.name} {action}".strip()
-    examples = [each for each in command.examples if each.startswith(beginning)]
+    examples = [example for example in command.examples if example.startswith(beginning)]
     title = "example:" if len(examples) == 1 else "examples:"
-    lines = [f"  {line}" for each in examples for line in wrapped(each)]
+    lines = [f"  {line}" for example in examples for line in wrapped(example)]
     parser.epilog = "\n".join([*textwrap.wrap(parser.epilog or "", 100), "", title, *lines]).strip()
     parser.description = textwrap.fill(parser.description, 100)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter

@@ -21,13 +21,14 @@ import ast
 import importlib
 import inspect
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.runtime.errors import ActaError
+from pipeline.runtime.files import check_no_input
 
 if TYPE_CHECKING:
     from pipeline.config.base import Settings
@@ -102,11 +103,11 @@ class Task:
         if parameter.annotation in _PATHS:
             return ()
         tree = ast.parse(_file_of(self._imported[parameter.annotation]).read_text(encoding="utf-8"))
-        found = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == parameter.annotation)
-        texts = _texts(ast.get_docstring(found) or "")
+        definition = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == parameter.annotation)
+        texts = _texts(ast.get_docstring(definition) or "")
         return tuple(
             _parameter(node.target.id, node.annotation, node.value, texts)
-            for node in found.body
+            for node in definition.body
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
         )
 
@@ -153,9 +154,16 @@ class Task:
 
     def _run(self, options: argparse.Namespace) -> None:
         values = {parameter.name: self._value(parameter, options) for parameter in self.parameters}
+        # Only now is known which files words with a name and paths with {shard} are.
+        check_no_input(filter(None, (getattr(options, name) for name in options.writes)), self._read(values))
         if "workers" in values:
             values["workers"] = _workers(options.cores, values.get("settings"), self._least_workers)
         getattr(importlib.import_module(self.dotted), self.name)(**values)
+
+    def _read(self, values: Mapping[str, Any]) -> list[Path]:
+        """The files among what the function is given to read."""
+        given = [values[parameter.name] for parameter in self.parameters if parameter.annotation != "Output"]
+        return [path for path in _paths(given) if path.is_file()]
 
     @property
     def _least_workers(self) -> int:
@@ -184,14 +192,27 @@ class Task:
         return given
 
 
+def _paths(value: Any) -> Iterator[Path]:
+    """The paths in a value, at any depth."""
+    if isinstance(value, Path):
+        yield value
+    parts = vars(value) if is_dataclass(value) else value
+    if isinstance(parts, Mapping):
+        parts = tuple(parts.values())
+    if isinstance(parts, list | tuple):
+        for part in parts:
+            yield from _paths(part)
+
+
 def _file_of(module: str) -> Path:
     return (_PACKAGE.parent / module.replace(".", "/")).with_suffix(".py")
 
 
 def _parameter(name: str, annotation: ast.expr | None, default: ast.expr | None, texts: Mapping[str, str]) -> Parameter:
-    text = re.sub(r"( \| Opened)?( \| None)?$", "", ast.unparse(annotation or ast.Constant(0)))
+    whole = ast.unparse(annotation or ast.Constant(0))
+    text = re.sub(r"( \| Opened)?( \| None)?$", "", whole)
     value = None if default is None else ast.literal_eval(default)
-    return Parameter(name, text, default is None, value, texts.get(name, ""))
+    return Parameter(name, text, default is None and not whole.endswith("| None"), value, texts.get(name, ""))
 
 
 def _option(parameter: Parameter) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -206,7 +227,7 @@ def _option(parameter: Parameter) -> tuple[tuple[str, ...], dict[str, Any]]:
     if parameter.name == "output":
         names = ("-o", *names)
     if parameter.name == "settings":
-        return names, options | {"help": f"{parameter.about} JSON, or @file (snakemake -np prints it)"}
+        return names, options | {"help": f"{options['help']} JSON, or @file (snakemake -np prints it)"}
     if parameter.name == "workers":
         return ("--cores",), {
             "type": int,
@@ -247,9 +268,9 @@ def _texts(docstring: str) -> dict[str, str]:
     for line in rest.split("\n"):
         if line and not line.startswith(" "):
             break
-        if found := re.match(r"    (\w+(?:, \w+)*): (.*)", line):
-            names = found[1].split(", ")
-            texts |= dict.fromkeys(names, found[2])
+        if match := re.match(r"    (\w+(?:, \w+)*): (.*)", line):
+            names = match[1].split(", ")
+            texts |= dict.fromkeys(names, match[2])
         elif line.strip():
             texts |= {name: f"{texts[name]} {line.strip()}" for name in names}
     return texts

@@ -123,8 +123,8 @@ def task_settings(config: "Config", task: str, **names: str) -> "Settings | None
         task: Its name.
         names: What the settings' ``from_config`` asks for, such as a split's name.
     """
-    found = TASKS[task].settings
-    return None if found is None else found.from_config(config, **names)  # type: ignore[attr-defined]
+    settings = TASKS[task].settings
+    return None if settings is None else settings.from_config(config, **names)  # type: ignore[attr-defined]
 
 
 @cache

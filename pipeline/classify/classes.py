@@ -12,8 +12,8 @@ def read_classes(path: Path | str, what: str = "the classes") -> list[str]:
     Raises:
         ActaError: the file cannot be read, or has a name twice; the message names both lines.
     """
-    found: dict[str, int] = {}
+    classes: dict[str, int] = {}
     for line, name in read_lines(path, what):
-        if found.setdefault(name, line) != line:
-            raise ActaError(f"{path}, line {line}: the class {name!r} is there already (line {found[name]})")
-    return list(found)
+        if classes.setdefault(name, line) != line:
+            raise ActaError(f"{path}, line {line}: the class {name!r} is there already (line {classes[name]})")
+    return list(classes)

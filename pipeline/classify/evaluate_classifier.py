@@ -1,4 +1,4 @@
-"""Stage `evaluate`: the accuracy of one network on the test videos of one variant (Sec. 5.3.1).
+"""Task `evaluate`: the accuracy of one network on the test videos of one variant (Sec. 5.3.1).
 
 The softmax scores of a video's clips are averaged. Every figure comes with its coverage: videos evaluated of videos
 expected by the lists, and how many were shorter than a clip.
@@ -65,12 +65,12 @@ def evaluate_classifier(
     architecture = description.architecture
     videos = Videos(shards, settings.split.test, description.classes)
     length = architecture.span
-    chosen = [e for e in videos.entries if settings.short_videos == "repeat" or e.frames >= length]
+    entries = [e for e in videos.entries if settings.short_videos == "repeat" or e.frames >= length]
     expected = [row for path in listed for row in read_list(path) if settings.split.test in row.split.split()]
-    if not chosen:
+    if not entries:
         raise ActaError(f"split {settings.split.test!r} has no video to evaluate ({len(expected)} are listed)")
     positions = frames_needed([architecture])
-    clips = _TestClips(videos, chosen, positions, length, settings.test_clips, description.view.test)
+    clips = _TestClips(videos, entries, positions, length, settings.test_clips, description.view.test)
     loader = DataLoader(
         clips,
         batch_size=None,
@@ -81,16 +81,16 @@ def evaluate_classifier(
         scores = np.stack(
             [
                 _scores(network, clip, positions, architecture, settings)
-                for clip in progress(loader, total=len(chosen), unit="videos", desc="evaluate")
+                for clip in progress(loader, total=len(entries), unit="videos", desc="evaluate")
             ]
         )
-    labels = np.array([entry.label for entry in chosen])
+    labels = np.array([entry.label for entry in entries])
     short = sum(entry.frames < length for entry in videos.entries)
     content = {
         **accuracy(scores, labels, description.classes),
         "coverage": {
             "expected": len(expected),
-            "evaluated": len(chosen),
+            "evaluated": len(entries),
             "not_in_frame_store": len(expected) - len(videos.entries),
             "shorter_than_a_clip": short,
             "short_videos": settings.short_videos,
@@ -99,7 +99,7 @@ def evaluate_classifier(
         "model": {"sha256": file.sha256, "variant": description.variant},
         "code": code_digest(__name__),
     }
-    _write_predictions(predictions, chosen, scores, description.classes)
+    _write_predictions(predictions, entries, scores, description.classes)
     write_json(output, content)
 
 

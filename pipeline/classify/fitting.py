@@ -1,4 +1,4 @@
-"""Training a video network on frame shards, alone or taught: what stages `train` and `hypothesis` have in common."""
+"""Training a video network on frame shards, alone or taught: what both of its trainings have in common."""
 
 import json
 from collections.abc import Iterator, Sequence

@@ -45,8 +45,8 @@ def predict(network: torch.nn.Module, description: Description, video: Path, cli
     parts = []
     with torch.inference_mode():
         for cut in uniform_cuts(len(images), shape, architecture.span, clips, view):
-            chosen = [images[min(cut.start + position, len(images) - 1)] for position in positions]
-            clip = cut_frames(decode_jpegs(chosen), cut)[None]
+            pictures = [images[min(cut.start + position, len(images) - 1)] for position in positions]
+            clip = cut_frames(decode_jpegs(pictures), cut)[None]
             parts.append(_scores(network, clip, positions, description))
     return torch.cat(parts).mean(0).numpy()
 

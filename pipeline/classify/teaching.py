@@ -93,9 +93,9 @@ class StoredLogits:
         self._file: Sealed | None = Sealed(path)
         if self._file.attribute("key") != key:
             raise ActaError(f"{path} holds the logits of another teacher, other clips or other batches")
-        found = self._file.array("logits").shape
-        if found[0] < epochs or found[1] != clips:
-            raise ActaError(f"{path} holds {found[0]} epochs of {found[1]} clips; wanted: {epochs} of {clips}")
+        shape = self._file.array("logits").shape
+        if shape[0] < epochs or shape[1] != clips:
+            raise ActaError(f"{path} holds {shape[0]} epochs of {shape[1]} clips; wanted: {epochs} of {clips}")
 
     def __getitem__(self, key: tuple[int, int]) -> np.ndarray:
         """Logits (classes,) of the clip (epoch, number)."""

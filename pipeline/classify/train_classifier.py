@@ -1,4 +1,4 @@
-"""Stage `train`: one network on the frames of one variant, alone or taught by another (Sec. 5.2)."""
+"""Task `train`: one network on the frames of one variant, alone or taught by another (Sec. 5.2)."""
 
 import json
 from collections.abc import Mapping, Sequence

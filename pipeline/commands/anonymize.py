@@ -88,7 +88,7 @@ def anonymize(options: argparse.Namespace) -> int:
         from pipeline.runtime.files import remove_leftovers
         from pipeline.runtime.progress import progress
 
-        stage, obfuscate = _settings(options, load(options.config) if options.config else load())
+        search, obfuscate = _settings(options, load(options.config) if options.config else load())
         if options.preview and obfuscate.filter == "frame":
             raise ActaError("--preview shows boxes, and --filter frame draws none: every frame would be hidden whole")
         plan = make_plan(
@@ -110,10 +110,10 @@ def anonymize(options: argparse.Namespace) -> int:
             remove_leftovers(job.output)
         if plan.jobs:  # missing weights, too, are one error, not one a file
             if options.preview:
-                check_search(stage.what, stage.detect)
+                check_search(search.what, search.detect)
             else:
-                check_hiding(stage.what, stage.detect, obfuscate)
-        treatment = Treatment(stage, obfuscate, encoding, options.overwrite, options.preview)
+                check_hiding(search.what, search.detect, obfuscate)
+        treatment = Treatment(search, obfuscate, encoding, options.overwrite, options.preview)
         with progress(unit="frames", desc="", shown=bool(plan.jobs)) as bar:
             report = Report(plan, treatment, bar, debug=options.debug)
             run(plan.jobs, treatment, options.jobs, report.take, options.keep_detections)
@@ -137,9 +137,9 @@ def _settings(options: argparse.Namespace, config: "Config") -> "tuple[DetectPeo
     filters = {
         name: getattr(options, name) for name in ("filter", "shape", "enlarge") if getattr(options, name) is not None
     }
-    stage = {"what": options.what, "sampling": {"rate": None}, "detect": detect.model_dump() | changes}
+    search = {"what": options.what, "sampling": {"rate": None}, "detect": detect.model_dump() | changes}
     return (
-        parse(DetectPeople, stage, "options"),
+        parse(DetectPeople, search, "options"),
         parse(ObfuscateSettings, obfuscate.model_dump() | filters, "options"),
     )
 

@@ -34,7 +34,7 @@ def _classify(options: argparse.Namespace) -> int:
             f"(acta anonymize … --what {description.variant})",
             file=sys.stderr,
         )
-    failed, found = 0, []
+    failed, classified = 0, []
     for video in options.videos:
         try:
             scores = predict(network, description, video, options.clips)
@@ -43,11 +43,11 @@ def _classify(options: argparse.Namespace) -> int:
             failed = 1
             continue
         best = [(description.classes[i], float(scores[i])) for i in (-scores).argsort(kind="stable")[: options.top]]
-        found.append({"video": str(video), "classes": [{"label": label, "score": score} for label, score in best]})
+        classified.append({"video": str(video), "classes": [{"label": label, "score": score} for label, score in best]})
         if not options.json:
             print(video)
             for label, score in best:
                 print(f"  {100 * score:5.1f} %  {label}")
     if options.json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(classified, indent=1))
     return failed

@@ -51,14 +51,14 @@ def _clean(options: argparse.Namespace) -> int:
     return 0
 
 
-def _remove(found: "list[Unneeded]", *, dry: bool) -> None:
+def _remove(unneeded: "list[Unneeded]", *, dry: bool) -> None:
     from pipeline.runtime.temporary import remove_own
 
     gone: list[int] = []
-    for each in found:
-        goes = each.removable and (dry or remove_own(each.path))
-        gone += [each.size] * goes
-        print(f"{_readable(each.size):>9}  {each.path}: {each.reason}{'' if goes else '; KEPT'}")
+    for entry in unneeded:
+        goes = entry.removable and (dry or remove_own(entry.path))
+        gone += [entry.size] * goes
+        print(f"{_readable(entry.size):>9}  {entry.path}: {entry.reason}{'' if goes else '; KEPT'}")
     more = "to remove; acta clean without --dry-run does it" if dry else "removed"
     print(f"{_readable(sum(gone)):>9}  in {len(gone)} files and folders {more}")
 

@@ -29,6 +29,7 @@ def _whole_parser() -> argparse.ArgumentParser:
     """All commands in one parser, where the command line itself builds only that of the command it is given."""
     from pipeline.cli import add_command, add_global_options
     from pipeline.commands.table import COMMANDS
+    from pipeline.tasks import TASKS
 
     class Described(argparse._SubParsersAction):
         """Gives every command its line of the table; shtab leaves out those without one."""
@@ -42,6 +43,9 @@ def _whole_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(action=Described)
     for name in COMMANDS:
         add_command(commands, name)
+    tasks = commands.choices["task"].add_subparsers()
+    for task in TASKS.values():
+        tasks.add_parser(task.name, help=task.about.replace("%", "%%"), parents=[task.parser()], add_help=False)
     _complete_files(parser)
     return parser
 

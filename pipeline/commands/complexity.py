@@ -2,8 +2,9 @@
 
 import argparse
 import json
+from typing import get_args
 
-from pipeline.commands.backbones import BACKBONES, FEATURES
+from pipeline.config.names import BackboneName, FeatureName
 from pipeline.runtime.errors import ActaError
 
 
@@ -13,9 +14,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "complexity",
         description="What one view costs, by calculation: no weights or data are needed.",
     )
-    complexity.add_argument("--backbone", choices=BACKBONES, help="a network on clips (Chs. 5 and 6)")
+    complexity.add_argument("--backbone", choices=get_args(BackboneName), help="a network on clips (Chs. 5 and 6)")
     complexity.add_argument("--model", choices=("stage",), help="STAGE (Ch. 3), per clip of 4 actors and 25 objects")
-    complexity.add_argument("--features", choices=FEATURES, help="with --model stage: the actors' backbone")
+    complexity.add_argument(
+        "--features", choices=get_args(FeatureName), help="with --model stage: the actors' backbone"
+    )
     complexity.add_argument(
         "--reduce",
         default="",
@@ -71,7 +74,7 @@ def _stage_complexity(options: argparse.Namespace) -> None:
     if options.backbone:
         raise ActaError("--backbone is for networks on clips, not for --model stage")
     if not options.features:
-        raise ActaError(f"--model stage needs --features: {', '.join(FEATURES)}")
+        raise ActaError(f"--model stage needs --features: {', '.join(get_args(FeatureName))}")
     cost = stage_complexity(StageArchitecture.published(options.features))
     if options.json:
         print(json.dumps({"model": "stage", "features": options.features, **asdict(cost)}))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pipeline.classify.classes import read_classes
 from pipeline.config.classify import ViewSettings
-from pipeline.config.detect import ActorBackboneName
+from pipeline.config.names import ActorBackboneName
 from pipeline.detect.annotation.ava import read_label_map
 from pipeline.models import checkpoints
 from pipeline.models.actor_backbones import ActorBackbone, load_published, save_actor_backbone

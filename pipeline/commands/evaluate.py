@@ -90,7 +90,7 @@ def _detections(options: argparse.Namespace) -> None:
         raise ActaError(f"--iou {options.iou} is not in (0, 1]")
     if options.capacity < 0:
         raise ActaError(f"--capacity {options.capacity} is below 0")
-    found = evaluate_files(
+    evaluation = evaluate_files(
         options.labelmap,
         options.groundtruth,
         options.detections,
@@ -99,14 +99,14 @@ def _detections(options: argparse.Namespace) -> None:
         capacity=options.capacity,
         video_map=options.video_map,
     )
-    print(json.dumps(found, indent=1))
+    print(json.dumps(evaluation, indent=1))
 
 
 def _spots(options: argparse.Namespace) -> None:
     from pipeline.spot.evaluation import evaluate_folders
 
     largest = options.max_megabytes << 20
-    found = evaluate_folders(
+    evaluation = evaluate_folders(
         options.labels, options.predictions, options.version, options.metric, options.games, largest
     )
-    print(json.dumps(found, indent=1))
+    print(json.dumps(evaluation, indent=1))

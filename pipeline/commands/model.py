@@ -2,8 +2,9 @@
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
-from pipeline.commands.backbones import ACTOR_BACKBONES, BACKBONES
+from pipeline.config.names import ActorBackboneName, BackboneName
 from pipeline.runtime.errors import ActaError
 
 
@@ -14,7 +15,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "convert", help="published weights (.pth, .pyth, .pkl) to a model file"
     )
     convert.add_argument("checkpoint", type=Path, help="file to read")
-    convert.add_argument("--backbone", required=True, choices=(*BACKBONES, *ACTOR_BACKBONES))
+    convert.add_argument("--backbone", required=True, choices=(*get_args(BackboneName), *get_args(ActorBackboneName)))
     about = "text file, one class a line, in the outputs' order; or a label map (.pbtxt)"
     convert.add_argument("--classes", type=Path, required=True, help=about)
     convert.add_argument("-o", "--output", type=Path, required=True, help="model file to write (.safetensors)")

@@ -109,7 +109,7 @@ def _write_reference(site: "Site", logs: Path) -> None:
     from pipeline.runtime.files import atomic
 
     costs = read_costs(logs)
-    rules = {rule: each.model_dump() for rule, each in measured(costs, mean_work(site), site.weigh).items()}
+    rules = {rule: costs_of.model_dump() for rule, costs_of in measured(costs, mean_work(site), site.weigh).items()}
     if not rules:
         raise ActaError(f"{logs} has no cost files of jobs that finished on a processor: run the workflow first")
     missing = sorted({job.rule for job in site.graph.jobs.values()} & costs.keys() - rules.keys())

@@ -1,4 +1,4 @@
-"""``acta submit``: one stage command as one Slurm job, or on this machine with the same call, without the workflow."""
+"""``acta submit``: one command as one Slurm job, or on this machine with the same call, without the workflow."""
 
 import argparse
 import os
@@ -18,7 +18,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description="Run one acta command as a Slurm job, or on this machine where there is no Slurm. A training that "
         "meets its time limit or is preempted saves, is started again by Slurm, and goes on.",
     )
-    submit.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND …", help="for example: -- train …")
+    submit.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="-- COMMAND …", help="for example: -- task train_classifier …"
+    )
     submit.add_argument("--cluster", choices=("slurm", "local"), help="default: slurm where sbatch is, else local")
     submit.add_argument(
         "--logs", type=Path, default=Path("logs/submit"), help="folder of its output (default: %(default)s)"
@@ -46,7 +48,7 @@ def _submit(options: argparse.Namespace) -> int:
 
     arguments = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not arguments:
-        raise ActaError("submit needs a command after --, for example: acta submit --gpus 1 -- train …")
+        raise ActaError("submit needs a command after --, such as: acta submit --gpus 1 -- task train_classifier …")
     if parse(arguments).run is _submit:
         raise ActaError("submit cannot submit itself")
     _keep_to_oneself(options.logs)
@@ -91,8 +93,8 @@ def _keep_to_oneself(logs: Path) -> None:
     logs.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
         logs.mkdir(mode=0o700)
-    found = logs.stat()
-    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+    status = logs.stat()
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
         raise ActaError(
             f"others may write to {logs}, from where jobs read what they run; "
             f"choose another --logs, or, if it is yours: chmod go-w {logs}"

@@ -26,14 +26,15 @@ def _validate(options: argparse.Namespace) -> int:
     from pipeline.spot.pack_submission import check_submission
 
     games = read_games_file(options.games) if options.games else None
-    found = check_submission(options.archive, games, options.version, options.max_megabytes << 20)
-    for line in found.problems:
+    submission = check_submission(options.archive, games, options.version, options.max_megabytes << 20)
+    for line in submission.problems:
         print(line)
-    for line in found.notes:
+    for line in submission.notes:
         print(f"note: {line}")
-    if found.problems:
+    if submission.problems:
         return 1
-    its = "game" if found.games == 1 else "games"
-    but = "" if found.counted == found.predictions else f", of which {found.counted} count"
-    print(f"{options.archive}: {found.games} {its}, {found.predictions} predictions{but}, version {options.version}")
+    its = "game" if submission.games == 1 else "games"
+    but = "" if submission.counted == submission.predictions else f", of which {submission.counted} count"
+    counts = f"{submission.games} {its}, {submission.predictions} predictions{but}"
+    print(f"{options.archive}: {counts}, version {options.version}")
     return 0

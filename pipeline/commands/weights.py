@@ -36,8 +36,8 @@ def _list(options: argparse.Namespace) -> None:
 
     for name, entry in WEIGHTS.items():
         source = entry.source.package if isinstance(entry.source, WheelMember) else entry.source.url
-        there = "cached " if (cache_folder() / entry.file).is_file() else "missing"
+        state = "cached " if (cache_folder() / entry.file).is_file() else "missing"
         digest = registered_digest(name)
         if isinstance(entry.source, Url) and digest == entry.source.digits:
             digest += "…, not pinned"
-        print(f"{name:12} {there}  {entry.about}\n{'':12} {source}, {entry.licence}, sha256 {digest}")
+        print(f"{name:12} {state}  {entry.about}\n{'':12} {source}, {entry.licence}, sha256 {digest}")

@@ -4,7 +4,7 @@ import difflib
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -41,8 +41,12 @@ Precision = Annotated[
 
 
 class Settings(BaseModel):
-    """Base of all settings: unknown keys are errors, values keep their type, instances never change."""
+    """Base of all settings: unknown keys are errors, values keep their type, instances never change.
 
+    ``renamed`` has keys of earlier versions with what they are called now.
+    """
+
+    renamed: ClassVar[Mapping[str, str]] = {}
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
@@ -70,7 +74,10 @@ def _explain(model: type[BaseModel], detail: Any) -> str:
     if len(got) > 120:
         got = got[:117] + "..."
     if detail["type"] == "extra_forbidden":
-        known = _known_keys(model, keys[:-1])
+        place = _model_at(model, keys[:-1])
+        if place is not None and keys[-1] in place.renamed:
+            return f"the key {where!r} (value {got}) is now called {place.renamed[keys[-1]]!r}."
+        known = sorted(place.model_fields) if place else []
         near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         return f"unknown key {where!r} (value {got}).{hint} Known keys here: {', '.join(known)}."
@@ -100,20 +107,33 @@ def _is_union_tag(part: object) -> bool:
     return isinstance(part, str) and ("[" in part or part in ("constrained-int", "int", "float"))
 
 
-def _known_keys(model: type[BaseModel], path: list[str]) -> list[str]:
+def _model_at(model: type[BaseModel], path: list[str]) -> type[Settings] | None:
+    """The settings at a path of keys, if there are any."""
+    place: Any = model
     for part in path:
-        field = model.model_fields.get(part)
-        annotation = field.annotation if field else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return sorted(model.model_fields)
+        fields = place.model_fields if _is_settings(place) else {}
+        if part in fields:
+            place = _settings_in(fields[part].annotation)
+        elif not _is_settings(place):  # a name of a mapping
+            return None
+    return place if _is_settings(place) else None
+
+
+def _settings_in(annotation: Any) -> Any:
+    """The settings that an annotation holds, as ``dict[str, X]``, ``X | None`` or ``Annotated[X, …]``."""
+    if _is_settings(annotation):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _settings_in(part))), None)
+
+
+def _is_settings(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, Settings)
 
 
 def merged(content: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
     """A mapping with another one over it, key by key; what is no mapping is replaced."""
-    found = dict(content)
+    result = dict(content)
     for key, value in top.items():
-        below = found.get(key)
-        found[key] = merged(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
-    return found
+        below = result.get(key)
+        result[key] = merged(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
+    return result

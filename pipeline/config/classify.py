@@ -5,14 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pipeline.config.base import Device, Name, Precision, Settings, Threads, Variant
-
-BackboneName = Literal[
-    "r2plus1d_18",
-    "r3d_18",
-    "slowfast_4x16_r50",
-    "slowfast_8x8_r50",
-    "slowfast_8x8_r101",
-]
+from pipeline.config.names import BackboneName
 
 
 class ViewSettings(Settings):

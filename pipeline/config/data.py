@@ -27,13 +27,13 @@ class DataSettings(Settings):
         ge=1,
         le=100_000,
         description="Number of shards into which videos are parted by a hash of their id; each is one job of a "
-        "stage. A shard of a few hundred videos is a good size (Kinetics-400: 1024). Choose it once: a change "
+        "task. A shard of a few hundred videos is a good size (Kinetics-400: 1024). Choose it once: a change "
         "reruns nearly all.",
     )
     max_bad_fraction: float = Field(
         ge=0,
         le=1,
-        description="A stage fails when more than this fraction of a shard's videos (and more than one) is bad; "
+        description="A task fails when more than this fraction of a shard's videos (and more than one) is bad; "
         "fewer are left out and listed. Raise it for collections known to be damaged, 0 tolerates one per shard.",
     )
 

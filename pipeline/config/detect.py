@@ -1,13 +1,14 @@
 """Settings of action detection (Ch. 3)."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.config.base import Device, Name, Precision, Settings, Threads
 from pipeline.config.data import FrameSettings, SamplingSettings
+from pipeline.config.names import ActorBackboneName
 
-FeatureName = Literal["i3d", "r101_i3d_nl", "slowfast_nl"]
 DetectorName = Literal["resnet50_fpn_v2", "mobilenet_v2_fpn"]
 
 
@@ -126,16 +127,6 @@ class DetectionSplitSettings(Settings):
     )
 
 
-ActorBackboneName = Literal[
-    "i3d",
-    "r101_i3d_nl",
-    "slowfast_nl_8x8_r50",
-    "slowfast_nl_8x8_r101",
-    "slowfast_nl_16x8_r50",
-    "slowfast_nl_16x8_r101",
-]
-
-
 class KeyframeSettings(Settings):
     """When clips are. Frames that the annotation or the proposals name are keyframes in any case."""
 
@@ -210,6 +201,8 @@ class DetectorTrainingSettings(Settings):
 class ObjectSettings(Settings):
     """What finds objects, and people where no proposals are given."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"most": "max_detections"}
+
     imported: Paths = Field(
         description="Another detector's features (HDF5), by split, as the thesis has 2048 numbers by a detector of "
         "Visual Genome (Sec. 3.2.2); people then come from `data.proposals`. {}: none."
@@ -227,7 +220,7 @@ class ObjectSettings(Settings):
         description="People below it are not kept at all; where `data.proposals` are given, those have scores of "
         "their own.",
     )
-    most: int = Field(ge=1, le=1000, description="The surest of a keyframe that are kept.")
+    max_detections: int = Field(ge=1, le=1000, description="The surest of a keyframe that are kept.")
     device: Device
     threads: Threads
 
@@ -332,13 +325,13 @@ class DetectionDataSettings(Settings):
     shards: int = Field(
         ge=1,
         le=100_000,
-        description="Number of shards into which videos are parted; each is one job of a stage (AVA: 64). Choose it "
+        description="Number of shards into which videos are parted; each is one job of a task (AVA: 64). Choose it "
         "once: a change reruns nearly all.",
     )
     max_bad_fraction: float = Field(
         ge=0,
         le=1,
-        description="A stage fails when more than this fraction of a shard's videos (and more than one) is bad; "
+        description="A task fails when more than this fraction of a shard's videos (and more than one) is bad; "
         "fewer are left out and listed. Raise it where videos are known to be missing, as AVA's often are.",
     )
 
@@ -346,17 +339,21 @@ class DetectionDataSettings(Settings):
 class ImportedFeaturesSettings(Settings):
     """Features that others published (`acta task import_actor_features`)."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"half": "half_precision"}
+
     layout: Literal["i3d", "slowfast"] = Field(description="i3d: a file for each keyframe. slowfast: one file.")
     actors: Paths = Field(min_length=1, description="Features of people by split: a folder (i3d) or a file (slowfast).")
     objects: Paths = Field(description="File of objects' features, by split. {}: none.")
     frame_lists: Paths = Field(
         description="PySlowFast's frame lists by split, where the file numbers its videos. {}: it names them."
     )
-    half: bool = Field(description="Store features as float16, half the disk space. false: float32.")
+    half_precision: bool = Field(description="Store features as float16, half the disk space. false: float32.")
 
 
 class BackboneFeaturesSettings(Settings):
     """Features by a backbone."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"half": "half_precision"}
 
     network: ActorBackboneSettings = Field(description="The network that sees the clip around a keyframe.")
     weights: str | None = Field(
@@ -371,7 +368,7 @@ class BackboneFeaturesSettings(Settings):
         description="Frames per second in a clip. null: as published, which published weights need."
     )
     boxes: BoxSettings = Field(description="Which boxes of people become actors, and which of them get labels.")
-    half: bool = Field(description="Store features as float16, half the disk space. false: float32.")
+    half_precision: bool = Field(description="Store features as float16, half the disk space. false: float32.")
     batch: int = Field(ge=1, description="Keyframes computed at once. Lower it when memory is short.")
     precision: Literal["float32", "bfloat16"] = Field(
         description="`bfloat16`: mixed precision, which saves time and memory on GPUs that have it."
@@ -389,7 +386,9 @@ class BackboneFeaturesSettings(Settings):
 class FeatureSettings(Settings):
     """Features of actors, from one of three sources, and what STAGE needs to know of them (Sec. 3.2.2)."""
 
-    like: str | None = Field(
+    renamed: ClassVar[Mapping[str, str]] = {"like": "compare_with", "averaged": "average_of"}
+
+    compare_with: str | None = Field(
         description="The thesis's rows beside which results stand: i3d, r101_i3d_nl, slowfast_nl_8x8, "
         "slowfast_nl_16x8, averaged, action_tubes or amtnet. null: none."
     )
@@ -415,13 +414,13 @@ class FeatureSettings(Settings):
     imported: ImportedFeaturesSettings | None = Field(
         description="Published ones are read (`acta task import_actor_features`). null: another source."
     )
-    averaged: Annotated[tuple[Name, Name], Field(strict=False)] | None = Field(
+    average_of: Annotated[tuple[Name, Name], Field(strict=False)] | None = Field(
         description="Names of two other features, averaged (Table 3.3). null: another source."
     )
 
     @model_validator(mode="after")
     def _has_one_source(self) -> "FeatureSettings":
-        if sum(source is not None for source in (self.backbone, self.imported, self.averaged)) != 1:
+        if sum(source is not None for source in (self.backbone, self.imported, self.average_of)) != 1:
             raise ValueError("give one of `backbone`, `imported` and `averaged`, and null for the others")
         return self
 
@@ -486,8 +485,8 @@ class DetectionSettings(Settings):
         if self.splits.test not in (*self.data.boxes, *self.data.proposals):
             raise ValueError(f"split {self.splits.test!r} is neither in `data.boxes` nor in `data.proposals`")
         for name, features in self.features.items():
-            for part in features.averaged or ():
-                if part not in self.features or self.features[part].averaged:
+            for part in features.average_of or ():
+                if part not in self.features or self.features[part].average_of:
                     raise ValueError(f"features {name!r} average {part!r}, which are no features of a backbone")
             if features.backbone and self.data.root is None:
                 raise ValueError(f"features {name!r} need videos, but `data.root` is null")

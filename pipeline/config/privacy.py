@@ -1,6 +1,7 @@
 """Settings of anonymisation (Sec. 5.1)."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -15,6 +16,8 @@ _ON_A_GPU = ", ".join(name for name, kind in DETECTORS.items() if kind.on_gpu)
 
 class FindSettings(Settings):
     """How instances are found in one picture."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"turned": "search_rotated"}
 
     detector: Literal["retinaface", "centerface", "maskrcnn", "ssdlite", "selfie", "onnx"] = Field(
         description="faces: retinaface (MobileNet-0.25; half the time, misses some small faces) or centerface; "
@@ -57,7 +60,7 @@ class DetectSettings(FindSettings):
         "a cut are searched. 0: every frame is searched, as in the thesis (Sec. 5.1). Raise it to save time on calm "
         "videos.",
     )
-    turned: bool = Field(
+    search_rotated: bool = Field(
         description="Search the picture turned by 90, 180 and 270 degrees too, for faces that lie or stand on their "
         "head where the file does not say so. Four times the work."
     )

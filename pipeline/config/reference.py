@@ -106,8 +106,8 @@ class _Reference:
 
     def _keys(self, path: str, group: Node, places: Sequence[Place]) -> Iterator[_Key]:
         for name, node in group["properties"].items():
-            found = tuple((where, value[name]) for where, value in places if value)
-            yield _Key(f"{path}.{name}", node, found)
+            places_of = tuple((where, value[name]) for where, value in places if value)
+            yield _Key(f"{path}.{name}", node, places_of)
 
     def _group(self, node: Node) -> Node | None:
         """The schema of the class whose keys stand below this one, or below its names; None: there is none."""

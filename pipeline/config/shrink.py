@@ -1,6 +1,7 @@
 """Settings of progressive architecture shrinkage (Ch. 6)."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -33,19 +34,25 @@ class HalvingSettings(Settings):
 class PlanSettings(Settings):
     """One way to shrink: the thesis's, an ablation of it, or one of its open problems."""
 
+    renamed: ClassVar[Mapping[str, str]] = {
+        "follow": "start_from",
+        "stored": "store_logits",
+        "inherit": "inherit_weights",
+    }
+
     operators: tuple[Annotated[str, Field(pattern=r"^[stfcl]{1,4}$")], ...] = Field(
         min_length=1,
         description="The hypotheses of an iteration, in Algorithm 1's order, which breaks ties. Several letters are "
         "several operators in one step; Eq. 6.1 then chooses, as costs differ. The thesis: s, t, f, c, l.",
     )
-    follow: Name | None = Field(
+    start_from: Name | None = Field(
         description="A plan from whose winners iterations start, for ablations of single ones. null: its own."
     )
     teacher: Literal["train", "eval"] | None = Field(
         description="Batch norm of the teacher: statistics of the micro-batch (`train`, the thesis's) or the learnt "
         "ones (`eval`, Table 6.8). null: no distillation (Table 6.4)."
     )
-    stored: bool = Field(
+    store_logits: bool = Field(
         description="Compute the teacher's logits of every clip once, for all hypotheses: less computing for more "
         "disk space, the same result."
     )
@@ -53,7 +60,7 @@ class PlanSettings(Settings):
         description="Operators s, t and f start from the previous winner's weights (Sec. 6.1.4). false: at random "
         "(Table 6.4)."
     )
-    inherit: bool = Field(
+    inherit_weights: bool = Field(
         description="Operators c and l start from a part of the previous winner's weights, instead of at random as "
         "in the thesis."
     )
@@ -70,9 +77,9 @@ class PlanSettings(Settings):
     def _makes_sense(self) -> "PlanSettings":
         if len(set(self.operators)) != len(self.operators):
             raise ValueError(f"`operators` names a hypothesis twice: {list(self.operators)}")
-        if self.teacher is None and (self.stored or self.features):
+        if self.teacher is None and (self.store_logits or self.features):
             raise ValueError("`stored` and `features` need a `teacher`")
-        if self.stored and self.features:
+        if self.store_logits and self.features:
             raise ValueError("`features` needs the live teacher: set `stored` to false")
         if self.features and set(self.operators) != {"l"}:
             raise ValueError("`features` needs `operators` [l]: the others change the shapes of the activations")
@@ -141,10 +148,10 @@ class ShrinkSettings(Settings):
         if "pas" not in self.plans:
             raise ValueError("plan 'pas' is missing; the tables need it")
         for name, plan in self.plans.items():
-            if plan.follow is not None and (plan.follow == name or plan.follow not in self.plans):
-                raise ValueError(f"plan {name!r} follows {plan.follow!r}; known: {', '.join(self.plans)}")
-            if plan.follow is not None and self.plans[plan.follow].follow is not None:
-                raise ValueError(f"plan {name!r} follows {plan.follow!r}, which has no winners of its own")
+            if plan.start_from is not None and (plan.start_from == name or plan.start_from not in self.plans):
+                raise ValueError(f"plan {name!r} follows {plan.start_from!r}; known: {', '.join(self.plans)}")
+            if plan.start_from is not None and self.plans[plan.start_from].start_from is not None:
+                raise ValueError(f"plan {name!r} follows {plan.start_from!r}, which has no winners of its own")
             if plan.features and self.alpha == 0:
                 raise ValueError(f"plan {name!r} has `features`, which need a teacher, but `alpha` is 0")
             if plan.halving and plan.halving.epochs >= self.epochs:

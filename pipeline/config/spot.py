@@ -1,17 +1,18 @@
 """Settings of soccer event spotting and highlights (Ch. 4)."""
 
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.config.base import Device, Name, Precision, Settings, Threads, merged, parse
 from pipeline.config.data import FrameSettings
+from pipeline.config.names import FrameBackboneName
 from pipeline.runtime.errors import ActaError
 
 Paths = dict[Name, str]
 Version = Literal[1, 2]  # of SoccerNet
-FrameBackboneName = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenet_v2"]
 
 
 def _without_nulls(value: Any) -> Any:
@@ -21,6 +22,8 @@ def _without_nulls(value: Any) -> Any:
 
 class SpotDataSettings(Settings):
     """Games, laid out as SoccerNet's development kit has them: <league>/<season>/<game>/."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"ini": "use_video_ini"}
 
     adapter: Literal["demo", "soccernet"] = Field(
         description="`demo` (made games) or `soccernet` (its development kit's folders, or your own games laid out so)."
@@ -42,7 +45,7 @@ class SpotDataSettings(Settings):
         description="What a half's video is called after its number: `224p.mkv` for 1_224p.mkv. null: there are "
         "none, all features are imported."
     )
-    ini: bool = Field(
+    use_video_ini: bool = Field(
         description="The halves are cut out of the videos as video.ini says (HQ, Sec. 4.3). false: the videos are "
         "the halves, as the smaller ones are."
     )
@@ -135,10 +138,12 @@ class TrainedBackboneSettings(Settings):
 class MaskingSettings(Settings):
     """M(p, q) of Eq. 4.4: frames on one side of the event are replaced by background."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"latest": "max_offset"}
+
     probability: float = Field(
         ge=0, le=1, description="p: how often an event's clip is masked. The thesis: 1/3 (Sec. 4.2.2, Table 4.4)."
     )
-    latest: float = Field(
+    max_offset: float = Field(
         ge=0,
         le=1,
         description="q: greatest relative offset of an event whose clip may be masked. The thesis: 0.5 (Sec. 4.2.2, "
@@ -152,6 +157,13 @@ class MaskingSettings(Settings):
 
 class ClipSamplingSettings(Settings):
     """Which clips an epoch has: the same number of each class (Sec. 4.1.3), or by the number of events (Sec. 4.3)."""
+
+    renamed: ClassVar[Mapping[str, str]] = {
+        "most": "frequent_above",
+        "divisor": "frequent_divisor",
+        "fewest": "rare_below",
+        "factor": "rare_factor",
+    }
 
     foreground: int | None = Field(
         ge=1,
@@ -168,20 +180,20 @@ class ClipSamplingSettings(Settings):
         description="Frames that background keeps away from events. null: no window with an event touches it, as in "
         "the thesis (Sec. 4.3). Lower it where events are close to one another.",
     )
-    most: int = Field(
+    frequent_above: int = Field(
         ge=1,
-        description="By events: a class with more than this has its number divided by `divisor`. The challenge: "
-        "10,000 (Sec. 4.3).",
+        description="By events: a class with more than this has its number divided by `frequent_divisor`. The "
+        "challenge: 10,000 (Sec. 4.3).",
     )
-    divisor: int = Field(
+    frequent_divisor: int = Field(
         ge=1, description="By events: what the number of a frequent class is divided by. The challenge: 5 (Sec. 4.3)."
     )
-    fewest: int = Field(
+    rare_below: int = Field(
         ge=0,
-        description="By events: a class with fewer than this has its number multiplied by `factor`. The challenge: "
-        "100 (Sec. 4.3).",
+        description="By events: a class with fewer than this has its number multiplied by `rare_factor`. The "
+        "challenge: 100 (Sec. 4.3).",
     )
-    factor: int = Field(
+    rare_factor: int = Field(
         ge=1, description="By events: what the number of a rare class is multiplied by. The challenge: 10 (Sec. 4.3)."
     )
     halftime_substitutions: bool = Field(
@@ -346,6 +358,8 @@ class PaddingSettings(Settings):
 class HighlightSettings(Settings):
     """How highlights are cut."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"other": "default_padding", "lowest": "min_confidence"}
+
     length: float | None = Field(
         gt=0,
         description="Seconds of the whole, reached by taking the events of the highest ranks and shrinking their "
@@ -354,11 +368,11 @@ class HighlightSettings(Settings):
     padding: dict[str, PaddingSettings] = Field(
         description="Time around an event, by class (of `Labels.json` or `Labels-v2.json`)."
     )
-    other: PaddingSettings = Field(description="Time around an event of all other classes.")
+    default_padding: PaddingSettings = Field(description="Time around an event of all other classes.")
     weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
         description="By class, times the confidence: the rank of an event. 0 leaves a class out; others have 1."
     )
-    lowest: float = Field(
+    min_confidence: float = Field(
         ge=0, le=1, description="Least confidence of an event. Lower shows more, and more that was none."
     )
     overlay: bool = Field(description="Write class and confidence into the picture.")
@@ -366,6 +380,8 @@ class HighlightSettings(Settings):
 
 class SpotSettings(Settings):
     """Soccer event spotting, Ch. 4."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"chosen": "main_network"}
 
     data: SpotDataSettings = Field(
         description="Games, laid out as SoccerNet's development kit has them; apart from `data` above."
@@ -391,7 +407,7 @@ class SpotSettings(Settings):
         description="By name what differs from `network`, key by key; the tables know those of config.yaml. null "
         "takes one away.",
     )
-    chosen: str = Field(
+    main_network: str = Field(
         description="The network whose spots are handed in, drawn in Figure 4.7 and cut into highlights."
     )
     highlights: HighlightSettings = Field(
@@ -423,8 +439,10 @@ class SpotSettings(Settings):
                 raise ValueError(f"network {name!r} has the input {network.input!r}, which is not among `features`")
             if network.input == "frames" and self.data.videos is None:
                 raise ValueError(f"network {name!r} needs videos, but `data.videos` is null")
-        if self.chosen not in self.spotters:
-            raise ValueError(f"`chosen` {self.chosen!r} is not among `networks`: {', '.join(self.spotters)}")
+        if self.main_network not in self.spotters:
+            raise ValueError(
+                f"`main_network` {self.main_network!r} is not among `networks`: {', '.join(self.spotters)}"
+            )
         for name, features in self.features.items():
             if features.backbone and self.data.videos is None:
                 raise ValueError(f"features {name!r} need videos, but `data.videos` is null")

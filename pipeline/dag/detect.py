@@ -75,7 +75,7 @@ def backbone(run: Run, wildcards: Any) -> str:
 
 def features_with(run: Run, source: str) -> str:
     """The names of features that come from ``backbone``, ``imported`` or ``averaged``, as a rule's constraint."""
-    names = [name for name, chosen in run.config.detect.features.items() if getattr(chosen, source)]
+    names = [name for name, settings in run.config.detect.features.items() if getattr(settings, source)]
     return "|".join(names) or "(?!)"
 
 
@@ -102,10 +102,10 @@ def words(files: Mapping[str, str]) -> str:
 def evaluations_of(run: Run, name: str) -> list[str]:
     """Evaluations that a table or figure is made of; the pictures show one network's detections."""
     detect = run.config.detect
-    found = []
-    for features, chosen in detect.features.items():
+    evaluations = []
+    for features, feature_settings in detect.features.items():
         for network in networks_of(name):
-            if network == "backbone" and not chosen.has_baseline:
+            if network == "backbone" and not feature_settings.has_baseline:
                 continue
             # Table 3.8 ends with STAGE on annotated boxes.
             both = name == "table_3_8" and network == "stage"
@@ -113,8 +113,8 @@ def evaluations_of(run: Run, name: str) -> list[str]:
                 pattern = paths.BACKBONE_EVALUATION if network == "backbone" else paths.STAGE_EVALUATION
                 for seed in detect.seeds if network != "backbone" else [0]:
                     folder = run.result(pattern, features=features, network=network, seed=seed, boxes=boxes)
-                    found.append(f"{folder}/evaluation.json")
-    return found
+                    evaluations.append(f"{folder}/evaluation.json")
+    return evaluations
 
 
 def results_of(run: Run, name: str) -> list[str]:
@@ -128,14 +128,14 @@ def results_of(run: Run, name: str) -> list[str]:
             *run.of_detection_shards(paths.DETECTION_FRAMES),
             *run.of_detection_shards(paths.ACTOR_FEATURES, features=first),
         ]
-    found = evaluations_of(run, name)
+    inputs = evaluations_of(run, name)
     for features in detect.features:
         if name == "table_3_9":
-            found += [
+            inputs += [
                 f"{run.result(paths.STAGE, features=features, network='stage', seed=seed)}/metrics.json"
                 for seed in detect.seeds
             ]
         # Its provenance says which weights the features are of.
         shards = run.of_detection_shards(paths.ACTOR_FEATURES, features=features)
-        found += shards if name == "table_3_10" else shards[:1]
-    return found
+        inputs += shards if name == "table_3_10" else shards[:1]
+    return inputs

@@ -4,7 +4,7 @@ from typing import Any
 
 from pipeline.dag import paths, shrink
 from pipeline.dag.run import Run
-from pipeline.report.catalogue import entry
+from pipeline.report.catalogue import entry, names
 
 CHAPTERS = {
     3: "3 Action detection",
@@ -12,6 +12,7 @@ CHAPTERS = {
     5: "5 Privacy and action recognition",
     6: "6 Progressive shrinkage",
 }
+ARCHITECTURES = ("table_3_1", "table_4_1", "table_6_10")  # what networks are made of, of all chapters
 # What the page shows beside the thesis's tables and figures: category, what the menu calls it, how to read it.
 OTHERS = {
     "overview": (
@@ -55,13 +56,19 @@ def labels(name: str, wildcards: Any) -> dict[str, str]:
     if name not in OTHERS:
         item, what = entry(name).title.split(": ", 1)
         return {"item": item, "what": what}
-    of = [getattr(wildcards, key) for key in ("what", "game") if hasattr(wildcards, key)]
-    return {"item": OTHERS[name][1], "what": ", ".join(of)}
+    named = [getattr(wildcards, key) for key in ("what", "game") if hasattr(wildcards, key)]
+    return {"item": OTHERS[name][1], "what": ", ".join(named)}
 
 
 def reading(name: str) -> str:
     """How to read a table or figure: its caption on the page."""
     return OTHERS[name][2] if name in OTHERS else entry(name).reading
+
+
+def tables(chapter: int) -> str:
+    """A chapter's tables but for those of architectures, as a rule's constraint."""
+    others = (name for name in names() if not name.startswith("figure") and name not in ARCHITECTURES)
+    return "|".join(name for name in others if category(name) == CHAPTERS[chapter])
 
 
 def files_of(run: Run, name: str) -> list[str]:

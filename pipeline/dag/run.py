@@ -98,8 +98,8 @@ class Run:
 
         @cache
         def digests(what: str) -> list[str]:
-            found = detector_digests(task_settings(self.config, name, what=what))  # type: ignore[arg-type]
-            return [f"{network}={found[network]}" for network in sorted(found)]
+            hashes = detector_digests(task_settings(self.config, name, what=what))  # type: ignore[arg-type]
+            return [f"{network}={hashes[network]}" for network in sorted(hashes)]
 
         return lambda wildcards: digests(wildcards.what)
 

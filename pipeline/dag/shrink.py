@@ -33,7 +33,7 @@ def previous(run: Run, wildcards: Any) -> str:
     before = int(wildcards.iteration) - 1
     if before == 0:
         return base(run, wildcards)
-    plan = run.config.shrink.plans[wildcards.plan].follow or wildcards.plan
+    plan = run.config.shrink.plans[wildcards.plan].start_from or wildcards.plan
     return f"{_iteration(run, wildcards.recipe, plan, before)}/selected.safetensors"
 
 
@@ -52,7 +52,7 @@ def measured(run: Run, wildcards: Any, *, started: bool = False) -> list[str]:
 
 def stored_logits(run: Run, wildcards: Any) -> str | list[str]:
     """The base network's stored logits, where the plan has them."""
-    if not run.config.shrink.plans[wildcards.plan].stored:
+    if not run.config.shrink.plans[wildcards.plan].store_logits:
         return []
     return run.result(paths.TEACHER_LOGITS, recipe=wildcards.recipe, plan=wildcards.plan)
 
@@ -122,7 +122,7 @@ def results_of(run: Run, name: str, recipes: Sequence[str] | None = None) -> lis
     if name == "table_6_7":  # activations are compared in ResNets only
         recipes = [recipe for recipe in recipes if not is_slowfast(run, recipe)]
     winners = [f"{_iteration(run, recipe, 'pas', n)}/selected.json" for recipe in recipes for n in iterations(run)]
-    operators = {plan: chosen.operators for plan, chosen in shrink.plans.items()}
+    operators = {plan: plan_settings.operators for plan, plan_settings in shrink.plans.items()}
     wanted = list(winners)
     if name == "table_6_5":
         wanted += [path.replace("selected.json", "export/export.json") for path in winners]

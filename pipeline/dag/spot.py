@@ -26,9 +26,9 @@ def used(run: Run) -> list[str]:
     return list(dict.fromkeys([*steering(run), splits.test, splits.submitted]))
 
 
-def chosen(run: Run, path: str, **wildcards: object) -> str:
+def of_main_network(run: Run, path: str, **wildcards: object) -> str:
     """A path of the network of the highlights and of the submission, in its first training."""
-    network = run.config.spot.chosen
+    network = run.config.spot.main_network
     return run.result(path, network=network, seed=seeds(run, network)[0], **wildcards)
 
 
@@ -92,5 +92,5 @@ def sees_frames(run: Run) -> bool:
     """Whether a network that is asked for sees pictures, or features of them; else the manifests say it all."""
     spot = run.config.spot
     measured = [name for name in spot.tables if name in (*TABLES, *FIGURES)]
-    asked = {spot.chosen, *(network for name in measured for network in networks(run, name))}
+    asked = {spot.main_network, *(network for name in measured for network in networks(run, name))}
     return any(shown_path(run, network) for network in asked)

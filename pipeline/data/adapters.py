@@ -136,8 +136,8 @@ def _find(rows: Iterator[tuple[str, str, str]], root: Path) -> Iterator[Listed]:
         places.add(path.rpartition("/")[2], path, status)
     for name, label, split in rows:
         identifier = name.rpartition(".")[0] or name
-        if found := places.find(name):
-            path, status = found
+        if place := places.find(name):
+            path, status = place
             yield Listed(identifier, path, label, split, status.st_size, int(status.st_mtime))
         else:
             yield Listed(identifier, f"{label}/{name}", label, split, -1, 0)
@@ -168,15 +168,15 @@ class _Places:
         if name not in self._others:
             return self._first.get(name)
         files = {(s.st_dev, s.st_ino): (path, s) for path, s in (*self._others[name], self._first[name])}
-        found = [*files.values()]  # a file and a link to it are one
-        found = [(path, s) for path, s in found if stat.S_ISREG(s.st_mode) and s.st_size] or found
-        found = [(path, s) for path, s in found if _REPLACEMENT.search(path)] or found
-        if len(found) > 1:
-            one, other, *_ = sorted(path for path, _ in found)
-            raise ActaError(f"{self._root} has two videos for {name!r}: {one} and {other}; remove what is not meant")
+        candidates = [*files.values()]  # a file and a link to it are one
+        candidates = [(path, s) for path, s in candidates if stat.S_ISREG(s.st_mode) and s.st_size] or candidates
+        candidates = [(path, s) for path, s in candidates if _REPLACEMENT.search(path)] or candidates
+        if len(candidates) > 1:
+            first, second, *_ = sorted(path for path, _ in candidates)
+            raise ActaError(f"{self._root} has two videos for {name!r}: {first} and {second}; remove what is not meant")
         if len(files) > 1:
-            self._replaced.append(found[0][0])
-        return found[0]
+            self._replaced.append(candidates[0][0])
+        return candidates[0]
 
     def say_replaced(self) -> None:
         """One line on the files that were taken in the place of others."""

@@ -72,15 +72,15 @@ def find_unneeded(config: Config, results: Path) -> list[Unneeded]:
     boxes, spots = config.detect.data, config.spot.data
     annotated = list_texts(list_annotated(boxes), boxes.shards)
     games = game_texts(list_games(spots, imported_features(config.spot)))
-    found = [
+    unneeded = [
         *_beyond(results, OF_SHARDS, _SHARD, set(videos), "no video of the data set is in this shard"),
         *_beyond(results, OF_DETECTION, _SHARD, set(annotated), "no annotated video is in this shard"),
         *_beyond(results, OF_GAMES, _GAME, set(games), "the data set has no such game"),
     ]
     for path, dead in find_leftovers(results):
         reason = "left by a killed process" if dead else "in use, or left by a process of another machine or container"
-        found.append(Unneeded(path, _size(path), reason, dead))
-    return sorted(found)
+        unneeded.append(Unneeded(path, _size(path), reason, dead))
+    return sorted(unneeded)
 
 
 def _beyond(
@@ -118,7 +118,7 @@ def _is_actas(path: Path) -> bool:
 
 def _size(path: Path) -> int:
     size = 0
-    for each in (path, *(path.rglob("*") if path.is_dir() and not path.is_symlink() else ())):
+    for part in (path, *(path.rglob("*") if path.is_dir() and not path.is_symlink() else ())):
         with suppress(OSError):  # gone meanwhile
-            size += each.lstat().st_size
+            size += part.lstat().st_size
     return size

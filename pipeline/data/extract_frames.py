@@ -1,4 +1,4 @@
-"""Stage `frames`: decode a shard's videos once and store their frames as JPEG at the training size."""
+"""Task `frames`: decode a shard's videos once and store their frames as JPEG at the training size."""
 
 import math
 from collections.abc import Sequence
@@ -74,8 +74,11 @@ def _estimate(videos: Sequence[Video], settings: ExtractFrames) -> tuple[float, 
             height, width = (round(side * size / min(info.height, info.width)) for side in (height, width))
         frames += count
         pixels += count * height * width
-    each = _BYTES_PER_PIXEL * 2 ** ((settings.frames.jpeg_quality - 90) / 15)
-    return 2 * pixels * each, f"{frames:.0f} frames of {pixels / max(1, frames):.0f} pixels at {each:.2f} bytes, twice"
+    per_pixel = _BYTES_PER_PIXEL * 2 ** ((settings.frames.jpeg_quality - 90) / 15)
+    return (
+        2 * pixels * per_pixel,
+        f"{frames:.0f} frames of {pixels / max(1, frames):.0f} pixels at {per_pixel:.2f} bytes, twice",
+    )
 
 
 def _extract(job: _Job, settings: ExtractFrames) -> StoredVideo:

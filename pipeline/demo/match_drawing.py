@@ -58,8 +58,8 @@ def disc(canvas: Image, at: Place, axes: Place, colour: Colour, part: tuple[int,
 
 def line(canvas: Image, start: Place, stop: Place, colour: Colour, width: float) -> None:
     """Draw a line."""
-    one, other = (round(start[0] * 16), round(start[1] * 16)), (round(stop[0] * 16), round(stop[1] * 16))
-    cv2.line(canvas, one, other, colour, max(round(width), 1), cv2.LINE_AA, 4)
+    begin, end = (round(start[0] * 16), round(start[1] * 16)), (round(stop[0] * 16), round(stop[1] * 16))
+    cv2.line(canvas, begin, end, colour, max(round(width), 1), cv2.LINE_AA, 4)
 
 
 def block(canvas: Image, left: float, top: float, width: float, height: float, colour: Colour) -> None:

@@ -200,7 +200,7 @@ class Wide:
             for k in range(3):
                 who = teams.referee if k == 0 else teams.look(self._team)
                 everybody.append((self._spot[0] + 2.2 * k - 2, -_WIDE + 0.5, who, 0.0))
-        return sorted(everybody, key=lambda one: -one[1])
+        return sorted(everybody, key=lambda player: -player[1])
 
 
 def _figure(canvas: Image, feet: tuple[float, float], scale: float, who: Look, stride: float) -> None:
@@ -219,8 +219,8 @@ def _figure(canvas: Image, feet: tuple[float, float], scale: float, who: Look, s
 def _formation(random: Random, side: int) -> np.ndarray:
     """Where 20 players would be if the ball were in the centre, (20, 2), home first."""
     rows = [(-22, y) for y in (-18, -6, 6, 18)] + [(-7, y) for y in (-16, -5, 6, 17)] + [(6, -7), (7, 8)]
-    one = np.array(rows, float)
-    places = np.concatenate([one * [side, 1], one * [-side, -1]])
+    rows_of = np.array(rows, float)
+    places = np.concatenate([rows_of * [side, 1], rows_of * [-side, -1]])
     return places + random.uniform(-2.5, 2.5, places.shape)
 
 

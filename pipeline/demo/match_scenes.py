@@ -83,8 +83,8 @@ class Studio:
         return Wide(random, self.pitch, self.teams, shot.kind, shot.team, shot.start, shot.at, 1.0)
 
 
-def _differ(one: Colour, other: Colour) -> bool:
-    return sum(abs(a - b) for a, b in zip(one, other, strict=True)) > 150
+def _differ(first: Colour, second: Colour) -> bool:
+    return sum(abs(a - b) for a, b in zip(first, second, strict=True)) > 150
 
 
 def _replay(studio: Studio, random: Random, shot: Shot) -> Painter:

@@ -22,7 +22,7 @@ Frames = list[tuple[str, int]]
 def evaluate_files(
     label_map: Path,
     truth: Path,
-    found: Path,
+    detections: Path,
     excluded: Path | None = None,
     *,
     iou: float = 0.5,
@@ -37,7 +37,7 @@ def evaluate_files(
     Args:
         label_map: Actions to evaluate (pbtxt); rows of others are left out.
         truth: Annotated boxes (CSV).
-        found: Detections (CSV), with scores.
+        detections: Detections (CSV), with scores.
         excluded: Frames to leave out (CSV), or None.
         iou: Overlap from which a detection is right.
         capacity: Only so many detections of a frame count, as in the evaluator since 2018. 0: all, as in the
@@ -53,10 +53,10 @@ def evaluate_files(
     Raises:
         ActaError: a file cannot be read or has a bad row, nothing is annotated, or annotated people are not told apart.
     """
-    against, detected = read_truth(label_map, truth, excluded), read_detections(found)
+    against, detected = read_truth(label_map, truth, excluded), read_detections(detections)
     result = evaluate_rows(against, detected, iou=iou, capacity=capacity, video_map=video_map)
     for line in remarks(against.actions, against.rows, against.excluded, detected):
-        print(f"{found}: {line}", file=sys.stderr)
+        print(f"{detections}: {line}", file=sys.stderr)
     return result
 
 
@@ -153,8 +153,8 @@ def _kept(rows: Rows, actions: LabelMap, frames: np.ndarray) -> np.ndarray:
 
 def _numbers(annotated: Rows, of_truth: np.ndarray, detected: Rows, of_found: np.ndarray) -> dict[tuple[str, int], int]:
     """Common numbers of the frames of both, counted by their first detection."""
-    found, truth = detected.frame[of_found], annotated.frame[of_truth]
-    numbers = {detected.frames[frame]: n for n, frame in enumerate(pd.unique(found).tolist())}
+    detected_frames, truth = detected.frame[of_found], annotated.frame[of_truth]
+    numbers = {detected.frames[frame]: n for n, frame in enumerate(pd.unique(detected_frames).tolist())}
     for frame in pd.unique(truth).tolist():
         numbers.setdefault(annotated.frames[frame], len(numbers))
     return numbers
@@ -189,13 +189,13 @@ def _clock(numbers: dict[tuple[str, int], int], counted: set[tuple[str, int]]) -
     first = np.flatnonzero(np.diff(videos, prepend=-1))
     steps = np.arange(len(videos)) - first[videos]
     place = {frame: n for n, frame in enumerate(ordered)}
-    chosen = np.array([place[frame] for frame in numbers], np.int64)  # numbers count up in the order of the dict
-    return Clock(videos[chosen].astype(np.int64), steps[chosen])
+    places = np.array([place[frame] for frame in numbers], np.int64)  # numbers count up in the order of the dict
+    return Clock(videos[places].astype(np.int64), steps[places])
 
 
-def _video_map(truth: Boxes, found: Boxes, person: np.ndarray, clock: Clock, classes: list[int]) -> dict[str, float]:
+def _video_map(truth: Boxes, detected: Boxes, person: np.ndarray, clock: Clock, classes: list[int]) -> dict[str, float]:
     thresholds = sorted({value for values in THRESHOLDS.values() for value in values})
-    means = np.nanmean(video_ap(truth, person, found, clock, classes, thresholds), axis=1)
+    means = np.nanmean(video_ap(truth, person, detected, clock, classes, thresholds), axis=1)
     by_threshold = dict(zip(thresholds, means.tolist(), strict=True))
     return {name: float(np.mean([by_threshold[value] for value in values])) for name, values in THRESHOLDS.items()}
 

@@ -1,4 +1,4 @@
-"""Stage `evaluate_stage`: frame-mAP of STAGE, or of the backbone alone, on a split's own annotation files."""
+"""Task `evaluate_stage`: frame-mAP of STAGE, or of the backbone alone, on a split's own annotation files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,9 +67,9 @@ def evaluate_stage(
         temporary.open("w", newline="", errors="surrogateescape") as file,
     ):
         scored = score_runs(read, runs, clips, chosen, scorer)
-        for each in progress(scored, unit="blocks", desc="evaluate_stage"):
-            actors += len(each.time)
-            _rows(each, places, numbers).to_csv(file, header=False, index=False, float_format="%.6g")
+        for block in progress(scored, unit="blocks", desc="evaluate_stage"):
+            actors += len(block.time)
+            _rows(block, places, numbers).to_csv(file, header=False, index=False, float_format="%.6g")
     content: dict[str, Any] = {}
     if truth:
         content = evaluate_files(

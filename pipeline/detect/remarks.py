@@ -23,10 +23,10 @@ def remarks(actions: LabelMap, annotated: Rows, excluded: Set[tuple[str, int]] |
         yield "it holds no detections"
     left = np.ones(total, bool)  # those that no reason has taken yet
     for reason, those in _reasons(actions, annotated, excluded, detected):
-        chosen = np.flatnonzero(left & those)
-        left[chosen] = False
-        if len(chosen):
-            yield f"{len(chosen)} of {total} detections do not count, as {reason}: {_row(detected, int(chosen[0]))}"
+        rows = np.flatnonzero(left & those)
+        left[rows] = False
+        if len(rows):
+            yield f"{len(rows)} of {total} detections do not count, as {reason}: {_row(detected, int(rows[0]))}"
     far = np.flatnonzero((np.abs(detected.box) > _FAR).any(1))
     far_truth = np.flatnonzero((np.abs(annotated.box) > _FAR).any(1))
     if len(far) and not len(far_truth):
@@ -56,11 +56,11 @@ def _reasons(
     yield "the label map does not have their action", ~np.isin(detected.action, list(actions.names))
     frame, frames = detected.frame, detected.frames
     if excluded is not None:
-        yield "their frames are excluded", np.array([each in excluded for each in frames], bool)[frame]
+        yield "their frames are excluded", np.array([name in excluded for name in frames], bool)[frame]
     else:
         known, videos = set(annotated.frames), {video for video, _ in annotated.frames}
         yield "the annotations do not name their video", np.array([v not in videos for v, _ in frames], bool)[frame]
-        yield "the annotations do not name their time", np.array([each not in known for each in frames], bool)[frame]
+        yield "the annotations do not name their time", np.array([name not in known for name in frames], bool)[frame]
     x1, y1, x2, y2 = detected.box.T
     yield "their boxes are empty or inside out", (x1 >= x2) | (y1 >= y2)
 

@@ -105,10 +105,10 @@ def detections_of(scored: Iterable[Scored], places: Sequence[int], numbers: Sequ
     """
     frames: dict[tuple[str, int], int] = {}
     parts = []
-    for each in scored:
-        keys = [(each.video, round(time * 1e6)) for time in each.time.tolist()]
+    for block in scored:
+        keys = [(block.video, round(time * 1e6)) for time in block.time.tolist()]
         frame = np.array([frames.setdefault(key, len(frames)) for key in keys], np.int64)
-        parts.append((frame, each.box.astype(np.float64), each.scores[:, places].astype(np.float64)))
+        parts.append((frame, block.box.astype(np.float64), block.scores[:, places].astype(np.float64)))
     empty = (np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros((0, len(places))))
     frame, box, scores = (np.concatenate(column) for column in zip(empty, *parts, strict=True))
     return Rows(

@@ -1,4 +1,4 @@
-"""Stage `train_stage`: STAGE, or an ablation of it, on feature shards (Sec. 3.2.2)."""
+"""Task `train_stage`: STAGE, or an ablation of it, on feature shards (Sec. 3.2.2)."""
 
 import json
 from collections.abc import Sequence

@@ -62,22 +62,22 @@ def check_frames(count: int) -> None:
         raise VideoError(f"more than {max_frames():,} frames, which is the most ({_raising('ACTA_MAX_FRAMES')})")
 
 
-def check_filled(frames: int, seconds: float, each: float = _SHOWN) -> None:
+def check_filled(frames: int, seconds: float, shown: float = _SHOWN) -> None:
     """Refuse a video whose pictures would have to be repeated for too long.
 
     Args:
         frames: How many pictures it has.
         seconds: How long it lasts.
-        each: Seconds that every picture may be shown.
+        shown: Seconds that every picture may be shown.
 
     Raises:
         VideoError: it lasts longer than its pictures and the limit allow.
     """
     most = _limit("ACTA_MAX_STILL", _STILL)
-    if seconds > frames * each + most:
+    if seconds > frames * shown + most:
         raise VideoError(
             f"its time stamps cannot be right: {frames} frames for {seconds:.0f} s, of which at most {most} s more "
-            f"than {each:g} s a frame are filled ({_raising('ACTA_MAX_STILL')})"
+            f"than {shown:g} s a frame are filled ({_raising('ACTA_MAX_STILL')})"
         )
 
 

@@ -224,11 +224,11 @@ class PlansLists:
             ActaError: they are another plan's.
         """
         for folder, texts in self._texts.items():
-            there = self._results / folder
-            if set(shard_names(there)) != set(texts) or not all(
-                _holds(there / f"{name}.json", text) for name, text in texts.items()
+            written = self._results / folder
+            if set(shard_names(written)) != set(texts) or not all(
+                _holds(written / f"{name}.json", text) for name, text in texts.items()
             ):
                 raise ActaError(
-                    f"another Snakemake reads the lists in {there}, which this run would change; "
+                    f"another Snakemake reads the lists in {written}, which this run would change; "
                     "start this one again when that one has ended"
                 )

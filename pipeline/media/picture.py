@@ -105,16 +105,16 @@ class Picture:
         offered = [fmt.name for fmt in av.Codec(self._encoder, "w").video_formats or ()]
         odd = ("420" in name and (width % 2 or height % 2)) or ("422" in name and width % 2)
         if name in offered and not odd:
-            chosen = name
+            written = name
         else:
             chroma = next((kind for kind in ("420", "422") if kind in name and not odd), "444")
             deep = [f"yuv{chroma}p10le", "yuv444p10le"] if bits > 8 else []
-            chosen = next(name for name in (*deep, f"yuv{chroma}p", "yuv444p") if name in offered)
-        kept = 10 if "10" in chosen else 8
+            written = next(name for name in (*deep, f"yuv{chroma}p", "yuv444p") if name in offered)
+        kept = 10 if "10" in written else 8
         if kept < bits:
             self._note(f"{bits} bits a channel become {kept}")
-        self._say_who_plays(chosen, f"odd size {width}x{height}" if odd else f"{self._source.pix_fmt} source")
-        return chosen
+        self._say_who_plays(written, f"odd size {width}x{height}" if odd else f"{self._source.pix_fmt} source")
+        return written
 
     def _say_who_plays(self, name: str, why: str) -> None:
         refused = [what for what in ("444", "422") if what in name]

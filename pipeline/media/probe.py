@@ -70,16 +70,16 @@ def _check_whole(path: Path | str, container: InputContainer, stream: VideoStrea
     Raises:
         VideoError: there is less.
     """
-    name, expected, there = container.format.name, stream.frames, packets.stored
+    name, expected, stored = container.format.name, stream.frames, packets.stored
     # An index says more than the size of an MP4 file, which some writers get wrong; one in fragments has none.
     reason = None if expected and "mp4" in name else damage(path)
     if reason is not None:
-        known = f" of {expected}" if there < expected < UNFINISHED else ""
-        raise VideoError(f"{reason}, {there}{known} frames")
+        known = f" of {expected}" if stored < expected < UNFINISHED else ""
+        raise VideoError(f"{reason}, {stored}{known} frames")
     if name == "avi":  # which announces slots of its constant rate, empty ones too, that were counted
         return
-    if there < expected:
-        raise VideoError(f"truncated: {there} of {expected} frames are there")
+    if stored < expected:
+        raise VideoError(f"truncated: {stored} of {expected} frames are there")
     end, promised = 0.0, 0.0
     if name.startswith(_UNPROMISING):
         return

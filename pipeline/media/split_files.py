@@ -102,14 +102,14 @@ def read_ucf101(folder: Path) -> Iterator[tuple[str, str, str]]:
     Raises:
         ActaError: a list is missing or cannot be read, or two lines contradict each other.
     """
-    found = Parts()
-    there = [n for n in (1, 2, 3) if any((folder / f"{part}list0{n}.txt").exists() for part in ("train", "test"))]
-    for split in there or [1]:
+    parts = Parts()
+    numbers = [n for n in (1, 2, 3) if any((folder / f"{part}list0{n}.txt").exists() for part in ("train", "test"))]
+    for split in numbers or [1]:
         for part in ("train", "test"):
             path = folder / f"{part}list{split:02d}.txt"
             for line, label, file in read_ucf_list(path):
-                found.add(file, label, split, part, f"{path}, line {line}")
-    yield from found
+                parts.add(file, label, split, part, f"{path}, line {line}")
+    yield from parts
 
 
 def read_hmdb51(folder: Path) -> Iterator[tuple[str, str, str]]:
@@ -118,7 +118,7 @@ def read_hmdb51(folder: Path) -> Iterator[tuple[str, str, str]]:
     Raises:
         ActaError: there is no list, one cannot be read, or two lines contradict each other.
     """
-    found = Parts()
+    parts = Parts()
     if not any(folder.glob("?*_test_split[123].txt")):
         raise ActaError(f"no <class>_test_split1.txt in data.annotations {str(folder)!r}")
     for split in (1, 2, 3):
@@ -127,8 +127,8 @@ def read_hmdb51(folder: Path) -> Iterator[tuple[str, str, str]]:
             label = path.name.removesuffix(ending)
             check_stays(label, str(path))
             for line, file, use in read_hmdb_list(path):
-                found.add(file, label, split, ("", "train", "test")[int(use)], f"{path}, line {line}")
-    yield from found
+                parts.add(file, label, split, ("", "train", "test")[int(use)], f"{path}, line {line}")
+    yield from parts
 
 
 def read_kinetics(path: Path) -> Iterator[tuple[str, str, str]]:

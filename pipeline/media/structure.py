@@ -77,8 +77,8 @@ def _walker(data: mmap.mmap) -> Callable[[mmap.mmap], str | None]:
     return _transport
 
 
-def _truncated(there: int, announced: int, said: str = "") -> str:
-    return f"truncated: {there} of {said}{announced} bytes are there"
+def _truncated(stored: int, announced: int, said: str = "") -> str:
+    return f"truncated: {stored} of {said}{announced} bytes are there"
 
 
 def _padded(data: mmap.mmap, place: int) -> bool:
@@ -213,10 +213,10 @@ def _avi(data: mmap.mmap) -> str | None:
     if end > size and not indexed:
         return _truncated(size, end)
     for number, announced in enumerate(streams):
-        there, empty = slots.get(b"%02d" % number, (0, 0))
+        last, empty = slots.get(b"%02d" % number, (0, 0))
         # At most the mean distance of two pictures may be missing, as writers count the last one differently.
-        if announced < UNFINISHED and (announced - there) * (there - empty) > there:
-            return f"truncated: {there} of {announced} slots for pictures are there"
+        if announced < UNFINISHED and (announced - last) * (last - empty) > last:
+            return f"truncated: {last} of {announced} slots for pictures are there"
     return None
 
 

@@ -82,7 +82,7 @@ def milliseconds_of(seconds: np.ndarray) -> np.ndarray:
     return np.rint(seconds * 1000)
 
 
-def average_precisions(truth: Annotated, found: Detected, classes: int, tolerances: Sequence[float]) -> Precisions:
+def average_precisions(truth: Annotated, detected: Detected, classes: int, tolerances: Sequence[float]) -> Precisions:
     """Average precision per tolerance and class.
 
     A detection is right if it is the surest, the first of equals, of those within half the tolerance of an annotation
@@ -90,31 +90,31 @@ def average_precisions(truth: Annotated, found: Detected, classes: int, toleranc
 
     Args:
         truth: The annotations.
-        found: The detections.
+        detected: The detections.
         classes: How many classes there are.
         tolerances: δ in seconds.
     """
-    halves = 1 + max(int(truth.half.max(initial=0)), int(found.half.max(initial=0)))
+    halves = 1 + max(int(truth.half.max(initial=0)), int(detected.half.max(initial=0)))
     keys, rows = _ordered(truth, halves)
     visible = truth.visible[rows].astype(bool)
-    found_keys, found_rows = _ordered(found, halves)
-    counts = found.score[found_rows] >= 0
+    found_keys, found_rows = _ordered(detected, halves)
+    counts = detected.score[found_rows] >= 0
     found_keys, found_rows = found_keys[counts], found_rows[counts]
-    scores = found.score[found_rows]
+    scores = detected.score[found_rows]
     shown = _closest_is_visible(keys, visible, found_keys)
 
     labels = truth.label[rows]
-    annotated = [np.bincount(labels[of], minlength=classes) for of in (slice(None), visible, ~visible)]
+    annotated = [np.bincount(labels[members_of], minlength=classes) for members_of in (slice(None), visible, ~visible)]
     # A detection counts at threshold k if more than k thresholds are not above its score.
     levels = len(_THRESHOLDS) + 1
-    cell = found.label[found_rows] * levels + np.searchsorted(_THRESHOLDS, scores, "right")
+    cell = detected.label[found_rows] * levels + np.searchsorted(_THRESHOLDS, scores, "right")
     members = [np.ones(len(cell), bool), shown, ~shown]
-    counted = [_at_thresholds(cell[of], classes, levels) for of in members]
+    counted = [_at_thresholds(cell[members_of], classes, levels) for members_of in members]
     precisions = np.zeros((3, len(tolerances), classes))
     for position, tolerance in enumerate(tolerances):
         right = _match(keys, found_keys, scores, int(tolerance * RATE / 2))
-        for kind, of in enumerate(members):
-            hits = _at_thresholds(cell[of & right], classes, levels)
+        for kind, members_of in enumerate(members):
+            hits = _at_thresholds(cell[members_of & right], classes, levels)
             precisions[kind, position] = _interpolated(hits, counted[kind], annotated[kind])
     return Precisions(*precisions)
 
@@ -142,26 +142,26 @@ def _ordered(points: Annotated | Detected, halves: int) -> tuple[np.ndarray, np.
     return keys, len(points.label) - 1 - from_the_end
 
 
-def _closest_is_visible(keys: np.ndarray, visible: np.ndarray, found: np.ndarray) -> np.ndarray:
+def _closest_is_visible(keys: np.ndarray, visible: np.ndarray, detected: np.ndarray) -> np.ndarray:
     """(m,) whether the annotation closest to each detection is visible; False without any in its class and half.
 
     The middle between two annotations, rounded down to a frame, belongs to the later one.
     """
     if not len(keys):
-        return np.zeros(len(found), bool)
+        return np.zeros(len(detected), bool)
     groups, frames = np.divmod(keys, FRAMES)
     begins = groups * FRAMES
     follows = groups[1:] == groups[:-1]
     begins[1:][follows] += (frames[1:] + frames[:-1])[follows] // 2
-    closest = np.searchsorted(begins, found, "right") - 1  # -1 wraps round to a group that cannot be the detection's
-    return visible[closest] & (groups[closest] == found // FRAMES)
+    closest = np.searchsorted(begins, detected, "right") - 1  # -1 wraps round to a group that cannot be the detection's
+    return visible[closest] & (groups[closest] == detected // FRAMES)
 
 
-def _match(keys: np.ndarray, found: np.ndarray, scores: np.ndarray, window: int) -> np.ndarray:
+def _match(keys: np.ndarray, times: np.ndarray, scores: np.ndarray, window: int) -> np.ndarray:
     """(m,) whether each detection is right. ``keys`` and ``found`` ascend; ``window`` is in frames, to each side."""
     frames = keys % FRAMES
-    first = np.searchsorted(found, keys - np.minimum(window, frames), "left")
-    stop = np.searchsorted(found, keys + np.minimum(window, FRAMES - 1 - frames), "right")
+    first = np.searchsorted(times, keys - np.minimum(window, frames), "left")
+    stop = np.searchsorted(times, keys + np.minimum(window, FRAMES - 1 - frames), "right")
     reaches = stop > first
     first, stop = first[reaches], stop[reaches]
     free = scores.astype(np.float64)  # -1 once taken
@@ -172,8 +172,8 @@ def _match(keys: np.ndarray, found: np.ndarray, scores: np.ndarray, window: int)
         score = free[candidate]
         best = np.flatnonzero(score == np.repeat(np.maximum.reduceat(score, begins), count))
         owner = np.repeat(np.arange(len(turn)), count)[best]
-        chosen = best[np.flatnonzero(np.diff(owner, prepend=-1))]  # the first of equals
-        free[candidate[chosen]] = -1  # where all were taken the best is one that stays so
+        matched = best[np.flatnonzero(np.diff(owner, prepend=-1))]  # the first of equals
+        free[candidate[matched]] = -1  # where all were taken the best is one that stays so
     return free < 0
 
 

@@ -31,17 +31,19 @@ class Boxes:
     def __len__(self) -> int:
         return len(self.frame)
 
-    def where(self, chosen: np.ndarray) -> "Boxes":
+    def where(self, kept: np.ndarray) -> "Boxes":
         """Those of a mask or of indices."""
-        return Boxes(self.frame[chosen], self.box[chosen], self.label[chosen], self.score[chosen])
+        return Boxes(self.frame[kept], self.box[kept], self.label[kept], self.score[kept])
 
 
-def frame_ap(truth: Boxes, found: Boxes, classes: Sequence[int], *, iou: float = 0.5, capacity: int = 0) -> np.ndarray:
+def frame_ap(
+    truth: Boxes, detected: Boxes, classes: Sequence[int], *, iou: float = 0.5, capacity: int = 0
+) -> np.ndarray:
     """Average precision per class over all frames.
 
     Args:
         truth: The annotated boxes, none inside out; an actor with two actions is two boxes. Scores only order them.
-        found: The detections. Frames must be numbered by their first detection; those of frames without annotation
+        detected: The detections. Frames must be numbered by their first detection; those of frames without annotation
             count as wrong.
         classes: Numbers of the classes to evaluate; boxes of others must not be there.
         iou: A detection is right if its overlap with the annotated box of its frame and class that it overlaps most
@@ -51,33 +53,33 @@ def frame_ap(truth: Boxes, found: Boxes, classes: Sequence[int], *, iou: float =
     Returns:
         (c,) in [0, 1]; NaN for a class without annotation.
     """
-    frames = 1 + max(int(truth.frame.max(initial=0)), int(found.frame.max(initial=0)))
-    wide = max(int(truth.label.max(initial=0)), int(found.label.max(initial=0))) > 1 << 16
+    frames = 1 + max(int(truth.frame.max(initial=0)), int(detected.frame.max(initial=0)))
+    wide = max(int(truth.label.max(initial=0)), int(detected.label.max(initial=0))) > 1 << 16
     if wide:  # sort keys below pack label, frame and place into 63 bits
-        classes, truth, found = _narrow(classes, truth, found)
+        classes, truth, detected = _narrow(classes, truth, detected)
     truth = truth.where(_held(truth, 0, frames))
-    order = _held(found, capacity, frames)
-    x1, y1, x2, y2 = found.box.T
+    order = _held(detected, capacity, frames)
+    x1, y1, x2, y2 = detected.box.T
     order = order[((x1 < x2) & (y1 < y2))[order]]
-    labels, scores = found.label[order], found.score[order]
-    right = _match(truth, found.box, order, labels * frames + found.frame[order], frames, iou)
+    labels, scores = detected.label[order], detected.score[order]
+    right = _match(truth, detected.box, order, labels * frames + detected.frame[order], frames, iou)
     precisions = np.full(len(classes), np.nan)
     for position, label in enumerate(classes):
         annotated = int((truth.label == label).sum())
         if annotated:
-            mine = slice(*np.searchsorted(labels, [label, label + 1]))
-            precisions[position] = _average_precision(scores[mine], right[mine], annotated)
+            rows = slice(*np.searchsorted(labels, [label, label + 1]))
+            precisions[position] = _average_precision(scores[rows], right[rows], annotated)
     return precisions
 
 
-def _narrow(classes: Sequence[int], truth: Boxes, found: Boxes) -> tuple[list[int], Boxes, Boxes]:
+def _narrow(classes: Sequence[int], truth: Boxes, detected: Boxes) -> tuple[list[int], Boxes, Boxes]:
     """The same with classes numbered by their rank."""
-    _, ranks = np.unique(np.concatenate([truth.label, found.label, classes]), return_inverse=True)
-    truth_labels, found_labels, wanted = np.split(ranks, [len(truth), len(truth) + len(found)])
+    _, ranks = np.unique(np.concatenate([truth.label, detected.label, classes]), return_inverse=True)
+    truth_labels, found_labels, wanted = np.split(ranks, [len(truth), len(truth) + len(detected)])
     return (
         wanted.tolist(),
         Boxes(truth.frame, truth.box, truth_labels, truth.score),
-        Boxes(found.frame, found.box, found_labels, found.score),
+        Boxes(detected.frame, detected.box, found_labels, detected.score),
     )
 
 
@@ -180,19 +182,19 @@ def _match(
     partner = np.arange(len(pair)) + np.repeat(starts[group] - begins, counts)
     overlap = _overlap(boxes[order[pair]], truth.box[partner])
     best = np.flatnonzero(overlap == np.repeat(np.maximum.reduceat(overlap, begins), counts))
-    chosen = best[np.flatnonzero(np.diff(pair[best], prepend=-1))]  # the first of equal overlaps
-    chosen = chosen[overlap[chosen] >= threshold]
-    _, winners = np.unique(partner[chosen], return_index=True)
-    right[pair[chosen[winners]]] = True
+    matched = best[np.flatnonzero(np.diff(pair[best], prepend=-1))]  # the first of equal overlaps
+    matched = matched[overlap[matched] >= threshold]
+    _, winners = np.unique(partner[matched], return_index=True)
+    right[pair[matched[winners]]] = True
     return right
 
 
-def _overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Intersection over union of (n, 4) and (n, 4) boxes, row by row."""
-    height = np.maximum(0.0, np.minimum(one[:, 3], other[:, 3]) - np.maximum(one[:, 1], other[:, 1]))
-    width = np.maximum(0.0, np.minimum(one[:, 2], other[:, 2]) - np.maximum(one[:, 0], other[:, 0]))
+    height = np.maximum(0.0, np.minimum(first[:, 3], second[:, 3]) - np.maximum(first[:, 1], second[:, 1]))
+    width = np.maximum(0.0, np.minimum(first[:, 2], second[:, 2]) - np.maximum(first[:, 0], second[:, 0]))
     shared = height * width
-    areas = [(b[:, 3] - b[:, 1]) * (b[:, 2] - b[:, 0]) for b in (one, other)]
+    areas = [(b[:, 3] - b[:, 1]) * (b[:, 2] - b[:, 0]) for b in (first, second)]
     overlap: np.ndarray = shared / (areas[0] + areas[1] - shared)
     return overlap
 

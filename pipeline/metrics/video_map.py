@@ -58,7 +58,7 @@ class _Tubes:
 def video_ap(
     truth: Boxes,
     person: np.ndarray,
-    found: Boxes,
+    detected: Boxes,
     clock: Clock,
     classes: Sequence[int],
     thresholds: Sequence[float],
@@ -74,7 +74,7 @@ def video_ap(
     Args:
         truth: Annotated boxes; in a frame a person has at most one of a class.
         person: (n,) numbers of the annotated people, each video's own.
-        found: Detections.
+        detected: Detections.
         clock: Of the numbers of frames in ``truth`` and ``found``.
         classes: Numbers of the classes to evaluate; boxes of others are left out.
         thresholds: Overlaps from which a tube is right.
@@ -86,20 +86,20 @@ def video_ap(
     linking = linking or Linking()
     place = {label: position for position, label in enumerate(classes)}
     annotated = _annotated(*_grouped(truth, clock, place), np.asarray(person)[np.isin(truth.label, list(place))])
-    linked, scores = _link(*_grouped(found, clock, place), linking)
+    linked, scores = _link(*_grouped(detected, clock, place), linking)
     order = np.lexsort((np.arange(len(scores)), -scores))
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
-    one, other, overlap = _overlaps(linked, annotated)
-    by_preference = np.lexsort((other, -overlap, rank[one], linked.group[one]))
-    one, other, overlap = one[by_preference], other[by_preference], overlap[by_preference]
+    linked_row, annotated_row, overlap = _overlaps(linked, annotated)
+    by_preference = np.lexsort((annotated_row, -overlap, rank[linked_row], linked.group[linked_row]))
+    linked_row, annotated_row, overlap = linked_row[by_preference], annotated_row[by_preference], overlap[by_preference]
     labels, counts = linked.group % len(place), np.bincount(annotated.group % len(place), minlength=len(place))
     precisions = np.full((len(thresholds), len(place)), np.nan)
     for row, threshold in zip(precisions, thresholds, strict=True):
         enough = np.flatnonzero(overlap >= threshold)
-        taken = _assign(linked.group[one[enough]], one[enough], other[enough])
+        taken = _assign(linked.group[linked_row[enough]], linked_row[enough], annotated_row[enough])
         right = np.zeros(len(scores), bool)
-        right[one[enough[taken]]] = True
+        right[linked_row[enough[taken]]] = True
         for label in np.flatnonzero(counts).tolist():
             row[label] = area_under(right[order[labels[order] == label]], int(counts[label]))
     return precisions
@@ -140,15 +140,15 @@ def _link(boxes: Boxes, group: np.ndarray, step: np.ndarray, linking: Linking) -
     length = np.add.reduceat(repeats, begins) if len(begins) else begins
     long = length >= linking.shortest
     counts = np.diff(begins, append=len(tube))
-    chosen = np.flatnonzero(np.repeat(long, counts))
-    chosen = np.repeat(chosen, repeats[chosen])
+    kept = np.flatnonzero(np.repeat(long, counts))
+    kept = np.repeat(kept, repeats[kept])
     begins, length = begins[long], length[long]
     number = np.repeat(np.arange(len(begins)), length)
     within = np.arange(len(number)) - np.repeat(np.cumsum(length) - length, length)
-    tubes = _Tubes(group[begins], number, np.repeat(step[begins], length) + within, box[chosen])
-    surest = np.lexsort((-score[chosen], number))
+    tubes = _Tubes(group[begins], number, np.repeat(step[begins], length) + within, box[kept])
+    surest = np.lexsort((-score[kept], number))
     surest = surest[within < linking.scored]
-    total = np.bincount(number[surest], score[chosen[surest]], minlength=len(begins))
+    total = np.bincount(number[surest], score[kept[surest]], minlength=len(begins))
     return tubes, total / np.minimum(length, linking.scored)
 
 
@@ -166,24 +166,24 @@ def _chain(
         live = np.flatnonzero(step[first] - alive[:, 2] <= linking.gap)
         live = live[np.lexsort((alive[live, 0], -total[live] / alive[live, 3], alive[live, 1]))]
         alive, ends, total = alive[live], ends[live], total[live]
-        one, other = _pairs(alive[:, 1], group[now])
-        near = _overlap(ends[one], box[now][other]) >= linking.overlap
-        one, other = one[near], other[near]
-        taken = _assign(group[now][other], one, other)
-        one, other = one[taken], other[taken]
-        mine = np.full(stop - first, -1)
-        mine[other] = alive[one, 0]
-        alive[one, 2] = step[first]
-        alive[one, 3] += 1
-        ends[one] = box[now][other]
-        total[one] += score[now][other]
-        new = np.flatnonzero(mine < 0)
-        mine[new] = born + np.arange(len(new))
+        left, right = _pairs(alive[:, 1], group[now])
+        near = _overlap(ends[left], box[now][right]) >= linking.overlap
+        left, right = left[near], right[near]
+        taken = _assign(group[now][right], left, right)
+        left, right = left[taken], right[taken]
+        links = np.full(stop - first, -1)
+        links[right] = alive[left, 0]
+        alive[left, 2] = step[first]
+        alive[left, 3] += 1
+        ends[left] = box[now][right]
+        total[left] += score[now][right]
+        new = np.flatnonzero(links < 0)
+        links[new] = born + np.arange(len(new))
         born += len(new)
-        begun = np.stack([mine[new], group[now][new], np.full(len(new), step[first]), np.ones(len(new), np.int64)], 1)
+        begun = np.stack([links[new], group[now][new], np.full(len(new), step[first]), np.ones(len(new), np.int64)], 1)
         alive, ends = np.concatenate([alive, begun]), np.concatenate([ends, box[now][new]])
         total = np.concatenate([total, score[now][new]])
-        yield mine
+        yield links
 
 
 def _places(*keys: np.ndarray) -> np.ndarray:
@@ -196,59 +196,59 @@ def _places(*keys: np.ndarray) -> np.ndarray:
     return np.arange(len(begins)) - np.repeat(heads, np.diff(heads, append=len(begins)))
 
 
-def _pairs(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of all pairs with equal values, the first ascending, then the second; ``other`` ascends."""
-    first, last = np.searchsorted(other, one, "left"), np.searchsorted(other, one, "right")
+def _pairs(values: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of all pairs with equal values, the first ascending, then the second; ``second`` ascends."""
+    first, last = np.searchsorted(second, values, "left"), np.searchsorted(second, values, "right")
     counts = last - first
-    left = np.repeat(np.arange(len(one)), counts)
+    left = np.repeat(np.arange(len(values)), counts)
     return left, np.arange(len(left)) + np.repeat(first - (np.cumsum(counts) - counts), counts)
 
 
-def _assign(group: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _assign(group: np.ndarray, first_half: np.ndarray, second_half: np.ndarray) -> np.ndarray:
     """Which pairs are made if, group by group, the pairs are gone through and each is made whose two are free.
 
     Args:
         group: (n,) ascending.
-        one: (n,) one half of each pair; those of a group are of no other group.
-        other: (n,) the other half, likewise.
+        first_half: (n,) one half of each pair; those of a group are of no other group.
+        second_half: (n,) the other half, likewise.
     """
     left = np.arange(len(group))
-    free = [np.ones(int(half.max(initial=-1)) + 1, bool) for half in (one, other)]
+    free = [np.ones(int(half.max(initial=-1)) + 1, bool) for half in (first_half, second_half)]
     made = [left[:0]]
     while len(left):
         first = left[np.flatnonzero(np.diff(group[left], prepend=-1))]
         made.append(first)
-        free[0][one[first]] = free[1][other[first]] = False
-        left = left[free[0][one[left]] & free[1][other[left]]]
+        free[0][first_half[first]] = free[1][second_half[first]] = False
+        left = left[free[0][first_half[left]] & free[1][second_half[left]]]
     return np.concatenate(made)
 
 
 def _overlaps(linked: _Tubes, annotated: _Tubes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Every pair of a linked and an annotated tube of a group, with their overlap in space and time."""
-    one, other = _pairs(linked.group, annotated.group)
+    left, right = _pairs(linked.group, annotated.group)
     sizes = [np.bincount(tubes.tube, minlength=len(tubes.group)) for tubes in (linked, annotated)]
     starts = [np.cumsum(size) - size for size in sizes]
     # A row for each box of the pair's linked tube; its partner is the annotated box of the same step, if there is one.
-    pair = np.repeat(np.arange(len(one)), sizes[0][one])
-    mine = starts[0][one[pair]] + _places(pair)
+    pair = np.repeat(np.arange(len(left)), sizes[0][left])
+    places = starts[0][left[pair]] + _places(pair)
     span = 1 + max(int(linked.step.max(initial=0)), int(annotated.step.max(initial=0)))
     keys = annotated.tube * span + annotated.step
-    wanted = other[pair] * span + linked.step[mine]
+    wanted = right[pair] * span + linked.step[places]
     theirs = np.searchsorted(keys, wanted)
     met = np.flatnonzero(theirs < len(keys))
     met = met[keys[theirs[met]] == wanted[met]]
-    pair, mine, theirs = pair[met], mine[met], theirs[met]
-    shared = np.bincount(pair, minlength=len(one))
-    total = np.bincount(pair, _overlap(linked.box[mine], annotated.box[theirs]), minlength=len(one))
-    return one, other, total / np.maximum(1, sizes[0][one] + sizes[1][other] - shared)
+    pair, places, theirs = pair[met], places[met], theirs[met]
+    shared = np.bincount(pair, minlength=len(left))
+    total = np.bincount(pair, _overlap(linked.box[places], annotated.box[theirs]), minlength=len(left))
+    return left, right, total / np.maximum(1, sizes[0][left] + sizes[1][right] - shared)
 
 
-def _overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Intersection over union of (n, 4) and (n, 4) boxes, row by row; 0 for two without area."""
-    width = np.minimum(one[:, 2], other[:, 2]) - np.maximum(one[:, 0], other[:, 0])
-    height = np.minimum(one[:, 3], other[:, 3]) - np.maximum(one[:, 1], other[:, 1])
+    width = np.minimum(first[:, 2], second[:, 2]) - np.maximum(first[:, 0], second[:, 0])
+    height = np.minimum(first[:, 3], second[:, 3]) - np.maximum(first[:, 1], second[:, 1])
     shared = np.maximum(0.0, width) * np.maximum(0.0, height)
-    areas = [(b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1]) for b in (one, other)]
+    areas = [(b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1]) for b in (first, second)]
     union = areas[0] + areas[1] - shared
     overlap: np.ndarray = np.divide(shared, union, out=np.zeros(len(shared)), where=union > 0)
     return overlap

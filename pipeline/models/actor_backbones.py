@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
-from pipeline.config.detect import ActorBackboneName
+from pipeline.config.names import ActorBackboneName
 from pipeline.models import i3d, r101_i3d_nl, slowfast_nl
 from pipeline.models.architecture import Architecture
 from pipeline.models.bounds import STRICT, Count, Frames, Width

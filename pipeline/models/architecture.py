@@ -12,7 +12,8 @@ from typing import Annotated, NamedTuple, get_args
 
 from pydantic import Field
 
-from pipeline.config.classify import BackboneName, Blocks
+from pipeline.config.classify import Blocks
+from pipeline.config.names import BackboneName
 from pipeline.models.bounds import STRICT, Count, Frames, Width
 from pipeline.runtime.errors import ActaError
 

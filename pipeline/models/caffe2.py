@@ -27,10 +27,10 @@ def caffe2_name(name: str) -> str:
         return f"s1.{pathway}_stem.{'bn' if norm else 'conv'}.{end}"
     if plain == "pred":
         return f"head.projection.{end}"
-    if found := re.fullmatch(r"(?:pool(1)|res(\d)_\d+_branch2c_bn)_subsample", plain):
-        return f"s{found[1] or found[2]}_fuse.{'bn' if norm else 'conv_f2s'}.{end}"
-    if found := re.fullmatch(r"res(\d)_(\d+)_branch(1|2)([abc]?)", plain):
-        stage, block, branch, letter = found.groups()
+    if match := re.fullmatch(r"(?:pool(1)|res(\d)_\d+_branch2c_bn)_subsample", plain):
+        return f"s{match[1] or match[2]}_fuse.{'bn' if norm else 'conv_f2s'}.{end}"
+    if match := re.fullmatch(r"res(\d)_(\d+)_branch(1|2)([abc]?)", plain):
+        stage, block, branch, letter = match.groups()
         layer = f"branch{branch}" + (f".{letter}" if letter else "")
         return f"s{stage}.{pathway}_res{block}.{layer}{'_bn' if norm else ''}.{end}"
     raise ActaError(f"{name!r} is no weight of SlowFast")

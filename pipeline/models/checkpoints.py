@@ -43,10 +43,10 @@ def read_state(source: Path | Opened) -> dict[str, Tensor]:
         ActaError: as there, or it is a Caffe2 file.
     """
     file = opened(source)
-    found = read_checkpoint(file)
-    if found.caffe2:
+    content = read_checkpoint(file)
+    if content.caffe2:
         raise ActaError(f"{file.path} is a Caffe2 file; this network is not published as one")
-    return found.state
+    return content.state
 
 
 def read_checkpoint(source: Path | Opened) -> Checkpoint:
@@ -126,13 +126,13 @@ def _is_real(value: Tensor | np.ndarray) -> bool:
 def _inner(tree: Mapping[Any, Any], path: Path) -> Mapping[Any, Any]:
     inside = {name: value for name, value in tree.items() if isinstance(value, Mapping) and _holds_state(value)}
     for known, other in ((_WRAPPERS, _AVERAGED), (_AVERAGED, ())):
-        found = next((name for name in known if name in inside), None)
-        if found is None:
+        key = next((name for name in known if name in inside), None)
+        if key is None:
             continue
         left = next((name for name in other if name in inside), None)
         if left is not None:
-            print(f"{path} holds {found!r} and, averaged, {left!r}; {found!r} is taken", file=sys.stderr)
-        return inside[found]
+            print(f"{path} holds {key!r} and, averaged, {left!r}; {key!r} is taken", file=sys.stderr)
+        return inside[key]
     if len(inside) == 1:
         return next(iter(inside.values()))
     if inside:
@@ -180,7 +180,7 @@ def _weights_of_blobs(blobs: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _tensors(state: Mapping[str, Any], dtype: torch.dtype | None = None) -> dict[str, Tensor]:
-    found = {}
+    tensors = {}
     for name, value in state.items():
         if isinstance(value, np.ndarray | np.number):
             array = np.asarray(value)
@@ -188,5 +188,5 @@ def _tensors(state: Mapping[str, Any], dtype: torch.dtype | None = None) -> dict
         if not isinstance(value, Tensor):
             said = value.named if isinstance(value, Foreign) else type(value).__name__
             raise ActaError(f"{name!r} is no tensor, but a {said}")
-        found[name] = value if dtype is None else value.to(dtype)
-    return found
+        tensors[name] = value if dtype is None else value.to(dtype)
+    return tensors

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from pipeline.config.spot import FrameBackboneName
+from pipeline.config.names import FrameBackboneName
 from pipeline.models.checkpoints import read_state
 from pipeline.models.opened import Opened, opened
 from pipeline.models.state import load_state

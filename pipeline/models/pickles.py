@@ -46,21 +46,21 @@ def read_pickle(source: Path | Opened) -> Any:
         refuse_known(file.content)
         if file.content.startswith(b"PK\x03\x04"):
             raise ActaError("it is a zip archive, such as torch.save writes, not a pickle")
-        found, _ = unpickle(file.content, Unpickler)
+        content, _ = unpickle(file.content, Unpickler)
     except ActaError as error:
         raise ActaError(f"{file.path}: {error}") from None
     except Exception as error:  # whatever pickle raises on damaged files
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise ActaError(f"{file.path} is no pickle that can be read: {said}") from None
-    return found
+    return content
 
 
 class Unpickler(pickle.Unpickler):
     """Admits plain values and arrays; what else is asked for is refused, or as a subclass says."""
 
     def find_class(self, module: str, name: str) -> Any:
-        found = _ADMITTED.get((module, name))
-        return self.foreign(f"{module}.{name}") if found is None else found
+        admitted = _ADMITTED.get((module, name))
+        return self.foreign(f"{module}.{name}") if admitted is None else admitted
 
     def foreign(self, name: str) -> Any:
         """What stands for a name that is not admitted."""
@@ -203,8 +203,8 @@ def _from_buffer(data: Any, kind: Any, shape: Any, order: Any, axes: Any = None)
 
 
 def _scalar(kind: Any, data: Any) -> Any:
-    found = _array(data, kind, (1,), "C")
-    return found[0] if len(found) else None
+    array = _array(data, kind, (1,), "C")
+    return array[0] if len(array) else None
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:

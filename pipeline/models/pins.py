@@ -55,8 +55,8 @@ def read_pin(weights: Path) -> Pin | None:
     _check_own(path, path)
     check_folder(weights)
     content = read_json(path, "the pin")
-    found = content if isinstance(content, dict) else {}
-    sha256, by = found.get("sha256"), found.get("by")
+    pin = content if isinstance(content, dict) else {}
+    sha256, by = pin.get("sha256"), pin.get("by")
     if not isinstance(sha256, str) or not HASH.fullmatch(sha256) or by not in ("given", "first fetch"):
         raise ActaError(f"{path} is no pin; delete it and fetch the weights again")
     return Pin(sha256, by)

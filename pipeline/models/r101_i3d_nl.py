@@ -134,15 +134,15 @@ def caffe2_name(name: str) -> str:
         ActaError: no weight of the network has that name.
     """
     ends = {"w": "weight", "b": "bias", "s": "weight"}
-    if found := re.fullmatch(r"(?:res_)?(conv1(?:_bn)?)_([wsb])", name):
-        return f"{found[1]}.{ends[found[2]]}"
-    if found := re.fullmatch(r"pred_([wb])", name):
-        return f"head.projection.{ends[found[1]]}"
-    if found := re.fullmatch(r"res(\d)_(\d+)_(branch(?:1|2[abc])(?:_bn)?)_([wsb])", name):
-        return f"res{found[1]}.{found[2]}.{found[3]}.{ends[found[4]]}"
-    if found := re.fullmatch(r"nonlocal_conv(\d)_(\d+)_(theta|phi|g|out|bn)_([wsb])", name):
-        layer = found[3] if found[3] == "bn" else f"conv_{found[3]}"
-        return f"nonlocal{found[1]}.{found[2]}.{layer}.{ends[found[4]]}"
+    if match := re.fullmatch(r"(?:res_)?(conv1(?:_bn)?)_([wsb])", name):
+        return f"{match[1]}.{ends[match[2]]}"
+    if match := re.fullmatch(r"pred_([wb])", name):
+        return f"head.projection.{ends[match[1]]}"
+    if match := re.fullmatch(r"res(\d)_(\d+)_(branch(?:1|2[abc])(?:_bn)?)_([wsb])", name):
+        return f"res{match[1]}.{match[2]}.{match[3]}.{ends[match[4]]}"
+    if match := re.fullmatch(r"nonlocal_conv(\d)_(\d+)_(theta|phi|g|out|bn)_([wsb])", name):
+        layer = match[3] if match[3] == "bn" else f"conv_{match[3]}"
+        return f"nonlocal{match[1]}.{match[2]}.{layer}.{ends[match[4]]}"
     raise ActaError(f"{name!r} is no weight of R101-I3D-NL")
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from pipeline.config.spot import FrameBackboneName
+from pipeline.config.names import FrameBackboneName
 from pipeline.models.bounds import STRICT, Count, Frames, Share
 from pipeline.models.frame_backbones import FrameBackbone, Trainable, build_frame_backbone
 

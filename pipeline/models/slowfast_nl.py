@@ -113,8 +113,8 @@ def caffe2_name(name: str) -> str:
     Raises:
         ActaError: no weight of the network has that name.
     """
-    if found := re.fullmatch(r"nonlocal_conv(\d)_(\d+)_(theta|phi|g|out|bn)_([a-z]+)", name):
-        stage, block, layer, tail = found.groups()
+    if match := re.fullmatch(r"nonlocal_conv(\d)_(\d+)_(theta|phi|g|out|bn)_([a-z]+)", name):
+        stage, block, layer, tail = match.groups()
         ends = {"w": "weight", "b": "bias", "s": "weight", "rm": "running_mean", "riv": "running_var"}
         return f"s{stage}.pathway0_nonlocal{block}.{layer if layer == 'bn' else f'conv_{layer}'}.{ends.get(tail, tail)}"
     return caffe2.caffe2_name(name)

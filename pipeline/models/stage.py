@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline.config.detect import FeatureName
+from pipeline.config.names import FeatureName
 from pipeline.models.bounds import STRICT, Count, Frames, Layers, Share
 from pipeline.runtime.errors import ActaError
 

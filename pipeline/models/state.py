@@ -67,5 +67,5 @@ def check_state(
     return state
 
 
-def _differs(one: Tensor, other: Tensor) -> bool:
-    return one.shape != other.shape
+def _differs(first: Tensor, second: Tensor) -> bool:
+    return first.shape != second.shape

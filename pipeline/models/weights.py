@@ -165,7 +165,7 @@ def cache_folder() -> Path:
 
 
 def detector_digests(settings: DetectPeople | Audit) -> dict[str, str]:
-    """sha256 of the weights that a stage uses, by network: the registered one, or that of the local file it is given.
+    """sha256 of the weights that a task uses, by network: the registered one, or that of the local file it is given.
 
     Raises:
         ActaError: a local file is missing, or `onnx` is used without one.
@@ -177,11 +177,11 @@ def detector_digests(settings: DetectPeople | Audit) -> dict[str, str]:
 
 def named_networks(networks: Sequence[FindSettings]) -> list[tuple[str, FindSettings]]:
     """Each network of a search under the name that it has in a provenance; the second of one kind finds faces."""
-    found: dict[str, FindSettings] = {}
+    networks_by_name: dict[str, FindSettings] = {}
     for network in networks:
         name = network.detector
-        found[f"{name} of faces" if name in found else name] = network
-    return list(found.items())
+        networks_by_name[f"{name} of faces" if name in networks_by_name else name] = network
+    return list(networks_by_name.items())
 
 
 def _digest(settings: FindSettings) -> str:
@@ -244,9 +244,9 @@ def open_weights(name: str) -> Opened:
     return file
 
 
-def _check(path: Path, found: str, expected: str, said: str) -> None:
-    if not found.startswith(expected):
-        raise ActaError(f"{path} has sha256 {found}, but {said} {expected}: delete it and fetch it again")
+def _check(path: Path, digest: str, expected: str, said: str) -> None:
+    if not digest.startswith(expected):
+        raise ActaError(f"{path} has sha256 {digest}, but {said} {expected}: delete it and fetch it again")
 
 
 def _asked(name: str, source: Url) -> str:
@@ -297,13 +297,13 @@ def _bring(name: str, source: Url, path: Path, given: str | None, *, trust_first
         raise ActaError(f"{name!r} is not fetched. {_asked(name, source)}")
     check_folder(path)
     wanted = expected or source.digits
-    found = file_sha256(path) if path.is_file() else ""
-    missing = not found.startswith(wanted)
+    digest = file_sha256(path) if path.is_file() else ""
+    missing = not digest.startswith(wanted)
     if missing:
-        found = _download(source, path, name, wanted)
+        digest = _download(source, path, name, wanted)
     if pin is None or (given is not None and pin.by == "first fetch"):
         by: Literal["given", "first fetch"] = "first fetch" if given is None else "given"
-        write_pin(path, Pin(found, by), source.url)
+        write_pin(path, Pin(digest, by), source.url)
     return missing
 
 
@@ -337,10 +337,10 @@ def _download(source: Url, path: Path, name: str, wanted: str) -> str:
                     file.write(block)
                     if file.tell() > _LARGEST:
                         raise ActaError(f"{source.url} gives more than {_LARGEST >> 30} GB; it was left alone")
-            found = file_sha256(temporary)
-            if not found.startswith(wanted):
-                raise ActaError(f"{source.url} gives a file with sha256 {found}, but {name!r} has {wanted}; not kept")
-        return found
+            digest = file_sha256(temporary)
+            if not digest.startswith(wanted):
+                raise ActaError(f"{source.url} gives a file with sha256 {digest}, but {name!r} has {wanted}; not kept")
+        return digest
     except OSError as error:
         raise ActaError(
             f"cannot download the weights of {name!r} from {source.url}: {error}\n"

@@ -90,14 +90,14 @@ def _expect(
     gpus: Sequence[bool],
 ) -> dict[int, Expected]:
     """Those on a GPU and those without one by what each of the two cost."""
-    found: dict[int, Expected] = {}
+    by_number: dict[int, Expected] = {}
     writes = site.kind(rule).writes
     for gpu in sorted(set(gpus)):
         places = [place for place, each in enumerate(gpus) if each == gpu]
         told = [writes(site, jobs[place]) if writes else None for place in places]
         each = experience.expect(rule, [work[place] for place in places], told, gpu)
-        found |= {jobs[place].number: one for place, one in zip(places, each, strict=True)}
-    return found
+        by_number |= {jobs[place].number: one for place, one in zip(places, each, strict=True)}
+    return by_number
 
 
 def _sum_up(
@@ -140,5 +140,5 @@ def _total(rules: Sequence[RulePlan]) -> Totals:
 
 
 def _free(folder: Path) -> int:
-    there = next(place for place in (folder, *folder.resolve().parents) if place.is_dir())
-    return shutil.disk_usage(there).free
+    nearest = next(place for place in (folder, *folder.resolve().parents) if place.is_dir())
+    return shutil.disk_usage(nearest).free

@@ -95,12 +95,12 @@ class Experience:
             writes: Bytes that each job writes, as far as the configuration tells.
             gpu: Whether they use a GPU.
         """
-        found = self._by_own(rule, work, gpu) or self._by_others(rule, work, gpu)
-        found = found or (self._by_assumption(rule, work) if gpu else self._by_reference(rule, work))
-        found = found or [Expected(None, None, None, UNKNOWN)] * len(work)
+        expected = self._by_own(rule, work, gpu) or self._by_others(rule, work, gpu)
+        expected = expected or (self._by_assumption(rule, work) if gpu else self._by_reference(rule, work))
+        expected = expected or [Expected(None, None, None, UNKNOWN)] * len(work)
         return [
-            each._replace(bytes=each.bytes if each.bytes is not None else told)
-            for each, told in zip(found, writes, strict=True)
+            job._replace(bytes=job.bytes if job.bytes is not None else told)
+            for job, told in zip(expected, writes, strict=True)
         ]
 
     def _by_own(self, rule: str, work: Sequence[float | None], gpu: bool) -> list[Expected]:
@@ -108,13 +108,13 @@ class Experience:
         if not jobs:
             return []
         sizes = [job.output_bytes for job in jobs if job.output_bytes is not None]
-        each = Expected(
+        mean = Expected(
             sum(job.seconds for job in jobs) / len(jobs),
             sum(_device_seconds(job, gpu) for job in jobs) / len(jobs),
             sum(sizes) / len(sizes) if sizes else None,
             f"mean of {len(jobs)} earlier here",
         )
-        return [each] * len(work)
+        return [mean] * len(work)
 
     def _by_others(self, rule: str, work: Sequence[float | None], gpu: bool) -> list[Expected]:
         """By the dataset of which the most jobs are known."""
@@ -183,14 +183,14 @@ def measured(costs: dict[str, RuleCosts], work: dict[str, float | None], weigh: 
         work: Of a rule's job in the mean; None or missing: not known.
         weigh: How the jobs of a rule are weighed.
     """
-    found = {}
+    rules = {}
     for rule in sorted(costs):
         jobs = _usable(costs, rule, gpu=False)
         if not jobs:
             continue
         mean, sizes = work.get(rule), [job.output_bytes for job in jobs]
         known = [size for size in sizes if size is not None]
-        found[rule] = Measured(
+        rules[rule] = Measured(
             unit=(weigh(rule) or JOBS).unit,
             work=None if mean is None else mean * len(jobs),
             jobs=len(jobs),
@@ -198,7 +198,7 @@ def measured(costs: dict[str, RuleCosts], work: dict[str, float | None], weigh: 
             cpu_seconds=round(sum(job.cpu_seconds for job in jobs), 3),
             bytes=sum(known) if len(known) == len(jobs) else None,
         )
-    return found
+    return rules
 
 
 def _plan_of(logs: Path) -> Plan | None:

@@ -57,14 +57,14 @@ def makespan(graph: Graph, seconds: Mapping[int, float], slots: int) -> float:
     return now
 
 
-def in_order(graph: Graph, chosen: Collection[int]) -> list[int]:
+def in_order(graph: Graph, numbers: Collection[int]) -> list[int]:
     """The numbers of the chosen jobs, each after those that it waits for."""
     order: list[int] = []
-    waits = {number: sum(other in chosen for other in graph.before.get(number, [])) for number in chosen}
-    after: dict[int, list[int]] = {number: [] for number in chosen}
-    for number in chosen:
+    waits = {number: sum(other in numbers for other in graph.before.get(number, [])) for number in numbers}
+    after: dict[int, list[int]] = {number: [] for number in numbers}
+    for number in numbers:
         for other in graph.before.get(number, []):
-            if other in chosen:
+            if other in numbers:
                 after[other].append(number)
     ready = [number for number, count in waits.items() if not count]
     while ready:

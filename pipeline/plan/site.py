@@ -80,10 +80,10 @@ class Site:
         from pipeline.models.architecture import Architecture
         from pipeline.models.complexity import complexity
 
-        chosen, labels = self.config.classify.recipes[recipe], {video.label for video in self.videos}
-        network, view = chosen.backbone, chosen.clip.view
+        recipe_settings, labels = self.config.classify.recipes[recipe], {video.label for video in self.videos}
+        network, view = recipe_settings.backbone, recipe_settings.clip.view
         architecture = Architecture(
-            network.name, max(2, len(labels)), network.width, network.blocks, chosen.clip.frames
+            network.name, max(2, len(labels)), network.width, network.blocks, recipe_settings.clip.frames
         )
         cost = complexity(architecture, (view.test if tested else view).crop)
         return cost.gflops / 1e3, cost.parameters

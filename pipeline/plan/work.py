@@ -83,7 +83,7 @@ def frame_features(site: "Site", job: Job) -> Any:
 
 def spotter(site: "Site", job: Job) -> Any:
     spotters = site.config.spot.spotters
-    return spotters[site.wildcard(job, "network", tuple(spotters)) or site.config.spot.chosen]
+    return spotters[site.wildcard(job, "network", tuple(spotters)) or site.config.spot.main_network]
 
 
 def classifier(site: "Site", job: Job) -> Any:
@@ -154,9 +154,9 @@ def _iteration(site: "Site", job: Job) -> int | None:
         value = site.graph.wildcard(job, name)
         if value == "base":
             return 0
-        found = re.search(r"(?:^|iteration_|pas_)(\d+)", value or "")
-        if found:
-            return int(found[1])
+        match = re.search(r"(?:^|iteration_|pas_)(\d+)", value or "")
+        if match:
+            return int(match[1])
     return None
 
 
@@ -169,7 +169,7 @@ def hypothesis(site: "Site", job: Job) -> float | None:
     epochs = shrink.epochs
     if plan.halving:  # the first epochs are jobs of their own
         epochs = plan.halving.epochs if job.rule == "try_hypothesis_start" else epochs - plan.halving.epochs
-    teacher = plan.teacher is not None and not plan.stored
+    teacher = plan.teacher is not None and not plan.store_logits
     return _steps(site, _recipe(site, job), _split(site, job).train, TRAINED * part + teacher, epochs)
 
 

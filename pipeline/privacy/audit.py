@@ -1,4 +1,4 @@
-"""Stage `audit`: what an independent detector still finds on anonymised frames, per video.
+"""Task `audit`: what an independent detector still finds on anonymised frames, per video.
 
 The output is JSON: for each auditor and video the number of frames, detections before and after, and frames with any
 detection after. `certify` adds the shards up.
@@ -49,14 +49,14 @@ def audit(before: Path, after: Path, detections: Path, output: Output, settings:
     """
     check_auditors(settings.auditors)
     original, hidden = FrameShard(before), FrameShard(after)
-    found = DetectionShard(detections)
-    for role, shard in (("frames", original), ("detections", found)):
+    detected = DetectionShard(detections)
+    for role, shard in (("frames", original), ("detections", detected)):
         if hidden.provenance["inputs"].get(role) != shard.digest:
             raise ActaError(f"{after} was not made from {shard.path}; {make_again(after)}")
     for video in hidden.ids:
         if hidden.source(video) != original.source(video):
             raise ActaError(f"{after} has {video} of another file than {before}; {make_again(after)}")
-    searched = parse(DetectPeople, found.provenance["settings"], str(detections))
+    searched = parse(DetectPeople, detected.provenance["settings"], str(detections))
     hiding = parse(Obfuscate, hidden.provenance["settings"], str(after))
     check_hiding(searched.what, searched.detect.on_cpu(), hiding.obfuscate)
     jobs = [_Job(video, label) for video, label in zip(hidden.ids, hidden.labels, strict=True)]
@@ -67,13 +67,13 @@ def audit(before: Path, after: Path, detections: Path, output: Output, settings:
     provenance = provenance_of(
         __name__,
         settings,
-        inputs={"before": original.digest, "after": hidden.digest, "detections": found.digest},
+        inputs={"before": original.digest, "after": hidden.digest, "detections": detected.digest},
         weights=detector_digests(settings),
         packages=("opencv-python-headless", *runtimes(settings.auditors)),
     )
     content = {
         "provenance": provenance.content,
-        "detect": found.provenance,
+        "detect": detected.provenance,
         "obfuscate": hidden.provenance,
         "videos": rows,
         "quarantine": [asdict(entry) for entry in hidden.quarantine],

@@ -43,11 +43,11 @@ class MaskRCNN:
         height, width = image.shape[:2]
         tensor = self._torch.from_numpy(image.transpose(2, 0, 1).copy()).to(self._device).float() / 255
         with self._torch.inference_mode():
-            found = {name: value.cpu().numpy() for name, value in self._model([tensor])[0].items()}
-        people = np.flatnonzero(found["labels"] == _PERSON)
-        boxes = found["boxes"][people]
-        masks = [_crop(found["masks"][i, 0] > 0.5, box) for i, box in zip(people, boxes, strict=True)]
-        return Instances.of(boxes / [width, height, width, height], found["scores"][people], masks)
+            outputs = {name: value.cpu().numpy() for name, value in self._model([tensor])[0].items()}
+        people = np.flatnonzero(outputs["labels"] == _PERSON)
+        boxes = outputs["boxes"][people]
+        masks = [_crop(outputs["masks"][i, 0] > 0.5, box) for i, box in zip(people, boxes, strict=True)]
+        return Instances.of(boxes / [width, height, width, height], outputs["scores"][people], masks)
 
 
 class Selfie:

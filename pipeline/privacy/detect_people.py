@@ -1,4 +1,4 @@
-"""Stage `detect_people`: find faces or bodies in videos at their own resolution, at the frame store's time stamps."""
+"""Task `detect_people`: find faces or bodies in videos at their own resolution, at the frame store's time stamps."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -94,11 +94,11 @@ def _detect(job: _Job, settings: DetectPeople, weights: Mapping[str, str]) -> De
     with unchanged(job.path) as source, open_video(job.path) as (container, stream):
         find = partial(detect_frame, detector, settings=settings.detect, aspect=pixel_aspect(stream))
         frames = sample(decode(container, stream), settings.sampling.rate)
-        found = [(time, instances) for time, _, instances in search(frames, find, settings.detect, threads=1)]
-    if not found:
+        searched = [(time, instances) for time, _, instances in search(frames, find, settings.detect, threads=1)]
+    if not searched:
         raise VideoError("no frame can be decoded")
-    times = np.array([time for time, _ in found])
-    instances = [instances for _, instances in found]
+    times = np.array([time for time, _ in searched])
+    instances = [instances for _, instances in searched]
     return DetectedVideo(job.video.id, job.video.label, job.video.split, times, instances, source)
 
 
@@ -131,11 +131,11 @@ def detect_frame(
         height, width = capped_size(frame, settings.picture_side, aspect)
         whole = (0, 0, width, height)
         part = _around(region, height, width) if region is not None and detector.local else whole
-        turns = range(4 if settings.turned else 1)
-        found = _look_all_ways(detector, frame, height, width, part, turns)
-        if _is_cut_off(found, part, height, width):
-            found = _look_all_ways(detector, frame, height, width, whole, turns)
-        return found
+        turns = range(4 if settings.search_rotated else 1)
+        instances = _look_all_ways(detector, frame, height, width, part, turns)
+        if _is_cut_off(instances, part, height, width):
+            instances = _look_all_ways(detector, frame, height, width, whole, turns)
+        return instances
     except (ActaError, MemoryError):
         raise
     except Exception as error:  # whatever a runtime raises: the frame is then hidden whole
@@ -164,10 +164,10 @@ def _around(region: np.ndarray, height: int, width: int) -> _Part:
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def _is_cut_off(found: Instances, part: _Part, height: int, width: int) -> bool:
+def _is_cut_off(instances: Instances, part: _Part, height: int, width: int) -> bool:
     """Whether an instance reaches the edge of a part where the picture goes on behind it."""
     goes_on = np.array([part[0] > 0, part[1] > 0, part[2] < width, part[3] < height])
-    reaches = np.abs(found.boxes * [width, height, width, height] - part) < _NEAR
+    reaches = np.abs(instances.boxes * [width, height, width, height] - part) < _NEAR
     return bool((reaches & goes_on).any())
 
 
@@ -175,14 +175,14 @@ def _look_all_ways(
     detector: Detector, frame: VideoFrame, height: int, width: int, part: _Part, turns: Iterable[int]
 ) -> Instances:
     """What is found in a part of the upright picture of that size and in the turned part, relative to the picture."""
-    found = Instances()
+    instances = Instances()
     for quarters in turns:
-        found = found.joined(_look(detector, frame, height, width, part, quarters))
+        instances = instances.joined(_look(detector, frame, height, width, part, quarters))
     if part == (0, 0, width, height):
-        return found
+        return instances
     left, top, right, bottom = part
-    boxes = found.boxes * [right - left, bottom - top, right - left, bottom - top] + [left, top, left, top]
-    return replace(found, boxes=(boxes / [width, height, width, height]).astype(np.float32))
+    boxes = instances.boxes * [right - left, bottom - top, right - left, bottom - top] + [left, top, left, top]
+    return replace(instances, boxes=(boxes / [width, height, width, height]).astype(np.float32))
 
 
 def _look(detector: Detector, frame: VideoFrame, height: int, width: int, part: _Part, quarters: int) -> Instances:

@@ -49,8 +49,8 @@ def make_detector(settings: SearchSettings, weights: Mapping[str, str] | None = 
         ActaError: weights are missing, and how to get them; or they have changed since they were hashed.
     """
     made = []
-    for name, each in named_networks(settings.networks):
-        detector, stated = _make(each.detector, each.threshold, each.weights, each.device)
+    for name, network in named_networks(settings.networks):
+        detector, stated = _make(network.detector, network.threshold, network.weights, network.device)
         if weights is not None and weights[name] != stated:
             raise ActaError(f"the weights of {name!r} were changed during the run; start it again")
         made.append(detector)

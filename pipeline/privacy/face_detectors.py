@@ -111,10 +111,10 @@ class OnnxModel:
 
     def __call__(self, image: np.ndarray) -> Instances:
         blob = np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
-        found = dict(zip(self._outputs, self._session.run(None, {self._input: blob}), strict=True))
-        (keep,) = above(found["scores"], self._threshold)
-        masks = [mask > 0.5 for mask in found["masks"][keep]] if "masks" in found else None
-        return Instances.of(found["boxes"][keep], found["scores"][keep], masks)
+        outputs = dict(zip(self._outputs, self._session.run(None, {self._input: blob}), strict=True))
+        (keep,) = above(outputs["scores"], self._threshold)
+        masks = [mask > 0.5 for mask in outputs["masks"][keep]] if "masks" in outputs else None
+        return Instances.of(outputs["boxes"][keep], outputs["scores"][keep], masks)
 
 
 def _anchors(height: int, width: int) -> np.ndarray:

@@ -44,16 +44,16 @@ def fill_gaps(frames: Iterable[Instances], max_gap: int) -> Iterator[Instances]:
 
 def _link(tracks: list[_Track], frame: Instances, now: int, held: deque[Instances]) -> list[_Track]:
     """Give each detection the track that it overlaps most, best pairs first; fill the gap behind it."""
-    found = [_Track(box, float(score), now) for box, score in zip(frame.boxes, frame.scores, strict=True)]
-    if not tracks or not found:
-        return tracks + found
+    tracks_here = [_Track(box, float(score), now) for box, score in zip(frame.boxes, frame.scores, strict=True)]
+    if not tracks or not tracks_here:
+        return tracks + tracks_here
     pairs = linked(np.stack([track.box for track in tracks]), frame.boxes, _MIN_IOU)
     for i, j in pairs:
         missing = now - tracks[i].seen - 1
         for k in range(-missing, 0):
-            held[k - 1].add(hull(tracks[i].box, found[j].box), min(tracks[i].score, found[j].score), None)
+            held[k - 1].add(hull(tracks[i].box, tracks_here[j].box), min(tracks[i].score, tracks_here[j].score), None)
     ended = {i for i, _ in pairs}
-    return [track for i, track in enumerate(tracks) if i not in ended] + found
+    return [track for i, track in enumerate(tracks) if i not in ended] + tracks_here
 
 
 def linked(before: np.ndarray, after: np.ndarray, least: float) -> list[tuple[int, int]]:

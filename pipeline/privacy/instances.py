@@ -26,7 +26,7 @@ import numpy as np
 from pipeline.runtime.provenance import Provenance, Quarantined
 from pipeline.runtime.store import Shard, create_shard, index_size, write_index, write_strings
 
-DETECTIONS_FORMAT = "acta-detections-1"
+DETECTIONS_FORMAT = "acta-detections-2"
 _FAR = 10  # a box may reach beyond the frame, but coordinates like these are pixels
 
 

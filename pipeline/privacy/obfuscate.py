@@ -1,4 +1,4 @@
-"""Stage `obfuscate`: hide what was detected in a frame shard. It fails closed.
+"""Task `obfuscate`: hide what was detected in a frame shard. It fails closed.
 
 A frame without detections keeps its bytes. A frame whose detection failed is hidden whole. A video without detections,
 or whose detections are at other time stamps, is quarantined: it is never passed on.
@@ -54,8 +54,8 @@ def obfuscate(
     Raises:
         ActaError: a shard is damaged, the two are of different files of a video, or too many videos are bad.
     """
-    source, found = FrameShard(frames), DetectionShard(detections)
-    _check_sources(source, found)
+    source, detected = FrameShard(frames), DetectionShard(detections)
+    _check_sources(source, detected)
     size = frames.stat().st_size
     check_room(output.parent, 2 * size, f"a frame shard of the size of {frames.name}, {size / 1e9:.2f} GB, twice")
     with spool(output) as folder:
@@ -63,13 +63,13 @@ def obfuscate(
             _Job(video, label, split, source.source(video), folder / f"{i}.jpegs")
             for i, (video, label, split) in enumerate(zip(source.ids, source.labels, source.splits, strict=True))
         ]
-        function = partial(_obfuscate, frames=source, detections=found, settings=settings.obfuscate)
+        function = partial(_obfuscate, frames=source, detections=detected, settings=settings.obfuscate)
         results = map_videos(function, jobs, workers=workers, task="obfuscate")
         videos, bad = split_results(results, max_bad_fraction, len(jobs), "obfuscate")
         provenance = provenance_of(
             __name__,
             settings,
-            inputs={"frames": source.digest, "detections": found.digest},
+            inputs={"frames": source.digest, "detections": detected.digest},
             packages=("opencv-python-headless", "h5py"),
         )
         write_frames(output, videos, bad, provenance)
@@ -81,7 +81,7 @@ def _check_sources(frames: FrameShard, detections: DetectionShard) -> None:
     if replaced:
         others = f" ({len(replaced)} were)" if len(replaced) > 1 else ""
         raise ActaError(
-            f"{replaced[0]} was replaced between the stages{others}: it is another file in {frames.path} than in "
+            f"{replaced[0]} was replaced between the tasks{others}: it is another file in {frames.path} than in "
             f"{detections.path}; make both again (in a workflow: snakemake --force {frames.path} "
             f"{detections.path})"
         )

@@ -39,11 +39,11 @@ class People:
         return height, width
 
     def __call__(self, image: np.ndarray) -> Instances:
-        found, faces = (detector(shown_to(image, detector, side)) for detector, side in self._parts)
-        boxes, scores, masks = list(found.boxes), list(found.scores), list(found.masks)
+        bodies, faces = (detector(shown_to(image, detector, side)) for detector, side in self._parts)
+        boxes, scores, masks = list(bodies.boxes), list(bodies.scores), list(bodies.masks)
         for face, score in zip(faces.boxes, faces.scores, strict=True):
             head = np.clip(enlarge(face, _HEAD), 0, 1)
-            body = _body(face, found)
+            body = _body(face, bodies)
             if body is None:
                 boxes.append(hull(head, _below(face, image.shape[1] / image.shape[0])))
                 scores.append(score)

@@ -90,20 +90,20 @@ def anonymize_photograph(
         raise ActaError(f"cannot write {output.name} from a photograph: choose one of {' '.join(FORMATS)}")
     check_no_input([output], [source])
     photograph = _fitting(_read(source), form, output)
-    found, count = Instances(), 0
+    instances, count = Instances(), 0
     if obfuscate.filter != "frame":
-        found, count = _search(_shown(photograph.pixels), detect)
+        instances, count = _search(_shown(photograph.pixels), detect)
     if preview:
         image = _shown(photograph.pixels)
-        draw(image, found)
+        draw(image, instances)
         photograph = replace(photograph, pixels=image, alpha=None)
     else:
         planes = [photograph.pixels] + ([] if photograph.alpha is None else [photograph.alpha])
-        hide(planes, photograph.pixels.shape[:2], found, obfuscate, black=[0, 255][: len(planes)])
+        hide(planes, photograph.pixels.shape[:2], instances, obfuscate, black=[0, 255][: len(planes)])
     _write(photograph, output, form, overwrite=overwrite, private=preview)
-    kept = DetectedVideo(source.name, "", "", np.zeros(1), [found])
-    failure = (f"detection failed, so the picture is hidden whole: {found.reason}",) if found.failed else ()
-    return Anonymized(1, count, int(found.failed), (*photograph.notes, *failure), kept)
+    kept = DetectedVideo(source.name, "", "", np.zeros(1), [instances])
+    failure = (f"detection failed, so the picture is hidden whole: {instances.reason}",) if instances.failed else ()
+    return Anonymized(1, count, int(instances.failed), (*photograph.notes, *failure), kept)
 
 
 def _read(path: Path) -> _Photograph:
@@ -181,10 +181,10 @@ def _check_scans(content: bytes) -> None:
 def _scans(content: bytes) -> int:
     """How many scans a JPEG has up to its end: what its segments hold and what lies behind it are none."""
     place = scans = 0
-    while (found := _MARKER.search(content, place)) and found[1] != _END:
-        place = found.end()
-        if found[1] not in _ALONE:
-            scans += found[1] == _SCAN
+    while (marker := _MARKER.search(content, place)) and marker[1] != _END:
+        place = marker.end()
+        if marker[1] not in _ALONE:
+            scans += marker[1] == _SCAN
             place += int.from_bytes(content[place : place + 2])  # the length of a segment
     return scans
 
@@ -259,13 +259,13 @@ def _shown(pixels: np.ndarray) -> np.ndarray:
 def _search(image: np.ndarray, detect: SearchSettings) -> tuple[Instances, int]:
     """All that is found at one size and at twice that, and how many instances these are."""
     frame = VideoFrame.from_ndarray(image, "rgb24")
-    found = detect_frame(make_detector(detect), frame, detect)
+    instances = detect_frame(make_detector(detect), frame, detect)
     if all(network.long_side is None or max(image.shape[:2]) <= network.long_side for network in detect.networks):
-        return found, len(found)
+        return instances, len(instances)
     larger = detect.scaled(2)
     more = detect_frame(make_detector(larger), frame, larger)
-    new = int((iou(more.boxes, found.boxes).max(axis=1, initial=0) < _SAME).sum())
-    return found.joined(more), len(found) + new
+    new = int((iou(more.boxes, instances.boxes).max(axis=1, initial=0) < _SAME).sum())
+    return instances.joined(more), len(instances) + new
 
 
 def _write(photograph: _Photograph, output: Path, form: str, *, overwrite: bool, private: bool) -> None:

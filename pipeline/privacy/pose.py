@@ -71,8 +71,8 @@ class Pose:
         # The boxes are of one size, whatever the person's: they mark the head. Points tell how large somebody is.
         middles, halves = centers + places[:, :2], places[:, 2:4] / 2
         heads = np.concatenate([middles - halves, middles + halves], axis=1)
-        chosen = suppress(heads, scores[keep], _OVERLAP)
-        points = centers[chosen, None] + places[chosen, 4:8].reshape(-1, 2, 2)
+        proposed = suppress(heads, scores[keep], _OVERLAP)
+        points = centers[proposed, None] + places[proposed, 4:8].reshape(-1, 2, 2)
         return points[:, 0] / scale, points[:, 1] / scale
 
     def _presence(self, image: np.ndarray, hips: np.ndarray, end: np.ndarray) -> float:

@@ -49,12 +49,12 @@ def check_search(what: What, detect: SearchSettings) -> None:
     """
     for kind, network in zip((what, "faces"), detect.networks, strict=False):
         alone = SearchSettings(**(detect.model_dump() | network.model_dump() | {"faces": None}))
-        found = _search(alone)
-        if not _is_found(found, kind):
+        instances = _search(alone)
+        if not _is_found(instances, kind):
             raise ActaError(
                 f"{network.detector}, {_score(network)}{_size(network)}, does not find the {_NAMES[kind]} on a clear "
-                f"photograph{f' ({found.reason})' if found.reason else ''}, so it would hide nothing; lower its "
-                "`threshold`, raise its `long_side`, or choose another detector"
+                f"photograph{f' ({instances.reason})' if instances.reason else ''}, so it would hide nothing; lower "
+                "its `threshold`, raise its `long_side`, or choose another detector"
             )
 
 
@@ -69,13 +69,13 @@ def check_hiding(what: What, detect: SearchSettings, obfuscate: ObfuscateSetting
     Raises:
         ActaError: why, and which settings are to be looked at.
     """
-    found = Instances()
+    instances = Instances()
     if obfuscate.filter != "frame":
         check_search(what, detect)
-        found = _search(detect)
+        instances = _search(detect)
     image = _photograph()
     hidden = image.copy()
-    hide([hidden], image.shape[:2], found, obfuscate, black=[0])
+    hide([hidden], image.shape[:2], instances, obfuscate, black=[0])
     untouched = _untouched(image, hidden)
     if untouched > _UNTOUCHED:
         raise ActaError(
@@ -135,8 +135,8 @@ def _seen(detector: Detector, side: int | None) -> Instances:
         return Instances(failed=True, reason=" ".join(str(error).split()) or type(error).__name__)
 
 
-def _is_found(found: Instances, kind: str) -> bool:
-    return bool(iou(found.boxes, _PLACES[kind]).max(initial=0) >= _FOUND)
+def _is_found(instances: Instances, kind: str) -> bool:
+    return bool(iou(instances.boxes, _PLACES[kind]).max(initial=0) >= _FOUND)
 
 
 def _correlation(before: np.ndarray, after: np.ndarray) -> float:

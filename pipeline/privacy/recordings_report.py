@@ -95,7 +95,7 @@ class Report:
         frames = sum(anonymized.frames for anonymized in done)
         instances = sum(anonymized.instances for anonymized in done)
         failed = sum(anonymized.failed for anonymized in done)
-        words = {"faces": ("face", "faces"), "bodies": ("body", "bodies")}[self._treatment.stage.what]
+        words = {"faces": ("face", "faces"), "bodies": ("body", "bodies")}[self._treatment.search.what]
         if self._treatment.preview:
             verb = "drawn"
         elif self._treatment.obfuscate.filter == "frame":

@@ -39,7 +39,7 @@ _GRACE = 10.0  # seconds in which a process that is asked to end tidies up
 class Treatment:
     """How every file is treated."""
 
-    stage: DetectPeople
+    search: DetectPeople
     obfuscate: ObfuscateSettings
     encoding: Encoding
     overwrite: bool = False
@@ -89,10 +89,10 @@ def anonymize_file(
         with atomic(detections, overwrite=treatment.overwrite) as temporary:
             done = _anonymize(job, treatment, moved, keep_detections=True)
             assert done.detections is not None
-            settings, code = canonical(treatment.stage), code_digest("detect_people")
-            weights = detector_digests(treatment.stage)
+            settings, code = canonical(treatment.search), code_digest("pipeline.privacy.detect_people")
+            weights = detector_digests(treatment.search)
             if treatment.obfuscate.filter != "frame":  # which needs none
-                make_detector(treatment.stage.detect, weights)  # it is made already; its weights must be these
+                make_detector(treatment.search.detect, weights)  # it is made already; its weights must be these
             provenance = Provenance("anonymize", settings, code, weights=weights)
             write_detections(temporary, [done.detections], [], provenance)
         return done
@@ -104,7 +104,7 @@ def _anonymize(job: Job, treatment: Treatment, moved: Callable[[int], object], *
         return anonymize_photograph(
             job.source,
             job.output,
-            treatment.stage.detect,
+            treatment.search.detect,
             treatment.obfuscate,
             overwrite=treatment.overwrite,
             preview=treatment.preview,
@@ -112,7 +112,7 @@ def _anonymize(job: Job, treatment: Treatment, moved: Callable[[int], object], *
     return anonymize_video(
         job.source,
         job.output,
-        treatment.stage.detect,
+        treatment.search.detect,
         treatment.obfuscate,
         encoding=treatment.encoding,
         overwrite=treatment.overwrite,

@@ -81,12 +81,12 @@ def search(
     held: deque[tuple[float, VideoFrame]] = deque()
 
     def instances() -> Iterator[Instances]:
-        for seen, found in _searched(frames, find, settings, threads):
+        for seen, filled in _searched(frames, find, settings, threads):
             held.append((seen.time, seen.frame))
-            yield found
+            yield filled
 
-    for found in fill_gaps(instances(), settings.fill_gap):
-        yield *held.popleft(), found
+    for filled in fill_gaps(instances(), settings.fill_gap):
+        yield *held.popleft(), filled
 
 
 def _searched(
@@ -172,17 +172,17 @@ def _between(seen: _Seen, before: _Side, after: _Side, find: Find, cut: bool) ->
     lost = [box for (i, j), (box, _) in zip(pairs, places, strict=True) if not (ways[i][1] and back[j][1])]
     new = something_new(seen.grey, (before.grey, after.grey), [box for box, _ in places])
     doubtful = [*(box for box, _ in alone), *lost, *([] if new is None else [new])]
-    found = find(seen.frame, region=hull(*doubtful)) if doubtful else Instances()
-    return _with(found, places + alone)
+    instances = find(seen.frame, region=hull(*doubtful)) if doubtful else Instances()
+    return _with(instances, places + alone)
 
 
-def _with(found: Instances, places: list[tuple[np.ndarray, float]]) -> Instances:
+def _with(instances: Instances, places: list[tuple[np.ndarray, float]]) -> Instances:
     """What a frame shows and what it hides anyway: one whole box for both where they overlap."""
-    boxes, masks = found.boxes.copy(), list(found.masks)
+    boxes, masks = instances.boxes.copy(), list(instances.masks)
     merged = dict(linked(np.array([box for box, _ in places]).reshape(-1, 4), boxes, _SAME_IOU))
     for i, j in merged.items():
         boxes[j], masks[j] = hull(places[i][0], boxes[j]), None
-    result = replace(found, boxes=boxes, masks=masks)
+    result = replace(instances, boxes=boxes, masks=masks)
     for i in set(range(len(places))) - set(merged):
         result.add(*places[i], None)
     return result

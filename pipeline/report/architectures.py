@@ -70,15 +70,15 @@ def _table_3_1(settings: DrawArchitecture, results: Path) -> Iterator[Row]:
     for block, enters, leaves in values("table_3_1", list[tuple[str, str, str]]):
         if block not in own:
             raise ActaError(f"Table 3.1 has the block {block!r}; known: {', '.join(own)}")
-        mine = own[block]
-        box = f"a node has {wide} numbers: {wide - 4} and its box's four" if mine[:2] != (enters, leaves) else None
+        measured = own[block]
+        box = f"a node has {wide} numbers: {wide - 4} and its box's four" if measured[:2] != (enters, leaves) else None
         yield {
             "block": block,
             "thesis_input": enters,
             "thesis_output": leaves,
-            "input": mine[0],
-            "output": mine[1],
-            "parameters": mine[2],
+            "input": measured[0],
+            "output": measured[1],
+            "parameters": measured[2],
             "differs": box,
         }
 
@@ -104,13 +104,13 @@ def _table_4_1(settings: DrawArchitecture, results: Path) -> Iterator[Row]:
     ]  # fmt: skip
     printed = values("table_4_1", list[tuple[str, str | None, str | None]])
     for (layer, enters, leaves), module in zip(printed, built, strict=True):
-        mine = _channels(module)
+        channels = _channels(module)
         yield {
             "layer": layer,
             "thesis_input": enters,
             "thesis_output": leaves,
-            "input": mine[0],
-            "output": mine[1],
+            "input": channels[0],
+            "output": channels[1],
             "parameters": _count(module) if module else 0,
             "differs": "one output more, for background" if leaves == "C" else None,
         }
@@ -192,7 +192,7 @@ def shapes(architecture: Architecture, crop: int) -> dict[str, list[Shape]]:
         crop: Side of the base network's view in pixels.
     """
     side = architecture.pixels(crop)
-    found: dict[str, list[Shape]] = {
+    shapes_by_stage: dict[str, list[Shape]] = {
         "raw clip": [(None, None, frames_of_clip(architecture), side)],
         "data layer": [(None, None, len(frames), side) for frames in architecture.pathways],
     }
@@ -200,11 +200,11 @@ def shapes(architecture: Architecture, crop: int) -> dict[str, list[Shape]]:
         model = build(architecture).eval()
         watched = _watched(model, architecture)
         for stage, modules in watched.items():
-            found[stage] = []
+            shapes_by_stage[stage] = []
             for module in modules:
-                module.register_forward_hook(_note(found[stage], stage, architecture))
+                module.register_forward_hook(_note(shapes_by_stage[stage], stage, architecture))
         model([torch.empty(1, 3, len(frames), side, side) for frames in architecture.pathways])
-    return found | {"fc": [(None, architecture.classes, None, None)]}
+    return shapes_by_stage | {"fc": [(None, architecture.classes, None, None)]}
 
 
 def frames_of_clip(architecture: Architecture) -> int:
@@ -220,7 +220,7 @@ def _watched(model: nn.Module, architecture: Architecture) -> dict[str, list[nn.
         stems = ("s1.pathway0_stem", "s1.pathway1_stem")
         names = {"conv1": [f"{stem}.conv" for stem in stems], "pool1": [f"{stem}.pool" for stem in stems]}
         names |= {stage: [f"s{n}"] for n, stage in enumerate(_STAGES, 2)}
-    return {stage: [model.get_submodule(name) for name in chosen] for stage, chosen in names.items()}
+    return {stage: [model.get_submodule(name) for name in children] for stage, children in names.items()}
 
 
 def _note(

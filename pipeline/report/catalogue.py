@@ -98,8 +98,8 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         twice = [key for place, key in enumerate(keys) if key in keys[:place]]
         if twice:
             raise yaml.constructor.ConstructorError(None, None, f"{twice[0]!r} stands twice", node.start_mark)
-        found: dict[Hashable, Any] = super().construct_mapping(node, deep)
-        return found
+        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return mapping
 
 
 def entry(name: str) -> Entry:
@@ -131,12 +131,12 @@ def values(name: str, kind: type[T], part: str | None = None) -> T:
     Raises:
         ActaError: there is no such entry or part, or a value is not of the type.
     """
-    found = entry(name).values
+    printed = entry(name).values
     if part is None:
-        return _parsed(f"{name}.values", kind, found)
-    if not isinstance(found, dict) or part not in found:
-        raise ActaError(f"{FILE}: {name}.values has no {part!r}, only {', '.join(map(str, found or ()))}")
-    return _parsed(f"{name}.values.{part}", kind, found[part])
+        return _parsed(f"{name}.values", kind, printed)
+    if not isinstance(printed, dict) or part not in printed:
+        raise ActaError(f"{FILE}: {name}.values has no {part!r}, only {', '.join(map(str, printed or ()))}")
+    return _parsed(f"{name}.values.{part}", kind, printed[part])
 
 
 def one_of(*known: str) -> AfterValidator:

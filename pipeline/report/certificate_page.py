@@ -9,7 +9,7 @@ from pipeline.report.tables import escape, html_table, page
 Row = dict[str, Any]
 
 _WORST = 20  # videos
-_STAGES = {"detect": "Detection", "obfuscate": "Hiding", "audit": "Audit", "certify": "Certificate"}
+_TASKS = {"detect": "Detection", "obfuscate": "Hiding", "audit": "Audit", "certify": "Certificate"}
 _NOT_PROVED = (
     "That nobody can be recognised. The audit says what the detectors named here find at the scores named here. What "
     "they miss, it misses too: it proves presence, not absence. Look at the frames before you give them away.",
@@ -61,10 +61,10 @@ def _heading(text: str) -> str:
 
 def _summary(certificate: Mapping[str, Any]) -> str:
     made, what = certificate["made_by"], certificate["what"]
-    found = made["detect"]["settings"]["detect"]
-    by = f"the detector {found['detector']}"
-    if found["faces"]:
-        by += f", their faces by {found['faces']['detector']},"
+    search = made["detect"]["settings"]["detect"]
+    by = f"the detector {search['detector']}"
+    if search["faces"]:
+        by += f", their faces by {search['faces']['detector']},"
     auditors = ", ".join(made["audit"]["settings"]["auditors"])
     return (
         f"<p>The {escape(what)} in {_count(certificate['videos'], 'video')} with "
@@ -83,14 +83,14 @@ def _unusual(phrases: Sequence[str]) -> str:
 def _findings(certificate: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[str]:
     """A sentence for each auditor."""
     audit = certificate["made_by"]["audit"]
-    for auditor, found in certificate["overall"].items():
+    for auditor, counts in certificate["overall"].items():
         left = sum(row["after"] > 0 for row in rows if row["auditor"] == auditor)
-        rate = found["residual_rate"]
+        rate = counts["residual_rate"]
         yield (
             f"<strong>{escape(auditor)}</strong>, from a score of {audit['settings']['auditors'][auditor]:g} on: "
-            f"{found['before']:,} found before, <strong>{found['after']:,} after</strong>"
+            f"{counts['before']:,} found before, <strong>{counts['after']:,} after</strong>"
             + (f" ({100 * rate:.2f} %)" if rate is not None else "")
-            + f". Something is left in {found['frames_with_residual']:,} of {_count(certificate['frames'], 'frame')} "
+            + f". Something is left in {counts['frames_with_residual']:,} of {_count(certificate['frames'], 'frame')} "
             f"and in {left:,} of {_count(certificate['videos'], 'video')}."
         )
 
@@ -147,7 +147,7 @@ def _left_out(quarantined: Sequence[Mapping[str, str]]) -> str:
     if not quarantined:
         return "<p>None: all videos of these shards were anonymised.</p>\n"
     columns = ("id", "task", "reason")
-    cells = [[each[column] for column in columns] for each in quarantined]
+    cells = [[entry[column] for column in columns] for entry in quarantined]
     return (
         f"<p>{_count(len(cells), 'video')} could not be processed. Nothing of them was passed on, and nothing is "
         f"certified.</p>\n{html_table('Videos left out', columns, cells)}"
@@ -156,8 +156,8 @@ def _left_out(quarantined: Sequence[Mapping[str, str]]) -> str:
 
 def _made_by(made: Mapping[str, Any]) -> str:
     entries = []
-    for stage, name in _STAGES.items():
-        part = made[stage]
+    for task, name in _TASKS.items():
+        part = made[task]
         entries.append((f"{name}: digest of the code", part["code"]))
         for weights, digest in part.get("weights", {}).items():
             entries.append((f"{name}: SHA-256 of the weights of {weights}", digest))

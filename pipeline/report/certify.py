@@ -1,4 +1,4 @@
-"""Stage `certify`: one certificate (JSON and HTML) and one table for a dataset's anonymised variant."""
+"""Task `certify`: one certificate (JSON and HTML) and one table for a dataset's anonymised variant."""
 
 from collections.abc import Sequence
 from pathlib import Path

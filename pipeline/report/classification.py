@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.tasks.report import DrawClassification
-from pipeline.report.catalogue import entry, note, other_data
+from pipeline.report.catalogue import other_data
 from pipeline.report.differs import joined, recipe_differences, strategy_differences
-from pipeline.report.tables import Row, write_table
+from pipeline.report.numbered import write_numbered_table
+from pipeline.report.tables import Row
 from pipeline.report.thesis import TABLES, THESIS, Evaluation, evaluation_path, rows
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.text import read_made
@@ -46,24 +47,17 @@ def write_classification_table(name: str, evaluations: Path, settings: DrawClass
     first: dict[str, float] = {}
     written = []
     for row in rows_of(name, settings):
-        found = [read_evaluation(path) for path in files_of(row, evaluations, settings)]
-        top1 = float(np.mean([one["top1"] for one in found]))
-        written.append(_row(name, row, found, first.setdefault(row.recipe, top1), settings))
-    about = entry(name)
-    write_table(
-        written,
-        output,
-        title=about.title,
-        reading=about.reading,
-        note=note(other_data(name, settings.dataset)),
-    )
+        read = [read_made(path, "the evaluation") for path in files_of(row, evaluations, settings)]
+        top1 = float(np.mean([evaluation["top1"] for evaluation in read]))
+        written.append(_row(name, row, read, first.setdefault(row.recipe, top1), settings))
+    write_numbered_table(name, written, output, other_data=other_data(name, settings.dataset))
 
 
 def _row(
-    table: str, row: Evaluation, found: Sequence[dict[str, Any]], reference: float, settings: DrawClassification
+    table: str, row: Evaluation, evaluations: Sequence[dict[str, Any]], reference: float, settings: DrawClassification
 ) -> Row:
-    top1 = float(np.mean([one["top1"] for one in found]))
-    low, high = found[0]["top1_interval"] if len(found) == 1 else (None, None)
+    top1 = float(np.mean([evaluation["top1"] for evaluation in evaluations]))
+    low, high = evaluations[0]["top1_interval"] if len(evaluations) == 1 else (None, None)
     printed = THESIS.get(row, (None, None))
     return {
         "recipe": row.recipe,
@@ -75,11 +69,11 @@ def _row(
         "top1": top1,
         "top1_low": low,
         "top1_high": high,
-        "top5": float(np.mean([one["top5"] for one in found])),
+        "top5": float(np.mean([evaluation["top5"] for evaluation in evaluations])),
         "change_percent": f"{100 * (top1 - reference) / reference:+.1f}" if reference else None,
-        "splits": len(found),
-        "evaluated": sum(one["coverage"]["evaluated"] for one in found),
-        "expected": sum(one["coverage"]["expected"] for one in found),
+        "splits": len(evaluations),
+        "evaluated": sum(evaluation["coverage"]["evaluated"] for evaluation in evaluations),
+        "expected": sum(evaluation["coverage"]["expected"] for evaluation in evaluations),
         "differs": joined(
             [
                 other_data(table, settings.dataset),
@@ -89,12 +83,3 @@ def _row(
             ]
         ),
     }
-
-
-def read_evaluation(path: Path) -> dict[str, Any]:
-    """An evaluation (`pipeline.classify.evaluate_classifier`).
-
-    Raises:
-        ActaError: it is missing or damaged.
-    """
-    return read_made(path, "the evaluation")

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from scipy.stats import binomtest
 
 from pipeline.report import style
-from pipeline.report.classification import read_evaluation
 from pipeline.report.thesis import THESIS, Evaluation
+from pipeline.runtime.text import read_made
 
 _WORST = 10
 _NAMES = {"none": "original", "faces": "faces hidden", "bodies": "bodies hidden"}
@@ -39,7 +39,7 @@ def draw_drops(rows: Sequence[Evaluation], files: Sequence[Sequence[Path]], outp
         axes = figure.subplots(len(rows) - 1, squeeze=False)[:, 0]
         for axis, row, paths in zip(axes, rows[1:], files[1:], strict=True):
             _bars(axis, before, _per_class(paths), _NAMES[rows[0].tested], row.tested)
-            top1 = [np.mean([read_evaluation(path)["top1"] for path in some]) for some in (files[0], paths)]
+            top1 = [np.mean([read_made(path, "the evaluation")["top1"] for path in some]) for some in (files[0], paths)]
             axis.set_title(f"{_NAMES[row.tested]}; all classes: {top1[0]:.1f} → {top1[1]:.1f} %")
         axes[-1].set_xlabel("Top-1 accuracy in %")
         style.legend(figure)
@@ -74,14 +74,14 @@ def _per_class(paths: Sequence[Path]) -> dict[str, _Class]:
     """Mean accuracy over the splits by class; classes without a test video are left out."""
     values: dict[str, list[tuple[float, int]]] = {}
     for path in paths:
-        for label, entry in read_evaluation(path)["per_class"].items():
+        for label, entry in read_made(path, "the evaluation")["per_class"].items():
             if entry["top1"] is not None:
                 values.setdefault(label, []).append((entry["top1"], entry["videos"]))
     return {label: _mean(found) for label, found in values.items()}
 
 
-def _mean(found: Sequence[tuple[float, int]]) -> _Class:
-    videos = sum(count for _, count in found)
-    hits = round(sum(top1 / 100 * count for top1, count in found))
+def _mean(counted: Sequence[tuple[float, int]]) -> _Class:
+    videos = sum(count for _, count in counted)
+    hits = round(sum(top1 / 100 * count for top1, count in counted))
     low, high = binomtest(hits, videos).proportion_ci(method="wilson")
-    return _Class(float(np.mean([top1 for top1, _ in found])), 100 * low, 100 * high)
+    return _Class(float(np.mean([top1 for top1, _ in counted])), 100 * low, 100 * high)

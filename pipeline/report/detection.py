@@ -2,17 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit
 
 from pipeline.config.tasks.report import DrawDetection
 from pipeline.detect.features.entities import FeatureShard
-from pipeline.report import catalogue
 from pipeline.report.differs import joined
-from pipeline.report.tables import Row as Row
-from pipeline.report.tables import write_table
+from pipeline.report.intervals import mean_cells
+from pipeline.report.numbered import write_numbered_table
+from pipeline.report.tables import Row
 from pipeline.report.thesis_detection import (
     BACKBONE,
     BY_DATASET,
@@ -44,32 +43,13 @@ from pipeline.runtime.text import read_made
 Pick = Callable[[Row], float | None]
 
 
-class Mean(NamedTuple):
-    """A mean and its 95 % interval (Student's t); without one where there is a single value, all None without any."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-
-
-def mean_of(values: Sequence[float]) -> Mean:
-    """Mean over seeds."""
-    if not values:
-        return Mean(None, None, None)
-    mean, count = float(np.mean(values)), len(values)
-    if count == 1:
-        return Mean(mean, None, None)
-    half = float(stdtrit(count - 1, 0.975)) * float(np.std(values, ddof=1)) / count**0.5
-    return Mean(mean, mean - half, mean + half)
-
-
 def gains(values: Sequence[float], reference: Sequence[float]) -> list[float]:
     """What each seed gains over the same seed of the reference; a single value is every seed's. Empty if either is."""
     if not values or not reference:
         return []
     count = max(len(values), len(reference))
-    mine, theirs = (list(each) * count if len(each) == 1 else each for each in (values, reference))
-    return [value - other for value, other in zip(mine, theirs, strict=True)]
+    measured, theirs = (list(series) * count if len(series) == 1 else series for series in (values, reference))
+    return [value - other for value, other in zip(measured, theirs, strict=True)]
 
 
 class Measured:
@@ -104,31 +84,22 @@ class Measured:
         Raises:
             ActaError: an evaluation is missing or damaged, or has nothing of the kind.
         """
-        found = []
+        values = []
         for path in self.paths(features, network, boxes):
             try:
-                found.append(pick(read_json(path)))
+                values.append(pick(read_made(path)))
             except (KeyError, TypeError) as error:
                 raise ActaError(f"{path} does not hold {error}: nothing is annotated or detected there") from None
-        return [100 * value for value in found if value is not None] if None not in found else []
+        return [100 * value for value in values if value is not None] if None not in values else []
 
     def trainings(self, features: str, network: str) -> list[Row]:
         """``metrics.json`` of each seed."""
         folder = self.results / "networks" / features / network
-        return [read_json(folder / f"seed_{seed}" / "metrics.json") for seed in self.settings.seeds]
+        return [read_made(folder / f"seed_{seed}" / "metrics.json") for seed in self.settings.seeds]
 
     def shards(self, features: str) -> list[Path]:
         """The feature shards."""
         return sorted((self.results / "features" / features).glob("*.h5"))
-
-
-def read_json(path: Path) -> Row:
-    """A result of another stage.
-
-    Raises:
-        ActaError: it is missing or damaged.
-    """
-    return read_made(path)
 
 
 def write_detection_table(name: str, results: Path, settings: DrawDetection, output: Path) -> None:
@@ -149,53 +120,46 @@ def write_detection_table(name: str, results: Path, settings: DrawDetection, out
     if name not in TABLES:
         raise ActaError(f"there is no table {name!r} of Ch. 3; there are {', '.join(TABLES)}")
     rows = list(TABLES[name](Measured(results, settings)))
-    about = catalogue.entry(name)
-    write_table(
+    write_numbered_table(
+        name,
         rows,
         output,
-        title=about.title,
-        reading=about.reading,
-        note=catalogue.note(other_data(name, settings.dataset)),
+        other_data=other_data(name, settings.dataset),
         labels=("layers", "heads", "actor_size", "object_size", "classes", "actors", "objects"),
     )
 
 
-def _row(of: Measured, table: str, features: str, network: str, boxes: str = "detected", **changes: Any) -> Row:
+def _row(measured: Measured, table: str, features: str, network: str, boxes: str = "detected", **changes: Any) -> Row:
     """What most tables show of a network."""
-    values = of.values(features, network, lambda evaluation: evaluation["mAP"], boxes)
-    row: Row = {"what": NETWORKS.get(network, network), "features": features, **_mean("mAP", values)}
+    values = measured.values(features, network, lambda evaluation: evaluation["mAP"], boxes)
+    row: Row = {"what": NETWORKS.get(network, network), "features": features, **mean_cells("mAP", values)}
     row["seeds"] = len(values) if network != BACKBONE and values else None
-    printed = PRINTED.get(table, {}).get(kind_of(of.settings.features[features]), {})
+    printed = PRINTED.get(table, {}).get(kind_of(measured.settings.features[features]), {})
     over = REFERENCES.get(table)
     if over:
         same = (network, boxes) == (over, "detected")
-        reference = of.values(features, over, lambda evaluation: evaluation["mAP"])
+        reference = measured.values(features, over, lambda evaluation: evaluation["mAP"])
         row |= _gain([] if same else gains(values, reference), over)
     row["thesis_mAP"] = printed.get(network)
     if over:
         both = network in printed and over in printed and network != over
         row["thesis_gain"] = f"{printed[network] - printed[over]:+.1f}" if both else None
-    return row | {"differs": _differs(of, table, features)} | changes
-
-
-def _mean(name: str, values: Sequence[float], form: str = "{:.2f}") -> Row:
-    cells = [None if value is None else form.format(value) for value in mean_of(values)]
-    return dict(zip((name, f"{name}_low", f"{name}_high"), cells, strict=True))
+    return row | {"differs": _differs(measured, table, features)} | changes
 
 
 def _gain(values: Sequence[float], over: str) -> Row:
-    return _mean("gain", values, "{:+.2f}") | {"gain_over": over if values else None}
+    return mean_cells("gain", values, "{:+.2f}") | {"gain_over": over if values else None}
 
 
-def _differs(of: Measured, table: str, features: str) -> str | None:
+def _differs(measured: Measured, table: str, features: str) -> str | None:
     """What is not as in the thesis."""
-    settings = of.settings
+    settings = measured.settings
     notes = [other_data(table, settings.dataset)]
     if not kind_of(settings.features[features]):
         notes.append("features that the thesis does not have")
     if features in settings.without_backbone and BACKBONE in networks_of(table):
         notes.append("no classifier of the backbone's own")
-    for path in of.shards(features)[:1]:
+    for path in measured.shards(features)[:1]:
         shard = FeatureShard(path)
         if shard.provenance.get("task") == "extract_actor_features":
             weights = shard.provenance.get("weights", {}).get("backbone", "")
@@ -203,49 +167,54 @@ def _differs(of: Measured, table: str, features: str) -> str | None:
         if notes[0] is None and shard.object_size not in (0, 2048):
             notes.append(f"objects of {shard.object_size} numbers, thesis 2048 of Visual Genome")
         shard.close()
-    if left_out := _left_out(of, table, features):
+    if left_out := _left_out(measured, table, features):
         notes.append(f"{left_out} videos left out (quarantine.tsv)")
     return joined(notes)
 
 
-def _left_out(of: Measured, table: str, features: str) -> int:
-    """Videos of the dataset that no stage could use, as an evaluation counts them."""
-    paths = (path for network in networks_of(table) for path in of.paths(features, network) if path.exists())
-    found = next(paths, None)
-    return int(read_json(found).get("coverage", {}).get("quarantined_videos", 0)) if found else 0
+def _left_out(measured: Measured, table: str, features: str) -> int:
+    """Videos of the dataset that no task could use, as an evaluation counts them."""
+    paths = (path for network in networks_of(table) for path in measured.paths(features, network) if path.exists())
+    first = next(paths, None)
+    return int(read_made(first).get("coverage", {}).get("quarantined_videos", 0)) if first else 0
 
 
-def _table_3_2(of: Measured) -> Iterator[Row]:
+def _table_3_2(measured: Measured) -> Iterator[Row]:
     for name, value in COMPETITORS.items():
         yield {"what": name, "features": None, "thesis_mAP": value, "differs": "number of its authors; AVA 2.1"}
-    yield from _all_networks(of, "table_3_2")
+    yield from _all_networks(measured, "table_3_2")
 
 
-def _all_networks(of: Measured, table: str) -> Iterator[Row]:
-    for features in of.settings.features:
+def _all_networks(measured: Measured, table: str) -> Iterator[Row]:
+    for features in measured.settings.features:
         for network in networks_of(table):
-            yield _row(of, table, features, network)
+            yield _row(measured, table, features, network)
 
 
-def _table_3_3(of: Measured) -> Iterator[Row]:
-    for row in _all_networks(of, "table_3_3"):
-        on_test = TEST_SERVER.get(kind_of(of.settings.features[row["features"]]))
+def _table_3_3(measured: Measured) -> Iterator[Row]:
+    for row in _all_networks(measured, "table_3_3"):
+        on_test = TEST_SERVER.get(kind_of(measured.settings.features[row["features"]]))
         yield row | {"thesis_test_mAP": on_test if row["what"] == NETWORKS[STAGE] else None}
 
 
-def _table_3_4(of: Measured) -> Iterator[Row]:
-    for features, like in of.settings.features.items():
+def _table_3_4(measured: Measured) -> Iterator[Row]:
+    for features, like in measured.settings.features.items():
         for place, group in enumerate(GROUPS):
-            found = {network: of.values(features, network, _of_group(group)) for network in (BACKBONE, STAGE)}
-            for network, values in found.items():
+            values_of = {network: measured.values(features, network, _of_group(group)) for network in (BACKBONE, STAGE)}
+            for network, values in values_of.items():
                 printed = BY_GROUP.get(kind_of(like), {})
-                row: Row = {"what": NETWORKS[network], "group": group, "features": features, **_mean("mAP", values)}
+                row: Row = {
+                    "what": NETWORKS[network],
+                    "group": group,
+                    "features": features,
+                    **mean_cells("mAP", values),
+                }
                 row["seeds"] = len(values) if network != BACKBONE and values else None
-                row |= _gain(gains(values, found[BACKBONE]) if network != BACKBONE else [], BACKBONE)
+                row |= _gain(gains(values, values_of[BACKBONE]) if network != BACKBONE else [], BACKBONE)
                 row["thesis_mAP"] = printed[network][place] if printed else None
                 difference = printed[STAGE][place] - printed[BACKBONE][place] if printed else None
                 row["thesis_gain"] = f"{difference:+.1f}" if printed and network != BACKBONE else None
-                yield row | {"differs": _differs(of, "table_3_4", features)}
+                yield row | {"differs": _differs(measured, "table_3_4", features)}
 
 
 def _of_group(group: str) -> Pick:
@@ -256,15 +225,15 @@ def _of_group(group: str) -> Pick:
     return pick
 
 
-def _table_3_5(of: Measured) -> Iterator[Row]:
-    for features, like in of.settings.features.items():
+def _table_3_5(measured: Measured) -> Iterator[Row]:
+    for features, like in measured.settings.features.items():
         printed = BY_DATASET.get(kind_of(like), {})
         if printed:
             row: Row = {"what": "published", "features": features, "differs": "number of its authors"}
             yield row | _by_dataset(printed[PUBLISHED])
         for network in networks_of("table_3_5"):
-            row = _row(of, "table_3_5", features, network)
-            splits = "one split, thesis mean of three" if "jhmdb" in of.settings.dataset else None
+            row = _row(measured, "table_3_5", features, network)
+            splits = "one split, thesis mean of three" if "jhmdb" in measured.settings.dataset else None
             row["differs"] = joined([row["differs"], splits])
             for column in ("thesis_mAP", "thesis_gain"):
                 del row[column]
@@ -275,61 +244,61 @@ def _by_dataset(printed: tuple[float | None, float | None]) -> Row:
     return dict(zip(("thesis_jhmdb21", "thesis_ucf101_24"), printed, strict=True))
 
 
-def _table_3_6(of: Measured) -> Iterator[Row]:
-    for features in of.settings.features:
+def _table_3_6(measured: Measured) -> Iterator[Row]:
+    for features in measured.settings.features:
         for layers in LAYERS:
             for heads in HEADS:
-                row = _row(of, "table_3_6", features, f"layers{layers}_heads{heads}", what=NETWORKS[STAGE])
+                row = _row(measured, "table_3_6", features, f"layers{layers}_heads{heads}", what=NETWORKS[STAGE])
                 yield {"what": row.pop("what"), "layers": layers, "heads": heads, **row}
 
 
-def _table_3_7(of: Measured) -> Iterator[Row]:
-    yield from _all_networks(of, "table_3_7")
+def _table_3_7(measured: Measured) -> Iterator[Row]:
+    yield from _all_networks(measured, "table_3_7")
 
 
-def _table_3_8(of: Measured) -> Iterator[Row]:
-    for features, like in of.settings.features.items():
+def _table_3_8(measured: Measured) -> Iterator[Row]:
+    for features, like in measured.settings.features.items():
         for network in networks_of("table_3_8"):
-            yield _row(of, "table_3_8", features, network)
-        if of.has(features, STAGE, "annotated"):
+            yield _row(measured, "table_3_8", features, network)
+        if measured.has(features, STAGE, "annotated"):
             kind = kind_of(like)
             printed = ON_ANNOTATED.get(kind)
             gain = f"{printed - PRINTED['table_3_8'][kind][STAGE]:+.1f}" if printed else None
             changes = {"what": "STAGE on annotated boxes", "thesis_mAP": printed, "thesis_gain": gain}
-            yield _row(of, "table_3_8", features, STAGE, "annotated", **changes)
+            yield _row(measured, "table_3_8", features, STAGE, "annotated", **changes)
 
 
-def _table_3_9(of: Measured) -> Iterator[Row]:
+def _table_3_9(measured: Measured) -> Iterator[Row]:
     for name, printed in TRAININGS.items():
         if name != NETWORKS[STAGE]:
             yield {"what": name, "features": None, **_training(printed), "differs": "end to end; AVA"}
-    for features in of.settings.features:
-        found = of.trainings(features, STAGE)
+    for features in measured.settings.features:
+        trainings = measured.trainings(features, STAGE)
         try:
-            best = [float(one["best_epoch"]) for one in found]
-            epochs = [float(len(one["history"])) for one in found]
-            seconds = [float(one["seconds"]) for one in found]
+            best = [float(training["best_epoch"]) for training in trainings]
+            epochs = [float(len(training["history"])) for training in trainings]
+            seconds = [float(training["seconds"]) for training in trainings]
             row: Row = {
                 "what": NETWORKS[STAGE],
                 "features": features,
-                "device": ", ".join(dict.fromkeys(str(one["device"]) for one in found)),
-                "training_clips": ", ".join(dict.fromkeys(str(one["clips"]) for one in found)),
-                "seeds": len(found),
+                "device": ", ".join(dict.fromkeys(str(training["device"]) for training in trainings)),
+                "training_clips": ", ".join(dict.fromkeys(str(training["clips"]) for training in trainings)),
+                "seeds": len(trainings),
                 "best_epoch": f"{np.mean(best):.1f}",
                 "epochs": f"{np.mean(epochs):.1f}",
-                **_mean("seconds", seconds, "{:.1f}"),
+                **mean_cells("seconds", seconds, "{:.1f}"),
             }
         except (KeyError, TypeError) as error:
-            folder = of.results / "networks" / features / STAGE
+            folder = measured.results / "networks" / features / STAGE
             raise ActaError(f"a metrics.json below {folder} does not hold {error}") from None
-        yield row | _training(TRAININGS[NETWORKS[STAGE]]) | {"differs": _differs(of, "table_3_9", features)}
+        yield row | _training(TRAININGS[NETWORKS[STAGE]]) | {"differs": _differs(measured, "table_3_9", features)}
 
 
 def _training(printed: tuple[str, str | None, str, str | None]) -> Row:
     return dict(zip(("thesis_gpus", "thesis_clips_per_gpu", "thesis_epochs", "thesis_time"), printed, strict=True))
 
 
-def _table_3_10(of: Measured) -> Iterator[Row]:
+def _table_3_10(measured: Measured) -> Iterator[Row]:
     from pipeline.models.stage import FEATURES, StageArchitecture, stage_complexity  # torch is slow to import
 
     published = {I3D: FEATURES["i3d"], R101: FEATURES["r101_i3d_nl"], SLOWFAST_16X8: FEATURES["slowfast_nl"]}
@@ -344,15 +313,15 @@ def _table_3_10(of: Measured) -> Iterator[Row]:
             **_complexity(printed[STAGE]),
             "differs": "gflops_linear counts as the thesis does; gflops has all multiply-adds",
         }
-    for features in of.settings.features:
-        shards = of.shards(features)
+    for features in measured.settings.features:
+        shards = measured.shards(features)
         if not shards:
-            raise ActaError(f"there are no feature shards in {of.results / 'features' / features}")
+            raise ActaError(f"there are no feature shards in {measured.results / 'features' / features}")
         people, things = entities_per_clip(shards)
         shard = FeatureShard(shards[0])
         size, classes = (shard.actor_size, shard.object_size or None), len(shard.actions)
         shard.close()
-        heads = of.settings.heads[features]
+        heads = measured.settings.heads[features]
         cost = stage_complexity(StageArchitecture(*size, classes, heads=heads), max(1, round(people)), round(things))
         yield {
             "what": "+ STAGE",

@@ -19,7 +19,9 @@ from pipeline.detect.features.entities import FeatureShard
 from pipeline.privacy.boxes import iou
 from pipeline.report import style
 from pipeline.report.catalogue import note, other_data
-from pipeline.report.detection import Mean, Measured, Pick, Row, gains, mean_of
+from pipeline.report.detection import Measured, Pick, gains
+from pipeline.report.intervals import Mean, mean_of
+from pipeline.report.tables import Row
 from pipeline.report.thesis_detection import BACKBONE, GREATEST_GAINS, I3D, STAGE, kind_of
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.store import FrameShard, Shard
@@ -49,16 +51,16 @@ def draw_gains(results: Path, settings: DrawDetection, label_map: Path, output: 
     if not known:
         raise ActaError("no features have a classifier of the backbone's own, so there is nothing to gain over")
     features = next((name for name, like in known.items() if kind_of(like) == I3D), next(iter(known)))
-    of, actions = Measured(results, settings), read_label_map(label_map)
-    chosen = {group: _greatest(of, features, actions, group) for group, _ in _PANELS}
-    if not any(chosen.values()):
+    measured, actions = Measured(results, settings), read_label_map(label_map)
+    greatest = {group: _greatest(measured, features, actions, group) for group, _ in _PANELS}
+    if not any(greatest.values()):
         raise ActaError(f"{label_map}: no action between people, or of one with an object, has been evaluated")
     with style.figure(output, 9, 11) as figure:
         axes = figure.subplots(2, sharex=True)
         for axis, (group, title) in zip(axes, _PANELS, strict=True):
-            _bars(axis, chosen[group], (f"{features} + STAGE", features))
+            _bars(axis, greatest[group], (f"{features} + STAGE", features))
             axis.set_title(title)
-        axes[0].set_xlim(0, 1.15 * max(each.top for some in chosen.values() for each in some) or 1.0)
+        axes[0].set_xlim(0, 1.15 * max(gain.top for some in greatest.values() for gain in some) or 1.0)
         axes[1].set_xlabel("Average precision in %")
         style.legend(figure)
         like_thesis = kind_of(settings.features[features]) == I3D
@@ -84,15 +86,15 @@ class _Gain:
         return max(self.before, self.after.value or 0.0, self.after.high or 0.0)
 
 
-def _greatest(of: Measured, features: str, actions: LabelMap, group: str) -> list[_Gain]:
-    found = []
+def _greatest(measured: Measured, features: str, actions: LabelMap, group: str) -> list[_Gain]:
+    gained = []
     for number, name in actions.names.items():
         if actions.groups[number] != group:
             continue
-        before, after = (of.values(features, network, _of_class(name)) for network in (BACKBONE, STAGE))
+        before, after = (measured.values(features, network, _of_class(name)) for network in (BACKBONE, STAGE))
         if before and after:
-            found.append(_Gain(name, before[0], mean_of(after), float(np.mean(gains(after, before)))))
-    return sorted(found, key=lambda each: (-each.gain, each.name))[:_SHOWN]
+            gained.append(_Gain(name, before[0], mean_of(after), float(np.mean(gains(after, before)))))
+    return sorted(gained, key=lambda gain: (-gain.gain, gain.name))[:_SHOWN]
 
 
 def _of_class(name: str) -> Pick:
@@ -103,25 +105,25 @@ def _of_class(name: str) -> Pick:
     return pick
 
 
-def _bars(axis: Axes, chosen: Sequence[_Gain], labels: tuple[str, str]) -> None:
+def _bars(axis: Axes, gains_shown: Sequence[_Gain], labels: tuple[str, str]) -> None:
     axis.grid(visible=False, axis="y")
-    if not chosen:
+    if not gains_shown:
         axis.text(0.5, 0.5, "none annotated", ha="center", transform=axis.transAxes)
         axis.set_yticks([])
         return
-    places = np.arange(len(chosen))
-    after = [each.after.value or 0.0 for each in chosen]
+    places = np.arange(len(gains_shown))
+    after = [gain.after.value or 0.0 for gain in gains_shown]
     axis.barh(places - 0.2, after, 0.38, label=style.plain(labels[0]), **style.LOOKS[1].filled)
     axis.barh(
-        places + 0.2, [each.before for each in chosen], 0.38, label=style.plain(labels[1]), **style.LOOKS[0].filled
+        places + 0.2, [gain.before for gain in gains_shown], 0.38, label=style.plain(labels[1]), **style.LOOKS[0].filled
     )
-    for place, each in zip(places.tolist(), chosen, strict=True):
-        style.interval(axis, place - 0.2, each.after.low, each.after.high, across=True)
+    for place, gain in zip(places.tolist(), gains_shown, strict=True):
+        style.interval(axis, place - 0.2, gain.after.low, gain.after.high, across=True)
         axis.annotate(
-            f"{round(each.gain, 1) + 0.0:+.1f}", (each.top, place), (6, 0), textcoords="offset points", va="center"
+            f"{round(gain.gain, 1) + 0.0:+.1f}", (gain.top, place), (6, 0), textcoords="offset points", va="center"
         )
-    axis.set_yticks(places, [style.wrapped(each.name, 22) for each in chosen])
-    axis.set_ylim(max(len(chosen), 2) - 0.4, -0.6)
+    axis.set_yticks(places, [style.wrapped(gain.name, 22) for gain in gains_shown])
+    axis.set_ylim(max(len(gains_shown), 2) - 0.4, -0.6)
 
 
 def draw_examples(
@@ -154,22 +156,22 @@ def draw_examples(
     if name not in ("figure_3_5", "figure_3_6"):
         raise ActaError(f"{name!r} shows no keyframes; figure_3_5 and figure_3_6 do")
     wrong = name == "figure_3_6"
-    actions, found, annotated = read_label_map(label_map), read_rows(detections), read_rows(truth)
-    counts, right = judge(found, annotated, actions)
-    chosen = _surest(found, counts & (~right if wrong else right), actions, interactions_first=not wrong)
-    chosen = chosen[: _WRONG if wrong else _RIGHT]
-    columns = min(3, max(1, len(chosen)))
-    lines = -(-max(1, len(chosen)) // columns)
+    actions, detected, annotated = read_label_map(label_map), read_rows(detections), read_rows(truth)
+    counts, right = judge(detected, annotated, actions)
+    positions = _surest(detected, counts & (~right if wrong else right), actions, interactions_first=not wrong)
+    positions = positions[: _WRONG if wrong else _RIGHT]
+    columns = min(3, max(1, len(positions)))
+    lines = -(-max(1, len(positions)) // columns)
     with style.figure(output, 5 * columns, (5.1 if wrong else 4.4) * lines + 0.6, private=True) as figure:
         axes = figure.subplots(lines, columns, squeeze=False)
         for axis in axes.flat:
             axis.set_axis_off()
-        if not chosen:
+        if not positions:
             axes.flat[0].text(0.5, 0.5, f"No detection is {'wrong' if wrong else 'right'}", ha="center")
-        videos = {found.frames[found.frame[row]][0] for row in chosen}
+        videos = {detected.frames[detected.frame[row]][0] for row in positions}
         pictures, entities = _places(frames, videos, FrameShard), _places(features, videos, FeatureShard)
-        for axis, row in zip(axes.flat, chosen, strict=False):
-            video, moment = found.frames[found.frame[row]]
+        for axis, row in zip(axes.flat, positions, strict=False):
+            video, moment = detected.frames[detected.frame[row]]
             time = moment / 1e6
             picture = _reader(pictures, video, FrameShard, "frame").clip_at(video, [time - start])[0]
             picture = picture.permute(1, 2, 0).numpy()
@@ -181,12 +183,12 @@ def draw_examples(
             theirs = _annotations(annotated, (video, moment))
             if wrong:
                 for box, action in theirs:
-                    if action == found.action[row]:
+                    if action == detected.action[row]:
                         _frame(axis, box * size, style.YELLOW, 2.4, "--")
-            _frame(axis, found.box[row] * size, style.RED, 3.2)
-            title = f"{actions.names[int(found.action[row])]}: {found.score[row]:.2f}"
+            _frame(axis, detected.box[row] * size, style.RED, 3.2)
+            title = f"{actions.names[int(detected.action[row])]}: {detected.score[row]:.2f}"
             axis.set_title(style.wrapped(title, 34))
-            said = style.wrapped(said_of(found.box[row], theirs, actions), 38) + "\n" if wrong else ""
+            said = style.wrapped(said_of(detected.box[row], theirs, actions), 38) + "\n" if wrong else ""
             axis.set_xlabel(said + style.wrapped(f"{video[-24:]}, {time:g} s", 38))
         handles = [
             _key(style.RED, 3.2, "detected actor, with its score"),
@@ -197,11 +199,11 @@ def draw_examples(
         style.legend(figure, handles)
 
 
-def judge(found: Rows, truth: Rows, actions: LabelMap) -> tuple[np.ndarray, np.ndarray]:
+def judge(detected: Rows, truth: Rows, actions: LabelMap) -> tuple[np.ndarray, np.ndarray]:
     """Which detections count, and which of them are right.
 
     Args:
-        found: The detections, n of them.
+        detected: The detections, n of them.
         truth: The annotations.
         actions: Those that count.
 
@@ -210,29 +212,29 @@ def judge(found: Rows, truth: Rows, actions: LabelMap) -> tuple[np.ndarray, np.n
         annotated box of its action on its frame by half. Of several such detections of a box each is right.
     """
     numbers = {frame: number for number, frame in enumerate(truth.frames)}
-    frame = np.array([numbers.get(each, -1) for each in found.frames], np.int64)[found.frame]
-    counts: np.ndarray = np.isin(found.action, list(actions.names)) & (frame >= 0)
+    frame = np.array([numbers.get(name, -1) for name in detected.frames], np.int64)[detected.frame]
+    counts: np.ndarray = np.isin(detected.action, list(actions.names)) & (frame >= 0)
     right = np.zeros(len(frame), bool)
     theirs = _by_frame(truth.frame, len(truth.frames))
-    mine = np.flatnonzero(counts)
-    for number, rows in enumerate(_by_frame(frame[mine], len(truth.frames))):
+    counted = np.flatnonzero(counts)
+    for number, rows in enumerate(_by_frame(frame[counted], len(truth.frames))):
         here = theirs[number]
         if len(rows) and len(here):
-            rows = mine[rows]
-            same = found.action[rows][:, None] == truth.action[here][None]
-            right[rows] = (same & (iou(found.box[rows], truth.box[here]) >= _OVERLAP)).any(1)
+            rows = counted[rows]
+            same = detected.action[rows][:, None] == truth.action[here][None]
+            right[rows] = (same & (iou(detected.box[rows], truth.box[here]) >= _OVERLAP)).any(1)
     return counts, right
 
 
 def said_of(box: np.ndarray, annotations: Sequence[tuple[np.ndarray, int]], actions: LabelMap) -> str:
     """What is annotated where a box was detected: the actions of the annotated box that it overlaps most."""
     if annotations:
-        boxes = np.stack([each for each, _ in annotations])
+        boxes = np.stack([corners for corners, _ in annotations])
         overlaps = iou(box[None], boxes)[0]
         best = int(overlaps.argmax())
         if overlaps[best] >= _OVERLAP:
-            there = [action for each, action in annotations if np.array_equal(each, boxes[best])]
-            return "annotated: " + ", ".join(actions.names.get(action, f"action {action}") for action in there)
+            shown = [action for corners, action in annotations if np.array_equal(corners, boxes[best])]
+            return "annotated: " + ", ".join(actions.names.get(action, f"action {action}") for action in shown)
     return "annotated: nobody here"
 
 
@@ -242,14 +244,14 @@ def _by_frame(frame: np.ndarray, count: int) -> list[np.ndarray]:
     return np.split(order, np.searchsorted(frame[order], np.arange(1, count)))
 
 
-def _surest(found: Rows, these: np.ndarray, actions: LabelMap, *, interactions_first: bool) -> list[int]:
+def _surest(detected: Rows, these: np.ndarray, actions: LabelMap, *, interactions_first: bool) -> list[int]:
     """The surest of the detections of each action, the surest of all first."""
     rows = np.flatnonzero(these)
-    rows = rows[np.argsort(-found.score[rows], kind="stable")]
-    _, first = np.unique(found.action[rows], return_index=True)
+    rows = rows[np.argsort(-detected.score[rows], kind="stable")]
+    _, first = np.unique(detected.action[rows], return_index=True)
     best = rows[np.sort(first)].tolist()
     if interactions_first:
-        best.sort(key=lambda row: actions.groups[int(found.action[row])] == "pose")
+        best.sort(key=lambda row: actions.groups[int(detected.action[row])] == "pose")
     return best
 
 
@@ -260,12 +262,12 @@ def _annotations(truth: Rows, frame: tuple[str, int]) -> list[tuple[np.ndarray, 
 
 def _places(paths: Sequence[Path], videos: set[str], reader: Callable[[Path], Shard]) -> dict[str, Path]:
     """In which shard each video is."""
-    found: dict[str, Path] = {}
+    shards: dict[str, Path] = {}
     for path in paths:
         shard = reader(path)
-        found |= dict.fromkeys(videos.intersection(shard.ids), path)
+        shards |= dict.fromkeys(videos.intersection(shard.ids), path)
         shard.close()  # a thousand shards are more files than a process may have open
-    return found
+    return shards
 
 
 def _reader(places: dict[str, Path], video: str, reader: Callable[[Path], Any], what: str) -> Any:

@@ -7,9 +7,9 @@ from pipeline.models.architecture import BASES
 from pipeline.report.catalogue import settings
 
 
-def said(what: str, mine: object, theirs: object) -> str | None:
+def said(what: str, own: object, theirs: object) -> str | None:
     """One difference; None where there is none. Numbers have three decimals at most."""
-    texts = _text(mine), _text(theirs)
+    texts = _text(own), _text(theirs)
     return None if texts[0] == texts[1] else f"{what} {texts[0]}, thesis {texts[1]}"
 
 
@@ -48,7 +48,7 @@ def recipe_differences(
     if theirs:
         rate = theirs.learning_rate * (0.1 if fine_tuned else 1)
         pairs += [("batch", recipe.batch, theirs.batch), ("learning rate", recipe.learning_rate, rate)]
-    yield from (note for what, mine, other in pairs if (note := said(what, mine, other)))
+    yield from (note for what, measured, other in pairs if (note := said(what, measured, other)))
     if recipe.initial is not None and not fine_tuned:
         yield "weights fine-tuned from another model, thesis random"
 
@@ -57,12 +57,12 @@ def strategy_differences(name: str, strategy: StrategySettings) -> Iterator[str]
     """What a strategy of Ch. 5 has otherwise."""
     own = settings()
     if strategy.teacher is not None:
-        for what, mine, theirs in (
+        for what, measured, theirs in (
             ("λ", strategy.kd, own.kd),
             ("β", strategy.rkd, own.rkd if name == "kd_rkd" else 0),
             ("T", strategy.temperature, own.temperature),
         ):
-            if note := said(what, mine, theirs):
+            if note := said(what, measured, theirs):
                 yield note
 
 

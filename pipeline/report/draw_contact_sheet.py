@@ -1,4 +1,4 @@
-"""Stage `draw_contact_sheet`: original and anonymised frames side by side, to be looked at.
+"""Task `draw_contact_sheet`: original and anonymised frames side by side, to be looked at.
 
 The picture shows original frames, so it belongs in a private folder; it is not for publication.
 """
@@ -26,13 +26,13 @@ def draw_contact_sheet(shards: Mapping[str, Sequence[Path]], output: Output, set
         output: PNG to write; its folder becomes private (mode 0700).
         settings: How many videos and frames.
     """
-    chosen = _choose(shards, settings.videos)
-    if not chosen:
+    videos = _choose(shards, settings.videos)
+    if not videos:
         raise ActaError("no video is in every variant, so there is nothing to show")
     columns = settings.frames * len(shards)
-    with style.figure(output, _SIDE * columns + 0.2, 0.85 * _SIDE * len(chosen) + 0.5, private=True) as figure:
-        axes = figure.subplots(len(chosen), columns, squeeze=False)
-        for row, (video, readers) in zip(axes, chosen, strict=True):
+    with style.figure(output, _SIDE * columns + 0.2, 0.85 * _SIDE * len(videos) + 0.5, private=True) as figure:
+        axes = figure.subplots(len(videos), columns, squeeze=False)
+        for row, (video, readers) in zip(axes, videos, strict=True):
             times = readers[0].times(video)
             picks = np.linspace(0, len(times) - 1, settings.frames + 2).round().astype(int)[1:-1]
             for group, frame in enumerate(picks):
@@ -47,12 +47,12 @@ def draw_contact_sheet(shards: Mapping[str, Sequence[Path]], output: Output, set
 
 def _choose(shards: Mapping[str, Sequence[Path]], count: int) -> list[tuple[str, list[FrameShard]]]:
     """The first videos, by id, that every variant has."""
-    chosen: list[tuple[str, list[FrameShard]]] = []
+    videos: list[tuple[str, list[FrameShard]]] = []
     for paths in zip(*shards.values(), strict=True):
         readers = [FrameShard(path) for path in paths]
         common = set(readers[0].ids).intersection(*(reader.ids for reader in readers[1:]))
         for reader in readers:  # 1,024 shards are more files than a process may have open
             reader.close()
-        chosen += [(video, readers) for video in common]
-        chosen = sorted(chosen, key=lambda entry: entry[0])[:count]
-    return chosen
+        videos += [(video, readers) for video in common]
+        videos = sorted(videos, key=lambda entry: entry[0])[:count]
+    return videos

@@ -1,4 +1,4 @@
-"""Stage `draw_face_sample`: frames of one video with the faces that were found (Figure 5.4).
+"""Task `draw_face_sample`: frames of one video with the faces that were found (Figure 5.4).
 
 The picture shows original frames, so it belongs in a private folder; it is not for publication.
 """
@@ -56,41 +56,42 @@ def draw_face_sample(
     """
     if len(frames) != len(detections):
         raise ActaError(f"{len(frames)} frame shards but {len(detections)} detection shards; give one for each other")
-    chosen = min((each for pair in zip(frames, detections, strict=True) for each in _candidates(*pair)), default=None)
-    if chosen is None:
+    pairs = zip(frames, detections, strict=True)
+    best = min((candidate for pair in pairs for candidate in _candidates(*pair)), default=None)
+    if best is None:
         raise ActaError("no video has both frames and detections, so there is nothing to show")
-    pictures, found = FrameShard(chosen.frames), DetectionShard(chosen.detections)
-    times, faces = pictures.times(chosen.video), found.frames(chosen.video)
-    if not np.array_equal(times, found.times(chosen.video)):
+    pictures, detected = FrameShard(best.frames), DetectionShard(best.detections)
+    times, faces = pictures.times(best.video), detected.frames(best.video)
+    if not np.array_equal(times, detected.times(best.video)):
         raise ActaError(
-            f"{chosen.detections}: the detections of {chosen.video!r} are at other times than the frames in "
-            f"{chosen.frames}; detect again"
+            f"{best.detections}: the detections of {best.video!r} are at other times than the frames in "
+            f"{best.frames}; detect again"
         )
     picks = np.linspace(0, len(times) - 1, _ROWS * settings.frames).round().astype(int)
-    height, width = pictures.size(chosen.video)
+    height, width = pictures.size(best.video)
     with style.figure(
         output, _SIDE * settings.frames, _ROWS * (_SIDE * height / width + 0.4) + 0.9, private=True
     ) as figure:
         for axis, pick in zip(figure.subplots(_ROWS, settings.frames, squeeze=False).flat, picks.tolist(), strict=True):
-            style.show(axis, pictures.clip(chosen.video, pick, pick + 1)[0].permute(1, 2, 0).numpy())
+            style.show(axis, pictures.clip(best.video, pick, pick + 1)[0].permute(1, 2, 0).numpy())
             axis.set_xlabel(f"{times[pick]:.2f} s" + ("" if len(faces[pick]) else ": none found"))
             _boxes(axis, faces[pick], width, height)
         keys = ("-", "face, with its score"), ("--", "filled in between two frames")
         style.legend(figure, [Patch(**_look(line), label=text) for line, text in keys])
-        some = sum(len(each) > 0 for each in faces)
-        style.note(figure, f"{chosen.video}: a face in {some} of {len(faces)} frames.")
+        some = sum(len(instances) > 0 for instances in faces)
+        style.note(figure, f"{best.video}: a face in {some} of {len(faces)} frames.")
 
 
 def _candidates(frames: Path, detections: Path) -> list[_Candidate]:
-    pictures, found = FrameShard(frames), DetectionShard(detections)
+    pictures, detected = FrameShard(frames), DetectionShard(detections)
     candidates = []
-    for video in sorted(set(pictures.ids).intersection(found.ids)):
-        faces = found.frames(video)
-        count = sum(int((~each.filled).sum()) for each in faces)
+    for video in sorted(set(pictures.ids).intersection(detected.ids)):
+        faces = detected.frames(video)
+        count = sum(int((~instances.filled).sum()) for instances in faces)
         share = -count / max(1, len(faces))
         candidates.append(_Candidate(count == 0, all(map(len, faces)), share, video, frames, detections))
     pictures.close()  # a thousand shards are more files than a process may have open
-    found.close()
+    detected.close()
     return candidates
 
 

@@ -1,4 +1,4 @@
-"""Stage `statistics`: sensitive information in a dataset (thesis, Sec. 5.1 and Figure 5.3).
+"""Task `statistics`: sensitive information in a dataset (thesis, Sec. 5.1 and Figure 5.3).
 
 Per class: the share of videos with at least one face (body) in at least one frame, and the mean number of faces
 (bodies) per frame, those included that were filled in between two frames in which they were found.

@@ -76,16 +76,16 @@ def write_costs(logs: Path, output: Path, plan: Path | None) -> None:
     Raises:
         ActaError: there are no cost files, or the plan is damaged.
     """
-    found = _read(logs, plan)
-    rows = [_row(beside) for beside in found]
-    expected = [beside for beside in found if beside.expected]
+    rules = _read(logs, plan)
+    rows = [_row(beside) for beside in rules]
+    expected = [beside for beside in rules if beside.expected]
     total = _Beside(
         TOTAL,
-        [job for beside in found for job in beside.jobs],
+        [job for beside in rules for job in beside.jobs],
         sum(beside.measured or 0.0 for beside in expected) if expected else None,
         sum(beside.expected or 0.0 for beside in expected) if expected else None,
     )
-    unknown = [beside.rule for beside in found if not beside.expected]
+    unknown = [beside.rule for beside in rules if not beside.expected]
     note = ""
     if plan and not plan.is_file():
         note = "Nothing was planned before the run (`acta plan`), so there are no expectations to compare with."
@@ -113,22 +113,22 @@ def draw_costs(logs: Path, output: Path, plan: Path | None) -> None:
     Raises:
         ActaError: there are no cost files, or the plan is damaged.
     """
-    found = sorted(_read(logs, plan), key=lambda beside: _hours(beside.jobs))
-    places, compared = range(len(found)), any(beside.expected for beside in found)
-    with figure(output, 11, 2 + 0.5 * len(found)) as made:
+    rules = sorted(_read(logs, plan), key=lambda beside: _hours(beside.jobs))
+    places, compared = range(len(rules)), any(beside.expected for beside in rules)
+    with figure(output, 11, 2 + 0.5 * len(rules)) as made:
         axis = made.subplots()
         height = 0.4 if compared else 0.7
-        measured = [_hours(beside.jobs) if beside.measured is None else beside.measured for beside in found]
+        measured = [_hours(beside.jobs) if beside.measured is None else beside.measured for beside in rules]
         below = height / 2 if compared else 0.0
         axis.barh([place - below for place in places], measured, height, label="measured", **LOOKS[0].filled)
         if compared:
-            expected = [beside.expected or 0.0 for beside in found]
+            expected = [beside.expected or 0.0 for beside in rules]
             axis.barh([place + below for place in places], expected, height, label="expected", **LOOKS[1].filled)
-        axis.set_yticks(list(places), [beside.rule for beside in found])
+        axis.set_yticks(list(places), [beside.rule for beside in rules])
         axis.set_xlabel("hours, of GPUs for jobs that use one, else of CPUs")
         axis.grid(axis="y", visible=False)
         legend(made)
-        if compared and not all(beside.expected for beside in found):
+        if compared and not all(beside.expected for beside in rules):
             below_plot(made, "Without a second bar: no plan from before the rule's jobs says what they would cost.")
 
 
@@ -137,7 +137,7 @@ def _read(logs: Path, plan: Path | None) -> list[_Beside]:
     if not costs:
         raise ActaError(f"{logs} has no cost files: the workflow's jobs write them there, so run it first")
     planned = read_plan(plan) if plan and plan.is_file() else None
-    return [_beside(rule, found.jobs, planned) for rule, found in costs.items()]
+    return [_beside(rule, measured.jobs, planned) for rule, measured in costs.items()]
 
 
 def _beside(rule: str, jobs: list[JobCosts], plan: Plan | None) -> _Beside:

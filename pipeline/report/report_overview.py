@@ -1,4 +1,4 @@
-"""Stage `report_overview`: the first item of a run's page: what was run, on what, at what cost."""
+"""Task `report_overview`: the first item of a run's page: what was run, on what, at what cost."""
 
 import html
 import platform
@@ -28,7 +28,7 @@ class Footage(NamedTuple):
         what: Which.
         videos: How many could be opened.
         seconds: How long they are together.
-        left_out: How many some stage left out; None: nobody has asked.
+        left_out: How many some task left out; None: nobody has asked.
     """
 
     what: str
@@ -58,7 +58,7 @@ def report_overview(results: Path, costs: Path, output: Output, settings: Report
         )
     body += [
         "<h2>On what</h2>\n",
-        _table("videos", ("videos", "opened", "hours", "left out by a stage"), _footage_rows(results)),
+        _table("videos", ("videos", "opened", "hours", "left out by a task"), _footage_rows(results)),
     ]
     if certified := list(_certified(results, settings.configuration)):
         columns = ("hidden", "auditor", "frames", "found before", "found after", "residual")
@@ -88,23 +88,27 @@ def footage(results: Path) -> Iterator[Footage]:
         ("matches", results / "spot", "games"),
     ):
         lists = folder / "lists"
-        names = [name for each in (lists, *sorted(lists.glob("*/"))) if each.is_dir() for name in shard_names(each)]
+        names = [name for place in (lists, *sorted(lists.glob("*/"))) if place.is_dir() for name in shard_names(place)]
         manifests = [_read(path) for name in names if (path := folder / listed / f"{name}.json").is_file()]
         if not manifests:
             continue
         if listed == "games":
-            durations = [sum(half["duration"] or 0 for half in one["halves"]) for one in manifests if one["halves"]]
+            durations = [
+                sum(half["duration"] or 0 for half in manifest["halves"])
+                for manifest in manifests
+                if manifest["halves"]
+            ]
         else:
-            durations = [video["duration"] or 0 for one in manifests for video in one["videos"]]
+            durations = [video["duration"] or 0 for manifest in manifests for video in manifest["videos"]]
         yield Footage(what, len(durations), sum(durations), _left_out(folder / "quarantine.tsv"))
 
 
 def _footage_rows(results: Path) -> list[tuple[str, int, str, int | None]]:
-    return [(one.what, one.videos, f"{one.seconds / 3600:.2f}", one.left_out) for one in footage(results)]
+    return [(row.what, row.videos, f"{row.seconds / 3600:.2f}", row.left_out) for row in footage(results)]
 
 
 def _left_out(table: Path) -> int | None:
-    """Videos in a quarantine list, each once however many stages left it out; None: there is no list."""
+    """Videos in a quarantine list, each once however many tasks left it out; None: there is no list."""
     if not table.is_file():
         return None
     lines = table.read_text(errors="surrogateescape").splitlines()[1:]
@@ -116,11 +120,11 @@ def _certified(results: Path, configuration: dict[str, Any]) -> Iterator[tuple[A
         path = results / "audit" / what / "certificate.json"
         if not path.is_file():
             continue
-        found = _read(path)
-        for auditor, counts in found["overall"].items():
+        certificate = _read(path)
+        for auditor, counts in certificate["overall"].items():
             rate = counts["residual_rate"]
             residual = None if rate is None else f"{100 * rate:.2f} %"
-            yield (path.parent.name, auditor, found["frames"], counts["before"], counts["after"], residual)
+            yield (path.parent.name, auditor, certificate["frames"], counts["before"], counts["after"], residual)
 
 
 def _costs(table: Path) -> str:
@@ -136,27 +140,27 @@ def _costs(table: Path) -> str:
 def _made(results: Path, configuration: dict[str, Any]) -> str:
     """The tables and figures that are there, with their titles, and how to make the others."""
     folders = ("tables", "figures", "private", "statistics")
-    there = {path.stem for folder in folders for path in (results / folder).glob("*.*")}
+    drawn = {path.stem for folder in folders for path in (results / folder).glob("*.*")}
     # Figures 6.3 and 6.4 are one picture for each base network.
     recipes = {name: recipe["backbone"]["name"] for name, recipe in configuration["classify"]["recipes"].items()}
-    backbones = [backbone for name, backbone in recipes.items() if f"shrink_{name}" in there]
-    there |= {"figure_6_4" if backbone.startswith("slowfast") else "figure_6_3" for backbone in backbones}
-    made = "".join(f"<li>{escape(entry(name).title)}</li>\n" for name in names() if name in there)
+    backbones = [backbone for name, backbone in recipes.items() if f"shrink_{name}" in drawn]
+    drawn |= {"figure_6_4" if backbone.startswith("slowfast") else "figure_6_3" for backbone in backbones}
+    made = "".join(f"<li>{escape(entry(name).title)}</li>\n" for name in names() if name in drawn)
     others = "".join(
-        f"<li><code>snakemake {name}</code> {escape(entry(name).title)}</li>\n" for name in names() if name not in there
+        f"<li><code>snakemake {name}</code> {escape(entry(name).title)}</li>\n" for name in names() if name not in drawn
     )
     more = f"<details><summary>Not made in this run</summary>\n<ul>\n{others}</ul>\n</details>\n" if others else ""
     return f"<ul>\n{made}</ul>\n{more}"
 
 
 def _software() -> list[tuple[str, str]]:
-    found = [("Acta", __version__), ("Python", platform.python_version())]
+    versions = [("Acta", __version__), ("Python", platform.python_version())]
     for package in _PACKAGES:
         try:
-            found.append((package, version(package)))
+            versions.append((package, version(package)))
         except PackageNotFoundError:
-            found.append((package, MISSING))
-    return found
+            versions.append((package, MISSING))
+    return versions
 
 
 def _read(path: Path) -> Any:

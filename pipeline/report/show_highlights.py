@@ -1,4 +1,4 @@
-"""Stage `show_highlights`: a match's highlights as one page: a small silent copy of the video, and its clips."""
+"""Task `show_highlights`: a match's highlights as one page: a small silent copy of the video, and its clips."""
 
 import base64
 from fractions import Fraction

@@ -7,7 +7,8 @@ from pathlib import Path
 from pipeline.config.tasks.report import DrawShrinkage
 from pipeline.report import catalogue
 from pipeline.report.differs import joined, recipe_differences, said
-from pipeline.report.tables import MISSING, Row, write_table
+from pipeline.report.numbered import write_numbered_table
+from pipeline.report.tables import MISSING, Row
 from pipeline.report.thesis_shrinkage import (
     ABLATION,
     ALONE,
@@ -51,7 +52,7 @@ class Shrinkage:
 
     def selected(self, iteration: int, plan: str = "pas") -> Row:
         """``selected.json`` of an iteration."""
-        return _read(self.folder / plan / f"iteration_{iteration}" / "selected.json")
+        return read_made(self.folder / plan / f"iteration_{iteration}" / "selected.json")
 
     @property
     def backbone(self) -> str:
@@ -66,8 +67,8 @@ class Shrinkage:
     def winner(self, iteration: int, plan: str = "pas") -> Row:
         """Accuracy and cost of PAS-n."""
         selection = self.selected(iteration, plan)["selection"]
-        found: Row = next(h for h in selection["hypotheses"] if h["operators"] == selection["operators"])
-        return found
+        winner: Row = next(h for h in selection["hypotheses"] if h["operators"] == selection["operators"])
+        return winner
 
     def network(self, number: int) -> Row:
         """Of PAS-n, or of the base network for 0."""
@@ -79,15 +80,15 @@ class Shrinkage:
 
     def evaluation(self, plan: str, iteration: int, name: str) -> Row:
         """Of a hypothesis, or of ``alone``."""
-        return _read(self.folder / plan / f"iteration_{iteration}" / name / "evaluation.json")
+        return read_made(self.folder / plan / f"iteration_{iteration}" / name / "evaluation.json")
 
     def top1(self, plan: str, iteration: int, name: str) -> float | None:
         """Likewise; None where the hypothesis was not trained."""
-        found: float | None = self.evaluation(plan, iteration, name).get("top1")
-        return found
+        top1: float | None = self.evaluation(plan, iteration, name).get("top1")
+        return top1
 
     def metrics(self, plan: str, iteration: int, name: str) -> Row:
-        return _read(self.folder / plan / f"iteration_{iteration}" / name / "metrics.json")
+        return read_made(self.folder / plan / f"iteration_{iteration}" / name / "metrics.json")
 
 
 def write_shrink_table(name: str, shrinkages: Sequence[Shrinkage], settings: DrawShrinkage, output: Path) -> None:
@@ -110,13 +111,11 @@ def write_shrink_table(name: str, shrinkages: Sequence[Shrinkage], settings: Dra
         rows += [row | {"differs": differs} for row in TABLES[name](shrinkage, settings)]
     if not rows:
         raise ActaError(f"{name} has no rows: none of {', '.join(s.recipe for s in shrinkages)} is an R(2+1)D or R3D")
-    about = catalogue.entry(name)
-    write_table(
+    write_numbered_table(
+        name,
         rows,
         output,
-        title=about.title,
-        reading=about.reading,
-        note=catalogue.note(catalogue.other_data(name, settings.dataset)),
+        other_data=catalogue.other_data(name, settings.dataset),
         labels=("iteration",),
     )
 
@@ -142,39 +141,39 @@ def _label(number: int) -> str:
     return f"PAS-{number}" if number else "base"
 
 
-def _table_6_1(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
-    thesis = REDUCED.get(of.backbone, ())
+def _table_6_1(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
+    thesis = REDUCED.get(shrinkage.backbone, ())
     before = None
-    for number in range(of.iterations + 1):
-        found = of.network(number)
+    for number in range(shrinkage.iterations + 1):
+        network = shrinkage.network(number)
         top1, top5, gflops = thesis[number] if number < len(thesis) else (None, None, None)
         yield {
-            "recipe": of.recipe,
+            "recipe": shrinkage.recipe,
             "network": _label(number),
-            "operators": of.chain(number),
-            "thesis_operators": ",".join(CHAINS.get(of.backbone, "")[:number]),
+            "operators": shrinkage.chain(number),
+            "thesis_operators": ",".join(CHAINS.get(shrinkage.backbone, "")[:number]),
             "thesis_top1": top1,
             "thesis_top5": top5,
             "thesis_gflops": gflops,
-            "top1": found["top1"],
-            "top5": found["top5"],
-            "gflops": f"{found['gflops']:.4g}",
-            "of_previous": f"{found['gflops'] / before:.2f}" if before else None,
-            "parameters": found["parameters"],
+            "top1": network["top1"],
+            "top5": network["top5"],
+            "gflops": f"{network['gflops']:.4g}",
+            "of_previous": f"{network['gflops'] / before:.2f}" if before else None,
+            "parameters": network["parameters"],
         }
-        before = found["gflops"]
+        before = network["gflops"]
 
 
-def _table_6_2(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
-    for number in range(1, of.iterations + 1):
-        with_pas, alone = of.winner(number), of.evaluation("pas", number, "alone")
+def _table_6_2(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
+    for number in range(1, shrinkage.iterations + 1):
+        with_pas, alone = shrinkage.winner(number), shrinkage.evaluation("pas", number, "alone")
         thesis = (
-            (REDUCED[of.backbone][number][:2], ALONE[of.backbone][number - 1])
-            if of.backbone in ALONE and number <= len(ALONE[of.backbone])
+            (REDUCED[shrinkage.backbone][number][:2], ALONE[shrinkage.backbone][number - 1])
+            if shrinkage.backbone in ALONE and number <= len(ALONE[shrinkage.backbone])
             else ((None, None), (None, None))
         )
         yield {
-            "recipe": of.recipe,
+            "recipe": shrinkage.recipe,
             "network": _label(number),
             "thesis_top1": thesis[0][0],
             "thesis_top1_alone": thesis[1][0],
@@ -201,154 +200,162 @@ def _published() -> Iterator[Row]:
         }
 
 
-def _table_6_3(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
+def _table_6_3(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
     for number in (0, 1):
-        found = of.network(number)
+        network = shrinkage.network(number)
         yield {
-            "what": f"{of.backbone}, {_label(number)}",
-            "recipe": of.recipe,
-            "pretraining": "none" if settings.bases[of.recipe].initial is None else "another model",
+            "what": f"{shrinkage.backbone}, {_label(number)}",
+            "recipe": shrinkage.recipe,
+            "pretraining": "none" if settings.bases[shrinkage.recipe].initial is None else "another model",
             "thesis_top1": None,
             "thesis_top5": None,
             "thesis_gflops": None,
             "thesis_views": None,
-            "top1": found["top1"],
-            "top5": found["top5"],
-            "gflops": f"{found['gflops']:.4g}",
+            "top1": network["top1"],
+            "top5": network["top5"],
+            "gflops": f"{network['gflops']:.4g}",
             "views": settings.test_clips,
         }
 
 
-def _by_operator(of: Shrinkage, iteration: int, thesis: dict[str, dict[str, float]], first: str) -> Iterator[Row]:
+def _by_operator(
+    shrinkage: Shrinkage, iteration: int, thesis: dict[str, dict[str, float]], first: str
+) -> Iterator[Row]:
     """One row a plan, one column an operator."""
     for plan, printed in thesis.items():
-        row: Row = {"recipe": of.recipe, first: plan, "iteration": iteration}
-        row |= {f"thesis_{o}": printed.get(o) if of.backbone == R2PLUS1D else None for o in printed}
-        row |= {o: of.top1(plan, iteration, o) if o in of.operators[plan] else None for o in printed}
+        row: Row = {"recipe": shrinkage.recipe, first: plan, "iteration": iteration}
+        row |= {f"thesis_{o}": printed.get(o) if shrinkage.backbone == R2PLUS1D else None for o in printed}
+        row |= {o: shrinkage.top1(plan, iteration, o) if o in shrinkage.operators[plan] else None for o in printed}
         yield row
 
 
-def _table_6_4(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
-    yield from _by_operator(of, min(ITERATION_OF_ABLATION, of.iterations), ABLATION, "plan")
+def _table_6_4(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
+    yield from _by_operator(shrinkage, min(ITERATION_OF_ABLATION, shrinkage.iterations), ABLATION, "plan")
 
 
-def _table_6_5(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
-    for number in [n for n in (0, *range(1, of.iterations + 1)) if n in (0, 1, 3, 5) or n == of.iterations]:
-        export = _read(of.folder / "pas" / f"iteration_{max(1, number)}" / "export" / "export.json")
+def _table_6_5(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
+    for number in [
+        n for n in (0, *range(1, shrinkage.iterations + 1)) if n in (0, 1, 3, 5) or n == shrinkage.iterations
+    ]:
+        export = read_made(shrinkage.folder / "pas" / f"iteration_{max(1, number)}" / "export" / "export.json")
         cost = export["cost"]
-        mine = cost["network" if number else "base"]
-        utilisation, memory = RESOURCES.get(of.backbone, {}).get(number, (None, None))
+        measured = cost["network" if number else "base"]
+        utilisation, memory = RESOURCES.get(shrinkage.backbone, {}).get(number, (None, None))
         yield {
-            "recipe": of.recipe,
+            "recipe": shrinkage.recipe,
             "network": _label(number),
             "thesis_gpu_utilisation_percent": utilisation,
             "thesis_gpu_memory_percent": memory,
             "device": cost["device"],
             "threads": cost["threads"],
-            "latency_ms": f"{mine['latency_ms']:.2f}",
+            "latency_ms": f"{measured['latency_ms']:.2f}",
             "base_latency_ms_same_run": f"{cost['base']['latency_ms']:.2f}",
-            "peak_memory_mb": f"{mine['peak_memory_mb']:.2f}",
-            "weights_mb": f"{mine['weights_mb']:.2f}",
-            "gpu_utilisation_percent": mine.get("utilisation_percent"),
+            "peak_memory_mb": f"{measured['peak_memory_mb']:.2f}",
+            "weights_mb": f"{measured['weights_mb']:.2f}",
+            "gpu_utilisation_percent": measured.get("utilisation_percent"),
         }
 
 
-def _table_6_6(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
-    for number in range(of.iterations + 1):
+def _table_6_6(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
+    for number in range(shrinkage.iterations + 1):
         network = f"pas_{number}" if number else "base"
-        folders = [of.transferred / split / of.recipe / network for split in of.splits]
-        found = [_read(folder / "evaluation.json") for folder in folders]
-        backbone = _read(folders[0] / "model.json")["architecture"]["backbone"]
+        folders = [shrinkage.transferred / split / shrinkage.recipe / network for split in shrinkage.splits]
+        evaluations = [read_made(folder / "evaluation.json") for folder in folders]
+        backbone = read_made(folders[0] / "model.json")["architecture"]["backbone"]
         thesis = TRANSFER.get(settings.dataset.replace("_", ""), {}).get(backbone, ())
         yield {
-            "recipe": of.recipe,
+            "recipe": shrinkage.recipe,
             "network": _label(number),
             "thesis_top1": thesis[number] if number < len(thesis) else None,
-            "top1": sum(one["top1"] for one in found) / len(found),
-            "splits": len(found),
-            "evaluated": sum(one["coverage"]["evaluated"] for one in found),
-            "expected": sum(one["coverage"]["expected"] for one in found),
+            "top1": sum(evaluation["top1"] for evaluation in evaluations) / len(evaluations),
+            "splits": len(evaluations),
+            "evaluated": sum(evaluation["coverage"]["evaluated"] for evaluation in evaluations),
+            "expected": sum(evaluation["coverage"]["expected"] for evaluation in evaluations),
         }
 
 
-def _table_6_7(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
-    if of.backbone.startswith("slowfast"):
+def _table_6_7(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
+    if shrinkage.backbone.startswith("slowfast"):
         return  # activations are compared in ResNets only
     for plan, printed in FEATURES.items():
         yield {
-            "recipe": of.recipe,
+            "recipe": shrinkage.recipe,
             "loss_on_activations": {"pas": "none"}.get(plan, plan),
             "operator": "l",
-            "thesis_top1": printed if of.backbone == R2PLUS1D else None,
-            "top1": of.top1(plan, 1, "l"),
+            "thesis_top1": printed if shrinkage.backbone == R2PLUS1D else None,
+            "top1": shrinkage.top1(plan, 1, "l"),
         }
 
 
-def _table_6_8(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
-    yield from _by_operator(of, 1, MODES, "plan")
+def _table_6_8(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
+    yield from _by_operator(shrinkage, 1, MODES, "plan")
 
 
-def _table_6_9(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
-    for number in range(of.iterations + 1):
-        printed = SMALL.get(number, {}) if of.backbone == R2PLUS1D else {}
-        row: Row = {"recipe": of.recipe, "initial": _label(number - 1) if number else MISSING}
-        for operator in of.operators["pas"]:
+def _table_6_9(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
+    for number in range(shrinkage.iterations + 1):
+        printed = SMALL.get(number, {}) if shrinkage.backbone == R2PLUS1D else {}
+        row: Row = {"recipe": shrinkage.recipe, "initial": _label(number - 1) if number else MISSING}
+        for operator in shrinkage.operators["pas"]:
             row[f"thesis_{operator}"] = printed.get(operator)
-            row[operator] = of.top1("pas", number, operator) if number else None
+            row[operator] = shrinkage.top1("pas", number, operator) if number else None
         row["thesis_alone"] = printed.get("alone")
-        row["alone"] = of.top1("pas", number, "alone") if number else of.base["top1"]
+        row["alone"] = shrinkage.top1("pas", number, "alone") if number else shrinkage.base["top1"]
         yield row
 
 
-def _costs(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
+def _costs(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
     """GPU-hours (on a CPU: hours of it) per hypothesis, per iteration and overall, and what they bought."""
     total = 0.0
-    for number in range(1, of.iterations + 1):
-        selection = of.selected(number)["selection"]
+    for number in range(1, shrinkage.iterations + 1):
+        selection = shrinkage.selected(number)["selection"]
         spent = 0.0
-        for one in selection["hypotheses"]:
-            metrics = of.metrics("pas", number, one["operators"])
+        for hypothesis in selection["hypotheses"]:
+            metrics = shrinkage.metrics("pas", number, hypothesis["operators"])
             spent += metrics["device_seconds"]
-            yield _cost_row(of, number, one["operators"], one["status"], metrics["device_seconds"], one)
+            yield _cost_row(
+                shrinkage, number, hypothesis["operators"], hypothesis["status"], metrics["device_seconds"], hypothesis
+            )
         total += spent
-        yield _cost_row(of, number, "(all)", f"{selection['operators']} wins", spent, of.winner(number))
-    yield _cost_row(of, None, "(all)", of.chain(of.iterations), total, of.winner(of.iterations))
+        yield _cost_row(shrinkage, number, "(all)", f"{selection['operators']} wins", spent, shrinkage.winner(number))
+    yield _cost_row(
+        shrinkage, None, "(all)", shrinkage.chain(shrinkage.iterations), total, shrinkage.winner(shrinkage.iterations)
+    )
 
 
-def _cost_row(of: Shrinkage, iteration: int | None, name: str, status: str, seconds: float, found: Row) -> Row:
-    bought = found["top1"] is not None
+def _cost_row(shrinkage: Shrinkage, iteration: int | None, name: str, status: str, seconds: float, network: Row) -> Row:
+    bought = network["top1"] is not None
     return {
-        "recipe": of.recipe,
+        "recipe": shrinkage.recipe,
         "iteration": iteration or "(all)",
         "operators": name,
         "status": status,
         "device_hours": f"{seconds / 3600:.4f}",
         "device_seconds": f"{seconds:.1f}",
-        "top1": found["top1"],
-        "top1_change": f"{found['top1'] - of.base['top1']:+.1f}" if bought else None,
-        "gflops": f"{found['gflops']:.4g}" if bought else None,
-        "gflops_of_base": f"{found['gflops'] / of.base['gflops']:.3f}" if bought else None,
+        "top1": network["top1"],
+        "top1_change": f"{network['top1'] - shrinkage.base['top1']:+.1f}" if bought else None,
+        "gflops": f"{network['gflops']:.4g}" if bought else None,
+        "gflops_of_base": f"{network['gflops'] / shrinkage.base['gflops']:.3f}" if bought else None,
     }
 
 
-def _beyond(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
+def _beyond(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
     """The open problems of Ch. 7 beside the plain algorithm: what was chosen, how good it is, what it cost."""
     for plan in ("pas", *BEYOND):
         seconds = {}
-        for number in range(1, of.iterations + 1):
-            found = [of.metrics(plan, number, o)["device_seconds"] for o in of.operators[plan]]
+        for number in range(1, shrinkage.iterations + 1):
+            spent = [shrinkage.metrics(plan, number, o)["device_seconds"] for o in shrinkage.operators[plan]]
             if plan == "halving":  # what was stopped has cost its first epochs
-                found += [_started(of, number, o) for o in of.operators[plan]]
-            seconds[number] = sum(found)
-        once = _read(of.folder / plan / "teacher_logits.json")["device_seconds"] if plan == "stored" else 0.0
-        for number in range(1, of.iterations + 1):
-            winner = of.winner(number, plan)
+                spent += [_started(shrinkage, number, o) for o in shrinkage.operators[plan]]
+            seconds[number] = sum(spent)
+        once = read_made(shrinkage.folder / plan / "teacher_logits.json")["device_seconds"] if plan == "stored" else 0.0
+        for number in range(1, shrinkage.iterations + 1):
+            winner = shrinkage.winner(number, plan)
             yield {
-                "recipe": of.recipe,
+                "recipe": shrinkage.recipe,
                 "plan": plan,
                 "iteration": number,
-                "operators": of.chain(number, plan),
-                "same_as_pas": of.chain(number, plan) == of.chain(number),
+                "operators": shrinkage.chain(number, plan),
+                "same_as_pas": shrinkage.chain(number, plan) == shrinkage.chain(number),
                 "top1": winner["top1"],
                 "gflops": f"{winner['gflops']:.4g}",
                 "device_seconds": f"{seconds[number] + (once if number == 1 else 0):.1f}",
@@ -356,12 +363,12 @@ def _beyond(of: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
             }
 
 
-def _started(of: Shrinkage, number: int, operators: str) -> float:
+def _started(shrinkage: Shrinkage, number: int, operators: str) -> float:
     """Seconds of the first epochs of a hypothesis that did not go on; those of the others are in its own metrics."""
-    folder = of.folder / "halving" / f"iteration_{number}" / operators
-    if _read(folder / "metrics.json")["status"] != "stopped":
+    folder = shrinkage.folder / "halving" / f"iteration_{number}" / operators
+    if read_made(folder / "metrics.json")["status"] != "stopped":
         return 0.0
-    return float(_read(folder / "started" / "metrics.json")["device_seconds"])
+    return float(read_made(folder / "started" / "metrics.json")["device_seconds"])
 
 
 TABLES: dict[str, Callable[[Shrinkage, DrawShrinkage], Iterator[Row]]] = {
@@ -377,7 +384,3 @@ TABLES: dict[str, Callable[[Shrinkage, DrawShrinkage], Iterator[Row]]] = {
     "shrink_costs": _costs,
     "shrink_beyond": _beyond,
 }
-
-
-def _read(path: Path) -> Row:
-    return read_made(path)

@@ -19,25 +19,25 @@ _OTHER = "P"  # of a joint hypothesis
 _EDGE: dict[str, Any] = {"edgecolor": "black", "linewidth": 0.8}
 
 
-def draw_iterations(of: Shrinkage, output: Path) -> None:
+def draw_iterations(shrinkage: Shrinkage, output: Path) -> None:
     """Draw all hypotheses of all iterations (Figures 6.3 and 6.4), PNG.
 
     A line leads from each network to the hypotheses made of it. Dashed: the winners; dotted: their architectures
     trained without PAS; both with the bootstrap intervals of their evaluations.
     """
-    numbers = range(1, of.iterations + 1)
-    costs = [of.base["gflops"], *(of.winner(n)["gflops"] for n in numbers)]
-    best = [of.base["top1"], *(of.winner(n)["top1"] for n in numbers)]
-    alone = [of.base["top1"], *(of.top1("pas", n, "alone") for n in numbers)]
+    numbers = range(1, shrinkage.iterations + 1)
+    costs = [shrinkage.base["gflops"], *(shrinkage.winner(n)["gflops"] for n in numbers)]
+    best = [shrinkage.base["top1"], *(shrinkage.winner(n)["top1"] for n in numbers)]
+    alone = [shrinkage.base["top1"], *(shrinkage.top1("pas", n, "alone") for n in numbers)]
     with style.figure(output, 11, 8.6) as figure:
         axis = figure.subplots()
         axis.plot(costs, best, "--", color=style.RED, zorder=2.5)
         axis.plot(costs, alone, ":", color=style.BLUE, marker="X", zorder=2.5)
-        used = [name for number in numbers for name in _hypotheses(axis, of, number, costs, best)]
+        used = [name for number in numbers for name in _hypotheses(axis, shrinkage, number, costs, best)]
         axis.scatter(costs[:1], best[:1], marker="*", s=330, color=style.RED, zorder=4, **_EDGE)
         for number in numbers:
-            for name in ("alone", of.winner(number)["operators"]):
-                low, high = of.evaluation("pas", number, name).get("top1_interval", (None, None))
+            for name in ("alone", shrinkage.winner(number)["operators"]):
+                low, high = shrinkage.evaluation("pas", number, name).get("top1_interval", (None, None))
                 style.interval(axis, costs[number], low, high)
             axis.annotate(
                 f"{number}",
@@ -50,26 +50,35 @@ def draw_iterations(of: Shrinkage, output: Path) -> None:
                 path_effects=[withStroke(linewidth=3, foreground="white")],
             )
         _scales(axis)
-        axis.set_title(style.wrapped(f"{of.recipe} ({of.backbone}): {of.chain(of.iterations)}", style.letters(figure)))
+        axis.set_title(
+            style.wrapped(
+                f"{shrinkage.recipe} ({shrinkage.backbone}): {shrinkage.chain(shrinkage.iterations)}",
+                style.letters(figure),
+            )
+        )
         style.legend(figure, _keys([*dict.fromkeys(used)]))
         style.note(
             figure,
             "Numbers and shades, dark to light: iterations. Thin lines lead to a network's hypotheses. Bars in black: "
             "95 % bootstrap interval over the test videos of the winners and of their architectures without PAS.",
-            _printed(of.backbone),
+            _printed(shrinkage.backbone),
         )
 
 
-def _hypotheses(axis: Axes, of: Shrinkage, number: int, costs: list[float], best: list[float]) -> list[str]:
+def _hypotheses(axis: Axes, shrinkage: Shrinkage, number: int, costs: list[float], best: list[float]) -> list[str]:
     """Draw those of an iteration; tell their operators."""
-    colour = matplotlib.colormaps["viridis"]((number - 1) / max(1, of.iterations - 1))
-    found = [one for one in of.selected(number)["selection"]["hypotheses"] if one["top1"] is not None]
-    for one in found:
-        ends = [costs[number - 1], one["gflops"]], [best[number - 1], one["top1"]]
+    colour = matplotlib.colormaps["viridis"]((number - 1) / max(1, shrinkage.iterations - 1))
+    trained = [
+        hypothesis
+        for hypothesis in shrinkage.selected(number)["selection"]["hypotheses"]
+        if hypothesis["top1"] is not None
+    ]
+    for hypothesis in trained:
+        ends = [costs[number - 1], hypothesis["gflops"]], [best[number - 1], hypothesis["top1"]]
         axis.plot(*ends, color="0.7", linewidth=0.8, zorder=2)
-        marker = _MARKERS.get(one["operators"], _OTHER)
-        axis.scatter(one["gflops"], one["top1"], marker=marker, s=90, color=colour, zorder=3, **_EDGE)
-    return [one["operators"] for one in found]
+        marker = _MARKERS.get(hypothesis["operators"], _OTHER)
+        axis.scatter(hypothesis["gflops"], hypothesis["top1"], marker=marker, s=90, color=colour, zorder=3, **_EDGE)
+    return [hypothesis["operators"] for hypothesis in trained]
 
 
 def _scales(axis: Axes) -> None:

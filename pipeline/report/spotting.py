@@ -1,14 +1,14 @@
 """Tables 4.2 to 4.6: the thesis's numbers beside those that were measured here."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 from pipeline.config.tasks.report import DrawSpotting, ReportedNetwork
-from pipeline.report import catalogue
-from pipeline.report.detection import mean_of, read_json
 from pipeline.report.differs import joined, said
-from pipeline.report.tables import Row, write_table
+from pipeline.report.intervals import mean_cells
+from pipeline.report.numbered import write_numbered_table
+from pipeline.report.tables import Row
 from pipeline.report.thesis_spotting import (
     CHALLENGE,
     COMPETITORS,
@@ -24,6 +24,7 @@ from pipeline.report.thesis_spotting import (
     other_data,
 )
 from pipeline.runtime.errors import ActaError
+from pipeline.runtime.text import read_made
 
 T = TypeVar("T")
 
@@ -46,16 +47,16 @@ class Evaluations:
             ActaError: an evaluation is missing or damaged, or has nothing of the kind.
         """
         known = self.settings.networks.get(network)
-        found = {}
+        picked = {}
         for seed in known.seeds if known and split else ():
             path = self.results / "evaluations" / network / f"seed_{seed}" / str(split) / "evaluation.json"
             try:
-                found[seed] = pick(read_json(path))
+                picked[seed] = pick(read_made(path))
             except KeyError as error:
                 raise ActaError(f"{path} does not hold {error}") from None
             except (TypeError, ValueError) as error:
                 raise ActaError(f"{path} is damaged: {error}") from None
-        return found
+        return picked
 
     def average(self, network: str, split: str | None, tolerances: str = "loose") -> dict[int, float]:
         """Average-mAP in per cent, by seed.
@@ -93,18 +94,16 @@ def write_spotting_table(name: str, results: Path, settings: DrawSpotting, outpu
     """
     if name not in TABLES:
         raise ActaError(f"there is no table {name!r} of Ch. 4; there are {', '.join(TABLES)}")
-    of = Evaluations(results, settings)
-    rows = [_row(of, name, network) for network in _shown(name, settings)]
+    evaluations = Evaluations(results, settings)
+    rows = [_row(evaluations, name, network) for network in _shown(name, settings)]
     columns = list(rows[0])
     if name == "table_4_2":
         rows = [*_competitors(), *rows]
-    about = catalogue.entry(name)
-    write_table(
+    write_numbered_table(
+        name,
         rows,
         output,
-        title=about.title,
-        reading=about.reading,
-        note=catalogue.note(other_data(RMS_NET, settings.dataset, settings.version)),
+        other_data=other_data(RMS_NET, settings.dataset, settings.version),
         columns=columns,
         labels=("clip_s", "p", "q"),
     )
@@ -123,17 +122,24 @@ def _competitors() -> Iterator[Row]:
         yield row | {"differs": "number of its authors; SoccerNet"}
 
 
-def _row(of: Evaluations, table: str, name: str) -> Row:
-    settings, network = of.settings, of.settings.networks.get(name)
+def _row(evaluations: Evaluations, table: str, name: str) -> Row:
+    settings, network = evaluations.settings, evaluations.settings.networks.get(name)
     printed = NETWORKS.get(name)
     row: Row = {"what": _what(name, network), "network": name, **_settings(table, name, settings)}
     row["input"] = (network.backbone or network.input) if network else None
     row |= _thesis(table, printed)
-    loose, tight = (of.average(name, settings.test, tolerances) for tolerances in ("loose", "tight"))
-    row |= _mean("val", of.average(name, settings.validation).values())
-    row |= _mean("test", loose.values()) | _mean("test_tight", tight.values()) | {"seeds": len(loose) or None}
-    row |= _gains(of, name, loose, tight)
-    games = {short: _games(of, name, split) for short, split in (("val", settings.validation), ("test", settings.test))}
+    loose, tight = (evaluations.average(name, settings.test, tolerances) for tolerances in ("loose", "tight"))
+    row |= mean_cells("val", list(evaluations.average(name, settings.validation).values()))
+    row |= (
+        mean_cells("test", list(loose.values()))
+        | mean_cells("test_tight", list(tight.values()))
+        | {"seeds": len(loose) or None}
+    )
+    row |= _gains(evaluations, name, loose, tight)
+    games = {
+        short: _games(evaluations, name, split)
+        for short, split in (("val", settings.validation), ("test", settings.test))
+    }
     for short, (evaluated, left_out) in games.items():
         row |= {f"{short}_games": evaluated, f"{short}_left_out": left_out}
     return row | {"differs": _differs(name, settings, printed, {evaluated for evaluated, _ in games.values()})}
@@ -150,7 +156,7 @@ def _settings(table: str, name: str, settings: DrawSpotting) -> Row:
         rate = settings.rate if name in settings.networks else RATE
         return {"clip_s": f"{(network.clip - 1) / rate:g}"}  # 41 frames span 20 s
     if table in ("table_4_4", "table_4_5"):
-        return {"p": _number(network.probability), "q": _number(network.latest)}
+        return {"p": _number(network.probability), "q": _number(network.max_offset)}
     return {}
 
 
@@ -171,28 +177,23 @@ def _as_printed(value: float | None) -> str | None:
     return None if value is None else str(value)
 
 
-def _mean(name: str, values: Iterable[float], form: str = "{:.2f}") -> Row:
-    cells = [None if value is None else form.format(value) for value in mean_of(list(values))]
-    return dict(zip((name, f"{name}_low", f"{name}_high"), cells, strict=True))
-
-
-def _gains(of: Evaluations, name: str, loose: dict[int, float], tight: dict[int, float]) -> Row:
+def _gains(evaluations: Evaluations, name: str, loose: dict[int, float], tight: dict[int, float]) -> Row:
     """Over RMS-Net. The challenge's recipe, for which other splits train, has none."""
     over = "" if name in (RMS_NET, CHALLENGE) else RMS_NET
-    found = paired(loose, of.average(over, of.settings.test))
-    found_tight = paired(tight, of.average(over, of.settings.test, "tight"))
-    row = _mean("gain", found, "{:+.2f}") | _mean("gain_tight", found_tight, "{:+.2f}")
-    return row | {"gain_over": over if found else None, "pairs": len(found) or None}
+    gained = paired(loose, evaluations.average(over, evaluations.settings.test))
+    found_tight = paired(tight, evaluations.average(over, evaluations.settings.test, "tight"))
+    row = mean_cells("gain", gained, "{:+.2f}") | mean_cells("gain_tight", found_tight, "{:+.2f}")
+    return row | {"gain_over": over if gained else None, "pairs": len(gained) or None}
 
 
-def _games(of: Evaluations, name: str, split: str | None) -> tuple[str, str]:
+def _games(evaluations: Evaluations, name: str, split: str | None) -> tuple[str, str]:
     """How many games were evaluated and left out; the seeds' numbers, where they are not the same."""
 
     def numbers(evaluation: Row) -> tuple[int, int]:
         return int(evaluation["games"]), len(evaluation["left_out"])
 
-    found = of.pick(name, split, numbers).values()
-    evaluated, left_out = (", ".join(dict.fromkeys(str(pair[place]) for pair in found)) for place in (0, 1))
+    counts = evaluations.pick(name, split, numbers).values()
+    evaluated, left_out = (", ".join(dict.fromkeys(str(pair[place]) for pair in counts)) for place in (0, 1))
     return evaluated, left_out
 
 
@@ -211,7 +212,7 @@ def _differs(name: str, settings: DrawSpotting, printed: Printed | None, games: 
     notes.append(said("clip", network.clip, printed.clip))
     notes.append(said("p", _number(network.probability), _number(printed.probability)))
     if network.probability is not None and printed.probability is not None:
-        notes.append(said("q", network.latest, printed.latest))
+        notes.append(said("q", network.max_offset, printed.max_offset))
     if printed.regression_weight is not None:
         notes.append(said("λ", network.regression_weight, printed.regression_weight))
     return joined([*notes, said("backbone", network.backbone or "none", printed.backbone or "none")])

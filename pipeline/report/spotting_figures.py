@@ -12,10 +12,12 @@ from matplotlib.ticker import MaxNLocator
 
 from pipeline.config.tasks.report import DrawSpotting
 from pipeline.report import style
-from pipeline.report.detection import Row, mean_of, read_json
+from pipeline.report.intervals import mean_of
 from pipeline.report.spotting import Evaluations
+from pipeline.report.tables import Row
 from pipeline.report.thesis_spotting import NO_REGRESSION, RMS_NET, networks_of
 from pipeline.runtime.errors import ActaError
+from pipeline.runtime.text import read_made
 from pipeline.spot.events import CLASSES
 
 _COLUMNS = 4  # of panels, where there are more classes than that
@@ -67,7 +69,7 @@ def draw_spotting_figure(name: str, results: Path, settings: DrawSpotting, outpu
     FIGURES[name](Evaluations(results, settings), output)
 
 
-def _curve(of: Evaluations, network: str, *what: str) -> _Curve:
+def _curve(evaluations: Evaluations, network: str, *what: str) -> _Curve:
     """What an evaluation's ``curve`` holds under these keys."""
 
     def read(evaluation: Row) -> tuple[np.ndarray, np.ndarray]:
@@ -79,17 +81,17 @@ def _curve(of: Evaluations, network: str, *what: str) -> _Curve:
             raise ValueError(f"its curve has no tolerance from {_LOOSE} s on")
         return seconds, values
 
-    found = list(of.pick(network, of.settings.test, read).values())
-    seconds = found[0][0]
-    if any(not np.array_equal(each, seconds) for each, _ in found):
+    curves = list(evaluations.pick(network, evaluations.settings.test, read).values())
+    seconds = curves[0][0]
+    if any(not np.array_equal(times, seconds) for times, _ in curves):
         raise ActaError(f"the evaluations of {network!r} do not all have the same tolerances")
-    return _Curve(seconds, np.stack([values for _, values in found]))
+    return _Curve(seconds, np.stack([values for _, values in curves]))
 
 
-def _figure_4_4(of: Evaluations, output: Path) -> None:
+def _figure_4_4(evaluations: Evaluations, output: Path) -> None:
     """Of each class, the best first; of more than a few each in a panel, before the mean of all in grey."""
-    names = list(CLASSES[of.settings.version])
-    curves = {name: _curve(of, RMS_NET, "AP", name).between(_LOOSE, np.inf) for name in names}
+    names = list(CLASSES[evaluations.settings.version])
+    curves = {name: _curve(evaluations, RMS_NET, "AP", name).between(_LOOSE, np.inf) for name in names}
     looks = dict(zip(names, style.LOOKS, strict=False))  # a class keeps its look, whatever its rank
     names.sort(key=lambda name: -float(curves[name].values[:, -1].mean()))
     if len(names) <= len(style.LOOKS):
@@ -102,7 +104,7 @@ def _figure_4_4(of: Evaluations, output: Path) -> None:
             style.legend(figure)
             style.note(figure, _BANDS)
         return
-    mean = _curve(of, RMS_NET, "mAP").between(_LOOSE, np.inf)
+    mean = _curve(evaluations, RMS_NET, "mAP").between(_LOOSE, np.inf)
     lines = -(-len(names) // _COLUMNS)
     with style.figure(output, 12, 2.5 * lines + 1.7) as figure:
         axes = figure.subplots(lines, _COLUMNS, sharex=True, sharey=True, squeeze=False)
@@ -122,16 +124,16 @@ def _figure_4_4(of: Evaluations, output: Path) -> None:
         style.note(figure, "δ: tolerance.", _BANDS)
 
 
-def _figure_4_5(of: Evaluations, output: Path) -> None:
+def _figure_4_5(evaluations: Evaluations, output: Path) -> None:
     """Tight tolerances to the left, on a scale of their own."""
-    full, without = (_curve(of, network, "mAP") for network in (RMS_NET, NO_REGRESSION))
+    full, without = (_curve(evaluations, network, "mAP") for network in (RMS_NET, NO_REGRESSION))
     with style.figure(output, 10, 6.4) as figure:
         tight, loose = figure.subplots(1, 2, sharey=True, width_ratios=(1, 2.2))
         for axis, low, high in ((tight, 0, _LOOSE), (loose, _LOOSE, np.inf)):
             full.between(low, high).draw(axis, style.LOOKS[1], "RMS-Net")
             without.between(low, high).draw(axis, style.LOOKS[0], "without regression")
             axis.set_xlabel(_TOLERANCE if axis is loose else "δ in seconds")
-        clip = (of.settings.networks[RMS_NET].clip - 1) / of.settings.rate
+        clip = (evaluations.settings.networks[RMS_NET].clip - 1) / evaluations.settings.rate
         loose.axvline(clip, color=style.GREY, linestyle=":", zorder=1, label=f"length of a clip, {clip:g} s")
         tight.set(title="tight", ylabel="mAP in %")
         tight.set_ylim(bottom=0)
@@ -141,12 +143,12 @@ def _figure_4_5(of: Evaluations, output: Path) -> None:
         style.note(figure, _BANDS)
 
 
-def _figure_4_6(of: Evaluations, output: Path) -> None:
+def _figure_4_6(evaluations: Evaluations, output: Path) -> None:
     """The weights lie equally far apart; 0 has no place on a logarithmic axis."""
-    networks = of.settings.networks
+    networks = evaluations.settings.networks
     known = [name for name in networks_of("figure_4_6") if name in networks]
     known.sort(key=lambda name: networks[name].regression_weight)
-    means = [mean_of(list(of.average(name, of.settings.test).values())) for name in known]
+    means = [mean_of(list(evaluations.average(name, evaluations.settings.test).values())) for name in known]
     with style.figure(output, 8.5, 6) as figure:
         axis = figure.subplots()
         axis.plot([float(mean.value or 0) for mean in means], **style.LOOKS[0].drawn, zorder=4)
@@ -169,14 +171,14 @@ class _Example(NamedTuple):
     event: float
 
 
-def _figure_4_7(of: Evaluations, output: Path) -> None:
-    path = of.results / "votes.json"
-    content = read_json(path)
+def _figure_4_7(evaluations: Evaluations, output: Path) -> None:
+    path = evaluations.results / "votes.json"
+    content = read_made(path)
     try:
         rate = float(content["rate"])
         if rate <= 0:
             raise ValueError(f"`rate` {rate} is not positive")
-        examples = [_example(each, rate) for each in content["examples"]]
+        examples = [_example(example, rate) for example in content["examples"]]
     except (KeyError, TypeError, ValueError) as error:
         raise ActaError(f"{path} is damaged: {type(error).__name__}, {error}") from None
     if not examples:

@@ -102,17 +102,17 @@ def figure(output: Path, width: float, height: float, *, private: bool = False) 
             made.savefig(temporary, format="png", metadata={"Software": None})
 
 
-def legend(of: Figure, handles: Sequence[Artist] | None = None, title: str | None = None) -> None:
+def legend(figure: Figure, handles: Sequence[Artist] | None = None, title: str | None = None) -> None:
     """One legend for all plots, above them, where it covers nothing.
 
     Args:
-        of: The figure.
+        figure: The figure.
         handles: What it explains; None: whatever has a label, each label once.
         title: Its heading.
     """
     if handles is None:
         known: dict[str, Artist] = {}
-        for axis in of.axes:
+        for axis in figure.axes:
             for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
                 known.setdefault(label, handle)
         labels = list(known)
@@ -120,20 +120,20 @@ def legend(of: Figure, handles: Sequence[Artist] | None = None, title: str | Non
     else:
         labels = [str(handle.get_label()) for handle in handles]
     longest = max((len(line) for label in labels for line in label.splitlines()), default=0)
-    columns = max(1, min(len(labels), letters(of) // (longest + 7)))
-    of.legend(handles, labels, loc="outside upper center", ncols=columns, title=title)
+    columns = max(1, min(len(labels), letters(figure) // (longest + 7)))
+    figure.legend(handles, labels, loc="outside upper center", ncols=columns, title=title)
 
 
-def note(of: Figure, *sentences: str | None) -> None:
+def note(figure: Figure, *sentences: str | None) -> None:
     """Write below the plots what they do not say themselves: what bars are, the thesis's numbers; None is left out."""
-    text = "\n".join(textwrap.fill(plain(each), letters(of)) for each in sentences if each)
+    text = "\n".join(textwrap.fill(plain(sentence), letters(figure)) for sentence in sentences if sentence)
     if text:
-        of.supxlabel(text, x=0.01, ha="left", fontsize=TEXT, color=GREY)
+        figure.supxlabel(text, x=0.01, ha="left", fontsize=TEXT, color=GREY)
 
 
-def letters(of: Figure) -> int:
+def letters(figure: Figure) -> int:
     """How many letters a line across the figure has."""
-    return int(of.get_figwidth() * 72 / (TEXT * _LETTER)) - 2
+    return int(figure.get_figwidth() * 72 / (TEXT * _LETTER)) - 2
 
 
 def interval(axis: Axes, place: float, low: float | None, high: float | None, *, across: bool = False) -> None:

@@ -173,8 +173,8 @@ def _write(path: Path, text: str) -> None:
 
 def _numeric(cells: Sequence[Sequence[str]], place: int) -> bool:
     """Whether a column holds numbers only, and at least one."""
-    found = [row[place] for row in cells if row[place] != MISSING]
-    return bool(found) and all(_NUMBER.fullmatch(text) for text in found)
+    cells_of = [row[place] for row in cells if row[place] != MISSING]
+    return bool(cells_of) and all(_NUMBER.fullmatch(text) for text in cells_of)
 
 
 def _group(place: int, columns: Sequence[str], numbers: Sequence[bool], labels: Sequence[str]) -> str:
@@ -259,7 +259,7 @@ def _line(cells: Sequence[str]) -> str:
 
 def _plain(text: str) -> str:
     """Text that GitHub's Markdown shows as it is, in a cell too."""
-    text = re.sub(r"[\\`*\[\]~|]|(?<!\w)_|_(?!\w)", lambda found: f"\\{found[0]}", shown.visible(text))
+    text = re.sub(r"[\\`*\[\]~|]|(?<!\w)_|_(?!\w)", lambda match: f"\\{match[0]}", shown.visible(text))
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", "<br>")
 
 

@@ -32,7 +32,7 @@ class Printed(NamedTuple):
     test: float | None = None
     clip: int = _OWN.clip
     probability: float | None = _OWN.probability
-    latest: float = _OWN.latest
+    max_offset: float = _OWN.latest
     regression_weight: float | None = _OWN.regression_weight
     backbone: str | None = None
 
@@ -53,10 +53,10 @@ _SETTINGS = {
     "p_1_4": Printed("Ours", probability=1 / 4),
     "p_1_2": Printed("Ours", probability=1 / 2),
     "p_1": Printed("Ours", probability=1.0),
-    "q_10": Printed("Ours", latest=0.1),
-    "q_25": Printed("Ours", latest=0.25),
-    "q_75": Printed("Ours", latest=0.75),
-    "q_100": Printed("Ours", latest=1.0),
+    "q_10": Printed("Ours", max_offset=0.1),
+    "q_25": Printed("Ours", max_offset=0.25),
+    "q_75": Printed("Ours", max_offset=0.75),
+    "q_100": Printed("Ours", max_offset=1.0),
     # Table 4.5.
     "after_1_5": Printed("Ours, masked after the event", probability=1 / 5),
     "after_1_4": Printed("Ours, masked after the event", probability=1 / 4),
@@ -131,7 +131,7 @@ def networks_of(name: str, backbones: Mapping[str, object] | None = None) -> tup
         raise ActaError(f"there is no table or figure {name!r}; there are {', '.join(ROWS)}")
     needed = list(ROWS[name])
     if name == "table_4_6":
-        needed += [each for each, backbone in (backbones or {}).items() if backbone and each not in NETWORKS]
+        needed += [network for network, backbone in (backbones or {}).items() if backbone and network not in NETWORKS]
     if name in TABLES:
         needed.append(RMS_NET)
     return tuple(dict.fromkeys(needed))

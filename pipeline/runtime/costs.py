@@ -173,7 +173,7 @@ def read_costs(logs: Path) -> dict[str, RuleCosts]:
     for path in sorted(logs.rglob(f"*{SUFFIX}")):
         name = path.relative_to(logs).as_posix().removesuffix(SUFFIX)
         segments[_RANK.sub("", name)] += _read(path)
-    jobs = [_job_costs(name, found) for name, found in segments.items() if found]
+    jobs = [_job_costs(name, parts) for name, parts in segments.items() if parts]
     rules: dict[str, RuleCosts] = defaultdict(RuleCosts)
     for job in sorted(jobs, key=lambda job: (job.began, job.job)):
         rules[job.rule].jobs.append(job)
@@ -273,7 +273,7 @@ def _count_workers() -> None:
 
 def _cpu_seconds() -> float:
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used)
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def _peak_memory_mb() -> float:
@@ -311,7 +311,7 @@ def _used_gpus() -> dict[str, str]:
     numbers = range(torch.cuda.device_count())
     used = [n for n in numbers if torch.cuda.max_memory_allocated(n) > 0] or [torch.cuda.current_device()]
     properties = [torch.cuda.get_device_properties(number) for number in used]
-    return {f"GPU-{each.uuid}": each.name for each in properties}
+    return {f"GPU-{gpu.uuid}": gpu.name for gpu in properties}
 
 
 def _energies() -> dict[str, int]:

@@ -28,7 +28,7 @@ def destination(output: Path) -> Path:
             a link that somebody else has made.
     """
     try:
-        found = output.stat()
+        status = output.stat()
     except OSError as error:
         if error.errno == errno.ELOOP or output.is_symlink():
             raise _led_astray(output, "nothing") from None
@@ -36,14 +36,14 @@ def destination(output: Path) -> Path:
     linked = output.is_symlink()
     if linked and not links_are_trusted(output):
         raise ActaError(f"{output} is a link that another user has made; remove it, or choose another output")
-    if _takes_a_stream(found) or (linked and _is_descriptor(output)):
+    if _takes_a_stream(status) or (linked and _is_descriptor(output)):
         return output
-    if not stat.S_ISREG(found.st_mode):
-        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a device, pipe or socket"
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a device, pipe or socket"
         raise ActaError(f"{output} is {kind}, which is never replaced; choose another output")
     if not linked:
         return output
-    if found.st_uid != os.geteuid():
+    if status.st_uid != os.geteuid():
         raise _led_astray(output, "a file of another user")
     return Path(os.path.realpath(output))
 
@@ -83,12 +83,12 @@ def links_are_trusted(path: Path) -> bool:
     """
     for _ in range(_MOST_LINKS):
         try:
-            found = path.lstat()
+            status = path.lstat()
         except OSError:
             return True  # where a link of /proc leads: a pipe, which has no name
-        if not stat.S_ISLNK(found.st_mode):
+        if not stat.S_ISLNK(status.st_mode):
             return True
-        if found.st_uid not in (_SYSTEM, os.geteuid()):
+        if status.st_uid not in (_SYSTEM, os.geteuid()):
             return False
         path = path.parent / path.readlink()
     return False
@@ -105,9 +105,9 @@ def _is_descriptor(link: Path) -> bool:
     return False
 
 
-def _takes_a_stream(found: os.stat_result) -> bool:
-    mine = found.st_uid == os.geteuid()
-    return stat.S_ISCHR(found.st_mode) or (stat.S_ISFIFO(found.st_mode) and mine)
+def _takes_a_stream(status: os.stat_result) -> bool:
+    own = status.st_uid == os.geteuid()
+    return stat.S_ISCHR(status.st_mode) or (stat.S_ISFIFO(status.st_mode) and own)
 
 
 def _led_astray(output: Path, where: str) -> ActaError:

@@ -1,6 +1,6 @@
-"""The two ways in which a stage says no.
+"""The two ways in which a task says no.
 
-`ActaError` ends a command with one clear message. `VideoError` condemns one video: stages catch it, put the video on
+`ActaError` ends a command with one clear message. `VideoError` condemns one video: tasks catch it, put the video on
 the quarantine list with the reason, and go on with the others.
 """
 
@@ -16,5 +16,5 @@ class VideoError(ActaError):
 
 
 def is_storage_failure(error: BaseException) -> bool:
-    """True when writing failed for lack of room: no video is to blame, so the stage must stop."""
+    """True when writing failed for lack of room: no video is to blame, so the task must stop."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

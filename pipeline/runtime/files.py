@@ -260,8 +260,8 @@ def check_room(folder: Path, needed: float, what: str) -> None:
     Raises:
         ActaError: there is less room than that.
     """
-    there = next(place for place in (folder, *folder.resolve().parents) if place.is_dir())
-    free = shutil.disk_usage(there).free
+    nearest = next(place for place in (folder, *folder.resolve().parents) if place.is_dir())
+    free = shutil.disk_usage(nearest).free
     if needed > free:
         raise ActaError(
             f"{folder} has room for {free / 1e9:.2f} GB, but about {needed / 1e9:.2f} GB are needed for {what}; "
@@ -281,13 +281,13 @@ def make_private(folder: Path) -> None:
         folder.mkdir(mode=0o700)
     file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        found = os.fstat(file)
-        shared = found.st_mode & stat.S_ISVTX or os.path.ismount(folder)
-        if not links_are_trusted(folder) or found.st_uid != os.geteuid() or (found.st_mode & 0o077 and shared):
+        status = os.fstat(file)
+        shared = status.st_mode & stat.S_ISVTX or os.path.ismount(folder)
+        if not links_are_trusted(folder) or status.st_uid != os.geteuid() or (status.st_mode & 0o077 and shared):
             raise ActaError(
                 f"original frames would lie in {folder}, which cannot be made private (mode 0700), as it is not yours "
-                f"alone (of user {found.st_uid}, mode {stat.S_IMODE(found.st_mode):o}); name an output in a folder of "
-                "its own"
+                f"alone (of user {status.st_uid}, mode {stat.S_IMODE(status.st_mode):o}); name an output in a folder "
+                "of its own"
             )
         os.fchmod(file, 0o700)
     finally:

@@ -74,9 +74,9 @@ def _held(folder: Path) -> int:
                 os.close(file)
 
 
-def _is_ours(found: os.stat_result) -> bool:
+def _is_ours(status: os.stat_result) -> bool:
     """Whether a folder is the user's alone."""
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
 
 
 def _empty_unless_held(folder: int) -> bool:
@@ -97,8 +97,8 @@ def near(path: Path) -> Path:
             return path
     except OSError:
         return path
-    there = path.stat()
-    key = f"{path.resolve()} {there.st_size} {there.st_mtime_ns}"
+    status = path.stat()
+    key = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
     copy = folder / (hashlib.sha256(key.encode()).hexdigest()[:32] + path.suffix)
     with copy.with_suffix(".lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

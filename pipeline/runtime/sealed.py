@@ -192,22 +192,22 @@ class Sealed:
             if zlib.crc32(blocks.data[number * BLOCK : (number + 1) * BLOCK]) != checksum:
                 place = low + number * BLOCK
                 raise self._damaged(f"its bytes {place} to {min(place + BLOCK, self._size) - 1} are not those written")
-        found = blocks[start - low : stop - low]
+        content = blocks[start - low : stop - low]
         # A copy lets go of the blocks around a few rows; and no array may begin between two words of memory.
-        return found.copy() if 2 * len(found) < len(blocks) or (start - low) % 8 else found
+        return content.copy() if 2 * len(content) < len(blocks) or (start - low) % 8 else content
 
     def _bytes(self, start: int, count: int) -> np.ndarray:
-        found = np.empty(max(0, count), np.uint8)
+        content = np.empty(max(0, count), np.uint8)
         done = 0
         while done < count:
             try:
-                got = os.preadv(self._file, [found.data[done:]], start + done)
+                got = os.preadv(self._file, [content.data[done:]], start + done)
             except OSError as error:
                 raise ActaError(f"cannot read {self.path}: {error.strerror}") from None
             if not got:
                 raise self._damaged("it was cut short while it was read")
             done += got
-        return found
+        return content
 
     def _damaged(self, why: str) -> ActaError:
         return ActaError(f"{self.path} is damaged: {why}; {make_again(self.path)}")
@@ -233,5 +233,5 @@ class Array:
         assert step == 1, "rows in a row only"
         stop = max(start, stop)
         width = self.dtype.itemsize * math.prod(self.shape[1:])
-        found = self.file.read(self.place + start * width, self.place + stop * width)
-        return found.view(self.dtype).reshape(stop - start, *self.shape[1:])
+        content = self.file.read(self.place + start * width, self.place + stop * width)
+        return content.view(self.dtype).reshape(stop - start, *self.shape[1:])

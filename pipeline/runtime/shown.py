@@ -29,8 +29,8 @@ def visible(text: str) -> str:
     return _STEERS.sub(_escape, text)
 
 
-def _escape(found: re.Match[str]) -> str:
-    return repr(found[0])[1:-1]
+def _escape(match: re.Match[str]) -> str:
+    return repr(match[0])[1:-1]
 
 
 def guard(stream: Any) -> None:

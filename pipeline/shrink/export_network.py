@@ -1,4 +1,4 @@
-"""Stage `export`: a network as files that run without this project, checked, and what it costs beside the base network.
+"""Task `export`: a network as files that run without this project, checked, and what it costs beside the base network.
 
 ``model.pt2`` is a `torch.export` program, ``model.onnx`` the same for ONNX runtimes. Both take uint8 RGB clips
 (n, t, 3, side, side) and give logits (n, classes), whose softmax are the classes' scores; ``export.json`` says which
@@ -148,12 +148,12 @@ def measure(models: Sequence[Path], settings: ExportNetwork) -> list[dict[str, A
                     seconds[number].append(time.perf_counter() - began)
     return [
         {
-            "latency_ms": 1e3 * statistics.median(found),
-            "latency_ms_quartiles": [1e3 * value for value in statistics.quantiles(found, n=4)[::2]],
+            "latency_ms": 1e3 * statistics.median(times),
+            "latency_ms_quartiles": [1e3 * value for value in statistics.quantiles(times, n=4)[::2]],
             "weights_mb": sum(p.nbytes for p in network.parameters()) / 1e6,
             **more,
         }
-        for (network, _), found, more in zip(networks, seconds, alone, strict=True)
+        for (network, _), times, more in zip(networks, seconds, alone, strict=True)
     ]
 
 
@@ -208,5 +208,5 @@ def _run_onnx(program: torch.export.ExportedProgram, clips: Tensor, path: Path, 
     return logits
 
 
-def _difference(wanted: np.ndarray, found: np.ndarray) -> float:
-    return float(np.abs(wanted - found).max()) if wanted.shape == found.shape else float("inf")
+def _difference(wanted: np.ndarray, outputs: np.ndarray) -> float:
+    return float(np.abs(wanted - outputs).max()) if wanted.shape == outputs.shape else float("inf")

@@ -1,4 +1,4 @@
-"""Stage `halve_hypotheses`: which hypotheses of an iteration go on after their first epochs (beyond the thesis; Ch. 7).
+"""Task `halve_hypotheses`: which hypotheses of an iteration go on after their first epochs (beyond the thesis; Ch. 7).
 
 Successive halving (Jamieson and Talwalkar, AISTATS 2016), with one rung: what starts badly is hopeless, and stops.
 """
@@ -26,8 +26,12 @@ def halve_hypotheses(folders: Sequence[Path], output: Output, settings: HalveHyp
     hypotheses = [
         read_hypothesis(operators, folder) for operators, folder in zip(settings.operators, folders, strict=True)
     ]
-    trained = [one for one in hypotheses if one.status == "trained"]
-    best = sorted(trained, key=lambda one: (-(one.top1 or 0.0), -(one.top5 or 0.0)))[: settings.keep]
+    trained = [hypothesis for hypothesis in hypotheses if hypothesis.status == "trained"]
+    best = sorted(trained, key=lambda hypothesis: (-(hypothesis.top1 or 0.0), -(hypothesis.top5 or 0.0)))[
+        : settings.keep
+    ]
     # What cannot be trained goes on too: the selection reports it.
-    going = [one.operators for one in hypotheses if one in best or one.status == "infeasible"]
-    write_json(output, {"survivors": going, "hypotheses": [asdict(one) for one in hypotheses]})
+    going = [
+        hypothesis.operators for hypothesis in hypotheses if hypothesis in best or hypothesis.status == "infeasible"
+    ]
+    write_json(output, {"survivors": going, "hypotheses": [asdict(hypothesis) for hypothesis in hypotheses]})

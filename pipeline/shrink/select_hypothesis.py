@@ -1,4 +1,4 @@
-"""Stage `select_hypothesis`: which hypothesis of an iteration wins (Eqs. 6.1 and 6.3, Algorithm 1)."""
+"""Task `select_hypothesis`: which hypothesis of an iteration wins (Eqs. 6.1 and 6.3, Algorithm 1)."""
 
 import math
 import shutil
@@ -66,21 +66,22 @@ def choose(base_top1: float, base_gflops: float, hypotheses: Sequence[Hypothesis
     Raises:
         ActaError: an accuracy that is no number, an unknown status, or no hypothesis that was trained.
     """
-    for one in hypotheses:
-        if one.status not in ("trained", "infeasible", "stopped"):
-            raise ActaError(f"hypothesis {one.operators!r} failed: its status is {one.status!r}")
-        if one.status == "trained" and any(
-            value is None or not math.isfinite(value) for value in (one.top1, one.top5, one.gflops)
+    for hypothesis in hypotheses:
+        if hypothesis.status not in ("trained", "infeasible", "stopped"):
+            raise ActaError(f"hypothesis {hypothesis.operators!r} failed: its status is {hypothesis.status!r}")
+        if hypothesis.status == "trained" and any(
+            value is None or not math.isfinite(value) for value in (hypothesis.top1, hypothesis.top5, hypothesis.gflops)
         ):
             raise ActaError(
-                f"hypothesis {one.operators!r} failed: it has top-1 {one.top1}, top-5 {one.top5}, {one.gflops} GFLOPs"
+                f"hypothesis {hypothesis.operators!r} failed: it has top-1 {hypothesis.top1}, top-5 {hypothesis.top5}, "
+                f"{hypothesis.gflops} GFLOPs"
             )
-    trained = [one for one in hypotheses if one.status == "trained"]
+    trained = [hypothesis for hypothesis in hypotheses if hypothesis.status == "trained"]
     if not trained:
-        reasons = "; ".join(f"{one.operators}: {one.reason}" for one in hypotheses)
+        reasons = "; ".join(f"{hypothesis.operators}: {hypothesis.reason}" for hypothesis in hypotheses)
         raise ActaError(f"no operator can shrink this network further; choose fewer iterations. {reasons}")
-    short = [one for one in trained if (one.frames or 0) < (one.temporal_stride or 0)]
-    several = [one for one in hypotheses if len(one.operators) > 1]
+    short = [hypothesis for hypothesis in trained if (hypothesis.frames or 0) < (hypothesis.temporal_stride or 0)]
+    several = [hypothesis for hypothesis in hypotheses if len(hypothesis.operators) > 1]
     if short or several:
         equation = "6.1"
         why = (
@@ -91,15 +92,16 @@ def choose(base_top1: float, base_gflops: float, hypotheses: Sequence[Hypothesis
         )
     else:
         equation, why = "6.3", "all cost about the same"
-    ranks = {one.operators: _rank(one, base_top1, base_gflops, equation) for one in trained}
+    ranks = {hypothesis.operators: _rank(hypothesis, base_top1, base_gflops, equation) for hypothesis in trained}
     winner = trained[0]
-    for one in trained[1:]:
-        if ranks[one.operators] > ranks[winner.operators]:
-            winner = one
+    for hypothesis in trained[1:]:
+        if ranks[hypothesis.operators] > ranks[winner.operators]:
+            winner = hypothesis
     scores = {
-        one.operators: _score(one, base_top1, base_gflops, equation) if one in trained else None for one in hypotheses
+        hypothesis.operators: _score(hypothesis, base_top1, base_gflops, equation) if hypothesis in trained else None
+        for hypothesis in hypotheses
     }
-    first = [one for one in trained if ranks[one.operators][:2] == ranks[winner.operators][:2]]
+    first = [hypothesis for hypothesis in trained if ranks[hypothesis.operators][:2] == ranks[winner.operators][:2]]
     reason = f"Eq. {equation}, as {why}: {winner.operators} has "
     best = scores[winner.operators]
     if equation == "6.3":
@@ -109,33 +111,33 @@ def choose(base_top1: float, base_gflops: float, hypotheses: Sequence[Hypothesis
             f"a top-1 of {winner.top1:.2f}, which loses nothing" if isinstance(best, str) else f"the score {best:.4g}"
         )
     if len(first) > 1:
-        equal = [one for one in first if one.top5 == winner.top5]
+        equal = [hypothesis for hypothesis in first if hypothesis.top5 == winner.top5]
         reason += f", as have {_names([o for o in first if o is not winner])}; "
         reason += "its top-5 is higher" if len(equal) == 1 else "the top-5 too is the same, and it comes first"
     return Choice(winner.operators, equation, scores, reason)
 
 
 def _names(hypotheses: Sequence[Hypothesis]) -> str:
-    *first, last = (one.operators for one in hypotheses)
+    *first, last = (hypothesis.operators for hypothesis in hypotheses)
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _rank(one: Hypothesis, base_top1: float, base_gflops: float, equation: str) -> tuple[int, float, float]:
-    assert one.top1 is not None
-    assert one.top5 is not None
+def _rank(hypothesis: Hypothesis, base_top1: float, base_gflops: float, equation: str) -> tuple[int, float, float]:
+    assert hypothesis.top1 is not None
+    assert hypothesis.top5 is not None
     if equation == "6.3":
-        return (0, one.top1, one.top5)
-    score = _score(one, base_top1, base_gflops, equation)
-    return (1, one.top1, one.top5) if isinstance(score, str) else (0, score, one.top5)
+        return (0, hypothesis.top1, hypothesis.top5)
+    score = _score(hypothesis, base_top1, base_gflops, equation)
+    return (1, hypothesis.top1, hypothesis.top5) if isinstance(score, str) else (0, score, hypothesis.top5)
 
 
-def _score(one: Hypothesis, base_top1: float, base_gflops: float, equation: str) -> float | str:
-    assert one.top1 is not None
-    assert one.gflops is not None
+def _score(hypothesis: Hypothesis, base_top1: float, base_gflops: float, equation: str) -> float | str:
+    assert hypothesis.top1 is not None
+    assert hypothesis.gflops is not None
     if equation == "6.3":
-        return one.top1
-    lost = base_top1 - one.top1
-    return "loses nothing" if lost <= 0 else (base_gflops - one.gflops) / lost
+        return hypothesis.top1
+    lost = base_top1 - hypothesis.top1
+    return "loses nothing" if lost <= 0 else (base_gflops - hypothesis.gflops) / lost
 
 
 def select_hypothesis(
@@ -171,7 +173,7 @@ def select_hypothesis(
     content["selection"] = {
         **asdict(choice),
         "base": {"top1": accuracy["top1"], "top5": accuracy["top5"], **asdict(cost)},
-        "hypotheses": [asdict(one) for one in hypotheses],
+        "hypotheses": [asdict(hypothesis) for hypothesis in hypotheses],
     }
     write_json(output.with_suffix(".json"), content)
     with atomic(output) as temporary:

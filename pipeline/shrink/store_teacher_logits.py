@@ -1,4 +1,4 @@
-"""Stage `store_teacher_logits`: what a teacher says of every clip that its students will be shown, stored once.
+"""Task `store_teacher_logits`: what a teacher says of every clip that its students will be shown, stored once.
 
 Cuts and batches of a training follow from (seed, epoch, number), so they can be replayed: 25 students then read what
 each would otherwise compute. Batch norm sees the very micro-batches of the trainings, in either mode.

@@ -1,4 +1,4 @@
-"""Stage `hypothesis`: one reduction operator applied to the previous winner, and the network trained (Algorithm 1)."""
+"""Task `hypothesis`: one reduction operator applied to the previous winner, and the network trained (Algorithm 1)."""
 
 import json
 from collections.abc import Sequence

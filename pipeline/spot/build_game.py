@@ -1,4 +1,4 @@
-"""Stage `build_game`: look at a game's files and write down what all later stages need to know of them."""
+"""Task `build_game`: look at a game's files and write down what all later tasks need to know of them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -80,7 +80,7 @@ def _halves(paths: dict[str, str], root: Path, settings: BuildGame, workers: int
         seconds = {number: features[number][settings.imported[0]].rows / settings.rate for number in HALVES}
         return [_half(number, None, (0.0, seconds[number]), features[number], settings.rate) for number in HALVES]
     videos = {number: paths[f"video/{number}"] for number in HALVES}
-    spans = read_ini(root / paths["ini"]) if settings.ini else {}
+    spans = read_ini(root / paths["ini"]) if settings.use_video_ini else {}
     for number, end in zip(HALVES, _ends([root / path for path in videos.values()], workers), strict=True):
         spans[number] = span_in(Path(videos[number]).name, end, spans.get(number))
     return [_half(number, videos[number], spans[number], features[number], settings.rate) for number in HALVES]
@@ -120,10 +120,10 @@ def _half(
     number: int, video: str | None, span: tuple[float, float], features: dict[str, GameFeatures], rate: float
 ) -> GameHalf:
     start, duration = span
-    for kind, found in features.items():
-        seconds = found.rows / rate
+    for kind, shape in features.items():
+        seconds = shape.rows / rate
         if abs(seconds - duration) > _SLACK:
-            raise VideoError(f"{number}_{kind}: {found.rows} rows, {seconds:.1f} s, but the half has {duration:.1f} s")
+            raise VideoError(f"{number}_{kind}: {shape.rows} rows, {seconds:.1f} s, but the half has {duration:.1f} s")
     return GameHalf(number, video, start, duration, ticks_in(duration, rate), features)
 
 
@@ -145,14 +145,14 @@ def _end(video: _Video) -> float:
 def _features(path: str, root: Path) -> GameFeatures:
     name = Path(path).name
     try:
-        found = np.lib.format.open_memmap(root / path, mode="r")
+        array = np.lib.format.open_memmap(root / path, mode="r")
     except FileNotFoundError:
         raise VideoError(f"{name}: missing") from None
     except (OSError, ValueError, OverflowError) as error:
         raise VideoError(f"{name}: not readable as .npy: {getattr(error, 'strerror', None) or error}") from None
-    if found.ndim != 2 or not len(found) or found.dtype.kind != "f":
-        raise VideoError(f"{name}: {found.dtype} of shape {found.shape}, but floats (frames, channels) are needed")
-    return GameFeatures(path, *found.shape)
+    if array.ndim != 2 or not len(array) or array.dtype.kind != "f":
+        raise VideoError(f"{name}: {array.dtype} of shape {array.shape}, but floats (frames, channels) are needed")
+    return GameFeatures(path, *array.shape)
 
 
 def _labels(path: Path, settings: BuildGame, splits: Sequence[str]) -> Labels | None:

@@ -1,4 +1,4 @@
-"""Stage `count_votes`: how often each frame around an event is predicted as its spot (Sec. 4.2.6, Figure 4.7)."""
+"""Task `count_votes`: how often each frame around an event is predicted as its spot (Sec. 4.2.6, Figure 4.7)."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -48,6 +48,7 @@ def count_votes(
     Raises:
         ActaError: the split has no games, too many are bad, or the model was trained on other inputs.
     """
+    inputs.check()
     check_device(settings.device, "float32")
     network, about = load_spotter(model)
     network = network.to(settings.device)
@@ -81,14 +82,14 @@ def count_votes(
 def _choose(source: Source, clip: int) -> list[tuple[int, Anchor]]:
     """The position of a half and an event in it, for each of the commonest classes."""
     counts = Counter(anchor.label for half in source.halves for anchor in half.anchors)
-    found = {}
+    examples = {}
     for label, _ in counts.most_common(_CLASSES):
         for position, half in enumerate(source.halves):
             alone = [anchor for anchor in half.anchors if anchor.label == label and _is_alone(anchor, half, clip)]
             if alone:
-                found[label] = (position, alone[0])
+                examples[label] = (position, alone[0])
                 break
-    return [found[label] for label in sorted(found)]
+    return [examples[label] for label in sorted(examples)]
 
 
 def _is_alone(anchor: Anchor, half: Half, clip: int) -> bool:

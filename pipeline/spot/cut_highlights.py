@@ -1,4 +1,4 @@
-"""Stage `cut_highlights`: a game's highlights, from its manifest and a network's predictions."""
+"""Task `cut_highlights`: a game's highlights, from its manifest and a network's predictions."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Stage `evaluate_spots`: Average-mAP of the predictions for a split, and its curve over the tolerance."""
+"""Task `evaluate_spots`: Average-mAP of the predictions for a split, and its curve over the tolerance."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,7 +40,7 @@ def evaluate_spots(
     left_out = {entry["game"] for entry in written["left_out"]}
     games = [game for game in read_games(manifests, [settings.split], max_bad_fraction) if game.name not in left_out]
     truth = {game.name: game.events for game in games}
-    found = {name: read_predictions(predictions / name / PREDICTIONS, settings.version).spots for name in truth}
+    predicted = {name: read_predictions(predictions / name / PREDICTIONS, settings.version).spots for name in truth}
     provenance = provenance_of(__name__, settings)
     write_json(
         output,
@@ -48,10 +48,10 @@ def evaluate_spots(
             "games": len(truth),
             "left_out": written["left_out"],
             "events": sum(map(len, truth.values())),
-            "predictions": sum(map(len, found.values())),
-            "loose": evaluate_games(truth, found, settings.version, "loose"),
-            "tight": evaluate_games(truth, found, settings.version, "tight"),
-            "curve": tolerance_curve(truth, found, settings.version, TOLERANCES),
+            "predictions": sum(map(len, predicted.values())),
+            "loose": evaluate_games(truth, predicted, settings.version, "loose"),
+            "tight": evaluate_games(truth, predicted, settings.version, "tight"),
+            "curve": tolerance_curve(truth, predicted, settings.version, TOLERANCES),
             "provenance": provenance.content,
         },
     )

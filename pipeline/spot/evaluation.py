@@ -37,13 +37,13 @@ METRICS: dict[Metric, tuple[int, ...]] = {  # tolerances in seconds
 
 
 def evaluate_games(
-    truth: Mapping[str, Sequence[Event]], found: Mapping[str, Sequence[Spot]], version: Version, metric: Metric
+    truth: Mapping[str, Sequence[Event]], predicted: Mapping[str, Sequence[Spot]], version: Version, metric: Metric
 ) -> dict[str, Any]:
     """Evaluate spots as the official evaluator would after `write_predictions`.
 
     Args:
         truth: Annotated events of each game.
-        found: Spots of at least these games; others are not looked at.
+        predicted: Spots of at least these games; others are not looked at.
         version: Decides the classes.
         metric: ``loose`` (δ from 5 to 60 s), ``tight`` (1 to 5 s) or one tolerance.
 
@@ -55,12 +55,12 @@ def evaluate_games(
         ActaError: there are no games, a game has no spots (an empty list is fine), or there is a label or time that
             cannot be.
     """
-    return _evaluate(_arrays(_pairs(truth, found, version), by_time=True), version, metric) | {"games": len(truth)}
+    return _evaluate(_arrays(_pairs(truth, predicted, version), by_time=True), version, metric) | {"games": len(truth)}
 
 
 def tolerance_curve(
     truth: Mapping[str, Sequence[Event]],
-    found: Mapping[str, Sequence[Spot]],
+    predicted: Mapping[str, Sequence[Spot]],
     version: Version,
     tolerances: Sequence[float],
 ) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def tolerance_curve(
     Returns:
         JSON-ready: ``seconds``, the tolerances; ``mAP`` at each (Figure 4.5); ``AP`` by class, at each (Figure 4.4).
     """
-    arrays = _arrays(_pairs(truth, found, version), by_time=True)
+    arrays = _arrays(_pairs(truth, predicted, version), by_time=True)
     precisions = average_precisions(*arrays, len(CLASSES[version]), tolerances).every
     return {
         "seconds": list(tolerances),
@@ -116,8 +116,8 @@ def evaluate_folders(
             (with_labels, LABELS[version], annotated),
             (with_predictions, PREDICTIONS, predicted),
         ):
-            there = set(those)
-            missing = [game for game in wanted if game not in there]
+            known = set(those)
+            missing = [game for game in wanted if game not in known]
             if missing:
                 more = f" (nor have {len(missing) - 1} others)" if len(missing) > 1 else ""
                 raise ActaError(
@@ -131,7 +131,7 @@ def evaluate_folders(
                 spots = _official(predicted, game, PREDICTIONS, "predictions", version, tallies["predictions"])
                 yield events, spots
 
-        found = _evaluate(_arrays(read(), by_time=False), version, metric)
+        evaluation = _evaluate(_arrays(read(), by_time=False), version, metric)
     skipped = {what: tally.labels.counts + tally.left_out.counts for what, tally in tallies.items()}
     for what, tally in tallies.items():
         for label, count in skipped[what].most_common(_SAID):
@@ -141,7 +141,7 @@ def evaluate_folders(
         for reason, count in tally.otherwise.counts.items():
             print(f"counted otherwise, as officially: {what}: {reason}, {count} times", file=sys.stderr)
     return {
-        **found,
+        **evaluation,
         "games": len(wanted),
         "skipped": {what: dict(sorted(counts.items())) for what, counts in skipped.items()},
     }
@@ -183,8 +183,8 @@ def _evaluate(arrays: tuple[Annotated, Detected], version: Version, metric: Metr
     classes = CLASSES[version]
     values = average_map(average_precisions(*arrays, len(classes), METRICS[metric]))
 
-    def by_class(of: np.ndarray) -> dict[str, float]:
-        return dict(zip(classes, of.tolist(), strict=True))
+    def by_class(rows: np.ndarray) -> dict[str, float]:
+        return dict(zip(classes, rows.tolist(), strict=True))
 
     has_visibility = version == 2
     return {
@@ -203,12 +203,12 @@ _Columns = tuple[
 
 
 def _pairs(
-    truth: Mapping[str, Sequence[Event]], found: Mapping[str, Sequence[Spot]], version: Version
+    truth: Mapping[str, Sequence[Event]], predicted: Mapping[str, Sequence[Spot]], version: Version
 ) -> Iterator[tuple[_Columns, _Columns]]:
     for game, events in truth.items():
-        if game not in found:
+        if game not in predicted:
             raise ActaError(f"there are no predictions for {game}")
-        yield _of_events(game, events, version), _of_spots(game, found[game], version)
+        yield _of_events(game, events, version), _of_spots(game, predicted[game], version)
 
 
 def _arrays(games: Iterable[tuple[_Columns, _Columns]], *, by_time: bool) -> tuple[Annotated, Detected]:

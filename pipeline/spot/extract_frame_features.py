@@ -1,4 +1,4 @@
-"""Stage `extract_frame_features`: a vector of each stored frame by an image network (Sec. 4.2.5), and the shard of them.
+"""Task `extract_frame_features`: a vector of each stored frame by an image network (Sec. 4.2.5), in a shard.
 
 Layout, beside what all shards have (`pipeline.runtime.store`)::
 

@@ -1,4 +1,4 @@
-"""Frames of halves at a fixed rate, and stage `extract_game_frames`, which stores them.
+"""Frames of halves at a fixed rate, and the task `extract_game_frames`, which stores them.
 
 Times count from the start of the container, as `pipeline.spot.games` has them.
 """

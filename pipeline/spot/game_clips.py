@@ -59,9 +59,9 @@ def numbers_of_clips(events: list[int], sampling: ClipSamplingSettings) -> list[
     """
     classes = len(events)
     if sampling.foreground is not None:
-        each, more = divmod(sampling.foreground, classes)
-        wanted = [each + (number < more) for number in range(classes)]
-        mean = each
+        per_class, more = divmod(sampling.foreground, classes)
+        wanted = [per_class + (number < more) for number in range(classes)]
+        mean = per_class
     else:
         wanted = [_balanced(count, sampling) for count in events]
         mean = max(1, round(sum(events) / classes))
@@ -70,9 +70,9 @@ def numbers_of_clips(events: list[int], sampling: ClipSamplingSettings) -> list[
 
 
 def _balanced(events: int, sampling: ClipSamplingSettings) -> int:
-    if events > sampling.most:
-        return max(1, events // sampling.divisor)
-    return events * sampling.factor if events < sampling.fewest else events
+    if events > sampling.frequent_above:
+        return max(1, events // sampling.frequent_divisor)
+    return events * sampling.rare_factor if events < sampling.rare_below else events
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ class TrainingClips:
         offset = (window.event - window.start) / clip
         place = floor(window.event) - window.start  # the event's frame, which stays
         before = masking.side == "before"
-        fits = offset <= masking.latest if before else offset >= 1 - masking.latest
+        fits = offset <= masking.max_offset if before else offset >= 1 - masking.max_offset
         count = place if before else clip - 1 - place
         if random.random() >= masking.probability or not fits or not count:
             return self._read(window)

@@ -51,8 +51,8 @@ class GameFiles:
         """The games that have a file ``name``, sorted."""
         if self._archive is None:
             return sorted(path.parent.relative_to(self.path).as_posix() for path in self.path.glob(f"*/*/*/{name}"))
-        found = (member.rpartition("/") for member in self._archive.namelist())
-        return sorted({game for game, _, its in found if its == name and is_game(game)})
+        members = (member.rpartition("/") for member in self._archive.namelist())
+        return sorted({game for game, _, its in members if its == name and is_game(game)})
 
     def instead(self, name: str) -> str:
         """What is there instead of games with a file ``name``, as `found_instead`."""

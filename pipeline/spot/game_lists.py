@@ -63,8 +63,8 @@ def read_ini(path: Path) -> dict[int, tuple[float, float]]:
     for half in HALVES:
         sections = [section for section in parser.sections() if section.startswith(str(half))]
         if len(sections) != 1:
-            found = f"two sections of half {half}" if sections else f"no section of half {half}"
-            raise ActaError(f"{path}: {found}; one is needed, such as [{half}_HQ.mkv]")
+            problem = f"two sections of half {half}" if sections else f"no section of half {half}"
+            raise ActaError(f"{path}: {problem}; one is needed, such as [{half}_HQ.mkv]")
         section = parser[sections[0]]
         spans[half] = (_seconds(path, section, "start_time_second"), _seconds(path, section, "duration_second"))
     return spans

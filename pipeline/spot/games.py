@@ -1,4 +1,4 @@
-"""A game's manifest, as stage `build_game` writes it (`pipeline.spot.build_game`) and all later stages read it.
+"""A game's manifest, as the task `build_game` writes it (`pipeline.spot.build_game`) and all later tasks read it.
 
 Second 0 of a half is second 0 of its video, as a player shows it (the start of the container), plus the start that
 video.ini gives. Frame k of a half is at k / rate seconds. A manifest is a JSON file with the fields of `Game`.
@@ -60,7 +60,7 @@ class Game:
         unknown: Labels that are none of the classes (version 1), and how often each is there.
         beyond: How many events lie after the end of their half.
         quarantine: Why it cannot be used; empty for a good game.
-        digest: Stands for the manifest in the provenance of later stages.
+        digest: Stands for the manifest in the provenance of later tasks.
     """
 
     name: str

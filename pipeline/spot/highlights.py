@@ -74,7 +74,7 @@ def choose_clips(spots: Sequence[Spot], durations: Mapping[int, float], settings
 
 def _wanted(spots: Sequence[Spot], durations: Mapping[int, float], settings: HighlightSettings) -> Iterator[Spot]:
     for spot in spots:
-        if spot.confidence < settings.lowest or _weight(spot, settings) == 0:
+        if spot.confidence < settings.min_confidence or _weight(spot, settings) == 0:
             continue
         if spot.half not in durations:
             raise ActaError(f"{_place(spot)}: there is no video of half {spot.half}")
@@ -96,7 +96,7 @@ def _weight(spot: Spot, settings: HighlightSettings) -> float:
 def _span(
     spot: Spot, durations: Mapping[int, float], settings: HighlightSettings, factor: float
 ) -> tuple[float, float]:
-    padding = settings.padding.get(spot.label, settings.other)
+    padding = settings.padding.get(spot.label, settings.default_padding)
     last = durations[spot.half]
     time = min(spot.time, last)
     return max(0.0, time - factor * padding.before), min(last, time + factor * padding.after)
@@ -125,9 +125,10 @@ def _place(spot: Spot) -> str:
 def _why_none(spots: Sequence[Spot], settings: HighlightSettings) -> str:
     if not spots:
         return "there are no highlights: no event was predicted"
-    unsure = sum(spot.confidence < settings.lowest for spot in spots)
-    weightless = sum(spot.confidence >= settings.lowest and _weight(spot, settings) == 0 for spot in spots)
+    unsure = sum(spot.confidence < settings.min_confidence for spot in spots)
+    weightless = sum(spot.confidence >= settings.min_confidence and _weight(spot, settings) == 0 for spot in spots)
     return (
-        f"there are no highlights: of {len(spots)} events {unsure} are below `lowest` {settings.lowest:g}, "
-        f"{weightless} of a class with the weight 0, and {len(spots) - unsure - weightless} of one without padding"
+        f"there are no highlights: of {len(spots)} events {unsure} are below `min_confidence` "
+        f"{settings.min_confidence:g}, {weightless} of a class with the weight 0, and "
+        f"{len(spots) - unsure - weightless} of one without padding"
     )

@@ -89,9 +89,9 @@ def predict_windows(
             held, first, stop = kept, int(some[0]), until
             places = np.minimum(some[:, None] + np.arange(clip), frames - 1) - first
             head = network.head if isinstance(network, RmsNet) else network
-            found = head(held[torch.from_numpy(places).to(device)])
-            logits.append(found[0].double().cpu())
-            offsets.append(found[1].double().cpu())
+            outputs = head(held[torch.from_numpy(places).to(device)])
+            logits.append(outputs[0].double().cpu())
+            offsets.append(outputs[1].double().cpu())
     return Windows(starts, torch.cat(logits).softmax(1).numpy(), torch.cat(offsets).numpy())
 
 

@@ -27,6 +27,11 @@ class Inputs:
     imported: str | None = None
     root: Path | None = None
 
+    def check(self) -> None:
+        """Refuse, by an `ActaError`, that it is not said where the input is, or said twice."""
+        if bool(self.shards) == (self.imported is not None and self.root is not None):
+            raise ActaError("give --shards, or --imported and --root")
+
     @cached_property
     def pictures(self) -> bool:
         """Whether the shards hold pictures; the first one tells."""
@@ -37,13 +42,13 @@ class Inputs:
     @cached_property
     def _by_game(self) -> dict[str, tuple[Path, str] | Quarantined]:
         """The shard, and its digest, of each game that is in one; and why the others are in quarantine."""
-        found: dict[str, tuple[Path, str] | Quarantined] = {}
+        places: dict[str, tuple[Path, str] | Quarantined] = {}
         for path in self.shards:
             shard = FrameShard(path) if self.pictures else FrameFeatureShard(path)
-            found |= {video.rpartition("/")[0]: (path, shard.digest) for video in shard.ids}
-            found |= {entry.id: entry for entry in shard.quarantine}
+            places |= {video.rpartition("/")[0]: (path, shard.digest) for video in shard.ids}
+            places |= {entry.id: entry for entry in shard.quarantine}
             shard.close()
-        return found
+        return places
 
     @property
     def quarantine(self) -> list[Quarantined]:

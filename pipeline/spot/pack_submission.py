@@ -94,8 +94,8 @@ def pack(folder: Path, output: Path, games: Sequence[str], version: Version) -> 
     """
     with atomic(output) as temporary:
         write_submission(folder, temporary)
-        found = check_submission(temporary, games, version)
-        wrong = found.problems + found.notes
+        submission = check_submission(temporary, games, version)
+        wrong = submission.problems + submission.notes
         if wrong:
             some = "\n".join(f"  {problem}" for problem in wrong[:10])
             raise ActaError(f"{folder}: {len(wrong)} things that SoccerNet's evaluation would not take:\n{some}")
@@ -126,7 +126,7 @@ def check_submission(
 
 
 def _checked(archive: zipfile.ZipFile, games: Sequence[str] | None, version: Version, largest: int) -> Submission:
-    found = Submission()
+    submission = Submission()
     members = {}
     for member in archive.infolist():
         game, _, name = member.filename.rpartition("/")
@@ -136,39 +136,43 @@ def _checked(archive: zipfile.ZipFile, games: Sequence[str] | None, version: Ver
         instead = found_instead(archive.namelist(), PREDICTIONS)
         return Submission([f"there is no {_PLACE}" + (f"; {instead}" if instead else "")])
     if games is not None:
-        found.problems += [f"{game}: missing" for game in sorted(set(games) - set(members))]
-        found.notes += [f"{game}: not a game of the split, so not read" for game in sorted(set(members) - set(games))]
+        submission.problems += [f"{game}: missing" for game in sorted(set(games) - set(members))]
+        submission.notes += [
+            f"{game}: not a game of the split, so not read" for game in sorted(set(members) - set(games))
+        ]
         members = {game: member for game, member in members.items() if game in set(games)}
     times = Counter(member.filename for member in archive.infolist())
     repeated = [f"{game}/{PREDICTIONS}" for game in sorted(members) if times[f"{game}/{PREDICTIONS}"] > 1]
-    found.notes += [f"{name} is there {times[name]} times; only the last is read" for name in repeated]
+    submission.notes += [f"{name} is there {times[name]} times; only the last is read" for name in repeated]
     tally, renamed, left = Tally(), Cases(), _ALL * largest
     for game, member in sorted(members.items()):
         try:
             content = read_member(archive, member, largest)
             left -= len(content)
             if left < 0:
-                found.problems.append(f"the files have more than {_ALL * largest} bytes together; the rest is not read")
+                submission.problems.append(
+                    f"the files have more than {_ALL * largest} bytes together; the rest is not read"
+                )
                 break
             parsed = parse_file(content, game, marks=False)
             listed = entries_of(parsed, game, "predictions")
         except ActaError as error:
-            found.problems.append(str(error))
+            submission.problems.append(str(error))
             continue
         url = parsed.get("UrlLocal", game)
         if not isinstance(url, str) or url.rstrip("/") != game:
             renamed.add("UrlLocal", f"UrlLocal {url!r:.200} in {game}")
-        found.games += 1
-        found.predictions += len(listed)
-        found.counted += _count(predictions_in(listed, game, version, tally), tally, game)
-    found.problems += [_first(tally.unreadable, kind) for kind in tally.unreadable.counts]
-    found.notes += _of_labels(tally.labels, version)
+        submission.games += 1
+        submission.predictions += len(listed)
+        submission.counted += _count(predictions_in(listed, game, version, tally), tally, game)
+    submission.problems += [_first(tally.unreadable, kind) for kind in tally.unreadable.counts]
+    submission.notes += _of_labels(tally.labels, version)
     for cases, do in ((tally.left_out, "do not count"), (tally.otherwise, "count otherwise")):
-        found.notes += [f"predictions that {do}: {kind}: {_first(cases, kind)}" for kind in cases.counts]
-    found.notes += [f"names of games, which are not looked at: {_first(renamed, kind)}" for kind in renamed.counts]
-    if found.predictions and not found.counted and not found.problems:
-        found.problems.append(f"none of the {found.predictions} predictions counts")
-    return found
+        submission.notes += [f"predictions that {do}: {kind}: {_first(cases, kind)}" for kind in cases.counts]
+    submission.notes += [f"names of games, which are not looked at: {_first(renamed, kind)}" for kind in renamed.counts]
+    if submission.predictions and not submission.counted and not submission.problems:
+        submission.problems.append(f"none of the {submission.predictions} predictions counts")
+    return submission
 
 
 def _count(entries: Entries, tally: Tally, game: str) -> int:

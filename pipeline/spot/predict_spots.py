@@ -1,4 +1,4 @@
-"""Stage `predict_spots`: a network's spots in the games of a split, as SoccerNet's own files."""
+"""Task `predict_spots`: a network's spots in the games of a split, as SoccerNet's own files."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -46,14 +46,17 @@ def predict_spots(
     Raises:
         ActaError: the split has no games, too many are bad, or the model was trained on other inputs.
     """
+    inputs.check()
     check_device(settings.device, "float32")
     file = Opened(model, "the model file")
     network, description = load_spotter(file)
     games = read_games(manifests, [settings.split], max_bad_fraction)
-    source, there = open_source(games, inputs, description.version, description.rate, max_bad_fraction=max_bad_fraction)
+    source, usable = open_source(
+        games, inputs, description.version, description.rate, max_bad_fraction=max_bad_fraction
+    )
     description.check_input(source, str(model))
     network = network.to(settings.device)
-    found: dict[str, list[Spot]] = {game.name: [] for game in there}
+    found: dict[str, list[Spot]] = {game.name: [] for game in usable}
     with pinned_threads(settings.threads):
         spotted = spot_halves(
             network,

@@ -27,7 +27,7 @@ class Projection:
     Attributes:
         mean: float32 (d,).
         components: float32 (k, d).
-        features: What it was fitted on: channels, stage, settings and weights of the feature shards.
+        features: What it was fitted on: channels, task, settings and weights of the feature shards.
 
     Raises:
         ActaError: it or the JSON beside it is missing, damaged or of another format.

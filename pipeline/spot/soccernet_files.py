@@ -154,7 +154,7 @@ def write_prediction_file(path: Path, game: str, spots: Sequence[Spot]) -> None:
             raise ActaError(f"{game}: half must be 1 or 2, time not below 0 and confidence in [0, 1], not as in {spot}")
     rows = []
     placed = [(spot.half, round(spot.time * 1000), spot.label, spot) for spot in spots]
-    for _, position, _, spot in sorted(placed, key=lambda each: each[:3]):
+    for _, position, _, spot in sorted(placed, key=lambda entry: entry[:3]):
         minutes, seconds = divmod(position // 1000, 60)
         row = {
             "gameTime": f"{spot.half} - {minutes:02d}:{seconds:02d}",
@@ -202,10 +202,10 @@ def need(entry: Any, key: str) -> Any:
 
 def game_time(text: Any) -> tuple[int, float]:
     """Half and seconds of ``<half> - <minutes>:<seconds>``."""
-    found = _GAME_TIME.fullmatch(text) if isinstance(text, str) else None
-    if not found:
+    match = _GAME_TIME.fullmatch(text) if isinstance(text, str) else None
+    if not match:
         raise ValueError(f"gameTime {text!r} is not like '1 - 05:30'")
-    return int(found[1]), float(60 * int(found[2]) + int(found[3]))
+    return int(match[1]), float(60 * int(match[2]) + int(match[3]))
 
 
 def label_of(entry: Any) -> str:

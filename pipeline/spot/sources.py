@@ -153,12 +153,12 @@ def imported_source(
     kinds = {(game.name, half.number): half.features for game in games for half in game.halves}
     files, counted = [], []
     for half in halves:
-        found = kinds[half.game, half.number].get(name)
-        if found is None:
+        features = kinds[half.game, half.number].get(name)
+        if features is None:
             raise ActaError(f"half {half.number} of {half.game} has no features {name!r} in its manifest")
-        path = root / found.path
-        files.append(_Npy(near(path) if copied else path, found.rows, found.columns))
-        counted.append(replace(half, frames=found.rows))
+        path = root / features.path
+        files.append(_Npy(near(path) if copied else path, features.rows, features.columns))
+        counted.append(replace(half, frames=features.rows))
     return FeatureSource(counted, files, _common([(file.path, file.columns) for file in files], "columns"))
 
 

@@ -1,4 +1,4 @@
-"""Stage `train_spotter`: RMS-Net, or an ablation of it, on features or end to end (Secs. 4.2.2, 4.2.5 and 4.3)."""
+"""Task `train_spotter`: RMS-Net, or an ablation of it, on features or end to end (Secs. 4.2.2, 4.2.5 and 4.3)."""
 
 import json
 from collections.abc import Sequence
@@ -62,6 +62,7 @@ def train_spotter(
     Raises:
         ActaError: too many bad games, a split without games, no events, or a loss that is not finite.
     """
+    inputs.check()
     network, training = settings.network, settings.network.training
     check_device(training.device, training.precision, alone=True)
     with listening(), scratch(), process_group(training.device) as group:

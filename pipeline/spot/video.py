@@ -111,7 +111,7 @@ def spot_match(
 
 
 def half_in(path: Path, span: tuple[float, float] | None = None) -> "Part":
-    """Where a half lies in its video, as stage `build_game` sees it.
+    """Where a half lies in its video, as the task `build_game` sees it.
 
     Args:
         path: The video.
@@ -137,8 +137,8 @@ def _given(path: Path, number: int) -> FeatureSource:
     if not isinstance(features, np.ndarray):
         raise ActaError(f"{path} is a zip archive of arrays; one array is needed: numpy.save(path, array)")
     if features.ndim != 2 or not len(features) or features.dtype.kind != "f":
-        found = f"{features.dtype} of shape {features.shape}"
-        raise ActaError(f"{path} holds {found}, but floats (frames, channels) are needed")
+        content = f"{features.dtype} of shape {features.shape}"
+        raise ActaError(f"{path} holds {content}, but floats (frames, channels) are needed")
     return array_source([Half(_GAME, number, len(features))], [features])
 
 

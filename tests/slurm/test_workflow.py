@@ -155,7 +155,7 @@ def submissions(project: Project) -> dict[str, str]:
     return dict(told) | {path.stem: path.parts[-3] for path in logs if path.stem.isdigit()}
 
 
-def test_shards_are_grouped_into_one_submission_a_stage(on_cluster):
+def test_shards_are_grouped_into_one_submission_a_task(on_cluster):
     rules = sorted(submissions(on_cluster).values())
     groups = ("manifest_build_manifest", "frames_extract_frames", "detect_people_detect_people")
     for group in (*groups, "obfuscate_obfuscate"):
@@ -163,7 +163,7 @@ def test_shards_are_grouped_into_one_submission_a_stage(on_cluster):
 
 
 def test_five_hypotheses_at_the_same_time_on_five_gpus(cluster, on_cluster):
-    jobs = [number for number, rule in submissions(on_cluster).items() if rule == "rule_hypothesis"]
+    jobs = [number for number, rule in submissions(on_cluster).items() if rule == "rule_try_hypothesis"]
     assert len(jobs) == 5
     told = [cluster.job(number) for number in jobs]
     started = [datetime.fromisoformat(job["StartTime"]) for job in told]
@@ -175,8 +175,10 @@ def test_five_hypotheses_at_the_same_time_on_five_gpus(cluster, on_cluster):
 
 def training(copy: Project) -> list[str]:
     """Job numbers of the hypotheses that have begun to train."""
-    began = [o for o in OPERATORS if "a batch of" in _text(copy.folder / f"logs/clips/hypothesis/r3d/pas/1/{o}.log")]
-    logs = copy.folder / "logs/slurm/rule_hypothesis"
+    began = [
+        o for o in OPERATORS if "a batch of" in _text(copy.folder / f"logs/clips/try_hypothesis/r3d/pas/1/{o}.log")
+    ]
+    logs = copy.folder / "logs/slurm/rule_try_hypothesis"
     return [path.stem for operator in began for path in logs.glob(f"r3d_pas_1_{operator}/*.log")]
 
 
@@ -194,7 +196,7 @@ def test_a_killed_driver_its_restart_and_a_job_cancelled_under_it(cluster, copy,
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     assert set(cluster.jobs("SUSPENDED")) == held, "its jobs outlive the driver"
-    logs = copy.folder / "logs/clips/hypothesis/r3d/pas/1"
+    logs = copy.folder / "logs/clips/try_hypothesis/r3d/pas/1"
     for log in logs.glob("*.log"):
         log.unlink()
     cluster.run("snakemake", "--unlock", cwd=copy.folder)
@@ -209,11 +211,11 @@ def test_a_killed_driver_its_restart_and_a_job_cancelled_under_it(cluster, copy,
     trains = cluster.until(lambda: [job for job in training(copy) if job not in held], "a new one trains")
     cluster.run("scancel", trains[0])
     finished(copy, again)
-    assert list(submissions(copy).values()).count("rule_hypothesis") == 2 * len(OPERATORS) + 1
+    assert list(submissions(copy).values()).count("rule_try_hypothesis") == 2 * len(OPERATORS) + 1
     assert "cancelling jobs that a lost driver left here" in said(copy)
     assert {cluster.job(number)["JobState"] for number in held} == {"CANCELLED"}
     resumed = {operator for operator in OPERATORS if "resumed at step" in _text(logs / f"{operator}.log")}
-    cancelled = next((copy.folder / "logs/slurm/rule_hypothesis").glob(f"*/{trains[0]}.log")).parent.name[-1]
+    cancelled = next((copy.folder / "logs/slurm/rule_try_hypothesis").glob(f"*/{trains[0]}.log")).parent.name[-1]
     assert cancelled in resumed, "what was cancelled had saved"
     assert resumed - {cancelled}, "what the lost driver left had saved"
     as_far_as_selected(copy, on_cluster)
@@ -228,7 +230,7 @@ def test_a_controller_that_is_away_for_15_seconds(cluster, copy, on_cluster):
     finished(copy, driver)
     as_far_as_selected(copy, on_cluster)
     rules = list(submissions(copy).values())
-    assert rules.count("rule_hypothesis") == len(OPERATORS), "nothing ran twice"
+    assert rules.count("rule_try_hypothesis") == len(OPERATORS), "nothing ran twice"
 
 
 def test_two_users_with_one_cache_compute_frames_once(cluster, local, tmp_path):
@@ -245,7 +247,7 @@ def test_two_users_with_one_cache_compute_frames_once(cluster, local, tmp_path):
         for n, path in enumerate(frames):
             expected = local.folder / f"results/clips/frames/faces/{n}-of-2.h5"
             assert (user.folder / path).read_bytes() == expected.read_bytes()
-    # Groups of shards are submitted all the same; a stage that runs writes what it cost.
+    # Groups of shards are submitted all the same; a task that runs writes what it cost.
     computed = [list((user.folder / "logs").rglob("*.costs.jsonl")) for user in users]
     assert [len(files) for files in computed] == [8, 0]
 

@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from pipeline.options import settings_of
 
 from pipeline import cli
-from pipeline.commands import classify as classify_command
 from pipeline.commands.table import COMMANDS, GROUPS, OWN_FILES
-from pipeline.config.classify import BackboneName
-from pipeline.config.detect import ActorBackboneName, FeatureName
+from pipeline.config.names import BackboneName
 from pipeline.models.architecture import BASES, OPERATORS
 from pipeline.runtime.ending import Ended
 from pipeline.runtime.errors import ActaError
+from pipeline.tasks import TASKS
 from tests import PROJECT
 
 ACTA = [sys.executable, "-m", "pipeline"]
@@ -59,14 +57,18 @@ def test_every_command_is_built_by_its_module(name):
     assert parser.description
 
 
-@pytest.mark.parametrize("where", sorted({command.parser for command in COMMANDS.values()}))
-def test_a_module_adds_the_commands_that_the_table_says(where):
-    added = cli.add_commands(argparse.ArgumentParser().add_subparsers(), where)
-    assert sorted(added) == sorted(name for name, command in COMMANDS.items() if command.parser == where)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_module_adds_the_command_that_the_table_says(name):
+    commands = argparse.ArgumentParser().add_subparsers()
+    assert cli.add_command(commands, name) is commands.choices[name]
+    assert list(commands.choices) == [name]
 
 
-def test_every_stage_has_a_command():
-    assert set(STAGES) <= set(COMMANDS)
+def test_every_module_that_adds_a_command_is_in_the_table():
+    adding = {
+        path.stem for path in (PROJECT / "pipeline/commands").glob("*.py") if "def add_parser" in path.read_text()
+    }
+    assert adding == {name.replace("-", "_") for name in COMMANDS}
 
 
 def test_no_command_is_listed_twice():
@@ -90,9 +92,6 @@ def test_every_example_is_a_command_line_that_the_parser_takes(name, example):
     program, *arguments = shlex.split(example)
     assert (program, arguments[0]) == ("acta", name)
     options = cli.parse(arguments)
-    given = getattr(options, "settings", None)
-    if given is not None and not given.startswith("@"):
-        settings_of(options)
     if name == "submit":
         cli.parse(options.command[1:])
 
@@ -116,47 +115,66 @@ def test_help_of_an_action_shows_its_own_examples(capsys):
     assert "fetch" not in printed
 
 
-def test_names_that_the_help_repeats_are_those_of_the_settings():
-    assert sorted(classify_command.BACKBONES) == sorted(get_args(BackboneName)) == sorted(BASES)
-    assert get_args(ActorBackboneName) == classify_command.ACTOR_BACKBONES
-    assert get_args(FeatureName) == classify_command.FEATURES
+def test_names_that_the_help_repeats_are_those_of_the_networks():
+    assert sorted(get_args(BackboneName)) == sorted(BASES)
     assert f"of {', '.join(OPERATORS)}," in cli.command_parser("complexity").format_help()
 
 
 # ---- what is imported
 
 
+HEAVY = {
+    "numpy",
+    "torch",
+    "cv2",
+    "av",
+    "yaml",
+    "pydantic",
+    "h5py",
+    "pandas",
+    "matplotlib",
+    "scipy",
+    "tqdm",
+    "shtab",
+}
+HELP = [["--help"], ["task", "--help"], ["task", "train_classifier", "--help"], ["anonymize", "--help"]]
+
+
 def imported_by(code: str) -> set[str]:
     asked = f"import sys\n{code}\nprint(*sys.modules)"
-    return set(subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout.split())
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, cwd=PROJECT)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def commands_among(names: set[str]) -> set[str]:
+    return {name for name in names if name.startswith("pipeline.commands.")} - {"pipeline.commands.table"}
 
 
 def test_parsers_need_no_heavy_package():
     names = imported_by("from pipeline.cli import command_parser, COMMANDS\nfor name in COMMANDS: command_parser(name)")
-    assert "pipeline.spotting_stages" in names
-    heavy = {
-        "numpy",
-        "torch",
-        "cv2",
-        "av",
-        "yaml",
-        "pydantic",
-        "h5py",
-        "pandas",
-        "matplotlib",
-        "scipy",
-        "tqdm",
-        "shtab",
-    }
-    assert names & heavy == set()
+    assert "pipeline.commands.spot" in names
+    assert names & HEAVY == set()
+
+
+def test_parsers_of_tasks_need_no_heavy_package_and_none_of_the_tasks():
+    names = imported_by("from pipeline.tasks import TASKS\nfor task in TASKS.values(): task.parser()")
+    assert names & (HEAVY | {task.dotted for task in TASKS.values()}) == set()
+
+
+@pytest.mark.parametrize("arguments", [*HELP, ["task"]])
+def test_help_needs_no_heavy_package(arguments):
+    names = imported_by(f"from pipeline import cli\ntry: cli.main({arguments})\nexcept SystemExit: print()")
+    assert names & HEAVY == set()
 
 
 def test_one_parser_needs_no_other_commands_module():
-    names = imported_by("from pipeline.cli import command_parser\ncommand_parser('frames')")
-    assert {name for name in names if name.endswith(("_command", "_stages"))} == {"pipeline.video_stages"}
+    names = imported_by("from pipeline.cli import command_parser\ncommand_parser('spot')")
+    assert commands_among(names) == {"pipeline.commands.spot"}
+    names = imported_by("from pipeline import cli\ncli.parse('task get_footage --root a'.split())")
+    assert commands_among(names) == {"pipeline.commands.task"}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["anonymize", "--help"], ["train", "--help"]])
+@pytest.mark.parametrize("arguments", [*HELP, ["--version"]])
 def test_help_is_there_at_once(arguments):
     seconds = []
     for _ in range(5):
@@ -170,12 +188,36 @@ def test_help_is_there_at_once(arguments):
 
 
 @pytest.mark.parametrize(
-    ("typed", "meant"), [("framse", "frames"), ("anonymise", "anonymize"), ("evaluate_spots", "evaluate_spots")]
+    ("typed", "meant"), [("hihglights", "highlights"), ("anonymise", "anonymize"), ("evaluate_spots", "evaluate")]
 )
 def test_the_nearest_command_is_suggested(typed, meant, capsys):
     with pytest.raises(SystemExit, match="2"):
         cli.main([typed, "--help"])
     assert f"invalid choice: {typed!r}; did you mean {meant!r}?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("extract_framse", "extract_frames"), ("evaluate-spots", "evaluate_spots")]
+)
+def test_the_nearest_task_is_suggested(typed, meant, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["task", typed, "--help"])
+    assert f"there is no task {typed!r}; did you mean {meant!r}? `acta task` lists them" in capsys.readouterr().err
+
+
+def test_nothing_is_suggested_in_place_of_what_is_like_no_task(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["task", "xyz"])
+    assert "there is no task 'xyz'. `acta task` lists them" in capsys.readouterr().err
+
+
+def test_without_a_task_they_are_listed_with_one_line_each(capsys):
+    assert cli.main(["task"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(maxsplit=1) for line in lines] == [[name, task.about] for name, task in TASKS.items()]
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["task", "--help"])
+    assert "\n".join(["tasks:", *lines]) in capsys.readouterr().out
 
 
 def test_without_a_command_there_is_a_hint(capsys):
@@ -240,7 +282,9 @@ def test_a_command_that_a_signal_ends_says_which(run, name, status, words):
     assert run(failing(Ended(getattr(signal, name)))) == (status, words)
 
 
-@pytest.mark.parametrize(("name", "hears"), [*((name, True) for name in sorted(OWN_FILES)), ("train", False)])
+@pytest.mark.parametrize(
+    ("name", "hears"), [*((name, True) for name in sorted(OWN_FILES)), ("train_classifier", False)]
+)
 def test_commands_on_own_files_hear_signals(monkeypatch, name, hears):
     """Those of the workflow do not: a training has its own handlers."""
     heard = []
@@ -259,19 +303,19 @@ def test_commands_on_own_files_hear_signals(monkeypatch, name, hears):
 @pytest.mark.parametrize(
     "line",
     [
-        "manifest {in} --root . -o {in}",
-        "manifest {in} --root . -o {link}",
-        "obfuscate {other} --detections {in} --settings x -o {link}",
-        "obfuscate {in} --detections {other} --settings x -o {in}",
-        "evaluate {other} {in} --settings x --predictions {link} -o new.json",
-        "evaluate-detection {in} --lists . --label-map {other} --groundtruth x --settings x --detections {link} -o new",
-        "predict-spots --lists . --games {in} --shards {other} --model {other} --settings x --about {link} -o new",
-        "certify {in} --lists . --certificate {link} --table new.csv",
-        "certify {in} --lists . --certificate new.json --table {link}",
-        "statistics --lists . --faces {in} --table new.csv --figure {link}",
-        "report-costs --logs . --plan {in} -o new.csv --figure {link}",
-        "train-detector {other} --lists . --boxes {in} --settings x -o {link}",
-        "average-features {other} {in} -o {link}",
+        "task build_manifest --videos {in} --root . -o {in}",
+        "task build_manifest --videos {in} --root . -o {link}",
+        "task obfuscate --frames {other} --detections {in} --settings x -o {link}",
+        "task obfuscate --frames {in} --detections {other} --settings x -o {in}",
+        "task evaluate_classifier --model {other} --shards {in} --listed l --settings x --predictions {link} -o new",
+        "task evaluate_stage --shards {in} --label-map {other} --truth x --settings x --detections {link} -o new",
+        "task predict_spots --manifests {in} --shards {other} --model {other} --settings x --about {link} -o new",
+        "task certify --audits {in} --lists . --certificate {link} --table new.csv",
+        "task certify --audits {in} --lists . --certificate new.json --table {link}",
+        "task draw_sensitive_information --detections faces={in} --table new.csv --figure {link}",
+        "task report_costs --logs . --plan {in} -o new.csv --figure {link}",
+        "task train_detector --shards {other} --lists . --boxes {in} --settings x -o {link}",
+        "task average_actor_features --one {other} --other {in} -o {link}",
         "anonymize {other} {in} --weights {link} --overwrite",
         "anonymize {other} new.mp4 --config {in} --keep-detections {link} --overwrite",
     ],
@@ -291,10 +335,10 @@ def test_no_output_is_an_input(line, tmp_path, capsys, monkeypatch):
     [
         "anonymize {other} blur --filter blur --overwrite",
         "anonymize {other} a.mp4 --detector a.mp4 --overwrite",
-        "report-architecture table_6_10 --results . --settings table_6_10 -o table_6_10",
-        "train-spotting --lists . --games g --imported table --settings x -o table",
-        "statistics --lists . --splits table --table table --figure new.png",
-        "manifest list --root . -o old",  # which is rebuilt
+        "task draw_architecture --name table_6_10 --results . --settings table_6_10 -o table_6_10",
+        "task train_spotter --lists . --manifests g --imported table --settings x -o table",
+        "task draw_sensitive_information --detections faces=a --splits table --table table --figure new.png",
+        "task build_manifest --videos list --root . -o old",  # which is rebuilt
     ],
 )
 def test_a_value_that_is_also_the_name_of_a_file_is_no_input(line, tmp_path, monkeypatch, capsys):
@@ -309,29 +353,30 @@ def test_a_value_that_is_also_the_name_of_a_file_is_no_input(line, tmp_path, mon
 
 
 def test_a_folder_that_is_read_and_written_is_no_input(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.commands.detect._convert", lambda options: None)
+    monkeypatch.setattr("pipeline.commands.convert_annotations._convert", lambda options: None)
     assert cli.main(["convert-annotations", "jhmdb21", str(tmp_path), "-o", str(tmp_path)]) == 0
 
 
 def test_no_two_outputs_are_one_file(tmp_path, capsys):
-    assert cli.main(["certify", "a.json", "--certificate", "new.json", "--table", "./new.json"]) == 1
+    words = ["--audits", "a.json", "--certificate", "new.json", "--table", "./new.json"]
+    assert cli.main(["task", "certify", *words]) == 1
     assert "two outputs are the same file, new.json; choose another for one of them" in capsys.readouterr().err
 
 
 def test_a_task_makes_its_output_anew(tmp_path, monkeypatch):
     (tmp_path / "out.json").write_text("old")
-    monkeypatch.setattr("pipeline.video_stages._manifest", lambda options: None)
-    assert cli.main(["manifest", "list", "--root", ".", "-o", str(tmp_path / "out.json")]) == 0
+    monkeypatch.setattr("pipeline.data.build_manifest.build_manifest", lambda **named: None)
+    assert cli.main(f"task build_manifest --videos list --root . -o {tmp_path}/out.json".split()) == 0
 
 
 def test_debug_of_a_submitted_command_is_not_ours():
-    options = cli.parse(["submit", "--", "train", "--debug"])
-    assert options.command == ["--", "train", "--debug"]
+    options = cli.parse(["submit", "--", "task", "train_classifier", "--debug"])
+    assert options.command == ["--", "task", "train_classifier", "--debug"]
     assert not options.debug
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("arguments", ["--help", "frames --help", "config schema"])
+@pytest.mark.parametrize("arguments", ["--help", "task extract_frames --help", "task", "config schema"])
 def test_a_reader_that_leaves_is_no_error(arguments, unbuffered):
     read, write = os.pipe()
     os.close(read)
@@ -369,8 +414,17 @@ def test_costs_of_a_command_are_kept_beside_its_log(run, tmp_path):
     assert kept(failing(ActaError("mistaken")))["finished"] is False
 
 
+def test_costs_of_a_task_bear_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.data.build_manifest.build_manifest", lambda **named: None)
+    line = f"--costs {tmp_path}/a.log task build_manifest --videos list --root . -o {tmp_path}/out.json"
+    assert cli.main(line.split()) == 0
+    kept = json.loads((tmp_path / "a.costs.jsonl").read_text().splitlines()[-1])
+    assert kept.items() >= {"command": "build_manifest", "finished": True}.items()
+
+
 def test_a_command_may_have_costs_of_its_own():
-    options = cli.parse(["--costs", "a.log", *shlex.split(COMMANDS["report_overview"].examples[0])[1:]])
+    own = "--results results/demo --costs results/demo/report/costs.csv --settings {} -o page.html"
+    options = cli.parse(["--costs", "a.log", "task", "report_overview", *own.split()])
     assert options.costs_log == Path("a.log")
     assert options.costs == Path("results/demo/report/costs.csv")
 
@@ -396,11 +450,12 @@ def test_the_script_is_bash(completion):
     [
         ("anon", "anonymize"),
         ("--ver", "--version"),
-        ("frames --sett", "--settings"),
+        ("task build_man", "build_manifest"),
+        ("task extract_frames --sett", "--settings"),
         ("weights fe", "fetch"),
         ("complexity --backbone r3", "r3d_18"),
-        ("frames mani", "manifest.json"),
-        ("train --lists fold", "folder"),
+        ("task extract_frames --manifest mani", "manifest.json"),
+        ("task train_classifier --lists fold", "folder"),
     ],
 )
 def test_bash_completes(completion, tmp_path, typed, completed):
@@ -421,7 +476,7 @@ def test_bash_completes(completion, tmp_path, typed, completed):
 def test_other_shells_get_a_script_too(shell, capsys):
     assert cli.main(["completion", shell]) == 0
     printed = capsys.readouterr().out
-    assert all(name in printed for name in COMMANDS)
+    assert all(name in printed for name in (*COMMANDS, *TASKS))
 
 
 @pytest.mark.parametrize("arguments", [["", "out.mp4"], ["in.mp4", ""], ["in.mp4", "out.mp4", "--weights", ""]])

@@ -14,6 +14,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from tests import PROJECT
+
 LOCK = (PROJECT / "requirements.lock").read_text()
 ABOUT = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
 NEEDED = [Requirement(text) for text in (*ABOUT["dependencies"], *ABOUT["optional-dependencies"]["dev"])]
@@ -28,8 +30,6 @@ PLACE = {
     "platform_machine": "x86_64",
     "os_name": "posix",
 }
-
-from tests import PROJECT
 
 
 def locked() -> list[tuple[Requirement, list[str]]]:

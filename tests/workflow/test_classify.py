@@ -38,9 +38,9 @@ def planned(project):
     return [(rule, w.get("strategy"), w.get("tested")) for rule, w in project.planned("--", FACES, TEACHER)]
 
 
-BOTH_TRAIN = [("train", "cross_entropy", None), ("train", "kd", None)]
-BOTH_EVALUATE = [("evaluate", "cross_entropy", "faces"), ("evaluate", "kd", "faces")]
-STUDENT = [("train", "kd", None), ("evaluate", "kd", "faces")]
+BOTH_TRAIN = [("train_classifier", "cross_entropy", None), ("train_classifier", "kd", None)]
+BOTH_EVALUATE = [("evaluate_classifier", "cross_entropy", "faces"), ("evaluate_classifier", "kd", "faces")]
+STUDENT = [("train_classifier", "kd", None), ("evaluate_classifier", "kd", "faces")]
 
 
 def test_nothing_is_left_to_do(project):
@@ -69,9 +69,9 @@ def test_a_changed_setting(project, change, jobs):
 def test_another_blur_trains_the_student_and_not_the_teacher(project):
     project.configure(privacy__obfuscate__faces__kernel=0.7)
     found = Counter(planned(project))
-    assert found[("train", "kd", None)] == 1
-    assert found[("train", "cross_entropy", None)] == 0
-    assert found[("evaluate", "cross_entropy", "faces")] == 1
+    assert found[("train_classifier", "kd", None)] == 1
+    assert found[("train_classifier", "cross_entropy", None)] == 0
+    assert found[("evaluate_classifier", "cross_entropy", "faces")] == 1
 
 
 def test_an_edited_loss_trains_all_anew(project):
@@ -93,7 +93,7 @@ def test_a_label_without_training_video_is_named(project):
     target = FACES.replace("clips", "other", 1)
     failed = project.snakemake("--cores", "2", "--", target, check=False)
     assert failed.returncode != 0
-    log = project.folder / "logs/other/train/split1/r2plus1d/none/cross_entropy.log"
+    log = project.folder / "logs/other/train_classifier/split1/r2plus1d/none/cross_entropy.log"
     assert "class 'jump' of classes.txt has no video in split 'train'" in log.read_text()
 
 
@@ -125,6 +125,6 @@ def test_overlays_plan_from_the_annotation_alone(tmp_path, overlays, splits):
     (tmp_path / "here.yaml").write_text(yaml.safe_dump(here))
     files = [str(PROJECT / "config" / f"{name}.yaml") for name in overlays] + ["here.yaml"]
     rules = project.planned_rules("--configfile", *files, "--", "classify")
-    assert rules["train"] == 15 * splits
-    assert rules["evaluate"] == 17 * splits
+    assert rules["train_classifier"] == 15 * splits
+    assert rules["evaluate_classifier"] == 17 * splits
     assert rules["draw_classification_table"] == 3

@@ -62,7 +62,7 @@ def test_from_videos_to_tables_and_pictures(finished):
     shards = [FeatureShard(path) for path in sorted((results / "detect/features/i3d").glob("*.h5"))]
     assert sorted(video for shard in shards for video in shard.ids) == ["test_00", "train_00", "train_01", "val_00"]
     assert all(shard.actor_size == 128 and shard.object_size == 256 for shard in shards)
-    assert (results / "detect/quarantine.tsv").read_text() == "video\tstage\treason\n"
+    assert (results / "detect/quarantine.tsv").read_text() == "video\ttask\treason\n"
     table = read_rows(results / "tables/table_3_2.csv")
     assert any(list(row.values())[:2] == ["STAGE", "i3d"] for row in table)
     evaluation = json.loads((results / "detect/evaluations/i3d/stage/seed_1/detected/evaluation.json").read_text())
@@ -78,15 +78,15 @@ def test_from_videos_to_tables_and_pictures(finished):
     ("changes", "rules"),
     [
         ({}, {}),
-        ({"detect__seeds": [1, 2]}, {"train_detection": 1, "evaluate_detection": 1}),
-        ({"detect__networks__stage__dropout": 0.1}, {"train_detection": 1, "evaluate_detection": 1}),
+        ({"detect__seeds": [1, 2]}, {"train_stage": 1, "evaluate_stage": 1}),
+        ({"detect__networks__stage__dropout": 0.1}, {"train_stage": 1, "evaluate_stage": 1}),
         ({"detect__networks__no_temporal__dropout": 0.1}, {}),
-        ({"detect__capacity": 50}, {"train_detection": 1, "evaluate_detection": 1, "evaluate_backbone": 1}),
+        ({"detect__capacity": 50}, {"train_stage": 1, "evaluate_stage": 1, "evaluate_stage_backbone": 1}),
         (
             {"detect__features__i3d__backbone__boxes__iou": 0.9},
-            {"actor_features": 2, "train_detection": 1, "evaluate_detection": 1, "evaluate_backbone": 1},
+            {"extract_actor_features": 2, "train_stage": 1, "evaluate_stage": 1, "evaluate_stage_backbone": 1},
         ),
-        ({"detect__tables": ["table_3_2", "table_3_7"]}, {"train_detection": 3, "evaluate_detection": 3}),
+        ({"detect__tables": ["table_3_2", "table_3_7"]}, {"train_stage": 3, "evaluate_stage": 3}),
     ],
     ids=str,
 )
@@ -113,7 +113,7 @@ def test_an_unknown_video_costs_itself(finished, annotated, tmp_path):
     boxes = {split: str(annotated / f"{split}.csv") for split in FEW} | {"train": str(tmp_path / "train.csv")}
     with finished.restored() as project:
         project.configure(detect__data__boxes=boxes)
-        assert project.planned_rules("detect")["build_detection_manifest"] == 1
+        assert project.planned_rules("detect")["build_manifest_detection"] == 1
     lists = [json.loads(path.read_text()) for path in (finished.folder / "results/own/detect/lists").glob("*.json")]
     (row,) = [row for rows in lists for row in rows if row[0] == "gone"]
     line = rows.count("\n") + 1
@@ -138,8 +138,15 @@ def test_published_features_need_no_video(tmp_path):
         (tmp_path / f"{split}.csv").write_text("\n".join(rows[split]) + "\n")
     (tmp_path / "labels.pbtxt").write_text('item { name: "run" id: 1 }\nitem { name: "walk" id: 2 }\n')
     files = {split: str(tmp_path / f"{split}.h5") for split in rows}
-    imported = {"layout": "slowfast", "actors": files, "objects": {}, "frame_lists": {}, "half": True}
-    own = {"like": None, "heads": 2, "learning_rate": 0.001, "test_score": 0.0, "backbone": None, "averaged": None}
+    imported = {"layout": "slowfast", "actors": files, "objects": {}, "frame_lists": {}, "half_precision": True}
+    own = {
+        "compare_with": None,
+        "heads": 2,
+        "learning_rate": 0.001,
+        "test_score": 0.0,
+        "backbone": None,
+        "average_of": None,
+    }
     project.configure(
         dataset="published",
         detect__data__adapter="ava",
@@ -156,11 +163,11 @@ def test_published_features_need_no_video(tmp_path):
         detect__seeds=[1],
     )
     assert project.planned_rules("detect") == {
-        "import_features": 2,
-        "train_detection": 2,
-        "evaluate_detection": 2,
+        "import_actor_features": 2,
+        "train_stage": 2,
+        "evaluate_stage": 2,
         "draw_detection_table": 1,
-        "collect_detection_quarantine": 1,
+        "collect_quarantine_detection": 1,
         "detect": 1,
     }
     project.run("detect")

@@ -338,7 +338,7 @@ def test_without_a_target_videos_are_anonymised(planning: Copy) -> None:
     rules = planning.planned_rules()
     assert rules["obfuscate"] == 4, "two shards, faces and bodies"
     assert rules["certify"] == 2
-    assert rules["train"] == 0
+    assert rules["train_classifier"] == 0
 
 
 def test_all_commands_are_in_blocks_that_are_looked_at() -> None:

@@ -72,7 +72,7 @@ def test_the_overview_and_the_costs_say_what_was_run(page):
     overview = (page.parent / "report/overview.html").read_text()
     assert entry("table_5_1").title in overview
     costs = (page.parent / "report/costs.md").read_text()
-    assert re.search(r"\| train\b", costs)
+    assert re.search(r"\| train_classifier\b", costs)
     assert "expected" in costs.splitlines()[2]
 
 

@@ -18,11 +18,17 @@ RULES = {
     for line in path.read_text().splitlines()
     for name in re.findall(r"^\s*(?:rule|use rule \w+ as) (\w+)", line)
 }
-TRAININGS = {"train", "train_alone", "train_transferred", "hypothesis", "start_hypothesis"} | {
+TRAININGS = {
+    "train_classifier",
+    "train_classifier_alone",
+    "train_classifier_transferred",
+    "try_hypothesis",
+    "try_hypothesis_start",
+} | {
     "train_detector",
     "train_backbone",
-    "train_detection",
-    "train_spotting",
+    "train_stage",
+    "train_spotter",
 }
 SHARDS = {"build_manifest", "extract_frames", "detect_people", "obfuscate", "audit", "build_game", "project_features"}
 

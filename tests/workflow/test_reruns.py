@@ -16,9 +16,9 @@ from tests.workflow.project import Project
 
 SHARDS = 2
 VIDEOS = ("run/a.mp4", "run/e.mp4", "walk/c.mp4")
-EVERY_STAGE = {"build_manifest", "extract_frames", "detect_people", "obfuscate", "audit", "certify"} | {
+EVERY_TASK = {"build_manifest", "extract_frames", "detect_people", "obfuscate", "audit", "certify"} | {
     "collect_quarantine",
-    "report_sensitive_information",
+    "draw_sensitive_information",
     "draw_contact_sheet",
     "draw_face_sample",
 }
@@ -57,9 +57,9 @@ def project(finished: Project) -> Iterator[Project]:
 def test_every_job_writes_what_it_cost_beside_its_log(finished):
     folder = finished.folder / "logs/clips"
     logs = [log.relative_to(folder) for log in folder.rglob("*.log")]
-    assert {log.parts[0].removesuffix(".log") for log in logs} == EVERY_STAGE
+    assert {log.parts[0].removesuffix(".log") for log in logs} == EVERY_TASK
     costs = read_costs(folder)
-    assert set(costs) == EVERY_STAGE
+    assert set(costs) == EVERY_TASK
     assert all(job.cpu_seconds > 0 for rule in costs.values() for job in rule.finished)
     assert all(job.output_bytes for rule in ("extract_frames", "obfuscate", "audit") for job in costs[rule].jobs)
     assert sum(len(rule.finished) for rule in costs.values()) == len(logs)
@@ -110,7 +110,7 @@ def test_another_blur_kernel_reruns_obfuscate_and_below_of_that_variant(project)
 def test_another_detector_of_bodies_reruns_detect_and_below_of_that_variant(project):
     project.configure(privacy__detect__bodies__detector="selfie")
     jobs = project.planned()
-    assert {rule for rule, _ in jobs} == EVERY_STAGE - {"build_manifest", "extract_frames", "draw_face_sample"}
+    assert {rule for rule, _ in jobs} == EVERY_TASK - {"build_manifest", "extract_frames", "draw_face_sample"}
     assert {w["what"] for _, w in jobs if "what" in w} == {"bodies"}
 
 
@@ -120,7 +120,7 @@ def test_another_detector_of_faces_reruns_both_variants_as_bodies_hide_faces_too
         privacy__audit={"faces": {"centerface": 0.2}, "bodies": {"pose": 0.5}},
     )
     jobs = project.planned()
-    assert {rule for rule, _ in jobs} == EVERY_STAGE - {"build_manifest", "extract_frames"}
+    assert {rule for rule, _ in jobs} == EVERY_TASK - {"build_manifest", "extract_frames"}
     assert {w["what"] for _, w in jobs if "what" in w} == {"faces", "bodies"}
 
 
@@ -140,14 +140,14 @@ def test_another_search_of_faces_in_time_reruns_faces_only(project):
 def test_another_frame_size_detects_nothing_anew(project):
     project.configure(frames__size=48)
     rules = project.planned_rules()
-    assert set(rules) == EVERY_STAGE - {"build_manifest", "detect_people", "report_sensitive_information"}
+    assert set(rules) == EVERY_TASK - {"build_manifest", "detect_people", "draw_sensitive_information"}
     assert rules["extract_frames"] == SHARDS
     assert rules["obfuscate"] == rules["audit"] == 2 * SHARDS
 
 
 def test_another_frame_rate_reruns_frames_detect_and_below(project):
     project.configure(sampling__rate=7.0)
-    assert set(project.planned_rules()) == EVERY_STAGE - {"build_manifest"}
+    assert set(project.planned_rules()) == EVERY_TASK - {"build_manifest"}
 
 
 def test_another_auditor_threshold_reruns_the_audit_only(project):
@@ -218,7 +218,7 @@ def test_one_video_reruns_its_shard_only(project, change):
         write_clip(path, frames=7)
     jobs = project.planned()
     assert {w["shard"] for _, w in jobs if "shard" in w} == {shard_name(shard_of(video, SHARDS), SHARDS)}
-    assert {rule for rule, _ in jobs} == EVERY_STAGE
+    assert {rule for rule, _ in jobs} == EVERY_TASK
 
 
 def test_a_wrong_configuration_is_one_clear_message(project):

@@ -37,10 +37,10 @@ def plan(project: Project, *targets: str) -> list[tuple[str, dict[str, str]]]:
 
 def test_the_demo_plans_25_hypotheses_five_an_iteration(shipped):
     jobs = plan(shipped, "all", "classify", "shrink")
-    found = Counter(w["iteration"] for rule, w in jobs if rule == "hypothesis")
+    found = Counter(w["iteration"] for rule, w in jobs if rule == "try_hypothesis")
     assert found == dict.fromkeys("12345", 5)
     rules = Counter(rule for rule, _ in jobs)
-    assert rules["select"] == 5
+    assert rules["select_hypothesis"] == 5
     assert rules["detect_people"] == rules["obfuscate"] == 4, "two shards, faces and bodies"
 
 
@@ -52,24 +52,24 @@ def test_every_table_of_the_demo_is_a_target(shipped):
 
 def test_the_demo_trains_each_network_of_its_tables_three_times(shipped):
     rules = Counter(rule for rule, _ in plan(shipped, "detect"))
-    assert rules["train_detection"] == 21, "STAGE and six ablations, three seeds"
-    assert rules["evaluate_detection"] == 24, "STAGE on annotated boxes too"
-    assert rules["evaluate_backbone"] == rules["train_backbone"] == rules["train_detector"] == 1
-    assert rules["actor_features"] == rules["detect_objects"] == rules["extract_detection_frames"] == 2
+    assert rules["train_stage"] == 21, "STAGE and six ablations, three seeds"
+    assert rules["evaluate_stage"] == 24, "STAGE on annotated boxes too"
+    assert rules["evaluate_stage_backbone"] == rules["train_backbone"] == rules["train_detector"] == 1
+    assert rules["extract_actor_features"] == rules["detect_objects"] == rules["extract_frames_detection"] == 2
 
 
 def test_the_demos_matches_are_made_once_for_all_tables(shipped):
     rules, games = Counter(rule for rule, _ in plan(shipped, "spot")), sum(GAMES.values())
-    assert rules["make_matches"] == rules["fit_pca"] == rules["submit_spots"] == rules["cut_highlights"] == 1
-    assert rules["build_game"] == rules["store_spot_frames"] == rules["extract_frame_features"] == games
-    assert rules["train_spotting"] == 13, "RMS-Net and three ablations, three seeds each; another length of clips"
+    assert rules["make_matches"] == rules["fit_pca"] == rules["pack_submission"] == rules["cut_highlights"] == 1
+    assert rules["build_game"] == rules["extract_game_frames"] == rules["extract_frame_features"] == games
+    assert rules["train_spotter"] == 13, "RMS-Net and three ablations, three seeds each; another length of clips"
 
 
 def test_everything_ends_with_the_page_of_all_chapters(shipped):
     rules = Counter(rule for rule, _ in plan(shipped, "everything"))
     assert rules["report_costs"] == rules["report_overview"] == rules["show_highlights"] == 1
     assert rules["certify"] == 2
-    assert all(rules[name] for name in ("draw_classification_table", "draw_shrink_table", "draw_detection_table"))
+    assert all(rules[name] for name in ("draw_classification_table", "draw_shrinkage_table", "draw_detection_table"))
 
 
 def test_every_target_is_told_in_one_line(shipped):
@@ -82,4 +82,4 @@ def test_every_target_is_told_in_one_line(shipped):
 @pytest.mark.parametrize(("table", "networks"), [("table_3_5", 2), ("table_3_6", 9), ("table_3_2", 1)])
 def test_a_table_plans_only_its_own_networks(shipped, table, networks):
     rules = Counter(rule for rule, _ in plan(shipped, table))
-    assert (rules["train_detection"], rules[table]) == (3 * networks, 1)
+    assert (rules["train_stage"], rules[table]) == (3 * networks, 1)

@@ -24,8 +24,8 @@ def done(tmp_path_factory):
     plain = settings["shrink"]["plans"]["pas"] | plan
     plans = {
         "pas": plain,
-        "inherit": plain | {"inherit": True},
-        "stored": plain | {"stored": True},
+        "inherit": plain | {"inherit_weights": True},
+        "stored": plain | {"store_logits": True},
         "halving": plain | {"halving": {"epochs": 1, "keep": 1}},
         "pairs": plain | {"operators": ["st", "sc"]},
     }
@@ -59,11 +59,11 @@ def planned(project, *targets):
     return {job for job in jobs if not job[0].startswith(("draw", "shrink", "table"))}
 
 
-ALL_OF = {1: {("hypothesis", "1", o) for o in "stc"}, 2: {("hypothesis", "2", o) for o in "stc"}}
+ALL_OF = {1: {("try_hypothesis", "1", o) for o in "stc"}, 2: {("try_hypothesis", "2", o) for o in "stc"}}
 
 
 def hypotheses(jobs):
-    return {job for job in jobs if job[0] == "hypothesis"}
+    return {job for job in jobs if job[0] == "try_hypothesis"}
 
 
 def test_it_is_done_and_says_why(project):
@@ -88,20 +88,20 @@ def test_another_distillation_weight_reruns_every_hypothesis_and_no_base(project
     project.configure(shrink__alpha=3.0)
     jobs = planned(project)
     assert hypotheses(jobs) == ALL_OF[1] | ALL_OF[2]
-    assert not [job for job in jobs if job[0] in ("train", "evaluate")]
+    assert not [job for job in jobs if job[0] in ("train_classifier", "evaluate_classifier")]
 
 
 def test_another_factor_reruns_its_hypothesis_and_what_follows(project):
     project.configure(shrink__factors__c=1.5)
-    assert hypotheses(planned(project)) == {("hypothesis", "1", "c")} | ALL_OF[2]
+    assert hypotheses(planned(project)) == {("try_hypothesis", "1", "c")} | ALL_OF[2]
 
 
 def test_another_iteration_adds_its_jobs_alone(project):
     project.configure(shrink__iterations=3)
     jobs = planned(project)
-    assert hypotheses(jobs) == {("hypothesis", "3", o) for o in "stc"}
-    assert [job for job in jobs if job[0] in ("select", "train_alone", "export")] == [
-        job for job in jobs if job[1] == "3" and job[0] != "hypothesis"
+    assert hypotheses(jobs) == {("try_hypothesis", "3", o) for o in "stc"}
+    assert [job for job in jobs if job[0] in ("select_hypothesis", "train_classifier_alone", "export_network")] == [
+        job for job in jobs if job[1] == "3" and job[0] != "try_hypothesis"
     ]
 
 
@@ -118,8 +118,8 @@ def test_what_a_hypothesis_does_not_read_does_not_rerun_it(project, change, iter
 def test_dropping_an_operator_selects_anew(project):
     project.configure(shrink__plans__pas__operators=["s", "t"])
     jobs = planned(project)
-    assert ("select", "1", None) in jobs
-    assert hypotheses(jobs) == {("hypothesis", "2", "s"), ("hypothesis", "2", "t")}
+    assert ("select_hypothesis", "1", None) in jobs
+    assert hypotheses(jobs) == {("try_hypothesis", "2", "s"), ("try_hypothesis", "2", "t")}
 
 
 def test_killed_in_iteration_2_and_run_again_gives_the_same_bytes(project):
@@ -192,9 +192,9 @@ def test_thesis_scale_plans_fifty_hypotheses(tmp_path):
     files = [str(PROJECT / "config" / "kinetics400.yaml"), "here.yaml"]
     jobs = project.planned("--configfile", *files, "--", "shrink")
     rules = Counter(rule for rule, _ in jobs)
-    assert rules["hypothesis"] == 50
-    assert rules["select"] == rules["train_alone"] == rules["export"] == 10
-    assert rules["train"] == 2
-    side_by_side = Counter((w["recipe"], w["iteration"]) for rule, w in jobs if rule == "hypothesis")
+    assert rules["try_hypothesis"] == 50
+    assert rules["select_hypothesis"] == rules["train_classifier_alone"] == rules["export_network"] == 10
+    assert rules["train_classifier"] == 2
+    side_by_side = Counter((w["recipe"], w["iteration"]) for rule, w in jobs if rule == "try_hypothesis")
     assert set(side_by_side.values()) == {5}
     assert len(side_by_side) == 10

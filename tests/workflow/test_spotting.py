@@ -156,7 +156,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, videos: Path) -> Project:
         spot__frames={"convert": None, "rate": 2.0, "stored": {"size": [64, 114], "jpeg_quality": 90}},
         spot__features__mobilenet__pca=8,
         spot__highlights__length=20,
-        spot__highlights__lowest=0.0,
+        spot__highlights__min_confidence=0.0,
         spot__tables=["table_4_3", "figure_4_4", "figure_4_7"],
     )
     project.run("spot")
@@ -195,7 +195,7 @@ def test_a_half_is_what_the_ini_says(finished):
 
 def test_bad_games_are_listed_with_their_reason(finished):
     header, *rows = (finished.folder / "results/own/spot/quarantine.tsv").read_text().splitlines()
-    assert header == "game\tstage\treason"
+    assert header == "game\ttask\treason"
     assert [row.split("\t")[:2] for row in rows] == [[TRUNCATED, "build_game"], [DAMAGED, "extract_game_frames"]]
     assert "2_HQ.mkv: truncated" in rows[0]
     assert "2_HQ.mkv" in rows[1]
@@ -218,8 +218,8 @@ def test_highlights_play(finished):
     assert video.with_suffix(".vtt").read_text().startswith("WEBVTT\n")
 
 
-NETWORK = {"train_spotting": 1, "predict_spots": 2, "evaluate_spots": 2}
-SHOWN = {"submit_spots": 1, "count_votes": 1, "cut_highlights": 1, "show_highlights": 1}
+NETWORK = {"train_spotter": 1, "predict_spots": 2, "evaluate_spots": 2}
+SHOWN = {"pack_submission": 1, "count_votes": 1, "cut_highlights": 1, "show_highlights": 1}
 FEATURES = NETWORK | SHOWN | {"fit_pca": 1, "project_features": 5}
 
 
@@ -232,12 +232,12 @@ FEATURES = NETWORK | SHOWN | {"fit_pca": 1, "project_features": 5}
         ({"spot__features__mobilenet__pca": 4}, FEATURES),
         (
             {"spot__frames__stored__jpeg_quality": 80},
-            FEATURES | {"store_spot_frames": 5, "extract_frame_features": 5},
+            FEATURES | {"extract_game_frames": 5, "extract_frame_features": 5},
         ),
-        ({"spot__chosen": "p_1"}, SHOWN | {"train_spotting": 1, "predict_spots": 1}),
+        ({"spot__main_network": "p_1"}, SHOWN | {"train_spotter": 1, "predict_spots": 1}),
         (
             {"spot__splits__submitted": "valid", "spot__highlights__length": 10.0},
-            {"submit_spots": 1, "cut_highlights": 1, "show_highlights": 1},
+            {"pack_submission": 1, "cut_highlights": 1, "show_highlights": 1},
         ),
     ],
     ids=str,
@@ -253,7 +253,7 @@ def test_moved_games_and_a_network_of_no_table_rerun_nothing(project, videos, tm
     assert project.planned_rules("spot") == {}
 
 
-OF_A_GAME = {"build_game": 1, "store_spot_frames": 1, "extract_frame_features": 1}
+OF_A_GAME = {"build_game": 1, "extract_game_frames": 1, "extract_frame_features": 1}
 PREDICTED = SHOWN | {"project_features": 1, "predict_spots": 1, "evaluate_spots": 1}
 
 
@@ -307,7 +307,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Project:
         ["rms_net"],
         spot__data__version=2,
         spot__data__videos=None,
-        spot__data__ini=False,
+        spot__data__use_video_ini=False,
         spot__features={"released": source},
         spot__network__input="released",
         spot__splits__submitted="challenge",
@@ -319,12 +319,12 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def test_released_features_need_no_video(released):
     assert released.planned_rules("spot") == {
         "build_game": 6,
-        "train_spotting": 1,
+        "train_spotter": 1,
         "predict_spots": 2,
         "evaluate_spots": 1,
         "draw_spotting_figure": 1,
-        "submit_spots": 1,
-        "collect_spotting_quarantine": 1,
+        "pack_submission": 1,
+        "collect_game_quarantine": 1,
         "spot": 1,
     }
     released.run("spot")
@@ -377,17 +377,17 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Project:
         (
             ["soccernet"],
             ["train", "valid", "test"],
-            {"build_game": 6, "train_spotting": 33, "count_votes": 1, "store_spot_frames": 0, "cut_highlights": 0},
+            {"build_game": 6, "train_spotter": 33, "count_votes": 1, "extract_game_frames": 0, "cut_highlights": 0},
         ),
         (
             ["soccernet", "soccernet_finetuned"],
             ["train", "valid", "test"],
-            {"build_game": 6, "train_spotting": 4, "store_spot_frames": 6, "fit_pca": 0, "cut_highlights": 1},
+            {"build_game": 6, "train_spotter": 4, "extract_game_frames": 6, "fit_pca": 0, "cut_highlights": 1},
         ),
         (
             ["soccernet_v2"],
             ["train", "valid", "test", "challenge"],
-            {"build_game": 8, "train_spotting": 1, "store_spot_frames": 8, "predict_spots": 2, "evaluate_spots": 1},
+            {"build_game": 8, "train_spotter": 1, "extract_game_frames": 8, "predict_spots": 2, "evaluate_spots": 1},
         ),
     ],
     ids=["soccernet", "finetuned", "v2"],

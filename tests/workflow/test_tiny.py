@@ -83,7 +83,19 @@ def test_a_shard_of_frames_is_stored(project):
     found = {}
     for manifest in sorted((project.folder / "results/clips/manifest").glob("*.json")):
         output = project.folder / "stored" / f"{manifest.stem}.h5"
-        acta("frames", manifest, "--root", "videos", "--settings", settings, "-o", output, folder=project.folder)
+        acta(
+            "task",
+            "extract_frames",
+            "--manifest",
+            manifest,
+            "--root",
+            "videos",
+            "--settings",
+            settings,
+            "-o",
+            output,
+            folder=project.folder,
+        )
         shard = FrameShard(output)
         for video in shard.ids:
             found[Path(video).stem] = [read_number(image.permute(1, 2, 0).numpy()) for image in shard.clip(video)]

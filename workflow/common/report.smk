@@ -25,7 +25,7 @@ def on_page(path, name=None, caption="item"):
 
 def private(path, data, name=None):
     """A file that shows original frames; on the page if they are the demo's, or if the configuration says so."""
-    originals = CONFIG.report.originals
+    originals = CONFIG.report.show_originals
     shown = data.adapter == "demo" if originals is None else originals
     return on_page(path, name) if shown else path
 

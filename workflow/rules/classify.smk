@@ -76,7 +76,7 @@ rule draw_classification_table:
     log:
         log_of("draw_classification_table/{name}.log"),
     wildcard_constraints:
-        name="table_5_[123]",
+        name=page.tables(5),
     localrule: True
     conda:
         "../../envs/acta.yaml"

@@ -294,14 +294,14 @@ rule average_actor_features:
     input:
         lambda wildcards: [
             result(paths.ACTOR_FEATURES, features=part, shard=wildcards.shard)
-            for part in DETECTION.features[wildcards.features].averaged
+            for part in DETECTION.features[wildcards.features].average_of
         ],
     output:
         result(paths.ACTOR_FEATURES),
     log:
         log_of("average_actor_features/{features}/{shard}.log"),
     wildcard_constraints:
-        features=detect.features_with(RUN, "averaged"),
+        features=detect.features_with(RUN, "average_of"),
     conda:
         "../../envs/acta.yaml"
     resources:

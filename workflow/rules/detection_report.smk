@@ -10,7 +10,7 @@ rule draw_detection_table:
     log:
         log_of("draw_detection_table/{name}.log"),
     wildcard_constraints:
-        name="table_3_([2-9]|10)",
+        name=page.tables(3),
     localrule: True
     conda:
         "../../envs/acta.yaml"

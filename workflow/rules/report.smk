@@ -16,7 +16,7 @@ rule draw_architecture_table:
     log:
         log_of("draw_architecture_table/{name}.log"),
     wildcard_constraints:
-        name="table_3_1|table_4_1|table_6_10",
+        name="|".join(page.ARCHITECTURES),
     localrule: True
     conda:
         "../../envs/acta.yaml"

@@ -75,7 +75,7 @@ rule draw_shrinkage_table:
     log:
         log_of("draw_shrinkage_table/{name}.log"),
     wildcard_constraints:
-        name="table_6_[1-9]|shrink_costs|shrink_beyond",
+        name=page.tables(6),
     localrule: True
     conda:
         "../../envs/acta.yaml"

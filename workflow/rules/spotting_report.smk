@@ -5,23 +5,23 @@ rule count_votes:
     """Count how often each frame around an event is predicted (Figure 4.7)."""
     input:
         games=RUN.of_games([SPOT.splits.test], paths.GAME),
-        frames=spot.shown(RUN, SPOT.chosen, [SPOT.splits.test]),
-        model=spot.chosen(RUN, f"{paths.SPOTTER}/model.safetensors"),
+        frames=spot.shown(RUN, SPOT.main_network, [SPOT.splits.test]),
+        model=spot.of_main_network(RUN, f"{paths.SPOTTER}/model.safetensors"),
     output:
         result(paths.VOTES),
     log:
         log_of("count_votes.log"),
     conda:
         "../../envs/acta.yaml"
-    threads: threads_of(SPOT.spotters[SPOT.chosen].training)
+    threads: threads_of(SPOT.spotters[SPOT.main_network].training)
     resources:
-        gpu=on_gpu(SPOT.spotters[SPOT.chosen].training),
+        gpu=on_gpu(SPOT.spotters[SPOT.main_network].training),
         mem_mb=16000,
         runtime=240,
     params:
-        **RUN.task("count_votes", network=SPOT.chosen, split=SPOT.splits.test),
+        **RUN.task("count_votes", network=SPOT.main_network, split=SPOT.splits.test),
         manifests=verbatim(result(paths.GAME, game="{shard}")),
-        shown=verbatim(spot.shown_options(RUN, SPOT.chosen)),
+        shown=verbatim(spot.shown_options(RUN, SPOT.main_network)),
         lists=RUN.game_lists([SPOT.splits.test]),
     shell:
         command(
@@ -40,7 +40,7 @@ rule draw_spotting_table:
     log:
         log_of("draw_spotting_table/{name}.log"),
     wildcard_constraints:
-        name="table_4_[2-6]",
+        name=page.tables(4),
     localrule: True
     conda:
         "../../envs/acta.yaml"
@@ -76,7 +76,7 @@ rule cut_highlights:
     """Cut a match into highlights, in a private folder."""
     input:
         game=rules.build_game.output,
-        folder=lambda wildcards: spot.chosen(
+        folder=lambda wildcards: spot.of_main_network(
             RUN, paths.SPOTS, split=RUN.split_of(wildcards.game)
         ),
     output:

@@ -58,7 +58,7 @@ rule spot:
     input:
         result(paths.GAME_QUARANTINE),
         [page.files_of(RUN, name) for name in SPOT.tables],
-        spot.chosen(RUN, paths.SUBMISSION, split=SPOT.splits.submitted),
+        spot.of_main_network(RUN, paths.SUBMISSION, split=SPOT.splits.submitted),
         [
             result(f"{paths.HIGHLIGHTS}.html", game=game)
             for game in RUN.games[SPOT.splits.test][:1]

@@ -44,13 +44,13 @@ class TrainClassifier(Settings):
                 ``transferred``: fine-tuning on this data set (Table 6.6).
         """
         classify = config.classify
-        chosen = classify.recipes[recipe]
+        recipe_settings = classify.recipes[recipe]
         return cls(
             variant=variant,
             split=classify.splits[split],
             classes=classify.classes,
             sampling=config.sampling,
-            recipe=chosen if use == "trained" else without_initial(chosen),
+            recipe=recipe_settings if use == "trained" else without_initial(recipe_settings),
             training=shorter(config) if use == "alone" else classify.training,
             strategy=classify.strategies[strategy],
         )
@@ -69,12 +69,12 @@ class EvaluateClassifier(Settings):
     @classmethod
     def from_config(cls, config: "Config", split: str, recipe: str) -> Self:
         classify = config.classify
-        chosen = classify.recipes[recipe]
+        recipe_settings = classify.recipes[recipe]
         return cls(
             split=classify.splits[split],
-            short_videos=chosen.clip.short_videos,
+            short_videos=recipe_settings.clip.short_videos,
             test_clips=classify.test_clips,
-            micro_batch=chosen.micro_batch,
+            micro_batch=recipe_settings.micro_batch,
             device=classify.training.device,
             threads=classify.training.threads,
         )

@@ -88,7 +88,7 @@ class ExtractActorFeatures(Settings):
     keyframes: KeyframeSettings
     boxes: BoxSettings
     rate: float | None
-    half: bool
+    half_precision: bool
     batch: int
     precision: Literal["float32", "bfloat16"]
     device: Literal["cpu", "cuda"]
@@ -96,8 +96,8 @@ class ExtractActorFeatures(Settings):
 
     @classmethod
     def from_config(cls, config: "Config", features: str) -> Self | None:
-        chosen = config.detect.features[features]
-        return cls.of(chosen, config.detect.keyframes) if chosen.backbone else None
+        feature_settings = config.detect.features[features]
+        return cls.of(feature_settings, config.detect.keyframes) if feature_settings.backbone else None
 
     @classmethod
     def of(cls, features: FeatureSettings, keyframes: KeyframeSettings) -> Self:
@@ -110,7 +110,7 @@ class ExtractActorFeatures(Settings):
             keyframes=keyframes,
             boxes=source.boxes.model_copy(update={"score": lowest}),
             rate=source.rate,
-            half=source.half,
+            half_precision=source.half_precision,
             batch=source.batch,
             precision=source.precision,
             device=source.device,
@@ -122,12 +122,12 @@ class ImportActorFeatures(Settings):
     """What an import of published features reads."""
 
     layout: Literal["i3d", "slowfast"]
-    half: bool
+    half_precision: bool
 
     @classmethod
     def from_config(cls, config: "Config", features: str) -> Self | None:
         imported = config.detect.features[features].imported
-        return cls(layout=imported.layout, half=imported.half) if imported else None
+        return cls(layout=imported.layout, half_precision=imported.half_precision) if imported else None
 
 
 class TrainStage(Settings):
@@ -160,15 +160,15 @@ class TrainStage(Settings):
     @classmethod
     def from_config(cls, config: "Config", features: str, network: str, seed: str) -> Self:
         detect = config.detect
-        chosen = detect.features[features]
+        feature_settings = detect.features[features]
         return cls(
             train=detect.splits.train,
             validation=detect.splits.validation,
             step=detect.keyframes.step,
-            train_score=chosen.backbone.boxes.score if chosen.backbone else 0.0,
-            test_score=chosen.test_score,
-            heads=chosen.heads,
-            learning_rate=chosen.learning_rate,
+            train_score=feature_settings.backbone.boxes.score if feature_settings.backbone else 0.0,
+            test_score=feature_settings.test_score,
+            heads=feature_settings.heads,
+            learning_rate=feature_settings.learning_rate,
             network=detect.networks[network],
             training=detect.training,
             capacity=detect.capacity,

@@ -108,10 +108,12 @@ class DrawDetection(Settings):
         detect = config.detect
         return cls(
             dataset=config.dataset,
-            features={name: chosen.like for name, chosen in detect.features.items()},
-            heads={name: chosen.heads for name, chosen in detect.features.items()},
+            features={name: feature_settings.compare_with for name, feature_settings in detect.features.items()},
+            heads={name: feature_settings.heads for name, feature_settings in detect.features.items()},
             seeds=detect.seeds,
-            without_backbone=tuple(name for name, chosen in detect.features.items() if not chosen.has_baseline),
+            without_backbone=tuple(
+                name for name, feature_settings in detect.features.items() if not feature_settings.has_baseline
+            ),
             start=detect.keyframes.start,
         )
 
@@ -123,7 +125,7 @@ class ReportedNetwork(Settings):
     backbone: str | None
     clip: int
     probability: float | None
-    latest: float | None
+    max_offset: float | None
     regression_weight: float
     seeds: tuple[int, ...]
 
@@ -135,7 +137,7 @@ class ReportedNetwork(Settings):
             backbone=network.backbone.name if network.backbone else None,
             clip=network.clip,
             probability=masking.probability if masking else None,
-            latest=masking.latest if masking else None,
+            max_offset=masking.max_offset if masking else None,
             regression_weight=network.regression_weight,
             seeds=network.seeds or seeds,
         )
@@ -163,7 +165,7 @@ class DrawSpotting(Settings):
             rate=spot.frames.rate,
             test=None if splits.test in splits.train else splits.test,
             validation=None if splits.validation in splits.train else splits.validation,
-            networks={name: ReportedNetwork.of(chosen, spot.seeds) for name, chosen in spot.spotters.items()},
+            networks={name: ReportedNetwork.of(spotter, spot.seeds) for name, spotter in spot.spotters.items()},
         )
 
 

@@ -30,16 +30,16 @@ class TryHypothesis(Settings):
 
     @classmethod
     def from_config(cls, config: "Config", recipe: str, plan: str, operators: str) -> Self:
-        shrink, chosen = config.shrink, config.shrink.plans[plan]
+        shrink, plan_settings = config.shrink, config.shrink.plans[plan]
         trained = without_initial(config.classify.recipes[recipe])
         keeps_weights = set(operators) <= set("stf")
         start: Literal["previous", "part", "random"] = "random"
-        if keeps_weights and chosen.fine_tuning:
+        if keeps_weights and plan_settings.fine_tuning:
             start = "previous"
             trained = trained.model_copy(update={"learning_rate": trained.learning_rate * shrink.fine_tuning_rate})
-        elif not keeps_weights and chosen.inherit:
+        elif not keeps_weights and plan_settings.inherit_weights:
             start = "part"
-        taught = chosen.teacher is not None and shrink.alpha > 0
+        taught = plan_settings.teacher is not None and shrink.alpha > 0
         return cls(
             split=config.classify.splits[shrink.split],
             recipe=trained,
@@ -52,9 +52,9 @@ class TryHypothesis(Settings):
                 rkd=0.0,
                 temperature=shrink.temperature,
             ),
-            teacher_mode=chosen.teacher or "train",
-            features=chosen.features,
-            feature_weight=shrink.feature_weight if chosen.features else 0.0,
+            teacher_mode=plan_settings.teacher or "train",
+            features=plan_settings.features,
+            feature_weight=shrink.feature_weight if plan_settings.features else 0.0,
         )
 
 

@@ -22,7 +22,7 @@ class BuildGame(Settings):
     """What looking at a game reads. ``annotated``: splits whose games must have labels."""
 
     version: Version
-    ini: bool
+    use_video_ini: bool
     rate: float
     videos: str | None
     imported: tuple[str, ...]
@@ -33,7 +33,7 @@ class BuildGame(Settings):
         spot, splits = config.spot, config.spot.splits
         return cls(
             version=spot.data.version,
-            ini=spot.data.ini,
+            use_video_ini=spot.data.use_video_ini,
             rate=spot.frames.rate,
             videos=spot.data.videos,
             imported=imported_features(spot),
@@ -139,13 +139,13 @@ class PredictSpots(Settings):
 
     @classmethod
     def from_config(cls, config: "Config", network: str, split: str) -> Self:
-        chosen = config.spot.spotters[network]
+        spotter = config.spot.spotters[network]
         return cls(
             split=split,
-            inference=chosen.inference,
-            batch=chosen.training.micro_batch,
-            device=chosen.training.device,
-            threads=chosen.training.threads,
+            inference=spotter.inference,
+            batch=spotter.training.micro_batch,
+            device=spotter.training.device,
+            threads=spotter.training.threads,
         )
 
 
@@ -177,4 +177,6 @@ class CutHighlights(Settings):
 
 def imported_features(spot: SpotSettings) -> tuple[str, ...]:
     """What the files of imported features are called after the number of the half."""
-    return tuple(sorted({chosen.imported for chosen in spot.features.values() if chosen.imported}))
+    return tuple(
+        sorted({feature_settings.imported for feature_settings in spot.features.values() if feature_settings.imported})
+    )

@@ -37,9 +37,9 @@ def read_array(path: Path, name: str) -> np.ndarray:
         raise ActaError(f"cannot read {path}: it is no MATLAB file of version 5; in MATLAB, save it with -v7")
     try:
         for kind, data in _elements(memoryview(content)[128:], order):
-            found = _array(data if kind == _ARRAY else _unpacked(data, path, order), order, name, path)
-            if found is not None:
-                return found
+            array = _array(data if kind == _ARRAY else _unpacked(data, path, order), order, name, path)
+            if array is not None:
+                return array
     except (struct.error, zlib.error, ValueError) as error:
         raise ActaError(f"cannot read {path}: it is damaged: {error}") from None
     raise ActaError(f"{path} holds no {name!r}")

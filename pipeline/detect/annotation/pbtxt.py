@@ -88,11 +88,11 @@ def _words(path: Path) -> Iterator[tuple[int, str]]:
     text = read_text(path, "the label map")
     place, line = 0, 1
     while place < len(text):
-        found = _WORD.match(text, place)
-        if not found:
+        match = _WORD.match(text, place)
+        if not match:
             what = "a quotation mark is not closed" if text[place] in "\"'" else f"{text[place]!r} is not expected"
             raise ActaError(f"{path}:{line}: {what}; it is no label map")
-        if found[1]:
-            yield line, found[1]
-        line += text.count("\n", place, found.end())
-        place = found.end()
+        if match[1]:
+            yield line, match[1]
+        line += text.count("\n", place, match.end())
+        place = match.end()

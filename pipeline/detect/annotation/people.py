@@ -82,10 +82,10 @@ class Annotation:
 
     @cached_property
     def _of_video(self) -> dict[str, dict[int, int]]:
-        found: dict[str, dict[int, int]] = {}
+        by_keyframe: dict[str, dict[int, int]] = {}
         for number, (video, time) in enumerate(self._rows.frames):
-            found.setdefault(video, {})[time] = number
-        return found
+            by_keyframe.setdefault(video, {})[time] = number
+        return by_keyframe
 
     @cached_property
     def _by_frame(self) -> np.ndarray:
@@ -106,7 +106,7 @@ def label_detected(detected: np.ndarray, people: People, iou: float) -> np.ndarr
     return (overlaps(detected, people.box) >= iou) @ people.actions
 
 
-def overlaps(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """(n, m) intersection over union of boxes (n, 4) and (m, 4)."""
-    found: np.ndarray = box_iou(torch.from_numpy(one).double(), torch.from_numpy(other).double()).numpy()
-    return found
+    overlap: np.ndarray = box_iou(torch.from_numpy(first).double(), torch.from_numpy(second).double()).numpy()
+    return overlap

@@ -41,8 +41,8 @@ class Proposals:
     def of(self, video: str, time: int) -> tuple[np.ndarray, np.ndarray]:
         """Boxes (k, 4) and scores (k,) of the frame at ``time`` microseconds; none if the file does not name it."""
         place = self._places.get((video, time))
-        mine = slice(0, 0) if place is None else slice(self.start[place], self.start[place + 1])
-        return self.box[mine], self.score[mine]
+        rows = slice(0, 0) if place is None else slice(self.start[place], self.start[place + 1])
+        return self.box[rows], self.score[rows]
 
     @cached_property
     def _places(self) -> dict[tuple[str, int], int]:

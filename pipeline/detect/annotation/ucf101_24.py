@@ -79,12 +79,12 @@ def _annotated(place: str, name: str, content: Any) -> Annotated:
     check_frames(frames, place)
     if not tubes:
         raise ActaError(f"{place} has no annotation")
-    found = []
+    annotated = []
     for its, start, end, box in tubes:
         if its != number:
             raise ActaError(f"{place} is of class {number}, but has a tube of class {its}")
         if end - start != len(box) or not len(box):
             raise ActaError(f"{place} has {len(box)} boxes for frames {start} to {end}")
         corners = np.concatenate([box[:, :2] - 1, box[:, :2] + box[:, 2:]], axis=1)
-        found.append(make_tube(np.arange(start, end), corners, SIZE, frames, place))
-    return Annotated(label, frames, found)
+        annotated.append(make_tube(np.arange(start, end), corners, SIZE, frames, place))
+    return Annotated(label, frames, annotated)

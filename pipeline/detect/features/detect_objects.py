@@ -1,4 +1,4 @@
-"""Stage `detect_objects`: people and objects on the keyframes of a shard's videos, with features (Sec. 3.2.2)."""
+"""Task `detect_objects`: people and objects on the keyframes of a shard's videos, with features (Sec. 3.2.2)."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -65,7 +65,7 @@ def detect_objects(
         for first in range(0, len(times), _PICTURES):
             pictures = shard.clip_at(video, times[first : first + _PICTURES]).to(settings.objects.device)
             lowest = min(settings.objects.score, settings.objects.person_score)
-            for each in find(model, list(pictures), lowest, settings.objects.most):
+            for each in find(model, list(pictures), lowest, settings.objects.max_detections):
                 all_of_it = Detected(
                     each.feature.half().cpu().numpy(),
                     each.box.float().cpu().numpy(),

@@ -28,7 +28,7 @@ from pipeline.runtime.errors import ActaError
 from pipeline.runtime.provenance import Provenance, Quarantined
 from pipeline.runtime.store import Shard, create_shard, index_size, write_index
 
-FEATURES_FORMAT = "acta-features-1"
+FEATURES_FORMAT = "acta-features-2"
 _BOTH: dict[str, type | None] = {"feature": None, "box": np.float32, "score": np.float32}  # None: as they come
 _COLUMNS = {"actors": _BOTH | {"annotated": np.uint8, "actions": np.uint8, "baseline": np.float32}, "objects": _BOTH}
 
@@ -107,9 +107,9 @@ def write_features(
     """
     for video in videos:
         _check(video, len(actions))
-    entities = {name: [each for video in videos for each in getattr(video, name)] for name in _COLUMNS}
+    entities = {name: [entity for video in videos for entity in getattr(video, name)] for name in _COLUMNS}
     size = sum(
-        getattr(each, column).nbytes for name in _COLUMNS for each in entities[name] for column in _COLUMNS[name]
+        getattr(entity, column).nbytes for name in _COLUMNS for entity in entities[name] for column in _COLUMNS[name]
     )
     keyframes = sum(len(video.times) for video in videos)
     room = size + index_size(videos) + 16 * (keyframes + 1) + 4 * sum(map(len, actions))
@@ -119,10 +119,10 @@ def write_features(
         for name, columns in _COLUMNS.items():
             group = file.create_group(name)
             group.create_dataset(
-                "first", data=np.cumsum([0, *(len(each.box) for each in entities[name])]).astype(np.uint64)
+                "first", data=np.cumsum([0, *(len(entity.box) for entity in entities[name])]).astype(np.uint64)
             )
             for column, kind in columns.items():
-                _write_column(group, column, [getattr(each, column) for each in entities[name]], kind)
+                _write_column(group, column, [getattr(entity, column) for entity in entities[name]], kind)
 
 
 def _write_column(group: h5py.Group, name: str, parts: list[np.ndarray], kind: type | None) -> None:
@@ -184,18 +184,18 @@ class FeatureShard(Shard):
         if not 0 <= start <= stop <= last - first:
             raise IndexError(f"keyframes {start}:{stop} of {video!r}, which has {last - first}")
         rows = slice(first + start, first + stop)
-        found, owners = {}, {}
+        entities, owners = {}, {}
         for name, columns in _COLUMNS.items():
             bounds = self._firsts[name][rows.start : rows.stop + 1].astype(np.int64)
-            found[name] = {c: self.array(f"{name}/{c}")[bounds[0] : bounds[-1]] for c in columns}
+            entities[name] = {c: self.array(f"{name}/{c}")[bounds[0] : bounds[-1]] for c in columns}
             owners[name] = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
-        found["actors"]["annotated"] = found["actors"]["annotated"].astype(bool)
-        found["actors"]["actions"] = found["actors"]["actions"].astype(bool)
+        entities["actors"]["annotated"] = entities["actors"]["annotated"].astype(bool)
+        entities["actors"]["actions"] = entities["actors"]["actions"].astype(bool)
         return Keyframes(
             times=self.array("frames/time")[rows],
-            actors=Actors(**found["actors"]),
+            actors=Actors(**entities["actors"]),
             actor_keyframe=owners["actors"],
-            objects=Objects(**found["objects"]),
+            objects=Objects(**entities["objects"]),
             object_keyframe=owners["objects"],
         )
 
@@ -220,9 +220,9 @@ def check_alike(shards: Iterable[FeatureShard]) -> FeatureShard:
             continue
         first = first or shard
         for what in ("actions", "actor_size", "object_size"):
-            mine, theirs = getattr(first, what), getattr(shard, what)
-            if mine != theirs:
-                raise ActaError(f"{shard.path} has other {what} than {first.path}: {theirs} and {mine}")
+            ours, theirs = getattr(first, what), getattr(shard, what)
+            if ours != theirs:
+                raise ActaError(f"{shard.path} has other {what} than {first.path}: {theirs} and {ours}")
     if first is None:
         raise ActaError(f"no feature shard holds a keyframe: {', '.join(map(str, paths))}")
     return first

@@ -1,4 +1,4 @@
-"""Stage `extract_actor_features`: the features of people by a video backbone, with those of objects (Sec. 3.2.2)."""
+"""Task `extract_actor_features`: the features of people by a video backbone, with those of objects (Sec. 3.2.2)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -176,7 +176,7 @@ def _features(
         collate_fn=_collate,
     )
     loaded = iter(loader)
-    kind = np.float16 if settings.half else np.float32
+    kind = np.float16 if settings.half_precision else np.float32
     precise = settings.precision != "bfloat16"
     for of_video in batches:
         features, scores = [np.zeros((0, backbone.feature_size), kind)], [np.zeros((0, backbone.classes), np.float32)]

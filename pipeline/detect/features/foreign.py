@@ -71,10 +71,10 @@ def _find(group: Any, name: str, links: int) -> Any:
         if kind == h5py.h5l.TYPE_HARD:
             node = node[part]
         elif kind == h5py.h5l.TYPE_SOFT and links < _DEEPEST:
-            found = _find(node, node.get(part, getlink=True).path, links + 1)
-            if found is None:
+            target = _find(node, node.get(part, getlink=True).path, links + 1)
+            if target is None:
                 return None
-            node = found
+            node = target
         else:
             what = "links in a circle" if kind == h5py.h5l.TYPE_SOFT else "a link to another file"
             raise _refused(node, part, f"is {what}")
@@ -119,9 +119,9 @@ def read_array(group: Any, name: str, place: str) -> np.ndarray:
         size = dtype.itemsize * max(array.size, int(np.prod(array.chunks or (), dtype=object)))
         if size > LARGEST:
             raise VideoError(f"{place}: {name!r} has {size / 1e9:.1f} GB; at most {LARGEST / 1e9:.1f} GB are read")
-        found = np.asarray(array[()])
+        content = np.asarray(array[()])
     except _DAMAGE as error:
         raise VideoError(f"{place}: {name!r} cannot be read: {error}") from None
-    if not np.isfinite(found).all():
+    if not np.isfinite(content).all():
         raise VideoError(f"{place}: {name!r} holds a value that is not finite")
-    return found
+    return content

@@ -1,4 +1,4 @@
-"""Stage `import_actor_features`: the features that the authors published, in both of their layouts, as feature shards.
+"""Task `import_actor_features`: the features that the authors published, in both of their layouts, as feature shards.
 
 ``i3d``: ``<clip>/<timestamp>.h5`` with ``features`` (n, c, t, h, w), ``boxes`` (n, 4) and ``labels`` (n, 81), whose
 first column is background. ``slowfast``: one file with a group ``<clip>_<timestamp>`` of ``features``, ``boxes`` and
@@ -119,7 +119,7 @@ def _one(video: Listed, sources: Mapping[str, "_Source"], settings: ImportActorF
             video.id, "import_actor_features", f"no published features are given for its split {video.split!r}"
         )
     try:
-        return sources[splits[0]].video(video, np.float16 if settings.half else np.float32)
+        return sources[splits[0]].video(video, np.float16 if settings.half_precision else np.float32)
     except VideoError as error:
         return Quarantined(video.id, "import_actor_features", str(error))
 
@@ -165,7 +165,7 @@ class _Source:
             self._keyframes = self._from_groups
 
     def video(self, video: Listed, kind: type) -> FeaturedVideo:
-        keyframes = sorted(self._keyframes(video.id), key=lambda found: found[0])
+        keyframes = sorted(self._keyframes(video.id), key=lambda entry: entry[0])
         if not keyframes:
             raise VideoError(f"no features of it are in {self._files.actors}")
         times = np.array([time for time, _ in keyframes])
@@ -188,17 +188,17 @@ class _Source:
                 if not isinstance(group, h5py.Group):
                     raise VideoError(f"{place}: {source!r} in {self._files.actors} is no group")
                 actors.append(self._actors(group, video.id, time, place, kind))
-            found = self._objects.at(video.id, time, kind) if self._objects else None
-            objects.append(found or no_objects(self.object_size, kind))
+            entry = self._objects.at(video.id, time, kind) if self._objects else None
+            objects.append(entry or no_objects(self.object_size, kind))
         return FeaturedVideo(video.id, video.label, video.split, times, actors, objects)
 
     def _from_folder(self, video: str) -> list[tuple[float, Any]]:
-        found: list[tuple[float, Any]] = []
+        files: list[tuple[float, Any]] = []
         for path in (self._files.actors / video).glob("*.h5"):
             if not _is_number(path.stem):
                 raise VideoError(f"{path.name} is not <timestamp>.h5")
-            found.append((float(path.stem), path))
-        return found
+            files.append((float(path.stem), path))
+        return files
 
     def _from_groups(self, video: str) -> list[tuple[float, Any]]:
         return list(self._groups.get(video, []))
@@ -257,10 +257,10 @@ def _groups(file: h5py.Group, above: str = "", seen: set[int] | None = None) -> 
             yield name
 
 
-def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _apart(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """(n, m) the greatest distance of two corners' coordinates of boxes (n, 4) and (m, 4)."""
-    found: np.ndarray = np.abs(one[:, None] - other[None]).max(2, initial=0)
-    return found
+    distance: np.ndarray = np.abs(first[:, None] - second[None]).max(2, initial=0)
+    return distance
 
 
 def _is_number(text: str) -> bool:

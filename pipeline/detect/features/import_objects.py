@@ -1,4 +1,4 @@
-"""Stage `import_objects`: what another detector found on the keyframes, as an object shard (Sec. 3.2.2).
+"""Task `import_objects`: what another detector found on the keyframes, as an object shard (Sec. 3.2.2).
 
 Its file has ``<video>_<timestamp>_features`` (o, d), ``…_boxes`` (o, 4) in [0, 1] and ``…_cls_prob`` (o, classes),
 whose first column is background: the form in which the authors published those of a detector of Visual Genome.
@@ -61,16 +61,18 @@ def import_objects(
             columns = zip(shard.ids, shard.labels, shard.splits, strict=True)
             shown = progress(columns, total=len(shard.ids), unit="videos", desc="import_objects")
             for video, label, split in shown:
-                mine = [files[part] for part in split.split() if part in files]
+                its_files = [files[part] for part in split.split() if part in files]
                 try:
                     times = table.times(video, split, shard.times(video))
-                    if len(times) and not any(file.has_any(video, times) for file in mine):
+                    if len(times) and not any(file.has_any(video, times) for file in its_files):
                         raise VideoError("nothing of it is in the published files of objects")
-                    found = [_on_keyframe(mine, video, time, size, settings.score) for time in times.tolist()]
+                    on_keyframes = [
+                        _on_keyframe(its_files, video, time, size, settings.score) for time in times.tolist()
+                    ]
                 except VideoError as error:
                     yield Quarantined(video, "import_objects", str(error))
                     continue
-                yield SearchedVideo(video, label, split, times, found)
+                yield SearchedVideo(video, label, split, times, on_keyframes)
 
         videos, bad = split_results(searched(), max_bad_fraction, len(shard.ids), "import_objects")
     provenance = provenance_of(
@@ -88,7 +90,9 @@ def import_objects(
 
 
 def _on_keyframe(files: list[PublishedObjects], video: str, time: float, size: int, score: float) -> Detected:
-    found = next((objects for file in files if (objects := file.at(video, time, np.float16))), None)
-    found = found or no_objects(size, np.float16)
-    detected = Detected(found.feature, found.box, found.score, np.zeros(len(found.box), np.int32))
-    return detected.where(found.score >= score)
+    objects_there = next((objects for file in files if (objects := file.at(video, time, np.float16))), None)
+    objects_there = objects_there or no_objects(size, np.float16)
+    detected = Detected(
+        objects_there.feature, objects_there.box, objects_there.score, np.zeros(len(objects_there.box), np.int32)
+    )
+    return detected.where(objects_there.score >= score)

@@ -84,9 +84,9 @@ class KeyframeTable:
     def people(self, video: str, split: str, time: float, actions: int) -> People:
         """The annotated people on a keyframe."""
         for annotation in self._of(self._annotations, split):
-            found = annotation.people(video, time)
-            if len(found.box):
-                return found
+            people = annotation.people(video, time)
+            if len(people.box):
+                return people
         return People(np.zeros((0, 4)), np.zeros((0, actions), bool))
 
     def proposed(self, video: str, split: str, time: float) -> tuple[np.ndarray, np.ndarray]:

@@ -21,7 +21,7 @@ import numpy as np
 from pipeline.runtime.provenance import Provenance, Quarantined
 from pipeline.runtime.store import Shard, create_shard, index_size, write_index
 
-OBJECTS_FORMAT = "acta-objects-1"
+OBJECTS_FORMAT = "acta-objects-2"
 _COLUMNS = ("feature", "box", "score", "kind")
 
 
@@ -34,9 +34,9 @@ class Detected:
     score: np.ndarray
     kind: np.ndarray
 
-    def where(self, chosen: np.ndarray) -> "Detected":
+    def where(self, kept: np.ndarray) -> "Detected":
         """Those of a mask."""
-        return Detected(*(getattr(self, name)[chosen] for name in _COLUMNS))
+        return Detected(*(getattr(self, name)[kept] for name in _COLUMNS))
 
 
 @dataclass(frozen=True)
@@ -58,16 +58,18 @@ def write_objects(
     provenance: Provenance,
 ) -> None:
     """Write an object shard from whole videos, in the order given."""
-    found = [each for video in videos for each in video.found]
-    size = sum(getattr(each, name).nbytes for each in found for name in _COLUMNS)
-    room = size + index_size(videos) + 8 * (len(found) + 1)
+    detected = [keyframe for video in videos for keyframe in video.found]
+    size = sum(getattr(keyframe, name).nbytes for keyframe in detected for name in _COLUMNS)
+    room = size + index_size(videos) + 8 * (len(detected) + 1)
     with create_shard(path, OBJECTS_FORMAT, provenance, quarantine, room) as file:
         file.attrs["classes"] = json.dumps(list(classes))
         write_index(file, videos)
         group = file.create_group("objects")
-        group.create_dataset("first", data=np.cumsum([0, *(len(each.box) for each in found)]).astype(np.uint64))
+        group.create_dataset(
+            "first", data=np.cumsum([0, *(len(keyframe.box) for keyframe in detected)]).astype(np.uint64)
+        )
         for name in _COLUMNS:
-            parts = [getattr(each, name) for each in found]
+            parts = [getattr(keyframe, name) for keyframe in detected]
             group.create_dataset(name, data=np.concatenate(parts) if parts else np.zeros((0, 0), np.float32))
 
 

@@ -1,4 +1,4 @@
-"""Stage `train_backbone`: an actor backbone fine-tuned on annotated boxes, as I3D is on AVA (Sec. 3.2.2)."""
+"""Task `train_backbone`: an actor backbone fine-tuned on annotated boxes, as I3D is on AVA (Sec. 3.2.2)."""
 
 import json
 from collections.abc import Mapping, Sequence

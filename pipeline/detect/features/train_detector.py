@@ -1,4 +1,4 @@
-"""Stage `train_detector`: a detector of people and objects on one's own boxes."""
+"""Task `train_detector`: a detector of people and objects on one's own boxes."""
 
 import json
 from collections.abc import Sequence

@@ -1,11 +1,10 @@
 """``acta plan`` on a workflow of a few rules: what it prints, keeps, refuses."""
 
-import argparse
 from pathlib import Path
 
 import pytest
 
-from pipeline.commands.plan import add_plan
+from pipeline import cli
 from pipeline.plan.expectation import read_reference
 from pipeline.plan.outlook import read_plan
 from pipeline.runtime.errors import ActaError
@@ -17,7 +16,7 @@ rule all:
 rule certify:
     output: "a.txt"
     shell: "touch {output}"
-rule select:
+rule select_hypothesis:
     input: "a.txt"
     output: "b.txt"
     shell: "touch {output}"
@@ -34,9 +33,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def run(*arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    add_plan(parser.add_subparsers())
-    options = parser.parse_args(["plan", *arguments])
+    options = cli.parse(["plan", *arguments])
     status: int = options.run(options)
     return status
 
@@ -51,7 +48,7 @@ def test_it_prints_and_keeps_the_plan(folder, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert words(lines[1]) == ["certify", "1", "1.50", "–", "2.0", "MB", "mean", "of", "1", "earlier", "here"]
     assert words(lines[3]) == ["total", "3", "at", "least", "1.50", "–", "at", "least", "2.0", "MB"]
-    assert "Longest chain: at least 1.00 hours, one job at a time: certify → select → all" in lines
+    assert "Longest chain: at least 1.00 hours, one job at a time: certify → select_hypothesis → all" in lines
     assert "With 4 jobs at once, if each takes one core: at least 1.00 hours." in lines
     plan = read_plan(folder / "logs" / "demo" / "plan.json")
     assert plan.rules["certify"].cpu_hours == 1.5
@@ -66,10 +63,12 @@ def test_what_was_expected_of_rules_that_are_done_stays(folder):
     assert run() == 0
     kept = read_plan(logs / "plan.json")
     done = {rule: each.model_copy(update={"to_run": 0, "cpu_hours": 0.0}) for rule, each in kept.rules.items()}
-    later = kept.model_copy(update={"rules": done | {"select": kept.rules["select"].model_copy(update={"work": 7.0})}})
+    later = kept.model_copy(
+        update={"rules": done | {"select_hypothesis": kept.rules["select_hypothesis"].model_copy(update={"work": 7.0})}}
+    )
     merged = later.over(kept)
     assert merged.rules["certify"] == kept.rules["certify"]
-    assert merged.rules["select"].work == 7.0
+    assert merged.rules["select_hypothesis"].work == 7.0
 
 
 def test_without_any_results_or_logs(folder, capsys):

@@ -9,7 +9,7 @@ from pipeline.cli import main
 
 def test_a_local_job_runs_the_command(tmp_path, capfd, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert main(["submit", "--cluster", "local", "--", "get-footage", str(tmp_path / "footage")]) == 0
+    assert main(["submit", "--cluster", "local", "--", "task", "get_footage", "--root", str(tmp_path / "footage")]) == 0
     assert "local job" in capfd.readouterr().out
     assert list((tmp_path / "footage").rglob("*.mp4"))
 
@@ -25,7 +25,7 @@ def test_a_local_job_that_fails_says_where_its_message_is(tmp_path, capfd, monke
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [([], "submit needs a command after --"), (["--", "submit", "--", "train"], "submit cannot submit itself")],
+    [([], "submit needs a command after --"), (["--", "submit", "--", "task"], "submit cannot submit itself")],
 )
 def test_nothing_to_submit(arguments, message, capsys):
     assert main(["submit", *arguments]) == 1
@@ -34,8 +34,11 @@ def test_nothing_to_submit(arguments, message, capsys):
 
 def test_a_misspelt_command_is_refused_before_it_is_submitted(capsys):
     with pytest.raises(SystemExit):
-        main(["submit", "--", "no-such-stage"])
-    assert "invalid choice: 'no-such-stage'" in capsys.readouterr().err
+        main(["submit", "--", "no-such-command"])
+    assert "invalid choice: 'no-such-command'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["submit", "--", "task", "no_such_task"])
+    assert "there is no task 'no_such_task'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o720, 0o702])

@@ -1,4 +1,4 @@
-"""What each stage of Chapter 3 reads of the configuration: what reruns after a change."""
+"""What each task of Chapter 3 reads of the configuration: what reruns after a change."""
 
 import copy
 import json
@@ -16,7 +16,7 @@ from tests import PROJECT
 
 SHIPPED: dict[str, Any] = json.loads(json.dumps(yaml.safe_load((PROJECT / "config.yaml").read_text())))
 FEATURES = SHIPPED["detect"]["features"]["i3d"]
-IMPORTED = {"layout": "i3d", "actors": {"train": "actors"}, "objects": {}, "frame_lists": {}, "half": True}
+IMPORTED = {"layout": "i3d", "actors": {"train": "actors"}, "objects": {}, "frame_lists": {}, "half_precision": True}
 NETWORKS = tuple(SHIPPED["detect"]["networks"])
 STAGE, OTHERS = ("train", "stage"), {("train", name) for name in NETWORKS} - {("train", "stage")}
 TRAIN = {STAGE, *OTHERS}
@@ -35,17 +35,14 @@ def changed(path: str, value: Any) -> Config:
 def texts(config: Config) -> dict[Any, str]:
     """By reader what it reads."""
     found: dict[Any, Any] = {
-        name: task_settings(config, stage, features="i3d", network="stage", seed="1")
-        for name, stage in (
-            ("frames", "detection-frames"),
-            ("detector", "train_detector"),
-            ("objects", "detect_objects"),
-            ("imported objects", "import_objects"),
-            ("backbone", "train_backbone"),
-            ("features", "extract_actor_features"),
-            ("evaluate", "evaluate_stage"),
-            ("report", "draw_detection"),
-        )
+        "frames": task_settings(config, "extract_frames", chapter="detect"),
+        "detector": task_settings(config, "train_detector"),
+        "objects": task_settings(config, "detect_objects"),
+        "imported objects": task_settings(config, "import_objects"),
+        "backbone": task_settings(config, "train_backbone", features="i3d"),
+        "features": task_settings(config, "extract_actor_features", features="i3d"),
+        "evaluate": task_settings(config, "evaluate_stage", features="i3d"),
+        "report": task_settings(config, "draw_detection"),
     }
     for network in NETWORKS:
         found["train", network] = task_settings(config, "train_stage", features="i3d", network=network, seed="1")
@@ -97,10 +94,10 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
     ("objects.weights", "mine.safetensors", {"objects"}),
     ("objects.score", 0.9, OBJECTS),
     ("objects.person_score", 0.9, {"objects"}),
-    ("objects.most", 3, {"objects"}),
+    ("objects.max_detections", 3, {"objects"}),
     ("objects.device", "cuda", {"objects"}),
     ("objects.threads", 2, {"objects"}),
-    ("features.i3d.like", None, {"report"}),
+    ("features.i3d.compare_with", None, {"report"}),
     ("features.i3d.heads", 2, TRAIN | {"report"}),
     ("features.i3d.learning_rate", 1, TRAIN),
     ("features.i3d.test_score", 0.1, {"evaluate", *TRAIN}),
@@ -173,7 +170,7 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
 
 
 @pytest.mark.parametrize(("path", "value", "readers"), READ_BY, ids=[row[0] for row in READ_BY])
-def test_stage_reads_its_own_part_only(config: Config, path: str, value: Any, readers: set[Any]) -> None:
+def test_task_reads_its_own_part_only(config: Config, path: str, value: Any, readers: set[Any]) -> None:
     before, after = texts(config), texts(changed(path, value))
     assert {reader for reader in before if before[reader] != after[reader]} == readers
 
@@ -188,7 +185,7 @@ def leaves(node: dict[str, Any], path: str = "") -> list[str]:
 
 def test_every_key_is_tried_above() -> None:
     tried = {path for path, _, _ in READ_BY}
-    tried |= {"data.boxes.train", "data.boxes.val", "features.i3d.imported", "features.i3d.averaged"}
+    tried |= {"data.boxes.train", "data.boxes.val", "features.i3d.imported", "features.i3d.average_of"}
     tried |= {f"{BACKBONE}.weights", "objects.imported"}  # need other keys to change too
     keys = [key for key in leaves(SHIPPED["detect"]) if not key.startswith("networks.")]
     keys += [f"networks.stage.{key}" for key in SHIPPED["detect"]["networks"]["stage"]]
@@ -196,7 +193,7 @@ def test_every_key_is_tried_above() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "names"),
+    ("task", "names"),
     [
         ("train_detector", {}),
         ("detect_objects", {}),
@@ -208,9 +205,9 @@ def test_every_key_is_tried_above() -> None:
         ("draw_detection", {}),
     ],
 )
-def test_stage_takes_the_settings_that_the_workflow_gives_it(config: Config, stage: str, names: dict[str, str]) -> None:
-    given = task_settings(config, stage, **names)
-    assert parse(TASKS[stage].settings, canonical(given)) == given
+def test_task_takes_the_settings_that_the_workflow_gives_it(config: Config, task: str, names: dict[str, str]) -> None:
+    given = task_settings(config, task, **names)
+    assert parse(TASKS[task].settings, canonical(given)) == given
 
 
 def test_imported_features_are_read_by_their_import() -> None:
@@ -236,7 +233,7 @@ def test_pictures_need_videos() -> None:
     [
         ("splits.train", ["everything"], "split 'everything' has no `data.boxes`; known: train, val, test"),
         ("features.i3d.imported", IMPORTED, "give one of `backbone`, `imported` and `averaged`"),
-        ("features.mean", FEATURES | {"backbone": None, "averaged": ["i3d", "r101"]}, "average 'r101'"),
+        ("features.mean", FEATURES | {"backbone": None, "average_of": ["i3d", "r101"]}, "average 'r101'"),
         ("features.i3d.backbone.weights", "i3d.safetensors", "give one of `weights` and `training`"),
         ("data.root", None, "features 'i3d' need videos, but `data.root` is null"),
         ("objects.imported", {"train": "objects.h5"}, "`objects.imported` finds no people"),

@@ -1,4 +1,4 @@
-"""What each stage of Ch. 6 reads of the configuration: this decides what a change reruns."""
+"""What each task of Ch. 6 reads of the configuration: this decides what a change reruns."""
 
 import json
 from typing import Any
@@ -38,8 +38,8 @@ def texts(config: Config) -> dict[Any, str]:
         for plan, operators in HYPOTHESES
     }
     found["store_teacher_logits"] = task_settings(config, "store_teacher_logits", plan="stored", recipe=recipe)
-    for stage in ("train-alone", "train-transferred"):
-        found[stage] = task_settings(config, stage, split="split1", recipe=recipe)
+    for use in ("alone", "transferred"):
+        found[use] = task_settings(config, "train_classifier", split="split1", recipe=recipe, use=use)
     found["halve"] = task_settings(config, "halve_hypotheses", plan="halving")
     found["select"] = task_settings(config, "select_hypothesis", plan="pas")
     found["export"] = task_settings(config, "export_network")
@@ -69,32 +69,42 @@ def of(**wanted: bool) -> set[Any]:
         *((f"shrink.factors.{letter}", 3, {key for key in HYPOTHESES if letter in key[1]}) for letter in "stfcl"),
         ("shrink.alpha", 3, of(taught=True)),
         ("shrink.temperature", 3, HYPOTHESES),
-        ("shrink.epochs", 9, HYPOTHESES | STORED | {"train-alone"}),
+        ("shrink.epochs", 9, HYPOTHESES | STORED | {"alone"}),
         ("shrink.fine_tuning_rate", 0.5, of(previous=True)),
         ("shrink.feature_weight", 9, of(features=True)),
         ("shrink.transfer", {"base": "a", "reduced": "b"}, set()),
         ("shrink.plans.pas.operators", ["s", "t", "f", "c", "l", "sc"], {"select"}),
         ("shrink.plans.halving.halving.keep", 3, {"halve"}),
-        ("shrink.plans.inherit.inherit", False, {("inherit", "c"), ("inherit", "l")}),
+        ("shrink.plans.inherit.inherit_weights", False, {("inherit", "c"), ("inherit", "l")}),
         ("shrink.plans.stored.teacher", "eval", STORED | {("stored", o) for o in "stfcl"}),
-        ("shrink.plans.stored.stored", False, set()),
+        ("shrink.plans.stored.store_logits", False, set()),
         ("shrink.plans.mse.features", "margin_relu", {("mse", "l")}),
         ("shrink.plans.pas.fine_tuning", False, {("pas", o) for o in "stf"}),
-        ("classify.training.epochs", 99, {"train-transferred"}),
-        (f"{RECIPE}.learning_rate", 1, HYPOTHESES | STORED | {"train-alone", "train-transferred"}),
+        ("classify.training.epochs", 99, {"transferred"}),
+        (f"{RECIPE}.learning_rate", 1, HYPOTHESES | STORED | {"alone", "transferred"}),
         (f"{RECIPE}.initial", "model.safetensors", set()),
         ("classify.recipes.r2plus1d.learning_rate", 1, set()),
     ],
 )
-def test_a_stage_reads_its_own_part_only(config, path, value, readers):
+def test_a_task_reads_its_own_part_only(config, path, value, readers):
     before, after = texts(config), texts(changed(path, value))
     assert {reader for reader in before if before[reader] != after.get(reader)} == readers
 
 
-@pytest.mark.parametrize("stage", ["hypothesis", "store_teacher_logits", "select", "halve", "export", "draw_shrinkage"])
-def test_a_stage_takes_the_settings_that_the_workflow_gives_it(config, stage):
-    settings = task_settings(config, stage, recipe="r2plus1d_deep", plan="halving", operators="s")
-    assert parse(TASKS[stage].settings, canonical(settings)) == settings
+@pytest.mark.parametrize(
+    ("task", "names"),
+    [
+        ("try_hypothesis", {"recipe": "r2plus1d_deep", "plan": "halving", "operators": "s"}),
+        ("store_teacher_logits", {"recipe": "r2plus1d_deep", "plan": "halving"}),
+        ("select_hypothesis", {"plan": "halving"}),
+        ("halve_hypotheses", {"plan": "halving"}),
+        ("export_network", {}),
+        ("draw_shrinkage", {}),
+    ],
+)
+def test_a_task_takes_the_settings_that_the_workflow_gives_it(config, task, names):
+    settings = task_settings(config, task, **names)
+    assert parse(TASKS[task].settings, canonical(settings)) == settings
 
 
 @pytest.mark.parametrize(
@@ -104,11 +114,11 @@ def test_a_stage_takes_the_settings_that_the_workflow_gives_it(config, stage):
         ("shrink.split", "split9", "shrink.split 'split9' is not among classify.splits"),
         ("shrink.plans.pas.operators", ["s", "s"], "`operators` names a hypothesis twice"),
         ("shrink.plans.pas.operators", ["x"], "should match pattern"),
-        ("shrink.plans.pas.follow", "nobody", "plan 'pas' follows 'nobody'; known: pas"),
-        ("shrink.plans.mse.follow", "without_kd", "which has no winners of its own"),
+        ("shrink.plans.pas.start_from", "nobody", "plan 'pas' follows 'nobody'; known: pas"),
+        ("shrink.plans.mse.start_from", "without_kd", "which has no winners of its own"),
         ("shrink.plans.mse.operators", ["c"], "`features` needs `operators` .l.: the others change the shapes"),
         ("shrink.plans.mse.teacher", None, "`stored` and `features` need a `teacher`"),
-        ("shrink.plans.mse.stored", True, "`features` needs the live teacher"),
+        ("shrink.plans.mse.store_logits", True, "`features` needs the live teacher"),
         ("shrink.plans.halving.halving.keep", 5, "`halving` keeps 5 of 5 hypotheses: nothing stops"),
         ("shrink.plans.halving.halving.epochs", 3, "plan 'halving' halves after 3 of 3 epochs"),
         ("shrink.alpha", 0, "plan 'mse' has `features`, which need a teacher, but `alpha` is 0"),
@@ -123,4 +133,4 @@ def test_plans_that_cannot_be(path, value, message):
 
 def test_pas_is_needed():
     with pytest.raises(ActaError, match="plan 'pas' is missing"):
-        changed("shrink.plans", {"other": PLANS["without_kd"] | {"follow": None}})
+        changed("shrink.plans", {"other": PLANS["without_kd"] | {"start_from": None}})

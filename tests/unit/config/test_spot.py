@@ -1,4 +1,4 @@
-"""What each stage of Chapter 4 reads of the configuration, what reruns after a change, and what is refused."""
+"""What each task of Chapter 4 reads of the configuration, what reruns after a change, and what is refused."""
 
 import copy
 import json
@@ -22,7 +22,7 @@ SPOT = SHIPPED["spot"]
 NETWORKS: dict[str, dict[str, Any]] = SPOT["networks"]
 FEATURES = SPOT["features"]["mobilenet"]
 RELEASED = FEATURES | {"imported": "ResNET_PCA512.npy", "backbone": None, "pca": None}
-MASKING = {"probability": 0.5, "latest": 0.5, "side": "before"}
+MASKING = {"probability": 0.5, "max_offset": 0.5, "side": "before"}
 FINETUNED = "finetuned_mobilenet_v2"
 TRAIN, PREDICT = {("train", name) for name in NETWORKS}, {("predict", name) for name in NETWORKS}
 PICTURES = {("train", FINETUNED)}
@@ -47,16 +47,13 @@ def over(changes: dict[str, Any]) -> Config:
 def texts(config: Config) -> dict[Any, str]:
     """By reader what it reads."""
     found: dict[Any, Any] = {
-        name: task_settings(config, stage, features="mobilenet", split="test")
-        for name, stage in (
-            ("game", "build_game"),
-            ("frames", "extract_game_frames"),
-            ("features", "extract_frame_features"),
-            ("pca", "fit_pca"),
-            ("evaluate", "evaluate_spots"),
-            ("highlights", "cut_highlights"),
-            ("report", "draw_spotting"),
-        )
+        "game": task_settings(config, "build_game"),
+        "frames": task_settings(config, "extract_game_frames"),
+        "features": task_settings(config, "extract_frame_features", features="mobilenet"),
+        "pca": task_settings(config, "fit_pca", features="mobilenet"),
+        "evaluate": task_settings(config, "evaluate_spots", split="test"),
+        "highlights": task_settings(config, "cut_highlights"),
+        "report": task_settings(config, "draw_spotting"),
     }
     for network in config.spot.spotters:
         found["train", network] = task_settings(config, "train_spotter", network=network, seed="1")
@@ -88,7 +85,7 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
     ("data.splits.train", "other.json", set()),
     ("data.version", 2, {"game", "evaluate", "highlights", "report", *TRAIN}),
     ("data.videos", "224p.mkv", {"game"}),
-    ("data.ini", False, {"game"}),
+    ("data.use_video_ini", False, {"game"}),
     ("data.max_bad_fraction", 0.5, set()),
     ("frames.convert", None, {"frames", *PICTURES}),
     ("frames.rate", 4.0, {"game", "frames", "report", *TRAIN}),
@@ -118,14 +115,14 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
     ("network.regression", False, without("regression", among=TRAIN)),
     ("network.regression_weight", 7.0, without("regression_weight", among=TRAIN) | {"report"}),
     ("network.masking.probability", 0.9, masked("probability") | {"report"}),
-    ("network.masking.latest", 0.9, masked("latest") | {"report"}),
+    ("network.masking.max_offset", 0.9, masked("max_offset") | {"report"}),
     ("network.masking.side", "after", masked("side")),
     ("network.sampling.foreground", 30, TRAIN - PICTURES),
     ("network.sampling.background", 30, TRAIN - PICTURES),
-    ("network.sampling.most", 30, TRAIN),
-    ("network.sampling.divisor", 2, TRAIN),
-    ("network.sampling.fewest", 2, TRAIN),
-    ("network.sampling.factor", 2, TRAIN),
+    ("network.sampling.frequent_above", 30, TRAIN),
+    ("network.sampling.frequent_divisor", 2, TRAIN),
+    ("network.sampling.rare_below", 2, TRAIN),
+    ("network.sampling.rare_factor", 2, TRAIN),
     ("network.sampling.halftime_substitutions", True, TRAIN),
     ("network.sampling.margin", None, TRAIN),
     ("network.training.batch", 128, TRAIN - PICTURES),
@@ -153,21 +150,21 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
     (f"networks.{FINETUNED}.backbone.trainable", "none", PICTURES),
     (f"networks.{FINETUNED}.backbone.frames_at_once", 8, PICTURES),
     (f"networks.{FINETUNED}.training.micro_batch", 4, {*PICTURES, ("predict", FINETUNED)}),
-    ("chosen", "p_1", set()),
+    ("main_network", "p_1", set()),
     ("highlights.length", None, {"highlights"}),
     ("highlights.padding.card.before", 1.0, {"highlights"}),
     ("highlights.padding.Foul", {"before": 1.0, "after": 1.0}, {"highlights"}),
-    ("highlights.other.before", 1.0, {"highlights"}),
-    ("highlights.other.after", 1.0, {"highlights"}),
+    ("highlights.default_padding.before", 1.0, {"highlights"}),
+    ("highlights.default_padding.after", 1.0, {"highlights"}),
     ("highlights.weights.soccer", 1.0, {"highlights"}),
-    ("highlights.lowest", 0.5, {"highlights"}),
+    ("highlights.min_confidence", 0.5, {"highlights"}),
     ("highlights.overlay", False, {"highlights"}),
     ("tables", ["table_4_2"], set()),
 ]
 
 
 @pytest.mark.parametrize(("path", "value", "readers"), READ_BY, ids=[row[0] for row in READ_BY])
-def test_stage_reads_its_own_part_only(path: str, value: Any, readers: set[Any]) -> None:
+def test_task_reads_its_own_part_only(path: str, value: Any, readers: set[Any]) -> None:
     assert rerun(changed(path, value)) == readers
 
 
@@ -232,7 +229,7 @@ def test_every_key_is_tried_above() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "names"),
+    ("task", "names"),
     [
         ("build_game", {}),
         ("extract_game_frames", {}),
@@ -241,28 +238,22 @@ def test_every_key_is_tried_above() -> None:
         ("train_spotter", {"network": "rms_net", "seed": "1"}),
         ("train_spotter", {"network": FINETUNED, "seed": "1"}),
         ("predict_spots", {"network": "rms_net", "split": "test"}),
-        ("count_votes", {}),
+        ("count_votes", {"network": "rms_net", "split": "test"}),
         ("evaluate_spots", {"split": "test"}),
         ("cut_highlights", {}),
         ("draw_spotting", {}),
     ],
 )
-def test_stage_takes_the_settings_that_the_workflow_gives_it(config: Config, stage: str, names: dict[str, str]) -> None:
-    given = (
-        task_settings(config, "predict_spots", network="rms_net", split="test")
-        if stage == "count_votes"
-        else task_settings(config, stage, **names)  # type: ignore[arg-type]
-    )
-    assert parse(TASKS[stage].settings, canonical(given)) == given
+def test_task_takes_the_settings_that_the_workflow_gives_it(config: Config, task: str, names: dict[str, str]) -> None:
+    given = task_settings(config, task, **names)
+    assert parse(TASKS[task].settings, canonical(given)) == given
 
 
 def test_seed_and_split_are_read() -> None:
     seeds = [canonical(task_settings(SHIPPED_CONFIG, "train_spotter", network="rms_net", seed=seed)) for seed in "12"]
     assert seeds[0] != seeds[1]
-    for stage in ("predict_spots", "evaluate_spots"):
-        splits = [
-            canonical(task_settings(SHIPPED_CONFIG, stage, network="rms_net", split=s)) for s in ("test", "valid")
-        ]
+    for task, names in (("predict_spots", {"network": "rms_net"}), ("evaluate_spots", {})):
+        splits = [canonical(task_settings(SHIPPED_CONFIG, task, split=s, **names)) for s in ("test", "valid")]
         assert splits[0] != splits[1]
 
 
@@ -275,7 +266,7 @@ def test_report_says_nothing_of_a_split_that_trains() -> None:
 def test_features_alone_need_no_videos() -> None:
     after = over(
         {
-            "data": {"videos": None, "ini": False},
+            "data": {"videos": None, "use_video_ini": False},
             "features": {"mobilenet": None, "released": RELEASED},
             "network": {"input": "released"},
             "networks": {FINETUNED: None},
@@ -315,8 +306,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"network": {"training": {"batch": 65}}}, "`batch` 65 is not a multiple of `micro_batch` 64"),
     ({"networks": {FINETUNED: {"training": {"micro_batch": 5}}}}, "`batch` 16 is not a multiple of `micro_batch` 5"),
-    ({"chosen": "best"}, "`chosen` 'best' is not among `networks`: rms_net, centred"),
-    ({"networks": {"rms_net": None}}, "`chosen` 'rms_net' is not among `networks`: centred"),
+    ({"main_network": "best"}, "`main_network` 'best' is not among `networks`: rms_net, centred"),
+    ({"networks": {"rms_net": None}}, "`main_network` 'rms_net' is not among `networks`: centred"),
     ({"splits": {"train": ["all"]}}, "split 'all' is not among `data.splits`: train, valid, test"),
     ({"splits": {"validation": "val"}}, "split 'val' is not among `data.splits`: train, valid, test"),
     ({"splits": {"test": "tests"}}, "split 'tests' is not among `data.splits`"),

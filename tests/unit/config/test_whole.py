@@ -1,4 +1,4 @@
-"""The shipped configuration, its schema, its error messages, and what of it each stage reads."""
+"""The shipped configuration, its schema, its error messages, and what of it each task reads."""
 
 import copy
 import json
@@ -224,7 +224,7 @@ def test_adapter_with_annotation_files_needs_them(adapter: str) -> None:
     assert f"adapter {adapter!r} needs `annotations`" in mistake(changed("data.adapter", adapter))
 
 
-def test_unknown_key_of_a_stage_names_the_nearest_known_one(config: Config) -> None:
+def test_unknown_key_of_a_task_names_the_nearest_known_one(config: Config) -> None:
     content = json.loads(canonical(task_settings(config, "detect_people", what="faces")))
     content["detect"]["thresholds"] = 0.3
     with pytest.raises(ActaError, match="Did you mean 'threshold'"):
@@ -380,13 +380,20 @@ def test_canonical_text_is_sorted_and_compact() -> None:
     assert canonical(settings) == '{"frames":{"jpeg_quality":90,"size":[128,171]},"sampling":{"rate":25.0}}'
 
 
-# ---- what each stage reads
+# ---- what each task reads
 
 RECIPES, STRATEGIES = ("r2plus1d", "r3d", "r2plus1d_deep", "slowfast"), ("cross_entropy", "kd", "kd_rkd")
-TRAIN = {(r, s): ("train", f"{r} {s}") for r in RECIPES for s in STRATEGIES}
-EVALUATE = {r: ("evaluate", f"{r} kd") for r in RECIPES}
+TRAIN = {(r, s): ("train_classifier", f"{r} {s}") for r in RECIPES for s in STRATEGIES}
+EVALUATE = {r: ("evaluate_classifier", f"{r} kd") for r in RECIPES}
 # tests/unit/config/test_shrink.py has their table.
-CH_6 = ("hypothesis", "store_teacher_logits", "select", "halve", "export", "draw_shrinkage")
+CH_6 = (
+    "try_hypothesis",
+    "store_teacher_logits",
+    "select_hypothesis",
+    "halve_hypotheses",
+    "export_network",
+    "draw_shrinkage",
+)
 # tests/unit/config/test_detect.py has theirs.
 CH_3 = (
     "train_detector",
@@ -411,16 +418,14 @@ CH_4 += ("evaluate_spots", "cut_highlights", "draw_spotting")
 # They tell of the whole configuration, or of what the tables' `differs` compares with the thesis.
 TELLING = ("report_overview", "draw_classification", "draw_architecture")
 BY_NAME = {*TRAIN.values(), *EVALUATE.values()}
+OF_PEOPLE = ("detect_people", "obfuscate", "audit")
+BEYOND = {*OF_PEOPLE, "train_classifier", "evaluate_classifier", *CH_3, *CH_4, *CH_6, *TELLING}
 READERS = [
-    *(
-        (stage, None)
-        for stage in STAGES
-        if stage not in ("detect_people", "obfuscate", "audit", "train", "evaluate", *CH_3, *CH_4, *CH_6, *TELLING)
-    ),
-    *((stage, what) for stage in ("detect_people", "obfuscate", "audit") for what in ("faces", "bodies")),
+    *((name, None) for name, task in TASKS.items() if task.settings and name not in BEYOND),
+    *((task, what) for task in OF_PEOPLE for what in ("faces", "bodies")),
     *sorted(BY_NAME),
 ]
-FRAMES, SHEETS = ("frames", None), {("draw_contact_sheet", None), ("draw_face_sample", None)}
+FRAMES, SHEETS = ("extract_frames", None), {("draw_contact_sheet", None), ("draw_face_sample", None)}
 DETECT = {what: ("detect_people", what) for what in ("faces", "bodies")}
 OBFUSCATE = {what: ("obfuscate", what) for what in ("faces", "bodies")}
 AUDIT = {what: ("audit", what) for what in ("faces", "bodies")}
@@ -439,7 +444,7 @@ READ_BY: list[tuple[str, Any, set[tuple[str, str | None]]]] = [
     ("contact_sheet.videos", 1, SHEETS),
     ("contact_sheet.frames", 1, SHEETS),
     ("report.targets", ["all"], set()),
-    ("report.originals", True, set()),
+    ("report.show_originals", True, set()),
     ("privacy.detect.faces.detector", "onnx", {*DETECT.values()}),
     ("privacy.detect.bodies.detector", "onnx", {DETECT["bodies"]}),
     ("privacy.audit.faces.retinaface", 0.9, {AUDIT["faces"]}),
@@ -508,7 +513,7 @@ READ_BY: list[tuple[str, Any, set[tuple[str, str | None]]]] = [
             ("long_side", 320, True),
             ("device", "cuda", True),
             ("interval", 0.5, False),
-            ("turned", True, False),
+            ("search_rotated", True, False),
             ("fill_gap", 0, False),
         ]
     ),
@@ -542,15 +547,18 @@ def texts(config: Config) -> dict[tuple[str, str | None], str]:
 
 def settings_of(config: Config, reader: tuple[str, Any]) -> Any:
     """What the workflow gives to a reader."""
-    stage, name = reader
-    if reader not in BY_NAME:
-        return task_settings(config, stage, name)
+    task, name = reader
+    if name is None:
+        return task_settings(config, task)
+    if task in OF_PEOPLE:
+        return task_settings(config, task, what=name)
     recipe, strategy = name.split()
-    return task_settings(config, stage, split="split1", recipe=recipe, strategy=strategy)
+    names = {"split": "split1", "recipe": recipe, "strategy": strategy}
+    return task_settings(config, task, **{asked: names[asked] for asked in TASKS[task].asked if asked in names})
 
 
 @pytest.mark.parametrize(("path", "value", "readers"), READ_BY, ids=[row[0] for row in READ_BY])
-def test_stage_reads_its_own_part_only(
+def test_task_reads_its_own_part_only(
     config: Config, path: str, value: Any, readers: set[tuple[str, str | None]]
 ) -> None:
     before, after = texts(config), texts(parse(Config, changed(path, value)))
@@ -570,13 +578,20 @@ def test_every_key_is_tried_above() -> None:
     ] == []
 
 
-@pytest.mark.parametrize("reader", READERS, ids=[f"{stage}-{what}" for stage, what in READERS])
-def test_stage_takes_the_settings_that_the_workflow_gives_it(config: Config, reader: tuple[str, Any]) -> None:
+@pytest.mark.parametrize("reader", READERS, ids=[f"{task}-{what}" for task, what in READERS])
+def test_task_takes_the_settings_that_the_workflow_gives_it(config: Config, reader: tuple[str, Any]) -> None:
     text = canonical(settings_of(config, reader))
     settings = parse(TASKS[reader[0]].settings, text)
     assert settings == settings_of(config, reader)
     assert canonical(settings) == text
 
 
-def test_stage_without_settings_reads_nothing(config: Config) -> None:
-    assert [canonical(task_settings(config, stage)) for stage in ("manifest", "certify", "statistics")] == ["{}"] * 3
+@pytest.mark.parametrize("task", ["build_manifest", "certify", "draw_sensitive_information"])
+def test_task_without_settings_reads_nothing(config: Config, task: str) -> None:
+    assert TASKS[task].settings is None
+    assert task_settings(config, task) is None
+
+
+def test_every_task_with_settings_is_tried_here_or_in_the_test_of_its_chapter() -> None:
+    tried = {task for task, _ in READERS} | {*CH_3, *CH_4, *CH_6, *TELLING}
+    assert {name for name, task in TASKS.items() if task.settings} == tried

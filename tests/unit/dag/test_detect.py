@@ -14,7 +14,7 @@ IMPORTED = {
     "actors": {"train": "a/train.h5", "val": "a/val one.h5"},
     "objects": {"train": "o/train.h5"},
     "frame_lists": {"val": "f/val.csv"},
-    "half": True,
+    "half_precision": True,
 }
 
 
@@ -91,7 +91,7 @@ def published(run: Run) -> Run:
 
 
 def test_features_by_their_source(run: Run, published: Run) -> None:
-    assert [detect.features_with(run, source) for source in ("backbone", "imported", "averaged")] == [
+    assert [detect.features_with(run, source) for source in ("backbone", "imported", "average_of")] == [
         "i3d",
         "(?!)",  # which no name matches
         "(?!)",

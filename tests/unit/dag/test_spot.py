@@ -24,9 +24,9 @@ def test_splits_that_are_read(run: Run) -> None:
 
 def test_the_chosen_network_is_that_of_its_first_training(run: Run) -> None:
     path = "spot/predictions/{network}/seed_{seed}/{split}"
-    assert spot.chosen(run, path, split="test") == f"{RESULTS}/predictions/rms_net/seed_1/test"
-    other = changed(run, spot__chosen="clip_11", spot__networks__clip_11={"clip": 11, "seeds": [7]})
-    assert spot.chosen(other, path) == f"{RESULTS}/predictions/clip_11/seed_7/{{split}}"
+    assert spot.of_main_network(run, path, split="test") == f"{RESULTS}/predictions/rms_net/seed_1/test"
+    other = changed(run, spot__main_network="clip_11", spot__networks__clip_11={"clip": 11, "seeds": [7]})
+    assert spot.of_main_network(other, path) == f"{RESULTS}/predictions/clip_11/seed_7/{{split}}"
 
 
 def test_a_network_sees_projected_features(run: Run) -> None:

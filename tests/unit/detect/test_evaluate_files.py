@@ -48,7 +48,7 @@ def evaluate(tmp_path, capsys):
             if text is not None:
                 (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
                 arguments += [f"--{name}", str(tmp_path / name)]
-        status = main(["evaluate detections", *arguments, *options])
+        status = main(["evaluate", "detections", *arguments, *options])
         return status, capsys.readouterr()
 
     return run
@@ -235,15 +235,8 @@ def test_what_is_refused(evaluate, changes, options, message):
 
 def test_a_missing_file(tmp_path, capsys):
     missing = str(tmp_path / "none")
-    assert (
-        main(
-            [
-                "evaluate detections",
-                *(x for n in ("labelmap", "groundtruth", "detections") for x in (f"--{n}", missing)),
-            ]
-        )
-        == 1
-    )
+    files = (f"--{name}={missing}" for name in ("labelmap", "groundtruth", "detections"))
+    assert main(["evaluate", "detections", *files]) == 1
     assert f"cannot read the file {Path(missing)}" in capsys.readouterr().err
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.config.detect import ActorBackboneName
+from pipeline.config.names import ActorBackboneName
 from pipeline.models import actor_backbones
 from pipeline.models.actor_backbones import (
     ActorBackbone,

@@ -9,6 +9,7 @@ from pipeline.plan.expectation import REFERENCE as SHIPPED
 from pipeline.plan.expectation import UNKNOWN, Expected, Experience, measured, read_reference
 from pipeline.plan.outlook import Plan, RulePlan, Totals, read_plan
 from pipeline.runtime.errors import ActaError
+from pipeline.tasks import weight_of
 from tests.unit.plan.made import write_costs
 
 REFERENCE = {
@@ -20,7 +21,7 @@ REFERENCE = {
         "cpu_seconds": 6.0,
         "bytes": 2e6,
     },
-    "train": {
+    "train_classifier": {
         "unit": "10¹² multiply-adds",
         "work": 10.0,
         "jobs": 1,
@@ -39,7 +40,7 @@ def logs(tmp_path):
 
 
 def expect(logs, rule, work, gpu=False, writes=None):
-    known = Experience(logs, 20.0, logs.parents[1] / "reference.yaml")
+    known = Experience(logs, weight_of, 20.0, logs.parents[1] / "reference.yaml")
     return known.expect(rule, work, writes or [None] * len(work), gpu)
 
 
@@ -90,9 +91,9 @@ def test_the_shipped_reference_knows_the_demos_rules():
         "extract_frames",
         "detect_people",
         "audit",
-        "train",
-        "hypothesis",
-        "train_detection",
+        "train_classifier",
+        "try_hypothesis",
+        "train_stage",
         "predict_spots",
     } <= set(known)
     assert all(each.seconds > 0 and each.jobs > 0 for each in known.values())
@@ -140,19 +141,19 @@ def test_without_the_work_by_jobs(logs):
 
 
 def test_what_a_training_writes_is_told_by_its_network(logs):
-    (found,) = expect(logs, "train", [20.0], writes=[1234.0])
+    (found,) = expect(logs, "train_classifier", [20.0], writes=[1234.0])
     assert found == Expected(100.0, 80.0, 1234.0, "the demo on two cores, by 10¹² multiply-adds")
 
 
 def test_a_training_on_a_gpu_is_assumed(logs):
-    write_costs(logs, "train/on_a_processor", 10.0)
-    (found,) = expect(logs, "train", [1000.0], gpu=True, writes=[1234.0])
+    write_costs(logs, "train_classifier/on_a_processor", 10.0)
+    (found,) = expect(logs, "train_classifier", [1000.0], gpu=True, writes=[1234.0])
     assert found == Expected(100.0, 100.0, 1234.0, "assumption: a GPU does 20 TFLOP/s (--tflops)")
 
 
 def test_an_earlier_job_on_a_gpu_counts_gpu_seconds(logs):
-    write_costs(logs, "train/a", 50.0, gpu_seconds=200.0)
-    (found,) = expect(logs, "train", [1000.0], gpu=True)
+    write_costs(logs, "train_classifier/a", 50.0, gpu_seconds=200.0)
+    (found,) = expect(logs, "train_classifier", [1000.0], gpu=True)
     assert (found.seconds, found.device_seconds) == (50.0, 200.0)
 
 
@@ -165,7 +166,7 @@ def test_the_shipped_reference_can_be_read():
     assert isinstance(read_reference(), dict)
 
 
-@pytest.mark.parametrize("text", ["", "rules: 3", "rules: {train: {unit: jobs}}", "{"])
+@pytest.mark.parametrize("text", ["", "rules: 3", "rules: {train_classifier: {unit: jobs}}", "{"])
 def test_a_damaged_reference_is_named(tmp_path, text):
     (tmp_path / "reference.yaml").write_text(text)
     with pytest.raises(ActaError, match=r"reference.yaml is damaged"):
@@ -175,8 +176,10 @@ def test_a_damaged_reference_is_named(tmp_path, text):
 def test_a_reference_is_measured_on_processors_only(logs):
     write_costs(logs, "extract_frames/a", 10.0, cpu_seconds=15.0)
     write_costs(logs, "extract_frames/b", 20.0, cpu_seconds=25.0)
-    write_costs(logs, "train/a", 10.0, gpu_seconds=10.0)
-    found = measured(Experience(logs, 20.0).here, {"extract_frames": 3e6, "train": 1.0})
+    write_costs(logs, "train_classifier/a", 10.0, gpu_seconds=10.0)
+    found = measured(
+        Experience(logs, weight_of, 20.0).here, {"extract_frames": 3e6, "train_classifier": 1.0}, weight_of
+    )
     assert list(found) == ["extract_frames"]
     content = {"unit": "bytes of video", "work": 6e6, "jobs": 2, "seconds": 30.0, "cpu_seconds": 40.0, "bytes": 2000.0}
     assert found["extract_frames"].model_dump() == content

@@ -26,14 +26,18 @@ rule b:
 
 def test_jobs_wildcards_and_edges():
     text = dot(
-        [("all", "rounded"), (r"train\nrecipe: r3d\nsplit: a: b", "rounded"), ("frames", "rounded,dashed")],
+        [
+            ("all", "rounded"),
+            (r"train_classifier\nrecipe: r3d\nsplit: a: b", "rounded"),
+            ("extract_frames", "rounded,dashed"),
+        ],
         [(1, 0), (2, 1)],
     )
     graph = parse_dot(text)
     assert graph.jobs == {
         0: Job(0, "all", {}, True),
-        1: Job(1, "train", {"recipe": "r3d", "split": "a: b"}, True),
-        2: Job(2, "frames", {}, False),
+        1: Job(1, "train_classifier", {"recipe": "r3d", "split": "a: b"}, True),
+        2: Job(2, "extract_frames", {}, False),
     }
     assert graph.before == {0: [1], 1: [2]}
     assert [job.rule for job in graph.last] == ["all"]
@@ -41,10 +45,10 @@ def test_jobs_wildcards_and_edges():
 
 def test_a_hidden_wildcard_is_that_of_the_nearest_job_before():
     jobs = [
-        (r"hypothesis\niteration: 2", ""),
-        ("select", ""),
-        (r"hypothesis\niteration: 1\nplan: pas", ""),
-        (r"train\nrecipe: r3d", ""),
+        (r"try_hypothesis\niteration: 2", ""),
+        ("select_hypothesis", ""),
+        (r"try_hypothesis\niteration: 1\nplan: pas", ""),
+        (r"train_classifier\nrecipe: r3d", ""),
     ]
     graph = parse_dot(dot(jobs, [(1, 0), (3, 0), (2, 1), (3, 2)]))
     values = {name: graph.wildcard(graph.jobs[0], name) for name in ("iteration", "plan", "recipe", "seed")}
@@ -118,12 +122,12 @@ def test_bounds_hold_on_random_graphs():
 
 def test_eight_thousand_jobs_take_seconds():
     shards = 2048
-    jobs = [(rf"frames\nshard: {n}", "rounded") for n in range(shards)]
+    jobs = [(rf"extract_frames\nshard: {n}", "rounded") for n in range(shards)]
     jobs += (
         [("detect_people", "rounded")] * shards + [("obfuscate", "rounded")] * shards + [("audit", "rounded")] * shards
     )
     edges = [(n, n + shards) for n in range(3 * shards)]
-    jobs += [(f"train_{n}", "rounded") for n in range(20)]
+    jobs += [(f"train_classifier_{n}", "rounded") for n in range(20)]
     edges += [(n, 4 * shards + k) for n in range(shards) for k in range(20)]
     began = time.process_time()
     graph = parse_dot(dot(jobs, edges))

@@ -6,28 +6,31 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.whole import DEFAULT_CONFIG, load_over
+from pipeline.config.whole import load_over
 from pipeline.media.lists import Listed, write_game_lists, write_lists
 from pipeline.models.architecture import Architecture
 from pipeline.models.complexity import complexity
+from pipeline.plan import work
 from pipeline.plan.assemble import TARGET, make_plan, mean_work
-from pipeline.plan.expectation import Experience
+from pipeline.plan.expectation import REFERENCE as SHIPPED
+from pipeline.plan.expectation import Experience, read_reference
 from pipeline.plan.graph import parse_dot
 from pipeline.plan.site import Site
-from pipeline.plan.work import KINDS, kind_of
+from pipeline.tasks import TASKS, task_of, weight_of
+from tests import PROJECT
 from tests.unit.plan.made import chain, dot, write_costs
 
 JOBS = [
-    (r"train\nrecipe: r2plus1d\nsplit: split1\nstrategy: cross_entropy\nvariant: none", "rounded"),
-    (r"train\nstrategy: kd", "rounded"),
-    (r"hypothesis\niteration: 1\noperators: s\nplan: pas", "rounded"),
-    (r"hypothesis\niteration: 3\noperators: s", "rounded"),
-    (r"evaluate_shrunk\nnetwork: pas/iteration_3/s", "rounded"),
-    ("train_alone", "rounded"),
-    (r"hypothesis\niteration: 1\noperators: s\nplan: stored", "rounded"),
-    (r"start_hypothesis\niteration: 1\noperators: s\nplan: halving", "rounded"),
-    ("evaluate", "rounded"),
-    (r"train_transferred\nnetwork: pas_2\nrecipe: r2plus1d\nsplit: split1", "rounded"),
+    (r"train_classifier\nrecipe: r2plus1d\nsplit: split1\nstrategy: cross_entropy\nvariant: none", "rounded"),
+    (r"train_classifier\nstrategy: kd", "rounded"),
+    (r"try_hypothesis\niteration: 1\noperators: s\nplan: pas", "rounded"),
+    (r"try_hypothesis\niteration: 3\noperators: s", "rounded"),
+    (r"evaluate_classifier_shrunk\nnetwork: pas/iteration_3/s", "rounded"),
+    ("train_classifier_alone", "rounded"),
+    (r"try_hypothesis\niteration: 1\noperators: s\nplan: stored", "rounded"),
+    (r"try_hypothesis_start\niteration: 1\noperators: s\nplan: halving", "rounded"),
+    ("evaluate_classifier", "rounded"),
+    (r"train_classifier_transferred\nnetwork: pas_2\nrecipe: r2plus1d\nsplit: split1", "rounded"),
 ]
 EDGES = [(0, 1), (0, 2), (2, 3), (3, 4), (3, 5), (0, 6), (0, 7), (0, 8)]
 
@@ -44,13 +47,13 @@ def make(tmp_path):
             Listed(f"{k}", f"{k}.mp4", f"class_{k % 8}", "train" if k < 30 else "test", 1000, 0) for k in range(40)
         ]
         write_lists(videos, tmp_path / "results" / config.dataset / "lists", 2)
-        return Site(config, graph, tmp_path)
+        return Site(config, graph, tmp_path, weight_of)
 
     return site
 
 
 def amounts(site: Site) -> list[float | None]:
-    return [kind_of(job.rule).amount(site, job) for job in site.graph.jobs.values()]
+    return [site.kind(job.rule).amount(site, job) for job in site.graph.jobs.values()]
 
 
 def test_trainings_count_multiply_adds(make):
@@ -78,7 +81,7 @@ def test_trainings_count_multiply_adds(make):
             epoch * 3 / 4 * classify.training.epochs,
         ]
     )
-    told = KINDS["train"].writes
+    told = site.kind("train_classifier").writes
     assert told is not None
     assert told(site, site.graph.jobs[1]) == 4 * complexity(architecture).parameters
 
@@ -97,12 +100,12 @@ def test_what_the_demo_makes_is_measured_on_the_disk(make, tmp_path):
     assert amounts(site) == [None]
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "a.mp4").write_bytes(bytes(77))
-    assert amounts(Site(site.config, site.graph, tmp_path)) == [77.0]
+    assert amounts(Site(site.config, site.graph, tmp_path, weight_of)) == [77.0]
 
 
 def test_keyframes_are_counted_once(make, tmp_path):
     boxes = "detect: {data: {boxes: {train: train.csv, val: val.csv, test: test.csv}, label_map: x.pbtxt}}"
-    graph = chain("train_detection", "actor_features", "evaluate_detection")
+    graph = chain("train_stage", "extract_actor_features", "evaluate_stage")
     assert amounts(make(graph, boxes)) == [None, None, None]
     rows = "v,{time},0.1,0.1,0.2,0.2,{action},0\n"
     (tmp_path / "train.csv").write_text("".join(rows.format(time=t, action=a) for t in (1, 2, 3) for a in (1, 2)))
@@ -118,7 +121,7 @@ def test_games_count_the_bytes_of_their_files(make):
         ("build_game", ""),
         ("fit_pca", ""),
         (r"predict_spots\nsplit: valid", ""),
-        (r"train_spotting\nnetwork: q_10", ""),
+        (r"train_spotter\nnetwork: q_10", ""),
     ]
     site = make(parse_dot(dot(jobs, [])))
     for split, sizes in (("train", [1000, 3000]), ("valid", [500]), ("test", [700])):
@@ -134,31 +137,65 @@ def test_a_gpu_is_where_the_configuration_says(make):
     jobs = [
         (r"detect_people\nwhat: faces", ""),
         (r"detect_people\nwhat: bodies", ""),
-        (r"train\nrecipe: r3d", ""),
+        (r"train_classifier\nrecipe: r3d", ""),
         ("audit", ""),
     ]
     overlay = f"privacy: {{detect: {{bodies: {{detector: maskrcnn, {gpu}}}}}}}\nclassify: {{training: {{{gpu}}}}}"
     site = make(parse_dot(dot(jobs, [])), overlay)
-    assert [kind_of(job.rule).on_gpu(site, job) for job in site.graph.jobs.values()] == [False, True, True, False]
+    assert [site.kind(job.rule).on_gpu(site, job) for job in site.graph.jobs.values()] == [False, True, True, False]
     site = make(parse_dot(dot(jobs, [])), f"privacy: {{detect: {{faces: {{{gpu}}}}}}}")
-    on_gpu = [kind_of(job.rule).on_gpu(site, job) for job in site.graph.jobs.values()]
+    on_gpu = [site.kind(job.rule).on_gpu(site, job) for job in site.graph.jobs.values()]
     assert on_gpu == [True, True, False, False], "the search for bodies finds faces too"
 
 
 def test_a_job_of_which_nothing_is_known_uses_no_gpu(make):
-    site = make(parse_dot(dot([("actor_features", ""), ("train_backbone", ""), ("detect_people", "")], [])))
-    assert [kind_of(job.rule).on_gpu(site, job) for job in site.graph.jobs.values()] == [False] * 3
+    site = make(parse_dot(dot([("extract_actor_features", ""), ("train_backbone", ""), ("detect_people", "")], [])))
+    assert [site.kind(job.rule).on_gpu(site, job) for job in site.graph.jobs.values()] == [False] * 3
 
 
-def test_every_rule_of_the_table_is_one_of_the_workflow():
-    text = "".join(path.read_text() for path in (DEFAULT_CONFIG.parent / "workflow").rglob("*.smk"))
-    names = {used or own for used, own in re.findall(r"rule \w+ as (\w+) with:|rule (\w+):", text)}
-    assert KINDS.keys() <= names
+def rules_of_the_workflow() -> set[str]:
+    text = "".join(path.read_text() for path in (PROJECT / "workflow").rglob("*.smk"))
+    return {used or own for used, own in re.findall(r"rule \w+ as (\w+) with:|rule (\w+):", text)}
+
+
+def test_every_task_that_is_weighed_has_a_rule():
+    weighed = {name for name, task in TASKS.items() if task.weight}
+    assert weighed <= {task.name for rule in rules_of_the_workflow() if (task := task_of(rule))}
+
+
+def test_every_rule_that_the_weights_tell_apart_is_one_of_the_workflow():
+    named = re.findall(r'job\.rule [!=]= "(\w+)"', Path(work.__file__).read_text())
+    assert {"train_classifier_alone", "try_hypothesis_start"} <= set(named) <= rules_of_the_workflow()
+
+
+@pytest.mark.parametrize(
+    ("rule", "task"),
+    [
+        ("train_classifier", "train_classifier"),
+        ("train_classifier_alone", "train_classifier"),
+        ("evaluate_stage_backbone", "evaluate_stage"),
+        ("draw_detection_examples", "draw_detection"),
+        ("all", None),
+        ("train", None),
+        ("audited", None),
+    ],
+)
+def test_a_rule_runs_the_task_whose_name_it_bears_or_begins_with(rule, task):
+    found = task_of(rule)
+    assert (found and found.name) == task
+    assert weight_of(rule) == (None if found is None else found.weight or work.JOBS)
+
+
+def test_the_shipped_reference_is_of_rules_of_the_workflow_in_their_units():
+    known = read_reference(SHIPPED)
+    assert known.keys() <= rules_of_the_workflow()
+    weights = {rule: weight_of(rule) or work.JOBS for rule in known}
+    assert {rule: each.unit for rule, each in known.items()} == {rule: kind.unit for rule, kind in weights.items()}
 
 
 def plan(site: Site, tmp_path: Path, targets=("all",), jobs_at_once=None):
     (tmp_path / "empty.yaml").write_text("rules: {}")
-    known = Experience(tmp_path / "logs" / "demo", 20.0, tmp_path / "empty.yaml")
+    known = Experience(tmp_path / "logs" / "demo", weight_of, 20.0, tmp_path / "empty.yaml")
     return make_plan(site, known, targets, 20.0, jobs_at_once)
 
 

@@ -1,4 +1,4 @@
-"""``python -m tests.unit.privacy.halting anonymize …``: `acta`, which halts after every frame until it is told to go on.
+"""``python -m tests.unit.privacy.halting anonymize …``: `acta`, which halts after each frame until it is told to go on.
 
 It writes the number of its process into the named pipe ``$BEGUN`` and then reads a byte from ``$GO_ON``. Its workers do
 so too, as each of them imports the main module.

@@ -1,11 +1,6 @@
-"""`acta anonymize`: what is kept, what is hidden, what is refused; on real footage and on clips with known frames."""
+"""One video: what is kept, what is hidden, what is refused; on real footage and on clips with known frames."""
 
-import os
-import signal
 import stat
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +12,10 @@ from pipeline.cli import main
 from pipeline.config.privacy import ObfuscateSettings, SearchSettings
 from pipeline.media.decode import decode, open_video, orientation, pixel_aspect, scaled_size, to_rgb
 from pipeline.media.encode import Encoding
-from pipeline.models.weights import WEIGHTS
 from pipeline.privacy import anonymize as module
 from pipeline.privacy.anonymize import anonymize_video
 from pipeline.privacy.detectors import make_auditor
-from pipeline.privacy.instances import DetectionShard, Instances
+from pipeline.privacy.instances import Instances
 from pipeline.runtime.errors import ActaError, VideoError
 from tests.clips import ffmpeg, read_number, read_times, write_clip
 
@@ -343,106 +337,6 @@ def test_unknown_container_is_a_clear_error(clip, fixed, tmp_path):
     with pytest.raises(ActaError, match=r"cannot write out\.xyz: choose one of"):
         anonymize_video(clip, tmp_path / "out.xyz", *fixed)
     assert list(tmp_path.iterdir()) == []
-
-
-class TestCommand:
-    def test_refuses_to_overwrite_its_input(self, clip, capsys):
-        before = clip.read_bytes()
-        assert main(["anonymize", str(clip), str(clip), "--overwrite"]) == 1
-        assert "is an input; choose another output" in capsys.readouterr().err
-        assert clip.read_bytes() == before
-
-    def test_refuses_through_a_link_too(self, clip, tmp_path, capsys):
-        (tmp_path / "link.mp4").symlink_to(clip)
-        assert main(["anonymize", str(clip), str(tmp_path / "link.mp4"), "--overwrite"]) == 1
-        assert "is an input" in capsys.readouterr().err
-
-    def test_refuses_through_a_hard_link_too(self, tmp_path, capsys):
-        source = write_clip(tmp_path / "a.mp4", frames=2)
-        os.link(source, tmp_path / "b.mp4")
-        before = source.read_bytes()
-        assert main(["anonymize", str(source), str(tmp_path / "b.mp4"), "--overwrite"]) == 1
-        assert "is an input" in capsys.readouterr().err
-        assert source.read_bytes() == before
-
-    def test_existing_output_is_kept_unless_told(self, clip, tmp_path, capsys):
-        (tmp_path / "out.mp4").write_text("precious")
-        assert main(["anonymize", str(clip), str(tmp_path / "out.mp4")]) == 1
-        assert "out.mp4 exists; --overwrite replaces it" in capsys.readouterr().err
-        assert (tmp_path / "out.mp4").read_text() == "precious"
-
-    def test_a_folder_goes_into_a_folder_and_a_bad_file_does_not_stop_the_others(self, tmp_path, capsys):
-        write_clip(tmp_path / "in/one.mp4", frames=2)
-        write_clip(tmp_path / "in/deep/two.mp4", frames=2)
-        (tmp_path / "in/bad.mp4").write_text("no video")
-        (tmp_path / "in/notes.txt").write_text("not looked at")
-        assert main(["anonymize", str(tmp_path / "in"), str(tmp_path / "out")]) == 1
-        written = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.is_file()}
-        assert written == {"one.mp4", "deep/two.mp4"}
-        out, error = capsys.readouterr()
-        assert "bad.mp4: cannot be opened" in error
-        assert out.startswith("2 videos done: 0 faces hidden in 4 frames\n")
-        assert "not looked at, as neither videos nor photographs by name: 1 .txt\n1 left out:\n" in out
-
-    def test_keeps_detections(self, footage, tmp_path):
-        source = footage / "talking_in_car/carphone_pristine.mp4"
-        kept = tmp_path / "kept.h5"
-        assert main(["anonymize", str(source), str(tmp_path / "out.mp4"), "--keep-detections", str(kept)]) == 0
-        shard = DetectionShard(kept)
-        assert shard.ids == ["carphone_pristine.mp4"]
-        assert shard.times(shard.ids[0]) == pytest.approx(read_times(source))
-        assert [len(frame) for frame in shard.frames(shard.ids[0])] == [1] * 120
-        assert shard.provenance["weights"] == {"centerface": WEIGHTS["centerface"].source.sha256}
-
-    @pytest.mark.parametrize(
-        ("options", "message"),
-        [
-            (["--enlarge", "0.5"], "'enlarge' is 0.5: input should be greater than or equal to 1"),
-            (
-                ["--detector", "selfie"],
-                "detector 'selfie' does not find faces; choose one of retinaface, centerface, onnx",
-            ),
-            (["--threshold", "7"], "'detect.threshold' is 7.0"),
-            (["--threshold", "1"], "so it would hide nothing; lower its `threshold`"),
-            (["--weights", "nowhere.onnx"], "nowhere.onnx' of detector 'centerface' are not there"),
-        ],
-    )
-    def test_wrong_options_are_named(self, clip, tmp_path, capsys, options, message):
-        assert main(["anonymize", str(clip), str(tmp_path / "out.mp4"), *options]) == 1
-        assert message in capsys.readouterr().err
-        assert list(tmp_path.iterdir()) == []
-
-    def test_missing_weights_say_how_to_get_them(self, clip, tmp_path, capsys, monkeypatch):
-        monkeypatch.setenv("ACTA_CACHE", str(tmp_path / "empty"))
-        command = ["anonymize", str(clip), str(tmp_path / "out.mp4"), "--what", "bodies", "--detector", "maskrcnn"]
-        assert main(command) == 1
-        assert "get them with: acta weights fetch maskrcnn" in capsys.readouterr().err
-
-    def test_disk_full_leaves_no_output(self, tmp_path):
-        source = write_clip(tmp_path / "in.mp4", frames=60, size=(240, 320), options={"crf": "1"})
-        code = (
-            "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-            "resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000)); "
-            "from pipeline.cli import main; sys.exit(main(sys.argv[1:]))"
-        )
-        command = [sys.executable, "-c", code, "anonymize", str(source), str(tmp_path / "out.mp4"), "--crf", "1"]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert result.returncode == 1
-        assert "File too large" in result.stderr
-        assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4"]
-
-    def test_killed_half_way_leaves_no_output_with_its_final_name(self, tmp_path, footage):
-        source, output = footage / "giving_speech/obama_speech.mp4", tmp_path / "out.mp4"
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline", "anonymize", str(source), str(output)], stderr=subprocess.DEVNULL
-        )
-        while process.poll() is None and not list(tmp_path.glob(".out.mp4.*")):
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert not output.exists()
-        assert main(["anonymize", str(source), str(output)]) == 0
-        assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]
 
 
 def test_avi_in_a_folder_becomes_a_file_that_keeps_its_time_stamps(fixed, tmp_path):

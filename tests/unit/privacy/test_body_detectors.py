@@ -1,4 +1,4 @@
-"""`acta anonymize --what bodies` on real footage: nobody is found afterwards, and the detections say by what."""
+"""Bodies: nobody is found after `acta anonymize --what bodies`, detections say by what; masks, and Mask R-CNN's."""
 
 import json
 from pathlib import Path
@@ -7,12 +7,15 @@ import av
 import h5py
 import numpy as np
 import pytest
+import torch
+from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 
 from pipeline.cli import main
 from pipeline.models.weights import WEIGHTS
-from pipeline.privacy.body_detectors import _crop
+from pipeline.privacy.body_detectors import MaskRCNN, _crop
 from pipeline.privacy.detectors import make_auditor
-from pipeline.privacy.instances import DetectionShard
+from pipeline.privacy.instances import DetectionShard, Instances
+from pipeline.runtime.errors import ActaError
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +86,49 @@ def test_a_large_mask_keeps_sixty_four_cells_a_side():
     mask[150, 100] = True
     cut = _crop(mask, np.array([0, 0, 200, 300], np.float32))
     assert (cut.shape, cut.sum()) == ((64, 64), 1)
+
+
+@pytest.fixture(scope="module")
+def maskrcnn_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state dict of the right shape; its numbers are random, so only the plumbing is tested (no weights ship)."""
+    path = tmp_path_factory.mktemp("maskrcnn") / "weights.pth"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None)
+    torch.save(model.state_dict(), path)
+    return path
+
+
+def test_maskrcnn_keeps_people_only_with_masks_over_their_boxes(maskrcnn_weights):
+    detector = MaskRCNN(maskrcnn_weights, 0.0)
+    height, width = 60, 80
+    full = torch.zeros(2, 1, height, width)
+    full[0, 0, 10:30, 20:40] = 0.9
+
+    def answer(images: list[torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+        assert images[0].shape == (3, height, width)
+        assert float(images[0].max()) <= 1
+        boxes = torch.tensor([[20.0, 10, 40, 50], [0, 0, 10, 10]])
+        return [{"boxes": boxes, "labels": torch.tensor([1, 17]), "scores": torch.tensor([0.8, 0.9]), "masks": full}]
+
+    detector._model = answer  # what the network says is given; what is made of it is tested
+    found = detector(np.full((height, width, 3), 255, np.uint8))
+    assert found.boxes.tolist() == [[0.25, pytest.approx(1 / 6), 0.5, pytest.approx(5 / 6)]]
+    assert found.masks[0] is not None
+    assert found.masks[0].shape == (40, 20)
+    assert found.masks[0][:20].all()
+    assert not found.masks[0][20:].any()
+
+
+def test_maskrcnn_runs_on_a_state_dict_and_refuses_others(maskrcnn_weights, tmp_path):
+    found = MaskRCNN(maskrcnn_weights, 0.9)(np.zeros((64, 64, 3), np.uint8))
+    assert isinstance(found, Instances)
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(ActaError, match=r"other\.pth holds the weights of another architecture: 363 missing"):
+        MaskRCNN(tmp_path / "other.pth", 0.5)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_maskrcnn_on_cuda_without_a_gpu_is_an_error(maskrcnn_weights):
+    with pytest.raises(ActaError, match="torch sees no GPU"):
+        MaskRCNN(maskrcnn_weights, 0.5, "cuda")

@@ -1,4 +1,4 @@
-"""What a detector is shown of a frame, and where in the upright frame its answer lies."""
+"""What a detector is shown of a frame, where in the upright frame its answer lies, and what a shard says of it."""
 
 from fractions import Fraction
 
@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 
 from pipeline.media.decode import decode, open_video, to_rgb
+from pipeline.privacy import detect_people as module
 from pipeline.privacy.boxes import iou
-from pipeline.privacy.detect_people import detect_frame
+from pipeline.privacy.detect_people import detect_frame, detect_people
 from pipeline.privacy.detectors import make_detector
-from pipeline.privacy.instances import Instances
+from pipeline.privacy.instances import DetectionShard, Instances
 from pipeline.runtime.errors import ActaError
+from pipeline.tasks import task_settings
 from tests.clips import write_clip
+from tests.unit.privacy.chain import detected
 
 
 class Spot:
@@ -75,7 +78,7 @@ def test_a_detector_sees_the_displayed_picture_at_the_size_that_it_wants(setting
 @pytest.mark.parametrize("wanted", [None, (64, 96)])
 def test_turned_pictures_are_searched_too_and_their_boxes_turned_back(settings, wanted):
     detector = Spot(wanted)
-    found = detect_frame(detector, spotted(), settings.model_copy(update={"turned": True}))
+    found = detect_frame(detector, spotted(), settings.model_copy(update={"search_rotated": True}))
     upright, sideways = (wanted, wanted) if wanted else ((40, 80), (80, 40))
     assert detector.shapes == [(*upright, 3), (*sideways, 3), (*upright, 3), (*sideways, 3)]
     assert len(found) == 4
@@ -205,7 +208,7 @@ def test_the_edge_of_the_picture_is_none_of_a_part(settings, left, top):
 
 def test_a_part_is_turned_too(settings):
     detector = Spot(local=True)
-    turned = settings.model_copy(update={"turned": True})
+    turned = settings.model_copy(update={"search_rotated": True})
     found = detect_frame(detector, picture(150, 90), turned, region=region(150, 110, 158, 150))
     upright, sideways = (192, 128, 3), (128, 192, 3)
     assert detector.shapes == [upright, sideways, upright, sideways]
@@ -228,3 +231,47 @@ def test_real_faces_are_found_in_a_part_as_in_the_whole(footage, settings, name)
         part = detect_frame(detector, whole, settings, region=box)
         assert 1 <= len(part) < len(every)
         assert iou(part.boxes, box[None]).max() > 0.9
+
+
+# ---- shards
+
+
+@pytest.mark.parametrize(
+    ("devices", "processes"), [(("cpu", "cpu"), 6), (("cuda", "cpu"), 4), (("cpu", "cuda"), 4), (("cuda", "cuda"), 4)]
+)
+def test_one_gpu_is_shared_by_four_processes_at_most(chain, config, monkeypatch, tmp_path, devices, processes):
+    asked = []
+    monkeypatch.setattr(module, "make_detector", lambda settings, weights: None)
+    monkeypatch.setattr(module, "check_search", lambda what, settings: None)
+    monkeypatch.setattr(module, "map_videos", lambda *given, workers, task: asked.append(workers) or iter(()))
+    settings = task_settings(config, "detect_people", what="bodies")
+    faces = settings.detect.faces.model_copy(update={"device": devices[1]})
+    detect = settings.detect.model_copy(update={"device": devices[0], "faces": faces})
+    settings = settings.model_copy(update={"detect": detect})
+    detect_people(chain / "manifest.json", chain, tmp_path / "found.h5", settings, workers=6)
+    assert asked == [processes]
+
+
+def test_failed_frames_are_a_line_for_each_video(chain, config, monkeypatch, tmp_path, capsys):
+    bad, worse = (Instances(failed=True, reason=reason) for reason in ("no memory", "NaN"))
+    videos = [
+        detected("a", [Instances(), bad, worse]),
+        detected("b", [Instances()]),
+        detected("c", [Instances()] * 12 + [worse]),
+    ]
+    monkeypatch.setattr(module, "map_videos", lambda *given, **more: iter(videos))
+    settings = task_settings(config, "detect_people", what="faces")
+    detect_people(chain / "manifest.json", chain, tmp_path / "found.h5", settings)
+    assert capsys.readouterr().err.splitlines() == [
+        "a: detection failed on 2 frames, the first at 0.10 s, which are hidden whole: no memory",
+        "c: detection failed on 1 frame, at 1.20 s, which is hidden whole: NaN",
+    ]
+    assert [frame.failed for frame in DetectionShard(tmp_path / "found.h5").frames("a")] == [False, True, True]
+
+
+def test_a_search_that_finds_nothing_is_an_error_before_it_begins(chain, config, tmp_path):
+    settings = task_settings(config, "detect_people", what="faces")
+    blind = settings.model_copy(update={"detect": settings.detect.model_copy(update={"threshold": 1.0})})
+    with pytest.raises(ActaError, match=r"^centerface, from a score of 1 on, .* so it would hide nothing"):
+        detect_people(chain / "manifest.json", chain, tmp_path / "found.h5", blind)
+    assert list(tmp_path.iterdir()) == []

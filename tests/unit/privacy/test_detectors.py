@@ -8,44 +8,19 @@ from typing import get_args
 import av
 import cv2
 import numpy as np
-import onnx
 import pytest
-import torch
-from onnx import TensorProto, helper, numpy_helper
-from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 
 from pipeline.config.detectors import DETECTORS, detectors_of
 from pipeline.config.privacy import Auditor, FindSettings, SearchSettings
 from pipeline.config.whole import Config
 from pipeline.models.weights import WEIGHTS
-from pipeline.privacy.body_detectors import MaskRCNN
 from pipeline.privacy.boxes import iou
 from pipeline.privacy.detect_people import detect_frame
 from pipeline.privacy.detectors import _CODE, make_auditor, make_detector, runtimes
 from pipeline.privacy.filters import hide
 from pipeline.privacy.instances import Instances
 from pipeline.runtime.errors import ActaError
-
-
-def settings(detector: str, **changes: object) -> SearchSettings:
-    """A search with one network, of every picture at its own size."""
-    values = {
-        "weights": None,
-        "threshold": None,
-        "long_side": None,
-        "interval": 0.0,
-        "turned": False,
-        "fill_gap": 0,
-        "device": "cpu",
-        "faces": None,
-    } | changes
-    return SearchSettings(detector=detector, **values)
-
-
-@pytest.fixture(scope="module")
-def speech(footage: Path) -> list[av.VideoFrame]:
-    with av.open(str(footage / "giving_speech/obama_speech.mp4")) as container:
-        return [frame for k, frame in enumerate(container.decode(video=0)) if k % 35 == 0]
+from tests.unit.privacy.searching import settings, write_constant_model
 
 
 @pytest.mark.parametrize("detector", ["retinaface", "centerface"])
@@ -92,7 +67,7 @@ def test_results_do_not_depend_on_the_number_of_threads(speech, name):
 @pytest.fixture(scope="module")
 def nobody(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An ONNX file that finds nothing: in a frame of 32 x 48 pixels no score reaches 0.5."""
-    return _constant_model(tmp_path_factory.mktemp("nobody") / "nobody.onnx", 0.1)
+    return write_constant_model(tmp_path_factory.mktemp("nobody") / "nobody.onnx", 0.1)
 
 
 def search(config: Config, **changes: object) -> SearchSettings:
@@ -240,156 +215,6 @@ def test_nothing_is_found_where_there_is_nothing():
     for name in ("retinaface", "centerface", "ssdlite", "selfie", "pose"):
         image = cv2.resize(grey, make_auditor(name, 0.3).input_size(256, 256)[::-1])
         assert len(make_auditor(name, 0.3)(image)) == 0
-
-
-@pytest.fixture(scope="module")
-def own_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An ONNX file of the documented contract: two boxes with a mask, the score of the first is the mean brightness."""
-    return _constant_model(tmp_path_factory.mktemp("onnx") / "own.onnx", 1.0)
-
-
-def _constant_model(path: Path, brightest: float) -> Path:
-    boxes = np.array([[0.25, 0.25, 0.75, 0.5], [0, 0, 0.1, 0.1]], np.float32)
-    masks = np.zeros((2, 4, 4), np.float32)
-    masks[:, :2] = 1
-    nodes = [
-        helper.make_node("ReduceMean", ["image"], ["mean"], keepdims=0),
-        helper.make_node("Div", ["mean", "full"], ["share"]),
-        helper.make_node("Reshape", ["share", "one"], ["first"]),
-        helper.make_node("Concat", ["first", "low"], ["scores"], axis=0),
-        helper.make_node("Identity", ["all_boxes"], ["boxes"]),
-        helper.make_node("Identity", ["all_masks"], ["masks"]),
-    ]
-    constants = {
-        "full": np.float32(255 / brightest),
-        "one": np.array([1], np.int64),
-        "low": np.array([0.05], np.float32),
-    }
-    graph = helper.make_graph(
-        nodes,
-        "own",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 32, 48])],
-        [
-            helper.make_tensor_value_info("boxes", TensorProto.FLOAT, [2, 4]),
-            helper.make_tensor_value_info("scores", TensorProto.FLOAT, [2]),
-            helper.make_tensor_value_info("masks", TensorProto.FLOAT, [2, 4, 4]),
-        ],
-        [
-            onnx.numpy_helper.from_array(np.asarray(v), k)
-            for k, v in (constants | {"all_boxes": boxes, "all_masks": masks}).items()
-        ],
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path)
-    return path
-
-
-def test_an_own_onnx_model_is_used_as_documented(own_model, speech):
-    own = settings("onnx", weights=str(own_model), threshold=0.1)
-    found = detect_frame(make_detector(own), speech[0], own)
-    assert found.boxes.tolist() == [[0.25, 0.25, 0.75, 0.5]]
-    assert found.masks[0] is not None
-    assert found.masks[0].tolist() == [[True] * 4] * 2 + [[False] * 4] * 2
-    assert make_detector(own).input_size(720, 1280) == (32, 48)
-
-
-def test_onnx_without_weights_says_what_is_missing():
-    with pytest.raises(ActaError, match="'onnx' needs `weights`"):
-        make_detector(settings("onnx"))
-
-
-def test_a_file_that_is_no_model_is_named(tmp_path):
-    (tmp_path / "bad.onnx").write_text("no model")
-    for name in ("onnx", "retinaface"):
-        with pytest.raises(ActaError, match=r"bad\.onnx cannot be (loaded|read) as ONNX"):
-            make_detector(settings(name, weights=str(tmp_path / "bad.onnx")))
-
-
-def test_a_model_with_other_outputs_is_refused(tmp_path):
-    graph = helper.make_graph(
-        [helper.make_node("Identity", ["image"], ["features"])],
-        "other",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 8, 8])],
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, 3, 8, 8])],
-    )
-    onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), tmp_path / "other.onnx"
-    )
-    with pytest.raises(ActaError, match=r"outputs \['features'\]; one image in, `boxes` and `scores`"):
-        make_detector(settings("onnx", weights=str(tmp_path / "other.onnx")))
-
-
-@pytest.mark.parametrize("place", ["graph", "node", "branch", "function"])
-def test_onnx_with_weights_in_other_files_is_refused(tmp_path, place):
-    """Its hash would not cover them, and they are opened wherever the file says."""
-    tensor = numpy_helper.from_array(np.zeros(1, np.float32), "w")
-    tensor.ClearField("raw_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="../secret")
-    constant = helper.make_node("Constant", [], ["x"], value=tensor)
-    branch = helper.make_graph([constant], "branch", [], [])
-    nodes = [helper.make_node("If", ["a"], ["b"], then_branch=branch)] if place == "branch" else []
-    graph = helper.make_graph(nodes, "g", [], [])
-    model = helper.make_model(graph)
-    if place == "graph":
-        model.graph.initializer.append(tensor)
-    elif place == "node":
-        model.graph.node.append(constant)
-    elif place == "function":
-        model.functions.append(helper.make_function("d", "f", [], ["x"], [constant], []))
-    (tmp_path / "outside.onnx").write_bytes(model.SerializeToString())
-    for name in ("onnx", "retinaface", "centerface"):
-        with pytest.raises(ActaError) as caught:
-            make_detector(settings(name, weights=str(tmp_path / "outside.onnx")))
-        assert str(caught.value) == (
-            f"{tmp_path / 'outside.onnx'} keeps weights in another file, '../secret', which its hash does not cover; "
-            "store it whole: onnx.save(onnx.load(path), path)"
-        )
-
-
-@pytest.fixture(scope="module")
-def maskrcnn_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state dict of the right shape; its numbers are random, so only the plumbing is tested (no weights ship)."""
-    path = tmp_path_factory.mktemp("maskrcnn") / "weights.pth"
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None)
-    torch.save(model.state_dict(), path)
-    return path
-
-
-def test_maskrcnn_keeps_people_only_with_masks_over_their_boxes(maskrcnn_weights):
-    detector = MaskRCNN(maskrcnn_weights, 0.0)
-    height, width = 60, 80
-    full = torch.zeros(2, 1, height, width)
-    full[0, 0, 10:30, 20:40] = 0.9
-
-    def answer(images: list[torch.Tensor]) -> list[dict[str, torch.Tensor]]:
-        assert images[0].shape == (3, height, width)
-        assert float(images[0].max()) <= 1
-        boxes = torch.tensor([[20.0, 10, 40, 50], [0, 0, 10, 10]])
-        return [{"boxes": boxes, "labels": torch.tensor([1, 17]), "scores": torch.tensor([0.8, 0.9]), "masks": full}]
-
-    detector._model = answer  # what the network says is given; what is made of it is tested
-    found = detector(np.full((height, width, 3), 255, np.uint8))
-    assert found.boxes.tolist() == [[0.25, pytest.approx(1 / 6), 0.5, pytest.approx(5 / 6)]]
-    assert found.masks[0] is not None
-    assert found.masks[0].shape == (40, 20)
-    assert found.masks[0][:20].all()
-    assert not found.masks[0][20:].any()
-
-
-def test_maskrcnn_runs_on_a_state_dict_and_refuses_others(maskrcnn_weights, tmp_path):
-    found = MaskRCNN(maskrcnn_weights, 0.9)(np.zeros((64, 64, 3), np.uint8))
-    assert isinstance(found, Instances)
-    torch.save({"weight": torch.zeros(1)}, tmp_path / "other.pth")
-    with pytest.raises(ActaError, match=r"other\.pth holds the weights of another architecture: 363 missing"):
-        MaskRCNN(tmp_path / "other.pth", 0.5)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
-def test_maskrcnn_on_cuda_without_a_gpu_is_an_error(maskrcnn_weights):
-    with pytest.raises(ActaError, match="torch sees no GPU"):
-        MaskRCNN(maskrcnn_weights, 0.5, "cuda")
 
 
 def test_a_failing_detector_marks_the_frame(speech):

@@ -261,7 +261,7 @@ def test_same_detections_give_the_same_bytes(tmp_path: Path) -> None:
 
 def test_layout_is_the_documented_one(tmp_path: Path) -> None:
     with h5py.File(write(tmp_path / "d.h5")) as file:
-        assert file.attrs["format"] == "acta-detections-1"
+        assert file.attrs["format"] == "acta-detections-2"
         assert file["frames/first"][:].tolist() == [0, 0, 3, 3, 4, 4]
         assert file["frames/failed"][:].tolist() == [False, False, True, False, False]
         assert file["instances/grid"][:].tolist() == [[5, 7], [0, 0], [64, 33], [0, 0]]
@@ -270,7 +270,7 @@ def test_layout_is_the_documented_one(tmp_path: Path) -> None:
 
 
 def test_frame_shard_does_not_read_detections(tmp_path: Path) -> None:
-    with pytest.raises(ActaError, match="holds 'acta-detections-1', but 'acta-frames-1' is needed here"):
+    with pytest.raises(ActaError, match="holds 'acta-detections-2', but 'acta-frames-2' is needed here"):
         FrameShard(write(tmp_path / "d.h5"))
 
 

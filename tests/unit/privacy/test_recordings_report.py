@@ -36,7 +36,7 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def report(jobs: list[Job], *, what: str = "faces", debug: bool = False, **plan: Any) -> Any:
     obfuscate = Namespace(filter="blur")
-    treatment: Any = Namespace(stage=Namespace(what=what), obfuscate=obfuscate, preview=False)
+    treatment: Any = Namespace(search=Namespace(what=what), obfuscate=obfuscate, preview=False)
     return Report(Plan(jobs, **plan), treatment, progress(unit="frames", desc=""), debug=debug)
 
 

@@ -1,18 +1,17 @@
 """Tables 3.1, 4.1 and 6.10: sizes of the networks as built beside those of the thesis."""
 
-import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from pipeline.report_architecture_command import add_report_architecture
 
 from pipeline.models.architecture import Architecture, Reduction
 from pipeline.models.classifier_file import FORMAT
 from pipeline.report.architectures import TABLES, shapes
 from pipeline.report.tables import read_rows
 from pipeline.runtime.errors import ActaError
+from pipeline.tasks import TASKS
 
 FACTORS = {"s": 1.4, "t": 2.0, "f": 2.0, "c": 1.4, "l": 2.0}
 
@@ -33,12 +32,10 @@ def selected(results: Path, recipe: str, number: int, architecture: Architecture
 
 
 def draw(results: Path, name: str, recipes: tuple[str, ...] = (), iterations: int = 1) -> list[dict[str, str]]:
-    parser = argparse.ArgumentParser()
-    add_report_architecture(parser.add_subparsers())
     settings = json.dumps({"recipes": recipes, "iterations": iterations})
     output = results / f"tables/{name}.csv"
-    words = ["draw_architecture", name, "--results", str(results), "--settings", settings, "-o", str(output)]
-    options = parser.parse_args(words)
+    words = ["--name", name, "--results", str(results), "--settings", settings, "-o", str(output)]
+    options = TASKS["draw_architecture"].parser().parse_args(words)
     options.run(options)
     assert output.with_suffix(".html").exists()
     return read_rows(output)

@@ -16,9 +16,9 @@ from pipeline.runtime.seals import sealed
 TABLE_HEAD = "video,label,auditor,frames,before,after,residual_rate,frames_with_residual\n"
 
 
-def provenance(stage: str, settings: dict[str, Any], **more: Any) -> dict[str, Any]:
+def provenance(task: str, settings: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {
-        "stage": stage,
+        "task": task,
         "settings": settings,
         "code": "0123456789abcdef",
         "inputs": {"before": "a"},
@@ -32,7 +32,7 @@ DETECT = {
     "threshold": None,
     "long_side": 1280,
     "interval": 0.1,
-    "turned": False,
+    "search_rotated": False,
     "fill_gap": 10,
     "faces": None,
 }
@@ -47,7 +47,7 @@ def audit(videos: list[dict[str, Any]], quarantine: list[dict[str, str]] | None 
     settings = {"auditors": {"centerface": 0.2, "pose": 0.5}}
     return {
         "provenance": provenance("audit", settings, weights={"centerface": "12", "pose": "34"}),
-        "detect": provenance("detect", {"what": "faces", "detect": DETECT}, weights={"retinaface": "56" * 32}),
+        "detect": provenance("detect_people", {"what": "faces", "detect": DETECT}, weights={"retinaface": "56" * 32}),
         "obfuscate": provenance("obfuscate", {"obfuscate": HIDE}),
         "videos": videos,
         "quarantine": quarantine or [],
@@ -69,11 +69,11 @@ FIRST = audit(
         video("c", 10, counts(8, 2, 1), counts(0, 0, 0)),
         video("a", 5, counts(3, 0, 0), counts(0, 1, 1)),
     ],
-    [{"id": "z", "stage": "obfuscate", "reason": "no detections"}],
+    [{"id": "z", "task": "obfuscate", "reason": "no detections"}],
 )
 SECOND = audit(
     [video("b", 20, counts(1, 1, 1), counts(3, 1, 1))],
-    [{"id": "y", "stage": "frames", "reason": "damaged"}],
+    [{"id": "y", "task": "extract_frames", "reason": "damaged"}],
 )
 
 
@@ -102,8 +102,8 @@ def test_certificate_adds_up_all_shards(tmp_path: Path) -> None:
 def test_certificate_lists_the_quarantined_videos(tmp_path: Path) -> None:
     content, _ = certified(tmp_path, FIRST, SECOND)
     assert content["quarantined"] == [
-        {"id": "y", "stage": "frames", "reason": "damaged"},
-        {"id": "z", "stage": "obfuscate", "reason": "no detections"},
+        {"id": "y", "task": "extract_frames", "reason": "damaged"},
+        {"id": "z", "task": "obfuscate", "reason": "no detections"},
     ]
 
 
@@ -123,13 +123,13 @@ def test_certificate_says_what_made_it(tmp_path: Path) -> None:
     content, _ = certified(tmp_path, FIRST, SECOND)
     assert sorted(content["made_by"]) == ["audit", "certify", "detect", "obfuscate"]
     assert content["made_by"]["audit"] == {
-        "stage": "audit",
+        "task": "audit",
         "settings": {"auditors": {"centerface": 0.2, "pose": 0.5}},
         "code": "0123456789abcdef",
         "weights": {"centerface": "12", "pose": "34"},
         "packages": {"h5py": "3"},
     }
-    assert content["made_by"]["certify"] == {"code": code_digest("certify")}
+    assert content["made_by"]["certify"] == {"code": code_digest("pipeline.report.certify")}
 
 
 def test_table_has_a_row_for_each_video_and_auditor(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_page_says_how_it_was_hidden_and_what_made_it(tmp_path: Path) -> None:
         "<dd>a box filter over each, its side 1 of the box&#x27;s longer side</dd>",
         f"SHA-256 of the weights of retinaface</strong></dt> <dd>{'56' * 32}</dd>",
         "<dd>h5py 3</dd>",
-        code_digest("certify"),
+        code_digest("pipeline.report.certify"),
     ):
         assert text in said
 
@@ -190,7 +190,7 @@ def test_page_says_how_it_was_hidden_and_what_made_it(tmp_path: Path) -> None:
         ({"filter": "frame"}, "<dt><strong>Shape</strong></dt> <dd>the whole frame</dd>"),
         ({"shape": "ellipse"}, "where it gives one, else an ellipse that holds the box, with a soft edge</dd>"),
         (
-            {"turned": True},
+            {"search_rotated": True},
             "<dt><strong>Turned pictures</strong></dt> <dd>searched too, by 90, 180 and 270 degrees</dd>",
         ),
         ({"interval": 0}, "<dd>every frame</dd>"),

@@ -1,18 +1,16 @@
 """Tables 5.1 to 5.3 and Figures 5.6 and 5.7: the right rows, the thesis's numbers, and what was measured."""
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from pipeline.report_classification_command import add_report_classification
 
 from pipeline.config.whole import load, load_over
 from pipeline.report.tables import read_rows
 from pipeline.report.thesis import FIGURES, TABLES, THESIS, Evaluation, evaluation_path, rows
 from pipeline.runtime.errors import ActaError
-from pipeline.tasks import task_settings
+from pipeline.tasks import TASKS, task_settings
 from tests import PROJECT
 
 RECIPES = ("r2plus1d", ["r3d", "slowfast"])
@@ -39,10 +37,8 @@ def write(folder: Path, split: str, row: Evaluation, top1: float) -> None:
     path.write_text(json.dumps(content))
 
 
-def run(*words: object) -> None:
-    parser = argparse.ArgumentParser()
-    add_report_classification(parser.add_subparsers())
-    options = parser.parse_args(["draw_classification", *map(str, words)])
+def run(name: str, *words: object) -> None:
+    options = TASKS["draw_classification"].parser().parse_args(["--name", name, *map(str, words)])
     options.run(options)
 
 

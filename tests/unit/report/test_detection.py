@@ -1,14 +1,12 @@
 """Tables and figures of Ch. 3 out of invented results: which number stands where, and which detection is right."""
 
-import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from pipeline.report_detection_command import add_report_detection
 
 from pipeline.config.base import parse
 from pipeline.config.tasks.report import DrawDetection
@@ -31,9 +29,9 @@ from pipeline.report.thesis_detection import (
 )
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.provenance import Provenance
+from pipeline.tasks import TASKS
 from tests.shards import numbered, stored, write_shard
 
-Command = Callable[..., None]
 SEEDS = (0, 1, 2)
 ACTIONS = {"stand": "PERSON_MOVEMENT", "talk": "PERSON_INTERACTION"}
 ACTIONS |= {f"use {thing}": "OBJECT_MANIPULATION" for thing in ("a", "b", "c", "d", "e", "f")}
@@ -80,7 +78,7 @@ def results(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def feature_shard(path: Path, stage: str = "import_actor_features") -> Path:
+def feature_shard(path: Path, task: str = "import_actor_features") -> Path:
     """Video v: 2 annotated and 1 detected actor at 0 s, 2 detected ones at 1 s; 4 objects, then 2."""
     times = np.arange(2.0)
     actors, objects = [], []
@@ -93,7 +91,7 @@ def feature_shard(path: Path, stage: str = "import_actor_features") -> Path:
         objects.append(
             Objects(np.ones((count, 8), np.float32), np.hstack([corners, corners + 0.2]), np.linspace(0.9, 0.3, count))
         )
-    provenance = Provenance(task=stage, settings="{}", code="test", weights={"backbone": "0123456789abcdef"})
+    provenance = Provenance(task=task, settings="{}", code="test", weights={"backbone": "0123456789abcdef"})
     write_features(path, [FeaturedVideo("v", "", "val", times, actors, objects)], list(ACTIONS), [], provenance)
     return path
 
@@ -159,7 +157,7 @@ def test_one_seed_has_no_interval(results: Path) -> None:
 
 
 def test_what_differs(results: Path) -> None:
-    feature_shard(results / "features/mine/0-of-1.h5", stage="extract_actor_features")
+    feature_shard(results / "features/mine/0-of-1.h5", task="extract_actor_features")
     stage = mine(table(results, "table_3_2", dataset="demo", features={"mine": None}), "STAGE")
     assert stage["differs"] == (
         "not comparable: data demo, thesis AVA 2.1; features that the thesis does not have; "
@@ -460,26 +458,17 @@ def test_no_gains_without_a_backbone(results: Path, tmp_path: Path) -> None:
         draw_gains(results, settings(without_backbone=["mine"]), label_map(tmp_path), tmp_path / "four.png")
 
 
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Runs ``draw_detection``."""
-    monkeypatch.setitem(STAGES, "draw_detection", Stage(DrawDetection, ()))
-    parser = argparse.ArgumentParser()
-    add_report_detection(parser.add_subparsers())
-
-    def run(*words: object) -> None:
-        given = ["--settings", settings().model_dump_json()]
-        options = parser.parse_args(["draw_detection", *map(str, words), *given])
-        options.run(options)
-
-    return run
+def run(name: str, *words: object) -> None:
+    given = ["--name", name, "--settings", settings().model_dump_json()]
+    options = TASKS["draw_detection"].parser().parse_args([*given, *map(str, words)])
+    options.run(options)
 
 
-def test_command(results: Path, files: dict[str, Path], tmp_path: Path, command: Command) -> None:
+def test_command(results: Path, files: dict[str, Path], tmp_path: Path) -> None:
     results_here = ("--results", results)
-    command("table_3_7", *results_here, "-o", tmp_path / "out.csv")
+    run("table_3_7", *results_here, "-o", tmp_path / "out.csv")
     assert "1L STO" in (tmp_path / "out.csv").read_text()
-    command("figure_3_4", *results_here, "--label-map", files["label_map"], "-o", tmp_path / "4.png")
+    run("figure_3_4", *results_here, "--label-map", files["label_map"], "-o", tmp_path / "4.png")
     where = results / "evaluations/mine/stage/seed_0/detected/detections.csv"
     where.write_text(FOUND)
     given = [
@@ -487,13 +476,16 @@ def test_command(results: Path, files: dict[str, Path], tmp_path: Path, command:
         for name in ("truth", "label_map", "frames", "features")
         for word in (f"--{name.replace('_', '-')}", files[name])
     ]
-    command("figure_3_6", *results_here, *given, "-o", tmp_path / "private/6.png")
+    run("figure_3_6", *results_here, *given, "-o", tmp_path / "private/6.png")
     assert (tmp_path / "4.png").exists()
     assert (tmp_path / "private/6.png").exists()
 
 
-def test_command_says_what_it_lacks(results: Path, tmp_path: Path, command: Command) -> None:
+def test_command_says_what_it_lacks(results: Path, files: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(ActaError, match="figure_3_5 needs --label-map"):
-        command("figure_3_5", "--results", results, "-o", tmp_path / "5.png")
+        run("figure_3_5", "--results", results, "-o", tmp_path / "5.png")
+    given = ("--results", results, "--label-map", files["label_map"], "--truth", files["truth"])
+    with pytest.raises(ActaError, match="figure_3_5 needs --truth, --frames and --features"):
+        run("figure_3_5", *given, "--frames", files["frames"], "-o", tmp_path / "5.png")
     with pytest.raises(ActaError, match="no table or figure 'table_9'"):
-        command("table_9", "--results", results, "-o", tmp_path / "out")
+        run("table_9", "--results", results, "-o", tmp_path / "out")

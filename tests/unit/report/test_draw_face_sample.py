@@ -1,6 +1,5 @@
 """Figure 5.4: the right video, evenly spaced frames, the boxes where the faces are, in a private folder."""
 
-import argparse
 import stat
 from pathlib import Path
 from typing import Any
@@ -9,17 +8,17 @@ import cv2
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from pipeline.sample_faces_command import add_sample_faces
 
-from pipeline.config.privacy import ContactSheetSettings
+from pipeline.config.tasks.privacy import DrawFaceSample
 from pipeline.privacy.instances import DetectedVideo, Instances, write_detections
 from pipeline.report.draw_face_sample import draw_face_sample
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.provenance import Provenance
 from pipeline.runtime.store import StoredVideo, write_frames
+from pipeline.tasks import TASKS
 
 PROVENANCE = Provenance("test", "{}", "0123456789abcdef")
-THREE = ContactSheetSettings(videos=1, frames=3)
+THREE = DrawFaceSample(videos=1, frames=3)
 BOX = (0.25, 0.25, 0.5, 0.75)
 
 
@@ -156,14 +155,11 @@ def test_shards_that_do_not_belong_together(tmp_path: Path) -> None:
 
 
 def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It gives the stage's settings on."""
+    """It gives the task's settings on."""
     given: list[object] = []
-    monkeypatch.setattr("pipeline.report.draw_face_sample.draw_face_sample", lambda *words: given.append(words))
-    stage = argparse.Namespace(contact_sheet=THREE)
-    monkeypatch.setattr("pipeline.sample_faces_command.settings_of", lambda options: stage)
-    parser = argparse.ArgumentParser()
-    add_sample_faces(parser.add_subparsers())
-    words = ["draw_face_sample", "--frames", "a", "b", "--detections", "c", "d", "--settings", "{}", "-o", "out.png"]
-    options = parser.parse_args(words)
+    monkeypatch.setattr("pipeline.report.draw_face_sample.draw_face_sample", lambda **named: given.append(named))
+    words = ["--frames", "a", "b", "--detections", "c", "d", "--settings", THREE.model_dump_json(), "-o", "out.png"]
+    options = TASKS["draw_face_sample"].parser().parse_args(words)
     options.run(options)
-    assert given == [([Path("a"), Path("b")], [Path("c"), Path("d")], Path("out.png"), THREE)]
+    frames, detections = (Path("a"), Path("b")), (Path("c"), Path("d"))
+    assert given == [{"frames": frames, "detections": detections, "output": Path("out.png"), "settings": THREE}]

@@ -11,7 +11,7 @@ from matplotlib.text import Text
 
 from pipeline.report.classification_figures import draw_drops
 from pipeline.report.shrinking import Shrinkage
-from pipeline.report.shrinking_figures import draw_shrinkage
+from pipeline.report.shrinking_figures import draw_iterations
 from pipeline.report.thesis import Evaluation
 
 
@@ -104,7 +104,7 @@ def shrunk(tmp_path: Path) -> Shrinkage:
 
 
 def test_all_hypotheses_are_shown(shrunk: Shrinkage, tmp_path: Path, figures: list[Figure]) -> None:
-    draw_shrinkage(shrunk, tmp_path / "figure.png")
+    draw_iterations(shrunk, tmp_path / "figure.png")
     (axis,) = figures[0].axes
     lines = [line.get_xydata().tolist() for line in axis.lines if len(line.get_xdata())]
     assert [[8, 70], [4, 60], [2, 60]] in lines
@@ -115,7 +115,7 @@ def test_all_hypotheses_are_shown(shrunk: Shrinkage, tmp_path: Path, figures: li
 
 
 def test_intervals_of_winners_and_of_networks_alone(shrunk: Shrinkage, tmp_path: Path, figures: list[Figure]) -> None:
-    draw_shrinkage(shrunk, tmp_path / "figure.png")
+    draw_iterations(shrunk, tmp_path / "figure.png")
     segments = [
         segment.tolist() for bars in figures[0].axes[0].collections if hasattr(bars, "get_segments")
         for segment in bars.get_segments()
@@ -124,7 +124,7 @@ def test_intervals_of_winners_and_of_networks_alone(shrunk: Shrinkage, tmp_path:
 
 
 def test_legend_and_note_of_the_shrinking_figure(shrunk: Shrinkage, tmp_path: Path, figures: list[Figure]) -> None:
-    draw_shrinkage(shrunk, tmp_path / "figure.png")
+    draw_iterations(shrunk, tmp_path / "figure.png")
     assert [text.get_text() for text in figures[0].legends[0].get_texts()] == [
         "base network", "with PAS (winners)", "without PAS", "spatial", "temporal", "framerate",
     ]  # fmt: skip
@@ -136,6 +136,6 @@ def test_legend_and_note_of_the_shrinking_figure(shrunk: Shrinkage, tmp_path: Pa
 def test_figures_are_the_same_each_time(shrunk: Shrinkage, tmp_path: Path) -> None:
     pictures = []
     for _ in range(2):
-        draw_shrinkage(shrunk, tmp_path / "figure.png")
+        draw_iterations(shrunk, tmp_path / "figure.png")
         pictures.append((tmp_path / "figure.png").read_bytes())
     assert pictures[0] == pictures[1]

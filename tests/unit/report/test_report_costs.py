@@ -1,20 +1,17 @@
 """What a run has cost, beside what was expected."""
 
-import argparse
 import csv
 
 import pytest
-from pipeline.report_costs_command import add_costs
 
 from pipeline.runtime.errors import ActaError
+from pipeline.tasks import TASKS
 from tests.unit.plan.made import write_costs
 from tests.unit.plan.test_expectation import plan_of, rule_plan
 
 
 def run(*arguments) -> None:
-    parser = argparse.ArgumentParser()
-    add_costs(parser.add_subparsers())
-    options = parser.parse_args(["report_costs", *map(str, arguments)])
+    options = TASKS["report_costs"].parser().parse_args([*map(str, arguments)])
     options.run(options)
 
 
@@ -27,12 +24,12 @@ def logs(tmp_path):
     write_costs(
         logs, "extract_frames/b", 1800.0, cpu_seconds=1800.0, began="2026-01-02T01:00:00Z", peak_memory_mb=250.4
     )
-    write_costs(logs, "train/a", 7200.0, gpu_seconds=7200.0, energy_wh=400.0, began="2026-01-02T02:00:00Z")
+    write_costs(logs, "train_classifier/a", 7200.0, gpu_seconds=7200.0, energy_wh=400.0, began="2026-01-02T02:00:00Z")
     write_costs(logs, "make_actions", 60.0, began="2025-12-31T00:00:00Z", finished=False)
     plan_of(
         logs,
         extract_frames=rule_plan(cpu_hours=3.0, basis="a basis"),
-        train=rule_plan(jobs=4, to_run=4, gpu_jobs=4, cpu_hours=0.0, gpu_hours=4.0),
+        train_classifier=rule_plan(jobs=4, to_run=4, gpu_jobs=4, cpu_hours=0.0, gpu_hours=4.0),
         make_actions=rule_plan(),
     )
     return logs
@@ -43,7 +40,7 @@ def test_the_table(logs, tmp_path):
     run("--logs", logs, "--plan", logs / "plan.json", "-o", output, "--figure", tmp_path / "costs.png")
     with output.open() as file:
         rows = {row["rule"]: row for row in csv.DictReader(file)}
-    assert list(rows) == ["make_actions", "extract_frames", "train", "total"]
+    assert list(rows) == ["make_actions", "extract_frames", "train_classifier", "total"]
     frames = rows["extract_frames"]
     assert (frames["jobs"], frames["wall hours"], frames["CPU hours"]) == ("2", "1.0000", "1.5000")
     assert (frames["peak memory MB"], frames["written MB"], frames["energy Wh"]) == ("250", "2.0", "–")
@@ -52,7 +49,7 @@ def test_the_table(logs, tmp_path):
         "0.50",
         "a basis",
     )
-    train = rows["train"]
+    train = rows["train_classifier"]
     # One of four jobs has run, in two hours of a GPU.
     assert (train["GPU hours"], train["expected hours"], train["measured/expected"]) == ("2.0000", "1.0000", "2.00")
     # It ran before the plan was made.

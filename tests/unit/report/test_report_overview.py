@@ -37,7 +37,9 @@ def results(tmp_path: Path) -> Path:
         path = found / f"manifest/{shard}-of-2.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"videos": [{"duration": duration} for duration in durations]}))
-    (found / "quarantine.tsv").write_text("video\tstage\treason\na.mp4\tmanifest\tempty\na.mp4\tframes\tempty\n")
+    (found / "quarantine.tsv").write_text(
+        "video\ttask\treason\na.mp4\tbuild_manifest\tempty\na.mp4\textract_frames\tempty\n"
+    )
     (found / "manifest/0-of-1.json").write_text(json.dumps({"videos": [{"duration": 99.0}]}))
     games = found / "spot/games"
     games.mkdir(parents=True)
@@ -68,7 +70,7 @@ def overview(results: Path, **changes: object) -> str:
 def test_it_adds_up_what_there_is(results):
     found = {one.what: one for one in footage(results)}
     assert set(found) == {"videos", "matches"}
-    assert found["videos"][1:] == (4, 12.0, 1), "a video that two stages left out is one"
+    assert found["videos"][1:] == (4, 12.0, 1), "a video that two tasks left out is one"
     assert found["matches"][1:] == (1, 180.0, None), "a game without halves is not usable; no list of those left out"
 
 

@@ -8,7 +8,7 @@ import pytest
 from pipeline.config.tasks.report import DrawShrinkage
 from pipeline.config.whole import load, load_over
 from pipeline.report.shrinking import TABLES, Shrinkage, write_shrink_table
-from pipeline.report.shrinking_figures import draw_shrinkage
+from pipeline.report.shrinking_figures import draw_iterations
 from pipeline.report.tables import read_rows
 from pipeline.report.thesis_shrinkage import (
     ABLATION,
@@ -232,7 +232,7 @@ def test_costs_add_up(of, tmp_path):
 
 
 def test_figure(of, tmp_path):
-    draw_shrinkage(of, tmp_path / "figure.png")
+    draw_iterations(of, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes()[:4] == b"\x89PNG"
 
 

@@ -1,9 +1,7 @@
 """Tables and figures of Ch. 4 out of invented results: which number stands where, and what the figures are drawn of."""
 
-import argparse
 import csv
 import json
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,6 @@ import matplotlib.image
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from pipeline.report_spotting_command import add_report_spotting
 
 from pipeline.config.base import parse
 from pipeline.config.tasks.report import DrawSpotting
@@ -32,6 +29,7 @@ from pipeline.report.thesis_spotting import (
 )
 from pipeline.runtime.errors import ActaError
 from pipeline.spot.events import CLASSES
+from pipeline.tasks import TASKS
 
 SEEDS = (0, 1, 2)
 BY_SEED = 4.302652729749462  # Student's t, two degrees of freedom, 97.5 %
@@ -45,7 +43,7 @@ def network(name: str, **changes: object) -> dict[str, object]:
     """As the thesis has it."""
     printed = NETWORKS[name]
     content = {"input": "frames" if printed.backbone else "pca512", "seeds": SEEDS}
-    content |= {field: getattr(printed, field) for field in ("backbone", "clip", "probability", "latest")}
+    content |= {field: getattr(printed, field) for field in ("backbone", "clip", "probability", "max_offset")}
     weight = printed.regression_weight
     return content | {"regression_weight": 10.0 if weight is None else weight} | changes
 
@@ -219,7 +217,7 @@ def test_networks_that_the_configuration_does_not_have(results: Path) -> None:
 
 
 def test_what_differs(results: Path) -> None:
-    changed = network(RMS_NET, clip=21, probability=0.5, latest=0.4, regression_weight=5.0, backbone="resnet18")
+    changed = network(RMS_NET, clip=21, probability=0.5, max_offset=0.4, regression_weight=5.0, backbone="resnet18")
     row = of(table(results, "table_4_2", settings({RMS_NET: changed}, dataset="demo", rate=1.0)), RMS_NET)
     assert row["differs"] == (
         "not comparable: data demo, thesis SoccerNet; frames per second 1, thesis 2; clip 21, thesis 41; "
@@ -453,25 +451,16 @@ def test_damaged_votes(results: Path, content: object, said: str) -> None:
         draw(results, "figure_4_7")
 
 
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Runs ``draw_spotting``."""
-    monkeypatch.setitem(STAGES, "draw_spotting", Stage(DrawSpotting, ()))
-    parser = argparse.ArgumentParser()
-    add_report_spotting(parser.add_subparsers())
-
-    def run(*words: object) -> None:
-        given = ["--settings", settings().model_dump_json()]
-        options = parser.parse_args(["draw_spotting", *map(str, words), *given])
-        options.run(options)
-
-    return run
+def run(name: str, *words: object) -> None:
+    given = ["--name", name, "--settings", settings().model_dump_json()]
+    options = TASKS["draw_spotting"].parser().parse_args([*given, *map(str, words)])
+    options.run(options)
 
 
-def test_command(results: Path, command: Callable[..., None]) -> None:
-    command("table_4_6", "--results", results, "-o", results / "out.csv")
+def test_command(results: Path) -> None:
+    run("table_4_6", "--results", results, "-o", results / "out.csv")
     assert "ResNet-152 + Our" in (results / "out.csv").read_text()
-    command("figure_4_6", "--results", results, "-o", results / "out.png")
+    run("figure_4_6", "--results", results, "-o", results / "out.png")
     assert (results / "out.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ActaError, match="no table or figure 'table_9'"):
-        command("table_9", "--results", results, "-o", results / "out")
+        run("table_9", "--results", results, "-o", results / "out")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.spot.feature_shards import write_games
 from tests.unit.spot.small_games import FEW, Data, settings
 
 
@@ -24,3 +25,8 @@ def few(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("few") / "model.safetensors"
     data.train(path, settings(**FEW))
     return path
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> list[Path]:
+    return write_games(tmp_path)

@@ -65,8 +65,13 @@ class Data:
 
     def __init__(self, folder: Path):
         self.folder, self.root, self.lists = folder, folder / "games", folder / "lists"
-        stage = BuildGame(
-            version=1, ini=False, rate=RATE, videos=None, imported=(KIND,), annotated=("train", "valid", "test")
+        settings = BuildGame(
+            version=1,
+            use_video_ini=False,
+            rate=RATE,
+            videos=None,
+            imported=(KIND,),
+            annotated=("train", "valid", "test"),
         )
         lists = {}
         for number, (game, split) in enumerate(SPLITS.items()):
@@ -74,7 +79,7 @@ class Data:
             self._write_shard(number, game, split)
         write_game_lists(lists, self.lists)
         for game in SPLITS:
-            build_game(self.lists / f"{game}.json", self.root, self._manifest(game), stage)
+            build_game(self.lists / f"{game}.json", self.root, self._manifest(game), settings)
         self.manifests = [self._manifest(game) for game in SPLITS]
         self.imported = Inputs((), KIND, self.root)
         self.shards = Inputs(tuple(self.folder / "shards" / f"{game}.h5" for game in SPLITS))
@@ -168,14 +173,14 @@ def settings(**changes: Any) -> TrainSpotter:
             "offsets": "uniform",
             "regression": True,
             "regression_weight": 10.0,
-            "masking": {"probability": 1 / 3, "latest": 0.5, "side": "before"},
+            "masking": {"probability": 1 / 3, "max_offset": 0.5, "side": "before"},
             "sampling": {
                 "foreground": 192,
                 "background": 64,
-                "most": 1000,
-                "divisor": 5,
-                "fewest": 0,
-                "factor": 10,
+                "frequent_above": 1000,
+                "frequent_divisor": 5,
+                "rare_below": 0,
+                "rare_factor": 10,
                 "margin": None,
                 "halftime_substitutions": False,
             },
@@ -217,20 +222,22 @@ FEW = {"network__training__epochs": 2, **SMALL}
 
 
 def command(data: Data, name: str, output: Path, changed: Any, *options: str) -> list[str]:
-    """A command over all games, with SoccerNet's own features unless the options begin with others."""
+    """The command of a task over all games, with SoccerNet's own features unless the options begin with others."""
     shown = ["--imported", KIND, "--root", str(data.root)]
     if options[:1] == ("--shards",):
         shown, options = list(options[:2]), options[2:]
-    games = ["--lists", str(data.lists), "--games", f"{data.folder}/manifests/{{shard}}.json"]
-    return [name, *games, *shown, "--settings", changed.model_dump_json(), "-o", str(output), *options]
+    games = ["--lists", str(data.lists), "--manifests", f"{data.folder}/manifests/{{shard}}.json"]
+    return ["task", name, *games, *shown, "--settings", changed.model_dump_json(), "-o", str(output), *options]
 
 
 def with_bad(data: Data, folder: Path, *games: str) -> list[Path]:
     """The manifests, those of some games with an entry in quarantine: their files are not there."""
-    stage = BuildGame(version=1, ini=False, rate=RATE, videos=None, imported=(KIND,), annotated=("train", "test"))
+    settings = BuildGame(
+        version=1, use_video_ini=False, rate=RATE, videos=None, imported=(KIND,), annotated=("train", "test")
+    )
     manifests = []
     for path in data.manifests:
         if path.stem in games:
-            build_game(data.lists / f"{path.stem}.json", folder / "nowhere", folder / path.name, stage)
+            build_game(data.lists / f"{path.stem}.json", folder / "nowhere", folder / path.name, settings)
         manifests.append(folder / path.name if path.stem in games else path)
     return manifests

@@ -1,6 +1,5 @@
 """Average-mAP of games in memory and in files, and ``acta evaluate spots``."""
 
-import argparse
 import json
 import zipfile
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.commands.evaluate import add_evaluate_spotting
+from pipeline.cli import parse
 from pipeline.runtime.errors import ActaError
 from pipeline.spot.evaluation import evaluate_folders, evaluate_games, read_games_file, tolerance_curve
 from pipeline.spot.events import CLASSES, Event, Spot
@@ -255,23 +254,21 @@ def test_files_of_games(tmp_path):
 
 
 def command(*arguments: object) -> int | None:
-    parser = argparse.ArgumentParser()
-    add_evaluate_spotting(parser.add_subparsers(required=True))
-    options = parser.parse_args([str(argument) for argument in arguments])
+    options = parse(["evaluate", "spots", *map(str, arguments)])
     return options.run(options)
 
 
 def test_the_command(tree, capsys):
     options = ("--labels", tree / "labels", "--predictions", tree / "found", "--version", 2)
-    assert command("evaluate spots", *options) is None
+    assert command(*options) is None
     printed = json.loads(capsys.readouterr().out)
     assert printed == evaluate_folders(tree / "labels", tree / "found", 2, "loose")
     (tree / "games.json").write_text(json.dumps({"league": {"season": ["b"]}}))
-    command("evaluate spots", *options, "--metric", "at1", "--games", tree / "games.json")
+    command(*options, "--metric", "at1", "--games", tree / "games.json")
     assert json.loads(capsys.readouterr().out)["games"] == 1
 
 
 def test_the_command_knows_its_metrics(tree, capsys):
     with pytest.raises(SystemExit):
-        command("evaluate spots", "--labels", tree, "--predictions", tree, "--version", 2, "--metric", "strict")
+        command("--labels", tree, "--predictions", tree, "--version", 2, "--metric", "strict")
     assert "strict" in capsys.readouterr().err

@@ -27,7 +27,7 @@ from tests.shards import numbered, stored, write_shard
 
 GAME = "league/2016-2017/2016-08-13 - 14-30 One 1 - 0 Other"
 HALVES = [f"{GAME}/1", f"{GAME}/2"]
-STAGE = ExtractFrameFeatures(
+SETTINGS = ExtractFrameFeatures(
     backbone=FrameBackboneSettings(name="mobilenet_v2", weights=None),
     crop=32,
     batch=3,
@@ -120,9 +120,9 @@ def test_mixed_precision_gives_float32_features():
     assert not torch.equal(mixed, exact)
 
 
-def test_the_stage_writes_the_features_of_the_frames(game, tmp_path):
+def test_the_features_are_those_of_the_frames(game, tmp_path):
     weights, threads = open_weights("mobilenet_v2"), torch.get_num_threads()
-    extract_frame_features(game, tmp_path / "features.h5", STAGE, weights)
+    extract_frame_features(game, tmp_path / "features.h5", SETTINGS, weights)
     assert torch.get_num_threads() == threads
     found, frames = FrameFeatureShard(tmp_path / "features.h5"), FrameShard(game)
     assert (found.ids, found.splits) == (HALVES, ["train annotated"] * 2)
@@ -140,15 +140,15 @@ def test_the_stage_writes_the_features_of_the_frames(game, tmp_path):
         assert np.ptp(features, 0).max() > 0.1
     assert found.provenance["inputs"] == {"frames": frames.digest}
     assert found.provenance["weights"] == {"backbone": weights.sha256}
-    assert found.provenance["stage"] == "extract_frame_features"
-    extract_frame_features(game, tmp_path / "again.h5", STAGE, weights)
+    assert found.provenance["task"] == "extract_frame_features"
+    extract_frame_features(game, tmp_path / "again.h5", SETTINGS, weights)
     assert (tmp_path / "again.h5").read_bytes() == (tmp_path / "features.h5").read_bytes()
 
 
 def test_a_crop_larger_than_the_frames_names_the_video_and_leaves_no_file(game, tmp_path):
-    stage, threads = STAGE.model_copy(update={"crop": 37}), torch.get_num_threads()
+    settings, threads = SETTINGS.model_copy(update={"crop": 37}), torch.get_num_threads()
     with pytest.raises(ActaError, match=f"{HALVES[0]} in .*frames.h5.*`crop` is 37.*36 × 64"):
-        extract_frame_features(game, tmp_path / "features.h5", stage, open_weights("mobilenet_v2"))
+        extract_frame_features(game, tmp_path / "features.h5", settings, open_weights("mobilenet_v2"))
     assert not list(tmp_path.glob("*features.h5*"))
     assert torch.get_num_threads() == threads
 
@@ -156,7 +156,7 @@ def test_a_crop_larger_than_the_frames_names_the_video_and_leaves_no_file(game, 
 def test_weights_of_another_network_are_an_error(game, tmp_path):
     torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(ActaError, match=r"other\.pth"):
-        extract_frame_features(game, tmp_path / "features.h5", STAGE, tmp_path / "other.pth")
+        extract_frame_features(game, tmp_path / "features.h5", SETTINGS, tmp_path / "other.pth")
 
 
 def write(path: Path, frames: Path, *blocks: np.ndarray) -> FrameFeatureShard:
@@ -184,7 +184,7 @@ def test_the_reader_reads_what_is_asked_for(half, tmp_path):
             shard.features(HALVES[0], start, stop)
     with pytest.raises(KeyError, match="no-such"):
         shard.features("no-such")
-    with pytest.raises(ActaError, match="acta-frames-1"):
+    with pytest.raises(ActaError, match="acta-frames-2"):
         FrameFeatureShard(half)
 
 
@@ -205,6 +205,6 @@ def test_features_that_do_not_fit_the_frames_leave_no_file(half, tmp_path, rows,
 
 def test_a_shard_whose_videos_are_all_in_quarantine_has_no_rows(tmp_path):
     write_frames(tmp_path / "none.h5", [], BAD, Provenance("frames", "{}", "test"))
-    extract_frame_features(tmp_path / "none.h5", tmp_path / "f.h5", STAGE, open_weights("mobilenet_v2"))
+    extract_frame_features(tmp_path / "none.h5", tmp_path / "f.h5", SETTINGS, open_weights("mobilenet_v2"))
     shard = FrameFeatureShard(tmp_path / "f.h5")
     assert (shard.ids, shard.quarantine, shard.channels) == ([], BAD, 1280)

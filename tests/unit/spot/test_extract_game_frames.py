@@ -187,7 +187,7 @@ def test_what_is_no_video_is_an_error(tmp_path):
         numbers(tmp_path / "none.mkv", start=60.0)
 
 
-def stage(rate: float = 2.0, size: Any = 32) -> ExtractGameFrames:
+def settings(rate: float = 2.0, size: Any = 32) -> ExtractGameFrames:
     frames = {"convert": 25.0, "rate": rate, "stored": {"size": size, "jpeg_quality": 95}}
     return ExtractGameFrames.model_validate({"frames": frames})
 
@@ -198,7 +198,7 @@ def write_game(path: Path, halves: Sequence[tuple[str | None, float, int]], reas
         {"number": n, "video": video, "start": start, "duration": frames / 2, "frames": frames, "features": {}}
         for n, (video, start, frames) in enumerate(halves, 1)
     ]
-    entries = [{"id": NAME, "stage": "build_game", "reason": reason}] if reason else []
+    entries = [{"id": NAME, "task": "build_game", "reason": reason}] if reason else []
     content = {"name": NAME, "splits": ["train"], "halves": rows, "events": [], "annotated": True, "unknown": {}}
     path.write_text(json.dumps(content | {"beyond": 0, "quarantine": entries}))
     return path
@@ -216,7 +216,7 @@ def root(clips):
 def test_both_halves_are_stored(root, tmp_path):
     output = tmp_path / "frames" / "game.h5"
     game = write_game(tmp_path / "game.json", [("25.mkv", 1.2, 8), ("50.mkv", 3.0, 4)])
-    extract_game_frames(game, root, output, stage())
+    extract_game_frames(game, root, output, settings())
     shard = FrameShard(output)
     assert (shard.ids, shard.splits, shard.quarantine) == ([f"{NAME}/1", f"{NAME}/2"], ["train", "train"], [])
     assert stored(shard, f"{NAME}/1") == [30, 43, 55, 68, 80, 93, 105, 118]
@@ -226,14 +226,14 @@ def test_both_halves_are_stored(root, tmp_path):
     assert stat.S_IMODE(output.parent.stat().st_mode) == 0o700
     assert sorted(path.name for path in output.parent.iterdir()) == ["game.h5"]
     other = tmp_path / "other" / "game.h5"
-    extract_game_frames(game, root, other, stage(), workers=2)
+    extract_game_frames(game, root, other, settings(), workers=2)
     assert other.read_bytes() == output.read_bytes()
 
 
 def test_stored_frames_are_upright_and_scaled(root, tmp_path):
     write_clip(root / "turned.mp4", 50, 25, SIZE, rotation=90)
     game = write_game(tmp_path / "game.json", [("turned.mp4", 0.0, 4), ("25.mkv", 0.0, 4)])
-    extract_game_frames(game, root, tmp_path / "frames" / "game.h5", stage(size=64))
+    extract_game_frames(game, root, tmp_path / "frames" / "game.h5", settings(size=64))
     shard = FrameShard(tmp_path / "frames" / "game.h5")
     assert [shard.size(f"{NAME}/{half}") for half in (1, 2)] == [(128, 64), (64, 128)]
     assert stored(shard, f"{NAME}/1") == [0, 13, 25, 38]
@@ -242,14 +242,14 @@ def test_stored_frames_are_upright_and_scaled(root, tmp_path):
 def test_frames_are_repeated_in_gaps(root, tmp_path):
     write_clip(root / "gap.mkv", 3, 25, SIZE, times=[0, 40, 3200])
     game = write_game(tmp_path / "game.json", [("gap.mkv", 0.0, 7), ("25.mkv", 0.0, 1)])
-    extract_game_frames(game, root, tmp_path / "frames" / "game.h5", stage())
+    extract_game_frames(game, root, tmp_path / "frames" / "game.h5", settings())
     assert stored(FrameShard(tmp_path / "frames" / "game.h5"), f"{NAME}/1") == [0, 1, 1, 1, 2, 2, 2]
 
 
 def test_frames_that_change_their_size_are_an_error(clips, monkeypatch):
     first, last = (av.VideoFrame(64, height, "rgb24") for height in (32, 48))
     monkeypatch.setattr(module, "frames_at", lambda *args, **options: iter([first, first, last]))
-    found = jpegs_at(clips[25], start=0.0, count=3, settings=stage(size=None).frames, threads=1)
+    found = jpegs_at(clips[25], start=0.0, count=3, settings=settings(size=None).frames, threads=1)
     one, again = next(found), next(found)
     assert one[1] == again[1] == (32, 64)
     assert one[0] is again[0], "it is compressed once"
@@ -259,10 +259,10 @@ def test_frames_that_change_their_size_are_an_error(clips, monkeypatch):
 
 def test_bad_game_has_no_frames(root, tmp_path):
     game = write_game(tmp_path / "game.json", [], "1_HQ.mkv: missing")
-    extract_game_frames(game, root, tmp_path / "frames" / "game.h5", stage())
+    extract_game_frames(game, root, tmp_path / "frames" / "game.h5", settings())
     shard = FrameShard(tmp_path / "frames" / "game.h5")
     assert shard.ids == []
-    assert [(entry.id, entry.stage, entry.reason) for entry in shard.quarantine] == [
+    assert [(entry.id, entry.task, entry.reason) for entry in shard.quarantine] == [
         (NAME, "build_game", "1_HQ.mkv: missing")
     ]
 
@@ -277,15 +277,15 @@ def damage(path: Path) -> None:
 def test_game_that_cannot_be_decoded_has_no_frames(root, tmp_path):
     damage(write_clip(root / "damaged.mkv", 125, 25, (64, 128), options={"g": "300"}))
     game = write_game(tmp_path / "game.json", [("25.mkv", 0.0, 8), ("damaged.mkv", 0.0, 10)])
-    extract_game_frames(game, root, tmp_path / "frames" / "game.h5", stage())
+    extract_game_frames(game, root, tmp_path / "frames" / "game.h5", settings())
     shard = FrameShard(tmp_path / "frames" / "game.h5")
     assert shard.ids == []
     (entry,) = shard.quarantine
-    assert (entry.id, entry.stage) == (NAME, "extract_game_frames")
+    assert (entry.id, entry.task) == (NAME, "extract_game_frames")
     assert re.match(r"damaged\.mkv: (decoding failed after|.*incomplete|truncated: it ends at)", entry.reason)
 
 
 def test_features_alone_have_no_frames(root, tmp_path):
     game = write_game(tmp_path / "game.json", [(None, 0.0, 4), (None, 0.0, 4)])
     with pytest.raises(ActaError, match=r"game\.json: half 1 has features only"):
-        extract_game_frames(game, root, tmp_path / "frames" / "game.h5", stage())
+        extract_game_frames(game, root, tmp_path / "frames" / "game.h5", settings())

@@ -1,4 +1,4 @@
-"""Stage spot-game: what is in a game's folder, and every way in which it cannot be used."""
+"""What is in a game's folder, and every way in which it cannot be used."""
 
 import json
 import os
@@ -34,8 +34,15 @@ duration_second = 8
 ANNOTATIONS = [("1 - 00:03", "Goal", "visible"), ("2 - 00:07", "Corner", "not shown"), ("2 - 00:09", "Foul", "visible")]
 
 
-def stage(**changes: Any) -> BuildGame:
-    values = {"version": 2, "ini": True, "rate": 2.0, "videos": "HQ.mkv", "imported": (KIND,), "annotated": ("train",)}
+def settings_of(**changes: Any) -> BuildGame:
+    values = {
+        "version": 2,
+        "use_video_ini": True,
+        "rate": 2.0,
+        "videos": "HQ.mkv",
+        "imported": (KIND,),
+        "annotated": ("train",),
+    }
     return BuildGame.model_validate(values | changes)
 
 
@@ -88,7 +95,7 @@ def root(whole, tmp_path):
 
 
 def build(root: Path, split: str = "train", **changes: Any) -> Game:
-    settings = stage(**changes)
+    settings = settings_of(**changes)
     output = root / "game.json"
     build_game(write_list(root / "list.json", settings, split), root, output, settings)
     return read_game(output)
@@ -96,7 +103,7 @@ def build(root: Path, split: str = "train", **changes: Any) -> Game:
 
 def reason(game: Game) -> str:
     (entry,) = game.quarantine
-    assert (entry.id, entry.stage) == (NAME, "build_game")
+    assert (entry.id, entry.task) == (NAME, "build_game")
     assert (game.name, game.halves, game.events) == (NAME, (), ())
     return entry.reason
 
@@ -120,11 +127,11 @@ def test_game_as_it_should_be(root):
 def test_manifest_does_not_depend_on_the_place_or_on_workers(root, tmp_path):
     first = build(root)
     other = Path(shutil.copytree(root, tmp_path / "elsewhere"))
-    build_game(other / "list.json", other, other / "game.json", stage(), workers=2)
+    build_game(other / "list.json", other, other / "game.json", settings_of(), workers=2)
     assert read_game(other / "game.json").digest == first.digest
     for folder in (root, other):
         (folder / NAME / "video.ini").unlink()
-    build_game(other / "list.json", other, other / "game.json", stage())
+    build_game(other / "list.json", other, other / "game.json", settings_of())
     bad = build(root)
     assert bad.digest == read_game(other / "game.json").digest
     assert reason(bad) == "cannot read the file video.ini: No such file or directory"
@@ -132,21 +139,21 @@ def test_manifest_does_not_depend_on_the_place_or_on_workers(root, tmp_path):
 
 def test_without_ini_the_videos_are_the_halves(root):
     write_features(root / NAME, (16, 16))
-    halves = build(root, ini=False).halves
+    halves = build(root, use_video_ini=False).halves
     assert [(half.start, half.duration, half.frames) for half in halves] == [(0, 8, 16), (0, 8, 16)]
 
 
 def test_times_count_from_the_container_not_from_its_first_time_stamp(root):
     times = [700 + 200 * k for k in range(40)]
     write_clip(root / NAME / "1_HQ.mkv", 40, RATE, SIZE, times=times)
-    halves = build(root, ini=False, imported=()).halves
+    halves = build(root, use_video_ini=False, imported=()).halves
     assert [half.duration for half in halves] == pytest.approx([8.0, 8.0], abs=0.01)
 
 
 def test_what_comes_before_the_first_picture_counts(root):
     times = [1000 + 200 * k for k in range(40)]
     write_clip(root / NAME / "1_HQ.mkv", 40, RATE, SIZE, times=times, audio=True)
-    half = build(root, ini=False, imported=()).halves[0]
+    half = build(root, use_video_ini=False, imported=()).halves[0]
     assert half.duration == pytest.approx(9.0, abs=0.05)
 
 
@@ -158,7 +165,7 @@ def test_frames_lie_before_the_end(root, seconds, frames):
 
 def test_one_frame_is_a_half(root):
     write_clip(root / NAME / "1_HQ.mkv", 1, RATE, SIZE)
-    half = build(root, ini=False, imported=()).halves[0]
+    half = build(root, use_video_ini=False, imported=()).halves[0]
     assert (half.duration, half.frames) == (pytest.approx(0.2), 1)
 
 
@@ -287,7 +294,7 @@ def write_manifests(folder: Path, games: dict[str, tuple[str, bool]]) -> list[Pa
     """Manifests of games by name: their split and whether they are good."""
     paths = []
     for name, (split, good) in games.items():
-        entries = [] if good else [{"id": name, "stage": "build_game", "reason": "spoilt"}]
+        entries = [] if good else [{"id": name, "task": "build_game", "reason": "spoilt"}]
         content = {"name": name, "splits": [split], "halves": [], "events": [], "annotated": True, "unknown": {}}
         paths.append(folder / f"{name}.json")
         paths[-1].write_text(json.dumps(content | {"beyond": 0, "quarantine": entries}))

@@ -1,21 +1,12 @@
 """Which clips highlights have: worked out by hand, and for random games by counting milliseconds."""
 
-import argparse
-import json
-from pathlib import Path
-
-import av
 import numpy as np
 import pytest
 
-from pipeline.commands.highlights import add_highlights
 from pipeline.config.spot import HighlightSettings
 from pipeline.runtime.errors import ActaError
-from pipeline.runtime.text import read_made
 from pipeline.spot.events import Spot
 from pipeline.spot.highlights import Clip, choose_clips
-from tests.clips import read_number
-from tests.unit.spot.test_cut import write_half
 
 HALVES = {1: 2700.0, 2: 2800.0}
 
@@ -24,9 +15,9 @@ def settings(**changes: object) -> HighlightSettings:
     about: dict[str, object] = {
         "length": None,
         "padding": {"Goal": {"before": 10, "after": 20}, "Foul": {"before": 2, "after": 3}},
-        "other": {"before": 4, "after": 6},
+        "default_padding": {"before": 4, "after": 6},
         "weights": {"Goal": 3.0, "Throw-in": 0.0},
-        "lowest": 0.3,
+        "min_confidence": 0.3,
         "overlay": True,
     }
     return HighlightSettings.model_validate(about | changes)
@@ -104,7 +95,7 @@ def test_no_event_is_an_error_that_says_why():
     spots = [Spot(1, 1, "Goal", 0.2), Spot(1, 5, "Throw-in", 0.9), Spot(1, 6, "Throw-in", 0.1), Spot(1, 9, "Foul", 0.9)]
     none = settings(padding={"Foul": {"before": 0, "after": 0}})
     with pytest.raises(
-        ActaError, match=r"of 4 events 2 are below `lowest` 0\.3, 1 of a class .* 0, and 1 of one without"
+        ActaError, match=r"of 4 events 2 are below `min_confidence` 0\.3, 1 of a class .* 0, and 1 of one without"
     ):
         choose_clips(spots, HALVES, none)
 
@@ -176,106 +167,3 @@ def test_random_games_last_exactly_as_long_as_asked(seed):
 def test_titles_say_when_and_what():
     clip = Clip(2, 600, 700, (Spot(2, 659.9, "Foul", 0.812), Spot(2, 661, "Yellow->red card", 0.5)))
     assert clip.title == "2 - 10:59 Foul 81 %, Yellow->red card 50 %"
-
-
-def run(*arguments: object) -> None:
-    parser = argparse.ArgumentParser()
-    add_highlights(parser.add_subparsers())
-    options = parser.parse_args(["highlights", *map(str, arguments)])
-    options.run(options)
-
-
-def write_events(path: Path, spots: list[Spot]) -> Path:
-    predictions = [
-        {
-            "gameTime": f"{spot.half} - {int(spot.time) // 60:02}:{int(spot.time) % 60:02}",
-            "label": spot.label,
-            "position": str(round(1000 * spot.time)),
-            "half": str(spot.half),
-            "confidence": str(spot.confidence),
-        }
-        for spot in spots
-    ]
-    path.write_text(json.dumps({"UrlLocal": "league/season/game", "predictions": predictions}))
-    return path
-
-
-@pytest.fixture(scope="module")
-def game(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two halves of 10 seconds, events of version 1 and of version 2, and where the halves lie in the videos."""
-    folder = tmp_path_factory.mktemp("game")
-    for half in (1, 2):
-        write_half(folder / f"{half}_HQ.mkv", 10, 10, sound=48_000 if half == 1 else None)
-    write_events(folder / "v1.json", [Spot(1, 5, "soccer", 0.9), Spot(2, 4, "card", 0.75), Spot(2, 5, "subs", 0.1)])
-    write_events(folder / "v2.json", [Spot(1, 3, "Yellow->red card", 0.9), Spot(2, 4, "Throw-in", 0.75)])
-    spans = "".join(f"[{half}_HQ.mkv]\nstart_time_second = {half}\nduration_second = 6\n" for half in (1, 2))
-    (folder / "video.ini").write_text(spans)
-    return folder
-
-
-def test_command_writes_the_video_and_what_is_where(game, tmp_path, capsys):
-    output = tmp_path / "out.mp4"
-    run(game / "1_HQ.mkv", game / "2_HQ.mkv", "--events", game / "v1.json", "-o", output)
-    line, shorter = capsys.readouterr().out.split("; ")
-    assert line == f"wrote {output}: 2 clips, 2 events, 20.0 s"
-    assert shorter == "shorter than the 60 s asked for, as these are all events that count\n"
-    assert read_made(tmp_path / "out.json") == {
-        "length": 20.0,
-        "clips": [
-            {
-                "half": 1,
-                "start": 0.0,
-                "end": 10.0,
-                "highlights_start": 0.0,
-                "highlights_end": 10.0,
-                "events": [{"label": "soccer", "time": 5.0, "confidence": 0.9}],
-            },
-            {
-                "half": 2,
-                "start": 0.0,
-                "end": 10.0,
-                "highlights_start": 10.0,
-                "highlights_end": 20.0,
-                "events": [{"label": "card", "time": 4.0, "confidence": 0.75}],
-            },
-        ],
-    }
-    assert (tmp_path / "out.vtt").read_text() == (
-        "WEBVTT\n\n00:00:00.000 --> 00:00:10.000\n1 - 00:05 soccer 90 %\n\n"
-        "00:00:10.000 --> 00:00:20.000\n2 - 00:04 card 75 %\n"
-    )
-    with pytest.raises(ActaError, match=r"out\.mp4 exists; --overwrite"):
-        run(game / "1_HQ.mkv", "--events", game / "v1.json", "-o", output)
-    run(game / "1_HQ.mkv", "--events", game / "v1.json", "-o", output, "--length", 7, "--overwrite", "--no-caption")
-    out, err = capsys.readouterr()
-    assert out == f"wrote {output}: 1 clips, 1 events, 7.0 s\n"
-    assert "2 events of the half without a video are left out" in err
-    with av.open(str(output)) as container:
-        assert container.duration == pytest.approx(7e6, abs=1e4)
-
-
-def test_command_takes_the_halves_from_video_ini_and_the_version_from_the_events(game, tmp_path):
-    """Events are of version 2, in which the configuration gives throw-ins no weight."""
-    output = tmp_path / "out.mp4"
-    videos = (game / "1_HQ.mkv", game / "2_HQ.mkv", "--ini", game / "video.ini")
-    run(*videos, "--events", game / "v2.json", "-o", output, "--no-caption", "--length", 0)
-    (clip,) = json.loads((tmp_path / "out.json").read_text())["clips"]
-    assert (clip["half"], clip["start"], clip["end"]) == (1, 0, 6)
-    assert "red card" in (tmp_path / "out.vtt").read_text()
-    assert (tmp_path / "out.vtt").read_text().count("-->") == 1
-    with av.open(str(output)) as container:
-        numbers = [read_number(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
-    assert numbers == list(range(10, 70))
-
-
-def test_command_refuses_what_it_cannot_mean(game, tmp_path):
-    def fail(message: str, *arguments: object, events: str = "v1.json") -> None:
-        with pytest.raises(ActaError, match=message):
-            run(game / "1_HQ.mkv", "--events", game / events, "-o", tmp_path / "out.mp4", *arguments)
-
-    fail(r"--length -1\.0 is below 0", "--length", -1)
-    fail("--length nan", "--length", "nan")
-    fail("cannot read .*none.json", events="none.json")
-    fail("'Yellow->red card' is not one of", "--version", 1, events="v2.json")
-    fail("no event was predicted", "--version", 2)  # whose classes the events have not
-    assert list(tmp_path.iterdir()) == []

@@ -1,58 +1,40 @@
-"""The archive for the evaluation server, and ``acta validate-submission``."""
+"""The archive for the evaluation server: what is written is accepted, and what the evaluator would not take is said."""
 
-import argparse
 import codecs
 import json
 import os
 import random
 import tracemalloc
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.average_map import official_evaluator
-from pipeline.commands.evaluate import add_evaluate_spotting
 from pipeline.runtime.errors import ActaError
-from pipeline.spot.events import Spot
 from pipeline.spot.pack_submission import Submission, check_submission, write_submission
-from pipeline.spot.soccernet_files import PREDICTIONS, write_predictions
+from pipeline.spot.soccernet_files import PREDICTIONS
 from tests import PROJECT
+from tests.unit.spot.submissions import CAPITALS, ROW, A, B, game, write_archive, write_folder
 
-A, B = "league/season/a", "league/season/bé"
 PLACE = "<league>/<season>/<game>/results_spotting.json"
 MARK = (
     f"{A}, line 1: it begins with a byte order mark, which the evaluator cannot read; save the file as UTF-8 without "
 )
 MARK += "one"
-ROW = {"gameTime": "1 - 00:10", "label": "Goal", "position": "10000", "half": "1", "confidence": "0.5"}
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    folder = tmp_path / "spots"
-    write_predictions(folder, A, [Spot(1, 10.5, "Goal", 0.5), Spot(1, 10.5, "Foul", 0.5), Spot(2, 10.5, "Goal", 0.0)])
-    write_predictions(folder, B, [Spot(1, 7199.9999 - 0.001, "Goal", 1.0)])
-    return folder
+    return write_folder(tmp_path / "spots")
 
 
 @pytest.fixture
 def archive(tmp_path):
     """Write an archive of files by name."""
-
-    def write(*members: tuple[str, str | bytes], compression: int = zipfile.ZIP_STORED) -> Path:
-        path = tmp_path / "submission.zip"
-        with zipfile.ZipFile(path, "w", compression) as opened:
-            for name, content in members:
-                opened.writestr(name, content)
-        return path
-
-    return write
-
-
-def game(*rows: Any, url: str = A) -> str:
-    return json.dumps({"UrlLocal": url, "predictions": rows})
+    return partial(write_archive, tmp_path / "submission.zip")
 
 
 # ---- writing
@@ -300,9 +282,6 @@ def test_predictions_that_count_otherwise(archive):
     ]
 
 
-CAPITALS = "; capitals count: 'Goal', not 'goal'"
-
-
 @pytest.mark.parametrize(
     ("labels", "version", "note"),
     [
@@ -397,41 +376,3 @@ def test_archives_agree_with_the_official_evaluator(tmp_path):
         assert (check_submission(path, games, 2).problems == []) == expected, turn
         evaluated += expected
     assert 60 < evaluated < 200
-
-
-# ---- the command
-
-
-def validate(*arguments: object) -> int:
-    parser = argparse.ArgumentParser()
-    add_evaluate_spotting(parser.add_subparsers(required=True))
-    options = parser.parse_args(["validate-submission", *(str(argument) for argument in arguments)])
-    return options.run(options)
-
-
-def test_the_command(folder, archive, tmp_path, capsys):
-    path, games = tmp_path / "s.zip", tmp_path / "games.json"
-    write_submission(folder, path)
-    assert validate(path) == 0
-    assert capsys.readouterr().out == f"{path}: 2 games, 4 predictions, version 2\n"
-    games.write_text(json.dumps({"league": {"season": ["a", "bé", "c"]}}))
-    assert validate(path, "--games", games) == 1
-    assert capsys.readouterr().out == "league/season/c: missing\n"
-    assert validate(path, "--version", 1) == 1
-    assert capsys.readouterr().out.endswith("label 'Foul' is not one of card, subs, soccer and 3 more\n")
-    path = archive((f"{A}/{PREDICTIONS}", game(ROW, ROW | {"label": "goal"})))
-    assert validate(path) == 0
-    note = f"note: 1 prediction does not count: 'goal' is no label of version 2: predictions[1] of {A}{CAPITALS}"
-    assert capsys.readouterr().out == f"{note}\n{path}: 1 game, 2 predictions, of which 1 count, version 2\n"
-
-
-def test_the_limit_can_be_raised(archive, capsys):
-    path = archive((f"{A}/{PREDICTIONS}", game(ROW) + " " * (2 << 20)))
-    assert validate(path, "--max-megabytes", 2) == 1
-    assert (
-        "has more than 2097152 bytes, the most that are read (--max-megabytes raises this)" in capsys.readouterr().out
-    )
-    assert validate(path, "--max-megabytes", 3) == 0
-    for wrong in ("0", "1.5", "-1", "x", str((1 << 20) + 1)):
-        with pytest.raises(SystemExit):
-            validate(path, "--max-megabytes", wrong)

@@ -1,9 +1,7 @@
-"""Spots of a trained network, their evaluation and votes, games that are left out, and the commands."""
+"""Spots of a trained network and their evaluation, games that are left out, and the commands."""
 
-import csv
 import json
 import zipfile
-from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,20 +14,16 @@ from pipeline import cli
 from pipeline.config.base import parse
 from pipeline.config.tasks.spot import EvaluateSpots
 from pipeline.runtime.errors import ActaError
-from pipeline.spot import count_votes as votes
-from pipeline.spot.collect_game_quarantine import collect_game_quarantine
 from pipeline.spot.count_votes import count_votes
 from pipeline.spot.evaluate_spots import TOLERANCES
 from pipeline.spot.evaluation import evaluate_games, tolerance_curve
 from pipeline.spot.events import CLASSES, Spot
-from pipeline.spot.games import read_games
-from pipeline.spot.halves import Anchor, Half
-from pipeline.spot.inference import predict_windows
+from pipeline.spot.halves import Half
 from pipeline.spot.inputs import Inputs
 from pipeline.spot.pack_submission import check_submission, write_submission
 from pipeline.spot.predict_spots import spot_halves
 from pipeline.spot.soccernet_files import PREDICTIONS, read_predictions
-from pipeline.spot.sources import array_source, open_source
+from pipeline.spot.sources import array_source
 from pipeline.spot.spotter_file import load_spotter
 from tests.unit.spot.small_games import (
     CLIP,
@@ -81,17 +75,6 @@ def test_a_bad_game_has_no_spots(trained, data, tmp_path):
     assert (entry["game"], entry["reason"].split(",")[0]) == (TORN, "Labels.json: missing")
 
 
-def test_every_game_that_was_left_out(data, tmp_path):
-    collect_game_quarantine(with_bad(data, tmp_path, "Train 1"), data.shards, tmp_path / "quarantine.tsv")
-    with (tmp_path / "quarantine.tsv").open(newline="") as file:
-        rows = list(csv.reader(file, delimiter="\t"))
-    assert rows == [
-        ["game", "stage", "reason"],
-        [TORN, "extract_game_frames", "1_HQ.mkv: truncated"],
-        [NAMES["Train 1"], "build_game", "Labels.json: missing, but the split train needs labels"],
-    ]
-
-
 # ---- spots
 
 
@@ -114,7 +97,7 @@ def test_the_evaluation_is_that_of_files_that_soccernet_takes(trained, data, tmp
     folder = tmp_path / "spots"
     about = data.predict(trained, folder, inference=parse(type(PREDICT.inference), inference))
     games = [NAMES["Test"], TORN]
-    assert (about["games"], about["left_out"], about["provenance"]["stage"]) == (games, [], "predict_spots")
+    assert (about["games"], about["left_out"], about["provenance"]["task"]) == (games, [], "predict_spots")
     assert about["provenance"]["inputs"].keys() == {"model"}
     write_submission(folder, tmp_path / "spots.zip")
     assert not check_submission(tmp_path / "spots.zip", games, 1).problems
@@ -127,7 +110,7 @@ def test_the_evaluation_is_that_of_files_that_soccernet_takes(trained, data, tmp
     assert (evaluation["games"], evaluation["left_out"]) == (2, [])
     assert evaluation["events"] == 2 * 2 * EVENTS
     assert evaluation["predictions"] == sum(map(len, found.values())) > 20
-    assert evaluation["provenance"]["stage"] == "evaluate_spots"
+    assert evaluation["provenance"]["task"] == "evaluate_spots"
     if inference["nms"]:
         apart = [
             abs(one.time - other.time)
@@ -182,56 +165,6 @@ def read(folder: Path, game: str) -> list[Spot]:
     return read_predictions(folder / NAMES[game] / PREDICTIONS, 1).spots
 
 
-# ---- votes
-
-
-def test_votes_gather_where_the_event_is(trained, data, tmp_path):
-    count_votes(data.manifests, data.imported, trained, tmp_path / "votes.json", PREDICT)
-    content = json.loads((tmp_path / "votes.json").read_text())
-    assert (content["rate"], content["clip"]) == (RATE, CLIP)
-    assert [example["label"] for example in content["examples"]] == list(CLASSES[1])
-    truth = data.truth("Test")[NAMES["Test"]]
-    for example in content["examples"]:
-        assert example.keys() == {"game", "half", "label", "event", "start", "votes"}
-        label, frame = example["label"], int(RATE * example["event"])
-        assert (example["game"], example["half"]) == (NAMES["Test"], 1)
-        assert example["event"] == next(event.time for event in truth if event.label == label), "its first"
-        assert (example["start"], len(example["votes"])) == (frame - CLIP, 2 * CLIP + 1)
-        counted = np.array(example["votes"])
-        assert abs(int(counted.argmax()) - CLIP) <= 4, counted
-        assert counted[CLIP - 4 : CLIP + 5].sum() > 0.6 * counted.sum(), counted
-
-
-def test_votes_are_of_the_first_event_that_is_alone():
-    """No other event within a clip's 11 frames, nor an end of the half."""
-    anchors = [(10, 0), (30.5, 0), (41, 0), (60.5, 1), (71.5, 0), (88, 1), (89, 2)]
-    halves = [Half(NAMES["Test"], half, 100, tuple(Anchor(*anchor) for anchor in anchors)) for half in (1, 2)]
-    chosen = votes._choose(SimpleNamespace(halves=halves), CLIP)
-    assert chosen == [], "each has a neighbour, or is too near an end"
-    halves.append(Half(NAMES["Test"], 2, 112, (Anchor(11, 1), Anchor(22.5, 0), Anchor(40, 1), Anchor(100, 2))))
-    chosen = votes._choose(SimpleNamespace(halves=halves), CLIP)
-    assert chosen == [(2, Anchor(22.5, 0)), (2, Anchor(11, 1))]
-    halves.append(Half(NAMES["Test"], 1, 113, (Anchor(100, 2),)))
-    assert votes._choose(SimpleNamespace(halves=halves), CLIP)[2:] == [(3, Anchor(100, 2))]
-
-
-def test_votes_by_hand(trained, data, tmp_path):
-    """Of windows at every frame, each predicted event is a vote for its frame."""
-    games = read_games(data.manifests, ["test"], 0)
-    source, _ = open_source(games, data.imported, 1, RATE)
-    network, _ = load_spotter(trained)
-    windows = predict_windows(network, source, 0, CLIP, 1, batch=PREDICT.batch, device=torch.device("cpu"))
-    assert windows.starts.tolist() == list(range(FRAMES - CLIP + 1))
-    columns = windows.starts.tolist(), windows.offsets.tolist(), windows.foreground.tolist()
-    counted = Counter(
-        round(start + CLIP * offset) for start, offset, is_event in zip(*columns, strict=True) if is_event
-    )
-    count_votes(data.manifests, data.imported, trained, tmp_path / "votes.json", PREDICT)
-    for example in json.loads((tmp_path / "votes.json").read_text())["examples"]:
-        frames = range(example["start"], example["start"] + 2 * CLIP + 1)
-        assert example["votes"] == [counted[frame] for frame in frames]
-
-
 # ---- the commands
 
 
@@ -243,28 +176,29 @@ def test_the_commands(few, data, tmp_path, capsys):
     def run(name: str, output: Path, changed: Any, *options: str) -> int:
         return cli.main(command(data, name, output, changed, "--shards", shards, *options))
 
-    assert run("train_spotter", model, settings(**FEW), "--workers", "0") == 0
+    assert run("train_spotter", model, settings(**FEW)) == 0
     assert model.read_bytes() == few.read_bytes()
     assert run("predict_spots", spots, PREDICT, "--model", str(model), "--about", str(about)) == 0
     assert json.loads(about.read_text())["games"] == [NAMES["Test"]]
     assert run("count_votes", tmp_path / "votes.json", PREDICT, "--model", str(model)) == 0
     assert json.loads((tmp_path / "votes.json").read_text())["clip"] == CLIP
 
-    lists = ["--lists", str(data.lists), "--games", f"{data.folder}/manifests/{{shard}}.json"]
+    lists = ["--lists", str(data.lists), "--manifests", f"{data.folder}/manifests/{{shard}}.json"]
     evaluated = EvaluateSpots(version=1, split="test").model_dump_json()
     output = tmp_path / "evaluation.json"
     read_from = ["--predictions", str(spots), "--about", str(about), "--settings", evaluated]
-    assert cli.main(["evaluate_spots", *lists, *read_from, "-o", str(output)]) == 0
+    assert cli.main(["task", "evaluate_spots", *lists, *read_from, "-o", str(output)]) == 0
     assert json.loads(output.read_text())["games"] == 1
 
     table = tmp_path / "quarantine.tsv"
-    assert cli.main(["collect_game_quarantine", *lists, "--shards", shards, "-o", str(table)]) == 0
-    assert table.read_text().splitlines()[1:] == [f"{TORN}\tspot-frames\t1_HQ.mkv: truncated"]
-    assert cli.main(["collect_game_quarantine", *lists, "-o", str(table)]) == 0
+    assert cli.main(["task", "collect_game_quarantine", *lists, "--shards", shards, "-o", str(table)]) == 0
+    assert table.read_text().splitlines()[1:] == [f"{TORN}\textract_game_frames\t1_HQ.mkv: truncated"]
+    assert cli.main(["task", "collect_game_quarantine", *lists, "-o", str(table)]) == 0
     assert table.read_text().splitlines()[1:] == []
 
     archive, split = tmp_path / "spots.zip", tmp_path / "split.json"
-    submit = ["pack_submission", str(spots), "--version", "1", "--split", str(split), "-o", str(archive)]
+    submit = ["task", "pack_submission", "--predictions", str(spots), "--split", str(split), "-o", str(archive)]
+    submit += ["--version", "1"]
     league, season = SEASON.split("/")
     split.write_text(json.dumps({league: {season: ["Test", "Torn"]}}))
     capsys.readouterr()
@@ -282,11 +216,11 @@ def test_the_commands(few, data, tmp_path, capsys):
     "shown", [[], ["--imported", KIND], ["--root", "r"], ["--shards", "s", "--imported", KIND, "--root", "r"]]
 )
 def test_commands_need_to_be_told_what_to_look_at(data, tmp_path, capsys, name, shown):
-    arguments = ["--lists", str(data.lists), "--games", "{shard}.json", "-o", str(tmp_path / "output")]
+    arguments = ["--lists", str(data.lists), "--manifests", "{shard}.json", "-o", str(tmp_path / "output")]
     changed = settings() if name == "train_spotter" else PREDICT
     arguments += ["--settings", changed.model_dump_json()]
     arguments += [] if name == "train_spotter" else ["--model", "m"]
     arguments += ["--about", "a"] if name == "predict_spots" else []
-    assert cli.main([name, *arguments, *shown]) == 1
+    assert cli.main(["task", name, *arguments, *shown]) == 1
     assert "give --shards, or --imported and --root" in capsys.readouterr().err
     assert not any(tmp_path.iterdir())

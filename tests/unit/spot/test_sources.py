@@ -317,7 +317,7 @@ def test_inputs_know_what_they_hold(tmp_path):
     assert (source.channels, there, imported.digests(there)) == (3, [game()], [KIND])
     with pytest.raises(ActaError, match=r"`root` is not given"):
         open_source([game()], Inputs(imported=KIND), 1, 2.0)
-    with pytest.raises(ActaError, match="acta-frames-1"):
+    with pytest.raises(ActaError, match="acta-frames-2"):
         open_source([game()], Inputs((features, frames)), 1, 2.0)
     with pytest.raises(ActaError, match=r"cannot read .*none\.h5"):
         open_source([game()], Inputs((tmp_path / "none.h5",)), 1, 2.0)

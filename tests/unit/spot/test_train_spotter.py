@@ -60,7 +60,7 @@ def test_it_learns_and_says_what_it_is(trained, data, tmp_path):
     _, about = load_spotter(trained)
     assert (about.version, about.rate, about.input, about.frames) == (1, RATE, "resnet", None)
     assert (about.architecture.classes, about.architecture.features, about.architecture.clip) == (3, CHANNELS, CLIP)
-    assert about.provenance["stage"] == "train_spotter"
+    assert about.provenance["task"] == "train_spotter"
     assert about.provenance["inputs"].keys() == {"games", "frames"}
 
     untrained = tmp_path / "model.safetensors"
@@ -135,7 +135,7 @@ def test_a_killed_training_ends_with_the_same_bytes(data, tmp_path):
     changed = settings(network__training__epochs=40, network__training__patience=40, network__dropout=0.5, **SMALL)
     calm, shot = tmp_path / "calm" / "model.safetensors", tmp_path / "shot" / "model.safetensors"
     data.train(calm, changed)
-    arguments = command(data, "train_spotter", shot, changed, "--workers", "1", "--save-every", "0")
+    arguments = command(data, "train_spotter", shot, changed, "--cores", "2", "--save-every", "0")
     checkpoint = shot.with_name("last.ckpt")
     (process,) = start([sys.executable, "-m", "pipeline", *arguments])
     while process.poll() is None and not (checkpoint.exists() and step_of(checkpoint) > 5):
@@ -161,7 +161,7 @@ def test_two_processes_equal_one_that_accumulates_two(data, tmp_path):
     """Same micro-batches, float64: weights to 1e-12 after four steps."""
     changed = settings(network__training__precision="float64", network__training__micro_batch=8, **FEW)
     one, two = (tmp_path / name / "model.safetensors" for name in ("one", "two"))
-    arguments = command(data, "train_spotter", two, changed, "--workers", "0")
+    arguments = command(data, "train_spotter", two, changed)
     finish(start([sys.executable, "-m", "pipeline", *arguments], 2))
     data.train(one, changed)
     alone, together = load_file(one), load_file(two)
@@ -175,10 +175,10 @@ def test_two_processes_equal_one_that_accumulates_two(data, tmp_path):
 
 
 def test_processes_share_the_validation(trained, data, tmp_path):
-    """Of two each reads every other half; the score is that of the stages, of what both have found."""
+    """Of two each reads every other half; the score is that of the evaluation, of what both have found."""
     inference = {"stride": 3, "nms": 4.0}
     data.predict(trained, tmp_path / "spots", split="train", inference=parse(type(PREDICT.inference), inference))
-    score_of_stages = data.evaluate(tmp_path / "spots", "train")["loose"]["a_mAP"]
+    evaluated = data.evaluate(tmp_path / "spots", "train")["loose"]["a_mAP"]
     network, _ = load_spotter(trained)
     games = read_games(data.manifests, ["train"], 0)
     source, _ = open_source(games, data.imported, 1, RATE)
@@ -199,7 +199,7 @@ def test_processes_share_the_validation(trained, data, tmp_path):
         validation = Validation(seen, games, settings(network__inference=inference), group)  # type: ignore[arg-type]
         score = validation(network)
     assert read == [{0, 2, 4}, {1, 3, 5}]
-    assert score == score_of_stages > 0.5
+    assert score == evaluated > 0.5
 
 
 @pytest.mark.parametrize("included", [True, False])

@@ -13,9 +13,8 @@ import pytest
 
 from pipeline.detect.features.foreign import find, names_in, open_foreign, place_of, read_array
 from pipeline.detect.features.import_actor_features import Published
-from pipeline.detect.features.published import inside
 from pipeline.runtime.errors import ActaError, VideoError
-from tests.unit.detect.features.test_import_actor_features import I3D, SLOWFAST, Made, objects_of, one_keyframe
+from tests.unit.detect.features.published_files import I3D, SLOWFAST, Made, objects_of, one_keyframe
 
 SECRET = np.arange(8.0).reshape(2, 4)
 
@@ -249,16 +248,6 @@ def test_what_is_no_hdf5(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.h5").write_bytes(content)
     with pytest.raises(ActaError, match=r"^cannot read .*a\.h5: "):
         open_foreign(tmp_path / "a.h5")
-
-
-@pytest.mark.parametrize(
-    ("box", "shown"), [([0.5, 0, 0.4, 1], "0.5, 0.0, 0.4, 1.0"), ([0, 0.5, 1, 0.25], "0.0, 0.5, 1.0, 0.25")]
-)
-def test_boxes_that_are_inside_out_are_refused(box: list[float], shown: str) -> None:
-    boxes = np.array([[0, 0, 1, 1], [0.5, 0.5, 0.5, 0.5], box])
-    with pytest.raises(VideoError, match=rf"^v: the box \[{shown}\] is inside out; boxes are x1, y1, x2, y2$"):
-        inside(boxes, "v")
-    assert inside(boxes[:2], "v").tolist() == boxes[:2].tolist()
 
 
 # ---- chance

@@ -1,109 +1,25 @@
 """Published features in both layouts: every number where it belongs, and what does not fit is refused by name."""
 
-import json
 import re
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 
 from pipeline.config.tasks.detect import ImportActorFeatures
-from pipeline.detect.features.entities import FeatureShard
-from pipeline.detect.features.import_actor_features import Published, _video_numbers, import_actor_features
-from pipeline.detect.features.published import inside
-from pipeline.runtime.errors import ActaError, VideoError
-
-I3D, SLOWFAST = (ImportActorFeatures(layout=layout, half=False) for layout in ("i3d", "slowfast"))
-LABELS = 'item { name: "stand" id: 1 }\nitem { name: "sit" id: 3 }\nitem { name: "talk" id: 80 }\n'
-BOXES = [[0.0, 0.0, 0.5, 1.0], [0.5, 0.25, 1.0, 0.75]]
-# Background is never an action, stand (1), sit (3), talk (80); the first box sits and talks, the second stands.
-WITH_BACKGROUND = np.zeros((2, 81), np.float32)
-WITH_BACKGROUND[0, [3, 80]] = WITH_BACKGROUND[1, [0, 1, 2]] = 1
-
-Content = dict[str, np.ndarray]
-
-
-def one_keyframe(offset: float = 0.0) -> Content:
-    """Two people with three numbers each, whose means over 2 x 2 x 2 places are 0, 1, 2 and 10, 11, 12."""
-    means = np.array([[0, 1, 2], [10, 11, 12]], np.float32) + offset
-    around = np.array([-3, -1, -1, 0, 0, 1, 1, 3], np.float32).reshape(2, 2, 2)
-    return {
-        "features": means[:, :, None, None, None] + around,
-        "boxes": np.array(BOXES, np.float32),
-        "labels": WITH_BACKGROUND,
-    }
-
-
-def objects_of(key: str, count: int = 2, size: int = 4) -> Content:
-    """Sure of class 1 by 0.6 and of class 2 by 0.3, of the background by 0.9."""
-    return {
-        f"{key}_features": np.arange(count * size, dtype=np.float32).reshape(count, size),
-        f"{key}_boxes": np.tile(np.array([0.1, 0.2, 0.3, 0.4], np.float32), (count, 1)),
-        f"{key}_cls_prob": np.array([[0.9, 0.6, 0.3], [0.1, 0.2, 0.7]][:count], np.float32),
-    }
-
-
-class Made:
-    """Files of one split in a folder, and their import."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        (folder / "labels.pbtxt").write_text(LABELS)
-
-    def i3d(self, keyframes: Mapping[str, Content]) -> Path:
-        """``keyframes``: by ``<clip>/<timestamp>``."""
-        for name, content in keyframes.items():
-            path = self.folder / "actors" / f"{name}.h5"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._write(path, content)
-        return self.folder / "actors"
-
-    def slowfast(self, keyframes: Mapping[str, Content]) -> Path:
-        """``keyframes``: by ``<clip>_<timestamp>``."""
-        contents = {f"{key}/{name}": value for key, content in keyframes.items() for name, value in content.items()}
-        return self._write(self.folder / "actors.h5", contents)
-
-    def objects(self, *contents: Content) -> Path:
-        return self._write(self.folder / "objects.h5", {name: value for c in contents for name, value in c.items()})
-
-    def text(self, name: str, content: str) -> Path:
-        (self.folder / name).write_text(content)
-        return self.folder / name
-
-    @staticmethod
-    def _write(path: Path, contents: Content) -> Path:
-        with h5py.File(path, "w") as file:
-            for name, value in contents.items():
-                file[name] = value
-        return path
-
-    def read(
-        self,
-        published: Published | dict[str, Published],
-        settings: ImportActorFeatures = I3D,
-        videos: Mapping[str, str] = {"v": "train"},
-        **options: Any,
-    ) -> FeatureShard:
-        """Import the videos (split by id)."""
-        rows = [[video, video, "", split, 0, 0] for video, split in videos.items()]
-        names = self.text("list.json", json.dumps(rows))
-        splits = published if isinstance(published, dict) else {"train": published}
-        import_actor_features(names, self.folder / "out.h5", settings, splits, self.folder / "labels.pbtxt", **options)
-        return FeatureShard(self.folder / "out.h5")
-
-
-@pytest.fixture
-def made(tmp_path) -> Made:
-    return Made(tmp_path)
-
-
-def reasons(shard: FeatureShard) -> dict[str, str]:
-    assert {entry.stage for entry in shard.quarantine} <= {"import_actor_features"}
-    return {entry.id: entry.reason for entry in shard.quarantine}
-
+from pipeline.detect.features.import_actor_features import Published, _video_numbers
+from pipeline.runtime.errors import ActaError
+from tests.unit.detect.features.published_files import (
+    BOXES,
+    I3D,
+    SLOWFAST,
+    WITH_BACKGROUND,
+    Content,
+    Made,
+    objects_of,
+    one_keyframe,
+    reasons,
+)
 
 # ---- what comes out
 
@@ -181,13 +97,6 @@ def test_boxes_a_little_outside_end_at_the_edge(made):
     assert made.read(Published(made.i3d({"v/902": content}))).keyframes("v").actors.box.tolist() == BOXES
 
 
-@pytest.mark.parametrize("box", [[0.5, 0.0, 0.4, 1.0], [0.0, 0.75, 1.0, 0.5]])
-def test_boxes_that_are_inside_out_are_refused(box):
-    with pytest.raises(VideoError) as error:
-        inside(np.array([BOXES[0], box]), "v at 902 s")
-    assert str(error.value) == f"v at 902 s: the box {box} is inside out; boxes are x1, y1, x2, y2"
-
-
 def test_numbers_of_videos_through_a_frame_list(made):
     frames = made.text(
         "frames.csv",
@@ -227,12 +136,6 @@ def test_frame_lists_that_are_none(tmp_path, content, problem):
     with pytest.raises(ActaError) as error:
         _video_numbers(path)
     assert str(error.value) == f"{path}{problem}"
-
-
-@pytest.mark.parametrize("key", ["v_2", "v_0002"])
-def test_objects_with_and_without_leading_zeros(made, key):
-    shard = made.read(Published(made.i3d({"v/0002": one_keyframe()}), made.objects(objects_of(key))))
-    assert len(shard.keyframes("v").objects.box) == 2
 
 
 def test_parts_of_a_second(made):
@@ -348,36 +251,6 @@ def test_a_bad_keyframe_condemns_its_video_alone(made, layout, content, reason):
     assert re.search(reason, reasons(shard)["v"])
 
 
-def object_change(name: str, value: np.ndarray | None) -> Content:
-    content = objects_of("v_902") | ({} if value is None else {f"v_902_{name}": value})
-    if value is None:
-        del content[f"v_902_{name}"]
-    return content
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (object_change("boxes", None), "there is no 'v_902_boxes' in "),
-        (object_change("features", None), "there is no 'v_902_features' in "),
-        (object_change("cls_prob", None), "there is no 'v_902_cls_prob' in "),
-        (object_change("boxes", np.zeros((3, 4))), "v at 902 s: 2 features, 3 boxes and 2 scores of objects"),
-        (object_change("cls_prob", np.zeros((1, 3))), "v at 902 s: 2 features, 2 boxes and 1 scores of objects"),
-        (object_change("cls_prob", np.zeros((2, 3, 1))), r"cls_prob of shape \(2, 3, 1\)"),
-        (object_change("boxes", np.full((2, 4), 20.0)), "v at 902 s: a box has the coordinate 20"),
-        (object_change("features", np.full((2, 4), np.inf)), "'v_902_features' holds a value that is not finite"),
-        (object_change("features", np.zeros((2, 4, 7, 7))), r"features of objects of shape \(2, 4, 7, 7\)"),
-        ({}, "no objects of it are in .*objects.h5"),
-    ],
-)
-def test_bad_objects_condemn_their_video_alone(made, content, reason):
-    actors = made.i3d({"v/902": one_keyframe(), "w/902": one_keyframe()})
-    objects = made.objects(content, objects_of("w_902"))
-    shard = made.read(Published(actors, objects), videos={"v": "train", "w": "train"})
-    assert shard.ids == ["w"]
-    assert re.search(reason, reasons(shard)["v"])
-
-
 def test_one_keyframe_twice(made):
     shard = made.read(Published(made.i3d({"v/0902": one_keyframe(), "v/902": one_keyframe()})), videos={"v": "train"})
     assert "has v at 902 s twice" in reasons(shard)["v"]
@@ -386,7 +259,7 @@ def test_one_keyframe_twice(made):
 def test_too_many_bad_videos(made):
     actors = made.i3d({"v/902": one_keyframe()})
     videos = {"v": "train", "lost1": "train", "lost2": "train"}
-    with pytest.raises(ActaError, match="import-features: 2 of the first 3 videos"):
+    with pytest.raises(ActaError, match="import_actor_features: 2 of the first 3 videos"):
         made.read(Published(actors), videos=videos, max_bad_fraction=0.1)
     assert not (made.folder / "out.h5").exists()
 
