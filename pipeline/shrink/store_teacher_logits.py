@@ -25,8 +25,9 @@ from pipeline.runtime.device import check_device
 from pipeline.runtime.files import Output, check_room, write_json
 from pipeline.runtime.progress import progress
 from pipeline.runtime.sealed import create_sealed
+from pipeline.training.batches import Keyed, MicroBatches
 from pipeline.training.distributed import Group
-from pipeline.training.loop import DTYPES, Keyed, MicroBatches, pinned
+from pipeline.training.loop import DTYPES, pinned
 
 
 def store_teacher_logits(

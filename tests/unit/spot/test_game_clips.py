@@ -14,7 +14,7 @@ from pipeline.config.spot import ClipSamplingSettings, SpotNetworkSettings
 from pipeline.runtime.errors import ActaError
 from pipeline.spot.game_clips import TrainingClips, background_starts, numbers_of_clips, starts_of
 from pipeline.spot.halves import Anchor, Half
-from pipeline.training.loop import Samples
+from pipeline.training.batches import Samples
 
 T = 5
 SAMPLING = {

@@ -16,8 +16,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pipeline.runtime.errors import ActaError
+from pipeline.training.batches import MicroBatches
 from pipeline.training.distributed import Group, average_buffers
-from pipeline.training.loop import MicroBatches, fit
+from pipeline.training.loop import fit
 from pipeline.training.steering import SgdSchedule
 from pipeline.training.stopping import last_step_is_saved, listening
 from tests.networks import command, finish, start, train_settings, write_dataset
