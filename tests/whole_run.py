@@ -34,7 +34,7 @@ def prepare(folder: Path) -> None:
     write_lists(list_videos(data), folder / "lists", 1)
     content = json.loads(config.model_dump_json())
     content["detect"]["features"]["i3d"]["backbone"]["network"] |= {"width": 0.0625}
-    content["detect"]["objects"] |= {"score": 0.0, "person_score": 0.0, "most": 2}
+    content["detect"]["objects"] |= {"score": 0.0, "person_score": 0.0, "max_detections": 2}
     content["detect"]["frames"] |= {"size": 96}
     content["frames"]["size"] = 96
     (folder / "mine.yaml").write_text(json.dumps(content))

@@ -51,7 +51,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped one, where whatever the untrained detector finds is a person."""
     content = json.loads(load(DEFAULT_CONFIG).model_dump_json())
     content["detect"]["features"]["i3d"]["backbone"]["network"] |= {"width": 0.0625}
-    content["detect"]["objects"] |= {"score": 0.0, "person_score": 0.0, "most": 6}
+    content["detect"]["objects"] |= {"score": 0.0, "person_score": 0.0, "max_detections": 6}
     path = tmp_path_factory.mktemp("config") / "mine.yaml"
     path.write_text(json.dumps(content))
     return path

@@ -16,7 +16,7 @@ def settings(detector: str, **changes: object) -> SearchSettings:
         "threshold": None,
         "long_side": None,
         "interval": 0.0,
-        "turned": False,
+        "search_rotated": False,
         "fill_gap": 0,
         "device": "cpu",
         "faces": None,

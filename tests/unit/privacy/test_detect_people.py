@@ -78,7 +78,7 @@ def test_a_detector_sees_the_displayed_picture_at_the_size_that_it_wants(setting
 @pytest.mark.parametrize("wanted", [None, (64, 96)])
 def test_turned_pictures_are_searched_too_and_their_boxes_turned_back(settings, wanted):
     detector = Spot(wanted)
-    found = detect_frame(detector, spotted(), settings.model_copy(update={"turned": True}))
+    found = detect_frame(detector, spotted(), settings.model_copy(update={"search_rotated": True}))
     upright, sideways = (wanted, wanted) if wanted else ((40, 80), (80, 40))
     assert detector.shapes == [(*upright, 3), (*sideways, 3), (*upright, 3), (*sideways, 3)]
     assert len(found) == 4
@@ -208,7 +208,7 @@ def test_the_edge_of_the_picture_is_none_of_a_part(settings, left, top):
 
 def test_a_part_is_turned_too(settings):
     detector = Spot(local=True)
-    turned = settings.model_copy(update={"turned": True})
+    turned = settings.model_copy(update={"search_rotated": True})
     found = detect_frame(detector, picture(150, 90), turned, region=region(150, 110, 158, 150))
     upright, sideways = (192, 128, 3), (128, 192, 3)
     assert detector.shapes == [upright, sideways, upright, sideways]

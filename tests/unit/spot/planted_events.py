@@ -183,7 +183,7 @@ def play(root: Path, folder: Path) -> Path:
     roles = {"labels": "Labels.json", "video/1": "1_HQ.mkv", "video/2": "2_HQ.mkv", "ini": "video.ini"}
     rows = [Listed(role, f"ini/{file}", "", "train", 1, 2) for role, file in roles.items()]
     (folder / "list.json").write_text(json.dumps({"game": NAME, "files": rows}))
-    about = {"version": 1, "ini": True, "rate": 2.0, "videos": "HQ.mkv", "imported": (), "annotated": ()}
+    about = {"version": 1, "use_video_ini": True, "rate": 2.0, "videos": "HQ.mkv", "imported": (), "annotated": ()}
     build_game(folder / "list.json", root, folder / "game.json", parse(BuildGame, about))
     extract_game_frames(
         folder / "game.json", root, folder / "frames/f.h5", parse(ExtractGameFrames, {"frames": FRAMES})

@@ -66,7 +66,12 @@ class Data:
     def __init__(self, folder: Path):
         self.folder, self.root, self.lists = folder, folder / "games", folder / "lists"
         settings = BuildGame(
-            version=1, ini=False, rate=RATE, videos=None, imported=(KIND,), annotated=("train", "valid", "test")
+            version=1,
+            use_video_ini=False,
+            rate=RATE,
+            videos=None,
+            imported=(KIND,),
+            annotated=("train", "valid", "test"),
         )
         lists = {}
         for number, (game, split) in enumerate(SPLITS.items()):
@@ -168,14 +173,14 @@ def settings(**changes: Any) -> TrainSpotter:
             "offsets": "uniform",
             "regression": True,
             "regression_weight": 10.0,
-            "masking": {"probability": 1 / 3, "latest": 0.5, "side": "before"},
+            "masking": {"probability": 1 / 3, "max_offset": 0.5, "side": "before"},
             "sampling": {
                 "foreground": 192,
                 "background": 64,
-                "most": 1000,
-                "divisor": 5,
-                "fewest": 0,
-                "factor": 10,
+                "frequent_above": 1000,
+                "frequent_divisor": 5,
+                "rare_below": 0,
+                "rare_factor": 10,
                 "margin": None,
                 "halftime_substitutions": False,
             },
@@ -227,7 +232,9 @@ def command(data: Data, name: str, output: Path, changed: Any, *options: str) ->
 
 def with_bad(data: Data, folder: Path, *games: str) -> list[Path]:
     """The manifests, those of some games with an entry in quarantine: their files are not there."""
-    settings = BuildGame(version=1, ini=False, rate=RATE, videos=None, imported=(KIND,), annotated=("train", "test"))
+    settings = BuildGame(
+        version=1, use_video_ini=False, rate=RATE, videos=None, imported=(KIND,), annotated=("train", "test")
+    )
     manifests = []
     for path in data.manifests:
         if path.stem in games:

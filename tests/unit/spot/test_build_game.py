@@ -30,7 +30,7 @@ def settings(there: Path, **changes: Any) -> SpotDataSettings:
         "version": 2,
         "splits": splits,
         "videos": "HQ.mkv",
-        "ini": True,
+        "use_video_ini": True,
         "max_bad_fraction": 0.1,
     }
     return SpotDataSettings.model_validate(values | changes)
@@ -126,7 +126,7 @@ def test_only_files_that_are_used_are_listed(root):
 
     assert roles(videos=None, version=1) == [("labels", "Labels.json")]
     videos = [("video/1", "1_224p.mkv"), ("video/2", "2_224p.mkv")]
-    assert roles(videos="224p.mkv", ini=False) == [*videos, ("labels", "Labels-v2.json")]
+    assert roles(videos="224p.mkv", use_video_ini=False) == [*videos, ("labels", "Labels-v2.json")]
 
 
 def test_game_in_two_splits_is_an_error(root):

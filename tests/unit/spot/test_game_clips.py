@@ -20,10 +20,10 @@ T = 5
 SAMPLING = {
     "foreground": 60,
     "background": 20,
-    "most": 1000,
-    "divisor": 5,
-    "fewest": 0,
-    "factor": 10,
+    "frequent_above": 1000,
+    "frequent_divisor": 5,
+    "rare_below": 0,
+    "rare_factor": 10,
     "margin": None,
     "halftime_substitutions": True,
 }
@@ -79,8 +79,8 @@ def settings(**changes: Any) -> SpotNetworkSettings:
     return SpotNetworkSettings(**(fields | {"sampling": sampling} | changes))
 
 
-def masked(probability: float, latest: float, side: str = "before") -> SpotNetworkSettings:
-    masking = {"probability": probability, "latest": latest, "side": side}
+def masked(probability: float, max_offset: float, side: str = "before") -> SpotNetworkSettings:
+    masking = {"probability": probability, "max_offset": max_offset, "side": side}
     return settings(masking=masking, sampling={"foreground": 600, "background": 1})
 
 
@@ -177,10 +177,12 @@ def test_classes_have_equal_shares() -> None:
 
 
 def test_challenge_samples_by_events() -> None:
-    by_events = sampling(foreground=None, background=None, most=10_000, divisor=5, fewest=100, factor=10)
+    by_events = sampling(
+        foreground=None, background=None, frequent_above=10_000, frequent_divisor=5, rare_below=100, rare_factor=10
+    )
     events = [10_001, 10_000, 100, 99, 0]
     assert numbers_of_clips(events, by_events) == [2000, 10_000, 100, 990, 0, 4040]
-    assert numbers_of_clips([2, 1], sampling(foreground=None, background=7, most=1)) == [1, 1, 7]
+    assert numbers_of_clips([2, 1], sampling(foreground=None, background=7, frequent_above=1)) == [1, 1, 7]
 
 
 HALVES = [
@@ -202,7 +204,7 @@ def test_an_epoch_has_its_numbers_of_each_class_well_mixed() -> None:
 
 def test_events_without_windows_do_not_count() -> None:
     halves = [*HALVES, half(60, (60.0, 2), (61.5, 2))]
-    by_events = settings(sampling={"foreground": None, "background": None, "fewest": 100, "factor": 4})
+    by_events = settings(sampling={"foreground": None, "background": None, "rare_below": 100, "rare_factor": 4})
     clips = TrainingClips(Numbered(halves), by_events, 3, seed=1)
     labels = Counter(int(clips[0, number]["label"]) for number in range(len(clips)))
     assert labels == {0: 8, 1: 8, 3: 1}
@@ -342,7 +344,7 @@ def test_masking_is_as_likely_as_it_should_be(side: str) -> None:
 
 
 def test_background_is_not_masked() -> None:
-    network = settings(masking={"probability": 1.0, "latest": 1.0, "side": "before"})
+    network = settings(masking={"probability": 1.0, "max_offset": 1.0, "side": "before"})
     clips = TrainingClips(Numbered(LONE), network, 1, seed=1)
     items = [clips[0, number] for number in range(len(clips))]
     chunks = [item["clip"] for item in items if not item["event"]]

@@ -35,7 +35,14 @@ ANNOTATIONS = [("1 - 00:03", "Goal", "visible"), ("2 - 00:07", "Corner", "not sh
 
 
 def settings_of(**changes: Any) -> BuildGame:
-    values = {"version": 2, "ini": True, "rate": 2.0, "videos": "HQ.mkv", "imported": (KIND,), "annotated": ("train",)}
+    values = {
+        "version": 2,
+        "use_video_ini": True,
+        "rate": 2.0,
+        "videos": "HQ.mkv",
+        "imported": (KIND,),
+        "annotated": ("train",),
+    }
     return BuildGame.model_validate(values | changes)
 
 
@@ -132,21 +139,21 @@ def test_manifest_does_not_depend_on_the_place_or_on_workers(root, tmp_path):
 
 def test_without_ini_the_videos_are_the_halves(root):
     write_features(root / NAME, (16, 16))
-    halves = build(root, ini=False).halves
+    halves = build(root, use_video_ini=False).halves
     assert [(half.start, half.duration, half.frames) for half in halves] == [(0, 8, 16), (0, 8, 16)]
 
 
 def test_times_count_from_the_container_not_from_its_first_time_stamp(root):
     times = [700 + 200 * k for k in range(40)]
     write_clip(root / NAME / "1_HQ.mkv", 40, RATE, SIZE, times=times)
-    halves = build(root, ini=False, imported=()).halves
+    halves = build(root, use_video_ini=False, imported=()).halves
     assert [half.duration for half in halves] == pytest.approx([8.0, 8.0], abs=0.01)
 
 
 def test_what_comes_before_the_first_picture_counts(root):
     times = [1000 + 200 * k for k in range(40)]
     write_clip(root / NAME / "1_HQ.mkv", 40, RATE, SIZE, times=times, audio=True)
-    half = build(root, ini=False, imported=()).halves[0]
+    half = build(root, use_video_ini=False, imported=()).halves[0]
     assert half.duration == pytest.approx(9.0, abs=0.05)
 
 
@@ -158,7 +165,7 @@ def test_frames_lie_before_the_end(root, seconds, frames):
 
 def test_one_frame_is_a_half(root):
     write_clip(root / NAME / "1_HQ.mkv", 1, RATE, SIZE)
-    half = build(root, ini=False, imported=()).halves[0]
+    half = build(root, use_video_ini=False, imported=()).halves[0]
     assert (half.duration, half.frames) == (pytest.approx(0.2), 1)
 
 

@@ -15,9 +15,9 @@ def settings(**changes: object) -> HighlightSettings:
     about: dict[str, object] = {
         "length": None,
         "padding": {"Goal": {"before": 10, "after": 20}, "Foul": {"before": 2, "after": 3}},
-        "other": {"before": 4, "after": 6},
+        "default_padding": {"before": 4, "after": 6},
         "weights": {"Goal": 3.0, "Throw-in": 0.0},
-        "lowest": 0.3,
+        "min_confidence": 0.3,
         "overlay": True,
     }
     return HighlightSettings.model_validate(about | changes)
@@ -95,7 +95,7 @@ def test_no_event_is_an_error_that_says_why():
     spots = [Spot(1, 1, "Goal", 0.2), Spot(1, 5, "Throw-in", 0.9), Spot(1, 6, "Throw-in", 0.1), Spot(1, 9, "Foul", 0.9)]
     none = settings(padding={"Foul": {"before": 0, "after": 0}})
     with pytest.raises(
-        ActaError, match=r"of 4 events 2 are below `lowest` 0\.3, 1 of a class .* 0, and 1 of one without"
+        ActaError, match=r"of 4 events 2 are below `min_confidence` 0\.3, 1 of a class .* 0, and 1 of one without"
     ):
         choose_clips(spots, HALVES, none)
 

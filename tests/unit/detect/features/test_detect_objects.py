@@ -23,7 +23,7 @@ def saved(tmp_path_factory) -> Path:
 def search(tmp_path: Path, shard: Path, detector: Path, rows: str, **changes: Any) -> ObjectShard:
     (tmp_path / "labels.pbtxt").write_text('item { name: "stand" id: 1 }')
     (tmp_path / "boxes.csv").write_text(rows)
-    values: dict[str, Any] = {"imported": {}, "weights": None, "score": 0, "person_score": 0, "most": 99}
+    values: dict[str, Any] = {"imported": {}, "weights": None, "score": 0, "person_score": 0, "max_detections": 99}
     values |= {"device": "cpu", "threads": 1}
     settings = DetectObjects(
         keyframes=KeyframeSettings(step=1.0, start=0.0, first=None, last=None),
@@ -69,20 +69,22 @@ def test_people_and_objects_on_keyframes_each_with_its_own_threshold(tmp_path, s
 
 
 def test_a_video_without_keyframes(tmp_path, shards, saved):
-    shard = search(tmp_path, shards[0], saved, "v,0.1,0,0,1,1,1\n", most=2)
+    shard = search(tmp_path, shards[0], saved, "v,0.1,0,0,1,1,1\n", max_detections=2)
     assert shard.times("u").tolist() == []
     assert len(shard.at("v", 0).box) == 2
 
 
 def test_proposals_name_keyframes_and_are_an_input(tmp_path, shards, saved):
-    shard = search(tmp_path, shards[0], saved, "v,0.1,0,0,1,1,1\n", most=2)
+    shard = search(tmp_path, shards[0], saved, "v,0.1,0,0,1,1,1\n", max_detections=2)
     digest = shard.digest
     shard.close()
     people = tmp_path / "people.csv"
     people.write_text("v,0.3,0,0,1,1,,0.5\n")
     settings = DetectObjects(
         keyframes=KeyframeSettings(step=1.0, start=0.0, first=None, last=None),
-        objects=ObjectSettings(imported={}, weights=None, score=0, person_score=0, most=2, device="cpu", threads=1),
+        objects=ObjectSettings(
+            imported={}, weights=None, score=0, person_score=0, max_detections=2, device="cpu", threads=1
+        ),
     )
     labels, boxes = tmp_path / "labels.pbtxt", {"train": tmp_path / "boxes.csv"}
     detect_objects(shards[0], tmp_path / "p.h5", settings, labels, boxes, {"train": people}, detector=saved)

@@ -108,7 +108,7 @@ def test_workers_do_not_change_a_byte(filmed):
 
 
 def test_half_precision_and_the_published_rate(filmed, shard):
-    found = filmed.read(filmed.objects(), settings={"half": True}).keyframes("v").actors.feature
+    found = filmed.read(filmed.objects(), settings={"half_precision": True}).keyframes("v").actors.feature
     assert found.dtype == np.float16
     assert found.astype(float) == pytest.approx(shard.keyframes("v").actors.feature, rel=1e-3, abs=1e-3)
     faster = filmed.read(filmed.objects(), settings={"rate": None}).keyframes("v").actors.feature
