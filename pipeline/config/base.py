@@ -130,6 +130,11 @@ def _is_settings(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, Settings)
 
 
+def without_nulls(value: Any) -> Any:
+    """A mapping without what an overlay takes away, by null, of the shipped file's entries."""
+    return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
+
+
 def merged(content: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
     """A mapping with another one over it, key by key; what is no mapping is replaced."""
     result = dict(content)

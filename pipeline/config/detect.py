@@ -5,19 +5,23 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.config.base import Device, Name, Precision, Settings, Threads
+from pipeline.config.base import Device, Name, Settings, Threads, without_nulls
 from pipeline.config.data import FrameSettings, SamplingSettings
 from pipeline.config.names import ActorBackboneName
+from pipeline.config.training import (
+    Batch,
+    BatchSettings,
+    CommonTrainingSettings,
+    CosineSettings,
+    Epochs,
+    ScheduleSettings,
+    SgdSettings,
+)
 
 DetectorName = Literal["resnet50_fpn_v2", "mobilenet_v2_fpn"]
 
 
-def _without_nulls(value: Any) -> Any:
-    """An overlay takes an entry of config.yaml away by null."""
-    return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
-
-
-Paths = Annotated[dict[Name, str], BeforeValidator(_without_nulls)]
+Paths = Annotated[dict[Name, str], BeforeValidator(without_nulls)]
 
 
 class NetworkSettings(Settings):
@@ -67,7 +71,7 @@ class NetworkSettings(Settings):
         return self
 
 
-class StageTrainingSettings(Settings):
+class StageTrainingSettings(CommonTrainingSettings):
     """How STAGE is trained (Sec. 3.2.2)."""
 
     clips: int = Field(
@@ -76,12 +80,10 @@ class StageTrainingSettings(Settings):
         description="Consecutive clips in a block: one graph. Memory grows with its square. The thesis: 6, its batch "
         "size (Sec. 3.2.2).",
     )
-    batch: int = Field(
-        ge=1, description="Blocks in an optimiser step. The thesis: 1, as its batch of 6 is one block (Sec. 3.2.2)."
+    batch: Batch = Field(
+        description="Blocks in an optimiser step. The thesis: 1, as its batch of 6 is one block (Sec. 3.2.2)."
     )
-    epochs: int = Field(
-        ge=1,
-        le=10_000,
+    epochs: Epochs = Field(
         description="At most; each shows every clip once. The patiences end a training earlier. Table 3.9 has 20.",
     )
     drop_patience: int = Field(
@@ -100,9 +102,6 @@ class StageTrainingSettings(Settings):
         description="Whose boxes train: those that were annotated, those that were detected, or both. Sec. 3.2.2 "
         "names annotated ones for training and both for its features."
     )
-    precision: Precision
-    device: Device
-    threads: Threads
 
     @property
     def micro_batch(self) -> int:
@@ -146,7 +145,7 @@ class KeyframeSettings(Settings):
     last: float | None = Field(description="Seconds: the last of those. null: the video's end.")
 
 
-class DetectorTrainingSettings(Settings):
+class DetectorTrainingSettings(CosineSettings, SgdSettings):
     """Training a detector on one's own boxes."""
 
     initial: str | None = Field(
@@ -166,36 +165,12 @@ class DetectorTrainingSettings(Settings):
         description="Numbers of the box head, which are an object's features. The thesis's detector has 2048 (Sec. "
         "3.2.2).",
     )
-    epochs: int = Field(ge=1, le=10_000, description="Each shows every picture once.")
-    batch: int = Field(
-        ge=1, description="Pictures in an optimiser step; change the learning rate with it in proportion."
-    )
-    learning_rate: float = Field(gt=0, description="Of SGD, at the end of the warm-up; half a cosine down to 0.")
-    momentum: float = Field(ge=0, lt=1, description="SGD's momentum; 0.9 is usual.")
-    weight_decay: float = Field(
-        ge=0, description="Weight decay of SGD, on all parameters. Raise it when a network overfits."
-    )
-    warmup_epochs: float = Field(
-        ge=0,
-        description="Epochs in which the learning rate rises in a line. Raise it when the loss is not finite at the "
-        "start.",
-    )
-    precision: Precision
-    device: Device
-    threads: Threads
+    batch: Batch = Field(description="Pictures in an optimiser step; change the learning rate with it in proportion.")
     seed: int = Field(ge=0, description="Of weights, order and cuts.")
 
     @property
     def micro_batch(self) -> int:
         return self.batch
-
-    @property
-    def schedule(self) -> Literal["cosine"]:
-        return "cosine"
-
-    @property
-    def step_epochs(self) -> float:
-        return 1.0
 
 
 class ObjectSettings(Settings):
@@ -256,7 +231,7 @@ class ActorBackboneSettings(Settings):
     )
 
 
-class BackboneTrainingSettings(Settings):
+class BackboneTrainingSettings(ScheduleSettings, BatchSettings, SgdSettings):
     """How a backbone is trained on annotated boxes, as I3D is on AVA."""
 
     initial: str | None = Field(
@@ -268,32 +243,11 @@ class BackboneTrainingSettings(Settings):
     )
     dropout: float = Field(ge=0, lt=1, description="Drop rate before the classifier.")
     flip: bool = Field(description="Mirror half of the clips. Turn it off where left and right matter.")
-    epochs: int = Field(
-        ge=1, le=10_000, description="Each shows every annotated keyframe once. The thesis: 10 (Sec. 3.2.2)."
-    )
-    batch: int = Field(
-        ge=1,
-        description="Keyframes in an optimiser step, over all processes; change the learning rate with it in "
-        "proportion.",
-    )
-    micro_batch: int = Field(
-        ge=1,
+    epochs: Epochs = Field(description="Each shows every annotated keyframe once. The thesis: 10 (Sec. 3.2.2).")
+    micro_batch: Batch = Field(
         description="Keyframes that a process computes at once; gradients are summed up to `batch`. 1 where videos "
         "have different widths.",
     )
-    learning_rate: float = Field(gt=0, description="Of SGD, at the end of the warm-up.")
-    warmup_epochs: float = Field(ge=0, description="Epochs in which the learning rate rises in a line.")
-    schedule: Literal["step", "cosine"] = Field(
-        description="After the warm-up: divided by 10 every `step_epochs`, or half a cosine down to 0."
-    )
-    step_epochs: float = Field(gt=0, description="step: epochs between two divisions by 10.")
-    momentum: float = Field(ge=0, lt=1, description="SGD's momentum; 0.9 is usual.")
-    weight_decay: float = Field(
-        ge=0, description="Weight decay of SGD, on all parameters. Raise it when a network overfits."
-    )
-    precision: Precision
-    device: Device
-    threads: Threads
     seed: int = Field(ge=0, description="Of weights, order and cuts.")
 
 
@@ -453,7 +407,7 @@ class DetectionSettings(Settings):
         description="What finds objects, and people where no proposals are given. null: no objects, and people from "
         "`data.proposals` or from imported features."
     )
-    features: Annotated[dict[Name, FeatureSettings], BeforeValidator(_without_nulls)] = Field(
+    features: Annotated[dict[Name, FeatureSettings], BeforeValidator(without_nulls)] = Field(
         min_length=1, description="Features of people, by name; tables have rows for each. null takes one away."
     )
     training: StageTrainingSettings = Field(

@@ -6,18 +6,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.config.base import Device, Name, Precision, Settings, Threads, merged, parse
+from pipeline.config.base import Device, Name, Settings, Threads, merged, parse, without_nulls
 from pipeline.config.data import FrameSettings
 from pipeline.config.names import FrameBackboneName
+from pipeline.config.training import Batch, BatchSettings, CosineSettings, Epochs, Rate, SgdSettings
 from pipeline.runtime.errors import ActaError
 
 Paths = dict[Name, str]
 Version = Literal[1, 2]  # of SoccerNet
-
-
-def _without_nulls(value: Any) -> Any:
-    """An overlay takes an entry of the shipped configuration away by null."""
-    return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
 
 
 class SpotDataSettings(Settings):
@@ -36,7 +32,7 @@ class SpotDataSettings(Settings):
     version: Version = Field(
         description="1: Labels.json, 3 classes (Sec. 4.2). 2: Labels-v2.json, 17 classes (the challenge, Sec. 4.3)."
     )
-    splits: Annotated[Paths, BeforeValidator(_without_nulls)] = Field(
+    splits: Annotated[Paths, BeforeValidator(without_nulls)] = Field(
         min_length=1,
         description="The development kit's files of games (JSON), by split; null takes one away. A split that is "
         "only submitted needs no labels.",
@@ -202,59 +198,24 @@ class ClipSamplingSettings(Settings):
     )
 
 
-class SpotTrainingSettings(Settings):
+class SpotTrainingSettings(CosineSettings, BatchSettings, SgdSettings):
     """How a network is trained (Sec. 4.2.2)."""
 
-    batch: int = Field(
-        ge=1,
+    batch: Batch = Field(
         description="Clips in an optimiser step, over all processes; change the learning rate with it in proportion. "
         "The thesis: 64 (Sec. 4.2.2), 24 in Table 4.6 (Sec. 4.2.5), 32 in the challenge (Sec. 4.3).",
     )
-    micro_batch: int = Field(
-        ge=1,
-        description="Clips that a process computes at once; gradients are summed up to `batch`. Lower it when memory "
-        "is short.",
-    )
-    epochs: int = Field(
-        ge=1, le=10_000, description="At most. The thesis: 50 (Sec. 4.2.2), 20 in the challenge (Sec. 4.3)."
-    )
+    epochs: Epochs = Field(description="At most. The thesis: 50 (Sec. 4.2.2), 20 in the challenge (Sec. 4.3).")
     patience: int | None = Field(
         ge=1,
         description="Epochs without a better Average-mAP on the validation split that end it; the best epoch's "
         "weights stay. null: never, and nothing is validated. The thesis stops early too (Sec. 4.2.2), without a "
         "number.",
     )
-    learning_rate: float = Field(
-        gt=0,
+    learning_rate: Rate = Field(
         description="Of SGD, at the end of the warm-up; half a cosine down to 0. The thesis: 0.05 (Sec. 4.2.2), "
         "0.025 in Table 4.6 (Sec. 4.2.5), 0.0032 in the challenge (Sec. 4.3).",
     )
-    warmup_epochs: float = Field(
-        ge=0, description="Epochs in which the learning rate rises in a line. The thesis: 1 (Sec. 4.2.2)."
-    )
-    momentum: float = Field(ge=0, lt=1, description="SGD's momentum. The thesis: 0.9 (Sec. 4.2.2).")
-    weight_decay: float = Field(
-        ge=0,
-        description="Weight decay of SGD, on all parameters. Raise it when a network overfits. The thesis: 0.0001 "
-        "(Sec. 4.2.2).",
-    )
-    precision: Precision
-    device: Device
-    threads: Threads
-
-    @property
-    def schedule(self) -> Literal["cosine"]:
-        return "cosine"
-
-    @property
-    def step_epochs(self) -> float:
-        return 1.0
-
-    @model_validator(mode="after")
-    def _batches(self) -> "SpotTrainingSettings":
-        if self.batch % self.micro_batch:
-            raise ValueError(f"`batch` {self.batch} is not a multiple of `micro_batch` {self.micro_batch}")
-        return self
 
 
 class SpotInferenceSettings(Settings):
@@ -392,7 +353,7 @@ class SpotSettings(Settings):
     splits: SpotSplitSettings = Field(
         description="Which games train, which steer the training, which are reported and which are handed in."
     )
-    features: Annotated[dict[Name, FrameFeatureSettings], BeforeValidator(_without_nulls)] = Field(
+    features: Annotated[dict[Name, FrameFeatureSettings], BeforeValidator(without_nulls)] = Field(
         description="Features of single frames, by name; networks are trained on one of them. null takes one away."
     )
     seeds: tuple[int, ...] = Field(

@@ -1,4 +1,4 @@
-"""Task `hypothesis`: one reduction operator applied to the previous winner, and the network trained (Algorithm 1)."""
+"""Task `try_hypothesis`: one reduction operator applied to the previous winner, which is then trained (Algorithm 1)."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pipeline.classify.fitting import Lesson, random_network, start_training, train_model
+from pipeline.classify.fitting import Lesson, random_network, train_model
 from pipeline.classify.teaching import load_teacher, replay_key
 from pipeline.config.tasks.shrink import TryHypothesis
 from pipeline.models.architecture import Architecture, Reduction
@@ -23,6 +23,7 @@ from pipeline.runtime.files import Output, atomic, write_json
 from pipeline.runtime.provenance import provenance_of, sha256_text
 from pipeline.runtime.store import FrameShard
 from pipeline.runtime.text import read_made
+from pipeline.training.job import spent, start_job
 
 STATE = "state.ckpt"
 
@@ -77,11 +78,9 @@ def try_hypothesis(
             with atomic(output.parent / STATE) as temporary:
                 temporary.touch()
         return
-    with start_training(training) as group:
+    with start_job(output, training, workers, save_every) as job:
         files = {name: Opened(path, "the model file") for name, path in {"base": base, "previous": previous}.items()}
-        teacher = None
-        if settings.strategy.teacher is not None:
-            teacher = load_teacher(files["base"], before.classes, recipe.clip.frames)
+        lesson = _lesson(settings, files["base"], before.classes, shards, stored)
         model = random_network(architecture, recipe, training)
         if settings.start == "previous":
             load_state(model, model_weights(files["previous"]), str(previous))
@@ -95,40 +94,39 @@ def try_hypothesis(
             packages=("torch", "simplejpeg"),
         )
         description = replace(before, architecture=architecture, view=recipe.clip.view, provenance=provenance.content)
-        of = (settings.split.train, recipe, training, settings.teacher_mode)
-        key = replay_key(files["base"], shards, *of) if stored else ""
-        lesson = Lesson(
-            settings.split.train,
-            shards,
-            settings.strategy,
-            teacher,
-            shards,
-            settings.teacher_mode,
-            stored,
-            key,
-            settings.features,
-            settings.feature_weight,
+        done, figures = train_model(
+            job, model, description, lesson, recipe, training, provenance.digest, until, started
         )
-        checkpoint = output.parent / "last.ckpt"
-        trained = train_model(
-            model, description, lesson, recipe, training, group, checkpoint, workers, save_every, until, started
-        )
-        if group.is_first:
-            metrics = {
-                "status": "trained",
-                "operators": operators,
-                "start": settings.start,
-                "device_seconds": trained.metrics["seconds"] * group.world,
-                **_cost(architecture, before.architecture, view.crop),
-                **trained.metrics,
-            }
-            write_json(output.with_name("metrics.json"), metrics)
-            save_model(output, trained.model, description)
-            if until is None:
-                checkpoint.unlink(missing_ok=True)
-            else:
-                checkpoint.replace(output.parent / STATE)
-        group.wait()
+        figures = {
+            "status": "trained",
+            "operators": operators,
+            "start": settings.start,
+            "device_seconds": spent(done.history)["seconds"] * job.group.world,
+            **_cost(architecture, before.architecture, view.crop),
+            **figures,
+        }
+        state = None if until is None else output.parent / STATE
+        job.finish(done, figures, lambda: save_model(output, model, description), state)
+
+
+def _lesson(
+    settings: TryHypothesis, base: Opened, classes: Sequence[str], shards: Sequence[Path], stored: Path | None
+) -> Lesson:
+    """What a hypothesis learns from: the frames, and the base network or its stored logits."""
+    recipe, train, mode = settings.recipe, settings.split.train, settings.teacher_mode
+    taught = settings.strategy.teacher is not None
+    return Lesson(
+        train,
+        shards,
+        settings.strategy,
+        load_teacher(base, classes, recipe.clip.frames) if taught else None,
+        shards,
+        mode,
+        stored,
+        replay_key(base, shards, train, recipe, settings.training, mode) if stored else "",
+        settings.features,
+        settings.feature_weight,
+    )
 
 
 def _cost(architecture: Architecture, before: Architecture, size: int) -> dict[str, object]:

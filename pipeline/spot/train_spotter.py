@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -13,10 +12,8 @@ from pipeline.models.frame_backbones import load_frame_weights
 from pipeline.models.opened import Opened, opened
 from pipeline.models.rms_net import RmsNet, RmsNetArchitecture
 from pipeline.models.weights import open_weights
-from pipeline.runtime.device import check_device
-from pipeline.runtime.files import Output, write_json
+from pipeline.runtime.files import Output
 from pipeline.runtime.provenance import Provenance, provenance_of, sha256_text
-from pipeline.runtime.scratch import scratch
 from pipeline.spot.evaluation import evaluate_games
 from pipeline.spot.events import CLASSES, Spot
 from pipeline.spot.game_clips import TrainingClips
@@ -27,10 +24,9 @@ from pipeline.spot.losses import losses_of
 from pipeline.spot.predict_spots import spot_halves
 from pipeline.spot.sources import open_source
 from pipeline.spot.spotter_file import SpotterDescription, save_spotter
-from pipeline.training.distributed import Group, process_group
-from pipeline.training.loop import DTYPES, figures_of, fit
-from pipeline.training.steering import SCORE, SgdSchedule, SgdValidated
-from pipeline.training.stopping import listening
+from pipeline.training.distributed import Group
+from pipeline.training.job import seeded, start_job
+from pipeline.training.steering import SgdSchedule, SgdValidated
 
 
 def train_spotter(
@@ -64,8 +60,7 @@ def train_spotter(
     """
     inputs.check()
     network, training = settings.network, settings.network.training
-    check_device(training.device, training.precision, alone=True)
-    with listening(), scratch(), process_group(training.device) as group:
+    with start_job(output, training, workers, save_every) as job:
         games = read_games(manifests, settings.train, max_bad_fraction)
         source, games = open_source(
             games,
@@ -82,14 +77,13 @@ def train_spotter(
         if network.backbone is not None and model.backbone is not None:
             file = opened(weights or open_weights(network.backbone.name), "the weights")
             load_frame_weights(model.backbone, file)
-        model = model.to(group.device, DTYPES[training.precision])
         steering, others = SgdSchedule(training, training), []
         if training.patience is not None:
             others = read_games(manifests, [settings.validation], max_bad_fraction)
             shown, others = open_source(
                 others, inputs, settings.version, settings.rate, max_bad_fraction=max_bad_fraction
             )
-            validate = Validation(shown, others, settings, group)
+            validate = Validation(shown, others, settings, job.group)
             steering = SgdValidated(training, training, training.patience, validate)
         provenance = _provenance(settings, [*games, *others], inputs, file)
         about = SpotterDescription(
@@ -102,36 +96,15 @@ def train_spotter(
             network.inference.nms,
             provenance.content,
         )
-        checkpoint = output.parent / "last.ckpt"
-        done = fit(
-            model,
-            clips,
-            losses_of(network.regression_weight if network.regression else 0.0),
-            training,
-            settings,
-            group,
-            steering,
-            checkpoint=checkpoint,
-            identity=provenance.digest,
-            workers=workers,
-            save_every=save_every,
-        )
-        if group.is_first:
-            scores = [epoch[SCORE] for epoch in done.history if SCORE in epoch]
-            metrics: dict[str, Any] = {
-                **figures_of(done.history),
-                "device": torch.cuda.get_device_name(group.device) if training.device == "cuda" else "cpu",
-                "processes": group.world,
-                "games": len(games),
-                "clips": len(clips),
-                "parameters": sum(parameter.numel() for parameter in model.parameters()),
-                **({"best_epoch": 1 + scores.index(max(scores)), "validation_mAP": max(scores)} if scores else {}),
-                "history": done.history,
-            }
-            write_json(output.with_name("metrics.json"), metrics)
-            save_spotter(output, model, about)
-            checkpoint.unlink(missing_ok=True)
-        group.wait()
+        losses = losses_of(network.regression_weight if network.regression else 0.0)
+        done = job.fit(model, clips, losses, training, settings.seed, steering, provenance.digest)
+        figures = {
+            **job.machines,
+            "games": len(games),
+            "clips": len(clips),
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        }
+        job.finish(done, figures, lambda: save_spotter(output, model, about))
 
 
 class Validation:
@@ -181,8 +154,7 @@ def _random_network(settings: TrainSpotter, channels: int) -> RmsNet:
         backbone=network.backbone.name if network.backbone else None,
         trainable=network.backbone.trainable if network.backbone else "none",
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
+    with seeded(settings.seed):
         return RmsNet(architecture, network.backbone.frames_at_once if network.backbone else None)
 
 

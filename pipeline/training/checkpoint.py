@@ -34,6 +34,19 @@ class Progress:
     sums: dict[str, float] = field(default_factory=dict)
     best: dict[str, Tensor] | None = None
 
+    def count(self, figures: Mapping[str, float]) -> None:
+        """Add a step's figures to the epoch's sums."""
+        self.step += 1
+        for name, value in figures.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def end_epoch(self, steps: int, rate: float) -> None:
+        """Put the sums into the history: means over the epoch's steps, but the seconds as a whole."""
+        seconds = {name: self.sums.pop(name) for name in ("data_seconds", "compute_seconds")}
+        means = {name: value / steps for name, value in sorted(self.sums.items())}
+        self.history.append({"epoch": len(self.history) + 1, "learning_rate": rate, **means, **seconds})
+        self.sums.clear()
+
 
 def save(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer, done: Progress) -> None:
     """Write a checkpoint in place of the one that is there."""

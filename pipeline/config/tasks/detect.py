@@ -146,14 +146,6 @@ class TrainStage(Settings):
     seed: int
 
     @property
-    def epochs(self) -> int:
-        return self.training.epochs
-
-    @property
-    def precision(self) -> Literal["float32", "bfloat16", "float64"]:
-        return self.training.precision
-
-    @property
     def threads(self) -> int:
         return self.training.threads
 

@@ -102,14 +102,6 @@ class TrainSpotter(Settings):
     seed: int
 
     @property
-    def epochs(self) -> int:
-        return self.network.training.epochs
-
-    @property
-    def precision(self) -> Literal["float32", "bfloat16", "float64"]:
-        return self.network.training.precision
-
-    @property
     def threads(self) -> int:
         return self.network.training.threads
 

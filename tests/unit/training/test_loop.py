@@ -69,6 +69,7 @@ def run(config, tmp_path: Path, model: nn.Module, losses=mean_loss, samples=None
         losses,
         recipe,
         training,
+        training.seed,
         ALONE,
         SgdSchedule(recipe, training),
         checkpoint=tmp_path / "last.ckpt",
@@ -101,7 +102,8 @@ def test_each_process_reads_its_own_part_and_together_what_one_reads(config):
     batches = {}
     for world in (1, 2, 4):
         groups = [Group(rank, world, torch.device("cpu")) for rank in range(world)]
-        parts = [list(MicroBatches(24, chosen.recipe, chosen.training, group, 0)) for group in groups]
+        epochs, seed = chosen.training.epochs, chosen.training.seed
+        parts = [list(MicroBatches(24, chosen.recipe, epochs, seed, group)) for group in groups]
         numbers = [{number for batch in part for _, number in batch} for part in parts]
         assert sum(map(len, numbers)) == len(set().union(*numbers)) == 24, "no sample is read by two processes"
         assert all(len({n // 6 for n in part}) == 4 // world for part in numbers), "ranges, as samples lie in shards"
@@ -140,6 +142,7 @@ def test_batches_that_cannot_be(config, tmp_path, changes, group, message):
             mean_loss,
             recipe,
             training,
+            training.seed,
             group,
             SgdSchedule(recipe, training),
             checkpoint=tmp_path / "c",
@@ -233,6 +236,7 @@ def test_processes_that_resume_at_different_steps_are_an_error(config, tmp_path)
             mean_loss,
             recipe,
             training,
+            training.seed,
             group,
             SgdSchedule(recipe, training),
             checkpoint=tmp_path / "c",
