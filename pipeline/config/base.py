@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pipeline.runtime.errors import ActaError
 
@@ -38,6 +38,15 @@ Precision = Annotated[
         "thesis's V100 have not). `float64` is for checks."
     ),
 ]
+
+
+def without_nulls(value: Any) -> Any:
+    """A mapping without what an overlay takes away, by null, of the shipped file's entries."""
+    return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
+
+
+# By name; an overlay takes one away by null.
+Paths = Annotated[dict[Name, str], BeforeValidator(without_nulls)]
 
 
 class Settings(BaseModel):
@@ -128,11 +137,6 @@ def _settings_in(annotation: Any) -> Any:
 
 def _is_settings(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, Settings)
-
-
-def without_nulls(value: Any) -> Any:
-    """A mapping without what an overlay takes away, by null, of the shipped file's entries."""
-    return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
 
 
 def merged(content: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:

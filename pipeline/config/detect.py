@@ -1,27 +1,25 @@
 """Settings of action detection (Ch. 3)."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.config.base import Device, Name, Settings, Threads, without_nulls
+from pipeline.config.base import Device, Name, Paths, Settings, Threads, without_nulls
 from pipeline.config.data import FrameSettings, SamplingSettings
-from pipeline.config.names import ActorBackboneName
+from pipeline.config.detect_features import (
+    ActorBackboneSettings,
+    BackboneTrainingSettings,
+    BoxSettings,
+    DetectorTrainingSettings,
+    KeyframeSettings,
+    ObjectSettings,
+)
 from pipeline.config.training import (
     Batch,
-    BatchSettings,
     CommonTrainingSettings,
-    CosineSettings,
     Epochs,
-    ScheduleSettings,
-    SgdSettings,
 )
-
-DetectorName = Literal["resnet50_fpn_v2", "mobilenet_v2_fpn"]
-
-
-Paths = Annotated[dict[Name, str], BeforeValidator(without_nulls)]
 
 
 class NetworkSettings(Settings):
@@ -124,131 +122,6 @@ class DetectionSplitSettings(Settings):
         description="Is reported. The thesis reports AVA's val, which also steers; a third split gives unbiased "
         "numbers.",
     )
-
-
-class KeyframeSettings(Settings):
-    """When clips are. Frames that the annotation or the proposals name are keyframes in any case."""
-
-    step: float = Field(
-        gt=0,
-        description="Seconds between two consecutive clips, which are linked over time. The thesis, AVA: 1 (Sec. "
-        "3.2.1).",
-    )
-    start: float = Field(
-        description="Seconds: the annotation's time at a video's beginning. 0: whole videos; 900: AVA's cut to their "
-        "15 minutes."
-    )
-    first: float | None = Field(
-        description="Seconds: keyframes from here on, every `step`. null: only those that annotation or proposals "
-        "name. Set it for videos without annotation."
-    )
-    last: float | None = Field(description="Seconds: the last of those. null: the video's end.")
-
-
-class DetectorTrainingSettings(CosineSettings, SgdSettings):
-    """Training a detector on one's own boxes."""
-
-    initial: str | None = Field(
-        description="torchvision's MobileNetV2 weights (ImageNet). null: the registered ones (`acta weights list`)."
-    )
-    classes: tuple[str, ...] = Field(
-        min_length=1, description="What the boxes of `detector_boxes` are of, `person` among it."
-    )
-    short_side: int = Field(
-        ge=32,
-        le=4096,
-        description="Pixels to which pictures are scaled. Raise it for small objects; cost grows with its square.",
-    )
-    feature_size: int = Field(
-        ge=16,
-        le=4096,
-        description="Numbers of the box head, which are an object's features. The thesis's detector has 2048 (Sec. "
-        "3.2.2).",
-    )
-    batch: Batch = Field(description="Pictures in an optimiser step; change the learning rate with it in proportion.")
-    seed: int = Field(ge=0, description="Of weights, order and cuts.")
-
-    @property
-    def micro_batch(self) -> int:
-        return self.batch
-
-
-class ObjectSettings(Settings):
-    """What finds objects, and people where no proposals are given."""
-
-    renamed: ClassVar[Mapping[str, str]] = {"most": "max_detections"}
-
-    imported: Paths = Field(
-        description="Another detector's features (HDF5), by split, as the thesis has 2048 numbers by a detector of "
-        "Visual Genome (Sec. 3.2.2); people then come from `data.proposals`. {}: none."
-    )
-    weights: str | None = Field(
-        description="A detector of `acta task train_detector` (.safetensors) or torchvision's Faster R-CNN v2 (.pth). "
-        "null: the registered one (COCO), unless `detector` is trained."
-    )
-    score: float = Field(
-        ge=0, le=1, description="Objects below it are no nodes. Lower gives larger graphs with more that is nothing."
-    )
-    person_score: float = Field(
-        ge=0,
-        le=1,
-        description="People below it are not kept at all; where `data.proposals` are given, those have scores of "
-        "their own.",
-    )
-    max_detections: int = Field(ge=1, le=1000, description="The surest of a keyframe that are kept.")
-    device: Device
-    threads: Threads
-
-
-class BoxSettings(Settings):
-    """Which boxes of people become actors of a backbone (Sec. 3.2.2)."""
-
-    score: float = Field(
-        ge=0,
-        le=1,
-        description="Lowest score of a detected box that trains. The thesis: any (0) for I3D, 0.9 for the others "
-        "(Sec. 3.2.2).",
-    )
-    iou: float = Field(
-        gt=0,
-        le=1,
-        description="Overlap from which a detected box gets the labels of an annotated one. The thesis: 0.5 for I3D, "
-        "0.9 for the others (Sec. 3.2.2).",
-    )
-
-
-class ActorBackboneSettings(Settings):
-    """A network that gives features of actors (`pipeline.models.actor_backbones.ActorBackbone`)."""
-
-    name: ActorBackboneName = Field(
-        description="Which published network. The thesis: i3d, r101_i3d_nl and SlowFast-NL (Sec. 3.2.2)."
-    )
-    width: float = Field(
-        gt=0, le=4, description="Factor on every number of channels. 1: as published, which published weights need."
-    )
-    frames: int | None = Field(
-        ge=1, description="Consecutive frames of a clip. null: as published, which published weights need."
-    )
-
-
-class BackboneTrainingSettings(ScheduleSettings, BatchSettings, SgdSettings):
-    """How a backbone is trained on annotated boxes, as I3D is on AVA."""
-
-    initial: str | None = Field(
-        description="Published weights to start from. null: random ones (the demo). The thesis: Kinetics-400 (Sec. "
-        "3.2.2)."
-    )
-    trainable: Literal["mixed_5", "all"] = Field(
-        description="mixed_5: of I3D only what follows Mixed_4f, as in the thesis (Sec. 3.2.2). all: everything."
-    )
-    dropout: float = Field(ge=0, lt=1, description="Drop rate before the classifier.")
-    flip: bool = Field(description="Mirror half of the clips. Turn it off where left and right matter.")
-    epochs: Epochs = Field(description="Each shows every annotated keyframe once. The thesis: 10 (Sec. 3.2.2).")
-    micro_batch: Batch = Field(
-        description="Keyframes that a process computes at once; gradients are summed up to `batch`. 1 where videos "
-        "have different widths.",
-    )
-    seed: int = Field(ge=0, description="Of weights, order and cuts.")
 
 
 class DetectionDataSettings(Settings):
