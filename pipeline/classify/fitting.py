@@ -19,7 +19,7 @@ from pipeline.runtime.errors import ActaError
 from pipeline.training.checkpoint import Progress
 from pipeline.training.features import FeatureLoss
 from pipeline.training.job import Job, seeded
-from pipeline.training.loop import DTYPES, Losses
+from pipeline.training.loop import DTYPES, Losses, fit
 from pipeline.training.losses import cross_entropy, distillation, relational
 from pipeline.training.steering import SgdSchedule
 
@@ -90,7 +90,7 @@ def train_model(
         features = FeatureLoss(lesson.features, model, teacher[0], lesson.feature_weight)
     losses = _losses(lesson.strategy, architecture, positions, dtype, teacher, features)
     steering = SgdSchedule(recipe, training)
-    done = job.fit(model, clips, losses, recipe, training.seed, steering, identity, until=until, started=started)
+    done = fit(job, model, clips, losses, recipe, training.seed, steering, identity, until=until, started=started)
     return done, {
         **job.machines,
         "videos": len(clips.entries),

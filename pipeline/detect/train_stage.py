@@ -23,6 +23,7 @@ from pipeline.runtime.provenance import provenance_of, sha256_text
 from pipeline.runtime.scratch import near
 from pipeline.runtime.wheels import file_sha256
 from pipeline.training.job import seeded, start_job
+from pipeline.training.loop import fit
 from pipeline.training.steering import AdamPlateau
 
 
@@ -82,7 +83,7 @@ def train_stage(
         )
         steering = AdamPlateau(settings.learning_rate, training.drop_patience, training.stop_patience, validate)
         losses, identity = losses_of(training.loss), provenance.digest
-        done = job.fit(model, blocks, losses, training, settings.seed, steering, identity, collate=collate)
+        done = fit(job, model, blocks, losses, training, settings.seed, steering, identity, collate=collate)
         figures = {"device": job.group.machine, "clips": blocks.ring.total}
         job.finish(done, figures, lambda: save_stage(output, model, about))
 

@@ -26,6 +26,7 @@ from pipeline.spot.sources import open_source
 from pipeline.spot.spotter_file import SpotterDescription, save_spotter
 from pipeline.training.distributed import Group
 from pipeline.training.job import seeded, start_job
+from pipeline.training.loop import fit
 from pipeline.training.steering import SgdSchedule, SgdValidated
 
 
@@ -97,7 +98,7 @@ def train_spotter(
             provenance.content,
         )
         losses = losses_of(network.regression_weight if network.regression else 0.0)
-        done = job.fit(model, clips, losses, training, settings.seed, steering, provenance.digest)
+        done = fit(job, model, clips, losses, training, settings.seed, steering, provenance.digest)
         figures = {
             **job.machines,
             "games": len(games),

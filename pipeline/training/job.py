@@ -6,17 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from pipeline.config.training import CommonTrainingSettings
 from pipeline.runtime.device import check_device
 from pipeline.runtime.files import write_json
 from pipeline.runtime.scratch import scratch
-from pipeline.training.batches import Batches, Collate, Samples
 from pipeline.training.checkpoint import Progress
 from pipeline.training.distributed import Group, process_group
-from pipeline.training.loop import Losses, fit
-from pipeline.training.steering import SCORE, Steering
+from pipeline.training.steering import SCORE
 from pipeline.training.stopping import listening
 
 
@@ -29,7 +26,7 @@ class Job:
         training: How long, and with what.
         group: The processes.
         workers: Processes that load data; the result does not depend on it.
-        save_every: Seconds between checkpoints.
+        save_every: Seconds between checkpoints. One is also saved on SIGTERM and SIGUSR1, and at the end.
     """
 
     output: Path
@@ -38,38 +35,15 @@ class Job:
     workers: int
     save_every: float
 
-    def fit(
-        self,
-        model: nn.Module,
-        samples: Samples,
-        losses: Losses,
-        sizes: Batches,
-        seed: int,
-        steering: Steering,
-        identity: str,
-        *,
-        collate: Collate | None = None,
-        until: int | None = None,
-        started: Path | None = None,
-    ) -> Progress:
-        """Train ``model`` in place, or go on with what the checkpoint holds; arguments and errors as of `fit`."""
-        return fit(
-            model,
-            samples,
-            losses,
-            sizes,
-            self.training,
-            seed,
-            self.group,
-            steering,
-            checkpoint=self._checkpoint,
-            identity=identity,
-            workers=self.workers,
-            save_every=self.save_every,
-            until=until,
-            started=started,
-            collate=collate,
-        )
+    @property
+    def checkpoint(self) -> Path:
+        """Where the first process saves, and where all resume from."""
+        return self.output.parent / "last.ckpt"
+
+    @property
+    def machines(self) -> dict[str, object]:
+        """What computes, for ``metrics.json``."""
+        return {"device": self.group.machine, "processes": self.group.world}
 
     def finish(
         self, done: Progress, figures: Mapping[str, object], save: Callable[[], None], state: Path | None = None
@@ -77,7 +51,7 @@ class Job:
         """Write ``metrics.json`` and the model, and remove the checkpoint; only the first process does.
 
         Args:
-            done: What `fit` gave.
+            done: Where it ended.
             figures: What only this training says of itself, for ``metrics.json``.
             save: Writes the model and its description.
             state: Where the checkpoint is kept, for another job to go on from; None: it is removed.
@@ -88,19 +62,10 @@ class Job:
             write_json(self.output.with_name("metrics.json"), metrics)
             save()
             if state is None:
-                self._checkpoint.unlink(missing_ok=True)
+                self.checkpoint.unlink(missing_ok=True)
             else:
-                self._checkpoint.replace(state)
+                self.checkpoint.replace(state)
         self.group.wait()
-
-    @property
-    def machines(self) -> dict[str, object]:
-        """What computes, for ``metrics.json``."""
-        return {"device": self.group.machine, "processes": self.group.world}
-
-    @property
-    def _checkpoint(self) -> Path:
-        return self.output.parent / "last.ckpt"
 
 
 @contextmanager

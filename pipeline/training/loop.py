@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from pipeline.config.training import CommonTrainingSettings
 from pipeline.runtime.device import pinned_threads
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import check_room
@@ -29,7 +28,8 @@ from pipeline.runtime.progress import progress
 from pipeline.runtime.slurm import requeue
 from pipeline.training.batches import Batches, Collate, MicroBatches, Samples, load, steps_of
 from pipeline.training.checkpoint import Progress, resume, save
-from pipeline.training.distributed import Group, average_buffers
+from pipeline.training.distributed import average_buffers
+from pipeline.training.job import Job
 from pipeline.training.log import Log
 from pipeline.training.steering import SCORE, Steering
 from pipeline.training.stopping import STOPS, Stop, deaf_children, last_step_is_saved, listening
@@ -40,19 +40,15 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.
 
 
 def fit(
+    job: Job,
     model: nn.Module,
     samples: Samples,
     losses: Losses,
     sizes: Batches,
-    training: CommonTrainingSettings,
     seed: int,
-    group: Group,
     steering: Steering,
-    *,
-    checkpoint: Path,
     identity: str,
-    workers: int = 0,
-    save_every: float = 300.0,
+    *,
     until: int | None = None,
     started: Path | None = None,
     collate: Collate | None = None,
@@ -60,18 +56,14 @@ def fit(
     """Train ``model`` in place; where it is validated, it ends with the weights of its best epoch.
 
     Args:
+        job: The training; each of its processes must be given the same weights.
         model: It is moved to the group's device, in the type of the precision.
         samples: The training set; the loader asks it for (epoch, number).
         losses: What to descend.
         sizes: Of a batch.
-        training: Epochs, precision, threads.
         seed: Of order and dropout.
-        group: The processes; each must be given the same weights.
         steering: Optimiser, learning rate, validation, early end.
-        checkpoint: Where the first process saves, and where all resume from.
         identity: Digest of all that decides the result; a checkpoint of another one is left alone, with a message.
-        workers: Processes that load data; the result does not depend on it.
-        save_every: Seconds between two checkpoints. One is also saved on SIGTERM and SIGUSR1, and at the end.
         until: Stop at the end of this epoch, from where a training with the same identity goes on. None: the last.
         started: A state of the same identity to go on from, where the checkpoint has none.
         collate: Samples to a micro-batch; None: stacked.
@@ -81,33 +73,32 @@ def fit(
         SystemExit: a signal asked to stop; the state is saved. After the warning of a time limit (SIGUSR1) Slurm was
             also asked to start the job again.
     """
+    group, training = job.group, job.training
     steps = steps_of(len(samples), sizes, group)
     model.to(group.device, DTYPES[training.precision])
     optimizer = steering.optimizer(parameter for parameter in model.parameters() if parameter.requires_grad)
-    done = resume(checkpoint, identity, model, optimizer)
+    done = resume(job.checkpoint, identity, model, optimizer)
     if started is not None and not done.step:
         done = resume(started, identity, model, optimizer)
-    _check_start(model, sizes, group, steering, checkpoint, done)
+    _check_start(job, model, sizes, steering, done)
     ended = bool(done.history) and steering.enough(done.history)
     loop = _Loop(
+        job=job,
         model=model,
         wrapped=_distributed(model) if group.world > 1 else model,
         losses=losses,
         sizes=sizes,
-        training=training,
         seed=seed,
-        group=group,
         steering=steering,
         optimizer=optimizer,
         done=done,
         steps=steps,
         last_step=done.step if ended else steps * min(training.epochs, until or training.epochs),
-        save=lambda: save(checkpoint, identity, model, optimizer, done),
-        save_every=save_every,
-        log=Log(checkpoint.parent / "tensorboard", done.step) if group.is_first else None,
+        save=lambda: save(job.checkpoint, identity, model, optimizer, done),
+        log=Log(job.output.parent / "tensorboard", done.step) if group.is_first else None,
     )
     batches = MicroBatches(len(samples), sizes, training.epochs, seed, group, done.step)
-    loader = load(samples, batches, workers, collate, pinned=group.device.type == "cuda")
+    loader = load(samples, batches, job.workers, collate, pinned=group.device.type == "cuda")
     with pinned_threads(training.threads), torch.random.fork_rng(), listening() as stop:
         with deaf_children():
             loaded = iter(loader)
@@ -125,9 +116,8 @@ class _Loop:
     """A training between two of its steps.
 
     Args:
-        model: What trains.
-        wrapped: The same; its gradients are those of all processes.
-        losses, sizes, training, seed, group, steering, save_every: As of `fit`.
+        job, model, losses, sizes, seed, steering: As of `fit`.
+        wrapped: The model; its gradients are those of all processes.
         optimizer: Of the weights that train.
         done: Where the training is.
         steps: Of an epoch.
@@ -136,20 +126,18 @@ class _Loop:
         log: Of the first process.
     """
 
+    job: Job
     model: nn.Module
     wrapped: nn.Module
     losses: Losses
     sizes: Batches
-    training: CommonTrainingSettings
     seed: int
-    group: Group
     steering: Steering
     optimizer: Optimizer
     done: Progress
     steps: int
     last_step: int
     save: Callable[[], None]
-    save_every: float
     log: Log | None
 
     @property
@@ -160,13 +148,13 @@ class _Loop:
     def run(self, batches: Iterator[dict[str, Tensor]], stop: Stop) -> None:
         """Take steps to the last one, or until a signal asks to stop."""
         batch, saved = self.sizes.batch, time.monotonic()
-        total, before, first = self.last_step * batch, self.done.step * batch, self.group.is_first
+        total, before, first = self.last_step * batch, self.done.step * batch, self.job.group.is_first
         self.wrapped.train()
         with progress(total=total, done=before, unit="samples", desc="training", shown=first) as bar:
             while self.done.step < self.last_step:
                 asked = self._step(batches, stop, bar)
                 ended = self.done.step == self.last_step
-                if first and (asked or ended or time.monotonic() - saved >= self.save_every):
+                if first and (asked or ended or time.monotonic() - saved >= self.job.save_every):
                     self.save()
                     saved = time.monotonic()
                 if asked and (not ended or signal.SIGTERM in asked):
@@ -188,7 +176,7 @@ class _Loop:
             )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        average_buffers(self.model, self.group)
+        average_buffers(self.model, self.job.group)
         spent = time.perf_counter() - began
         self.done.count(figures | {"data_seconds": waited, "compute_seconds": spent - waited})
         said = f"loss {figures['loss']:.3f}, {waited / spent:.0%} of the time waiting for data"
@@ -202,7 +190,7 @@ class _Loop:
 
     def _descend(self, batches: Iterator[dict[str, Tensor]], epoch: int, step: int) -> tuple[dict[str, Tensor], float]:
         """Add up the gradients of this process's micro-batches; their figures, and the seconds of waiting for data."""
-        group, totals, waited = self.group, dict[str, Tensor](), 0.0
+        group, totals, waited = self.job.group, dict[str, Tensor](), 0.0
         mine = range(group.rank, self._parts, group.world)
         for part in mine:
             mark = time.perf_counter()
@@ -212,7 +200,7 @@ class _Loop:
             torch.manual_seed(_seed(self.seed, epoch, step, part))
             alone = group.world == 1 or part == mine[-1]
             with nullcontext() if alone else self.wrapped.no_sync():  # type: ignore[operator]
-                precise = self.training.precision != "bfloat16"
+                precise = self.job.training.precision != "bfloat16"
                 with torch.autocast(group.device.type, torch.bfloat16, enabled=not precise):
                     loss, figures = self.losses(self.wrapped, batch)
                 for name, value in {"loss": loss, **figures}.items():
@@ -224,7 +212,7 @@ class _Loop:
         """The figures of a step, and the signals, over all processes: one exchange for both."""
         names = sorted(totals)
         signals = torch.tensor([float(stop.wanted == number) for number in STOPS]).to(totals["loss"])
-        shared = self.group.total(torch.cat([torch.stack([totals[name] for name in names]), signals]))
+        shared = self.job.group.total(torch.cat([torch.stack([totals[name] for name in names]), signals]))
         figures = {name: float(value) / self._parts for name, value in zip(names, shared[: len(names)], strict=True)}
         return figures, [number for number, count in zip(STOPS, shared[len(names) :], strict=True) if count > 0]
 
@@ -246,13 +234,13 @@ class _Loop:
 
     def _leave(self, asked: list[int]) -> None:
         """End this process, as it was asked to; its state is saved."""
-        if self.group.is_first:
+        if self.job.group.is_first:
             print(
                 f"asked to stop at step {self.done.step}: saved; the same command goes on from there", file=sys.stderr
             )
             if asked == [signal.SIGUSR1]:
                 requeue()
-        self.group.wait()  # the first to leave ends the step for all, and the first process has to save
+        self.job.group.wait()  # the first to leave ends the step for all, and the first process has to save
         raise SystemExit(128 + asked[0])
 
 
@@ -266,15 +254,14 @@ def _seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
-def _check_start(
-    model: nn.Module, sizes: Batches, group: Group, steering: Steering, checkpoint: Path, done: Progress
-) -> None:
+def _check_start(job: Job, model: nn.Module, sizes: Batches, steering: Steering, done: Progress) -> None:
     """Say how a batch is shared.
 
     Raises:
         ActaError: the processes would go on from different places, and so train on different batches; or there is no
             room for what is written.
     """
+    group, checkpoint = job.group, job.checkpoint
     steps = torch.zeros(group.world, dtype=torch.int64, device=group.device)
     steps[group.rank] = done.step
     places = group.total(steps).tolist()

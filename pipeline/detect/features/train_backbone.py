@@ -28,6 +28,7 @@ from pipeline.runtime.scratch import near
 from pipeline.runtime.store import FrameShard
 from pipeline.runtime.wheels import file_sha256
 from pipeline.training.job import seeded, start_job
+from pipeline.training.loop import fit
 from pipeline.training.steering import SgdSchedule
 
 
@@ -80,7 +81,7 @@ def train_backbone(
             packages=("torch", "torchvision", "simplejpeg"),
         )
         steering, identity = SgdSchedule(training, training), provenance.digest
-        done = job.fit(model, clips, losses, training, training.seed, steering, identity, collate=collate)
+        done = fit(job, model, clips, losses, training, training.seed, steering, identity, collate=collate)
         job.finish(
             done,
             {"keyframes": len(clips)},

@@ -20,6 +20,7 @@ from pipeline.runtime.provenance import provenance_of, sha256_text
 from pipeline.runtime.store import FrameShard
 from pipeline.runtime.wheels import file_sha256
 from pipeline.training.job import seeded, start_job
+from pipeline.training.loop import fit
 from pipeline.training.steering import SgdSchedule
 
 _SLACK = 0.5  # seconds that a picture may lie beyond the last frame
@@ -65,7 +66,7 @@ def train_detector(
             packages=("torch", "torchvision"),
         )
         steering, identity = SgdSchedule(training, training), provenance.digest
-        done = job.fit(model, pictures, detector_losses, training, training.seed, steering, identity, collate=collate)
+        done = fit(job, model, pictures, detector_losses, training, training.seed, steering, identity, collate=collate)
         job.finish(done, {}, lambda: save_detector(output, model, detector, provenance.content))
 
 
