@@ -125,7 +125,7 @@ class RecipeSettings(ScheduleSettings, BatchSettings):
     )
     initial: str | None = Field(
         description="A model file (.safetensors, of this project or of `acta model convert`) to fine-tune from; its "
-        "classifier is made anew where the classes differ. null: random weights, from which the thesis's students "
+        "classifier is made again where the classes differ. null: random weights, from which the thesis's students "
         "start. Set it for datasets that are too small to train from scratch (Sec. 6.2.4)."
     )
 

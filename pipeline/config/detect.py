@@ -284,7 +284,7 @@ class DetectionSettings(Settings):
         min_length=1, description="Features of people, by name; tables have rows for each. null takes one away."
     )
     training: StageTrainingSettings = Field(
-        description="How STAGE and its ablations are trained. A change trains them anew, no features."
+        description="How STAGE and its ablations are trained. A change trains them again, no features."
     )
     seeds: tuple[int, ...] = Field(
         min_length=1,
@@ -296,8 +296,8 @@ class DetectionSettings(Settings):
     )
     capacity: int = Field(
         ge=0,
-        description="Surest detections of a frame that count; 0: all, as in the backbones' own evaluations; AVA's "
-        "official evaluator: 50.",
+        description="Most confident detections of a frame that count; 0: all, as in the backbones' own evaluations; "
+        "AVA's official evaluator: 50.",
     )
     tables: tuple[str, ...] = Field(
         description="Tables and figures of Ch. 3 that `snakemake detect` makes; each is a target of its own too. Leave "

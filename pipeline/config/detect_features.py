@@ -88,7 +88,7 @@ class ObjectSettings(Settings):
         description="People below it are not kept at all; where `data.proposals` are given, those have scores of "
         "their own.",
     )
-    max_detections: int = Field(ge=1, le=1000, description="The surest of a keyframe that are kept.")
+    max_detections: int = Field(ge=1, le=1000, description="The most confident of a keyframe that are kept.")
     device: Device
     threads: Threads
 

@@ -229,8 +229,8 @@ class SpotInferenceSettings(Settings):
     )
     nms: float | None = Field(
         gt=0,
-        description="Seconds: of a class's spots within half of it to each side the surest stays. null: all stay, as "
-        "in the thesis (Sec. 4.2.3). The challenge: 15 (Sec. 4.3).",
+        description="Seconds: of a class's spots within half of it to each side only the best stays. null: all stay, "
+        "as in the thesis (Sec. 4.2.3). The challenge: 15 (Sec. 4.3).",
     )
 
 

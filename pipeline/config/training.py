@@ -39,7 +39,7 @@ class WarmupSettings(Settings):
     learning_rate: Rate = Field(description="Of SGD, at the end of the warm-up.")
     warmup_epochs: float = Field(
         ge=0,
-        description="Epochs in which the learning rate rises in a line. Raise it when the loss is not finite at the "
+        description="Epochs in which the learning rate rises linearly. Raise it when the loss is not finite at the "
         "start. The thesis: 10 for R(2+1)D and R3D, 5 for SlowFast (Sec. 5.3.1), 1 for RMS-Net (Sec. 4.2.2).",
     )
 

@@ -56,7 +56,7 @@ class Projection:
     def check(self, shard: FrameFeatureShard) -> None:
         """Refuse, by an `ActaError`, features that are not those on which it was fitted."""
         if self.features != features_of(shard):
-            raise ActaError(f"{self.path} was fitted on other features than those of {shard.path}; fit it anew")
+            raise ActaError(f"{self.path} was fitted on other features than those of {shard.path}; fit it again")
 
 
 def blocks(shard: FrameFeatureShard, video: str) -> Iterator[Tensor]:

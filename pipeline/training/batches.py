@@ -36,7 +36,7 @@ class Batches(Protocol):
 
 
 def steps_of(count: int, sizes: Batches, group: Group) -> int:
-    """Optimiser steps of an epoch with so many samples; those that fill no batch are left out.
+    """Optimiser steps of an epoch with this many samples; those that fill no batch are left out.
 
     Raises:
         ActaError: too few samples for a batch, or a batch that the processes cannot share.

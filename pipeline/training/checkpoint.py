@@ -83,10 +83,10 @@ def resume(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.O
         print(f"{path} cannot be read and is left alone: {said}", file=sys.stderr)
         return Progress()
     if state["identity"] != identity:
-        print(f"{path} belongs to other settings, code or inputs; training starts anew", file=sys.stderr)
+        print(f"{path} belongs to other settings, code or inputs; training starts from the beginning", file=sys.stderr)
         return Progress()
     if wrong := _misfit(state, model, optimizer):
-        print(f"{path} is damaged and is left alone: {wrong}; training starts anew", file=sys.stderr)
+        print(f"{path} is damaged and is left alone: {wrong}; training starts from the beginning", file=sys.stderr)
         return Progress()
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])

@@ -245,7 +245,7 @@ class _Loop:
 
 
 def _distributed(model: nn.Module) -> nn.Module:
-    # Without `find_unused_parameters` DDP lays its buckets anew after the first step. With three processes or more the
+    # Without `find_unused_parameters` DDP lays its buckets again after the first step. With three processes or more the
     # order of a sum follows the layout, and the first step after a resumption would differ in the last bits.
     return DistributedDataParallel(model, broadcast_buffers=False, find_unused_parameters=True)
 

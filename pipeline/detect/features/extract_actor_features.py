@@ -147,7 +147,7 @@ class _Keyframes:
             if person < 0 and not table.has_proposals(split):
                 raise ActaError(f"no proposals are given for {video} of split {split!r}, nor a detector")
             if there is not None and not np.array_equal(times, there.times(video)):
-                raise VideoError(f"its keyframes are not those of {there.path}: make that anew")
+                raise VideoError(f"its keyframes are not those of {there.path}: make that again")
         except (VideoError, KeyError) as error:
             return Quarantined(video, "extract_actor_features", str(error.args[0]))
         found = [there.at(video, place) if there else None for place in range(len(times))]

@@ -120,7 +120,7 @@ def test_a_checkpoint_of_other_settings_is_left_alone(config, tmp_path, capsys):
     run(config, tmp_path, first)
     second = one()
     run(config, tmp_path, second, identity="other")
-    assert "belongs to other settings, code or inputs; training starts anew" in capsys.readouterr().err
+    assert "belongs to other settings, code or inputs; training starts from the beginning" in capsys.readouterr().err
     assert second.weight.item() == first.weight.item()
 
 
