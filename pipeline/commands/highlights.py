@@ -18,7 +18,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser = commands.add_parser(
         "highlights",
         description="Cut a video of a soccer game's events: the most confident and important ones, with the time "
-        "around them, captions and chapters. Beside OUTPUT.mp4 it writes OUTPUT.json and OUTPUT.vtt, which say what is where.",
+        "around them, captions and chapters. Next to OUTPUT.mp4 it writes OUTPUT.json and "
+        "OUTPUT.vtt, which say what is where.",
     )
     parser.add_argument("first", type=Path, metavar="FIRST_HALF", help="video of the first half")
     parser.add_argument("second", type=Path, nargs="?", metavar="SECOND_HALF", help="video of the second half")

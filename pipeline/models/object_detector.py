@@ -127,7 +127,7 @@ def find(model: FasterRCNN, pictures: Sequence[Tensor], score: float, most: int)
         model: The detector.
         pictures: uint8 RGB (3, height, width) each, on the model's device.
         score: Lowest that counts.
-        most: So many of a picture at most.
+        most: How many of a picture, at most.
     """
     heads = model.roi_heads
     heads.score_thresh, heads.detections_per_img = score, most
