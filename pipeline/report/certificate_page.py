@@ -125,7 +125,7 @@ def _how(what: str, made: Mapping[str, Any]) -> str:
         entries += [("Faces found by", _network(faces)), ("Face without a body", assumed)]
     entries += [
         ("Searched", f"at least every {every:g} s" if every else "every frame"),
-        ("Turned pictures", "searched too, by 90, 180 and 270 degrees" if detect["turned"] else "not searched"),
+        ("Turned pictures", "searched too, by 90, 180 and 270 degrees" if detect["search_rotated"] else "not searched"),
         ("Filled in", f"what is missed for at most {_count(detect['fill_gap'], 'frame')} between two detections"),
         ("Shape", "the whole frame" if hiding["filter"] == "frame" else shapes[hiding["shape"]]),
         ("Box", f"enlarged {hiding['enlarge']:g} times"),

@@ -18,7 +18,7 @@ def test_a_training_warned_and_requeued_ends_with_the_same_bytes(cluster, config
     changed = train_settings(config, training__epochs=60)
     calm, output = tmp_path / "calm" / "model.safetensors", tmp_path / "model.safetensors"
     finish(start(command(shards, calm, changed)))
-    arguments = command(shards, output, changed, "--workers", "1")[3:]
+    arguments = command(shards, output, changed, "--cores", "2")[3:]
     said, job = submit(cluster, tmp_path, *arguments)
     assert job, said.stderr
 

@@ -138,7 +138,7 @@ def test_a_batch_that_the_processes_cannot_share_ends_the_job(train, config):
 def test_several_processes_are_warned_then_one_is_killed(cluster, train, long, shards, tmp_path):
     calm = tmp_path / "calm" / "model.safetensors"
     finish(start(command(shards, calm, long), world=4))
-    job = train(step=TWO_BY_TWO, options=("--workers", "1"))
+    job = train(step=TWO_BY_TWO, options=("--cores", "2"))
     job.until_training()
     cluster.run("scancel", "--signal=USR1", job.number)
     cluster.until(lambda: job.restarts() == 1, f"the job restarts: {job.log()}")
@@ -175,7 +175,7 @@ def test_warned_requeued_and_preempted_it_ends_with_the_same_bytes(cluster, trai
         cluster.until(lambda: cluster.job(urgent.stdout.strip())["JobState"] == "COMPLETED", "the urgent job is done")
 
     interruptions = (warn, requeue, warn, preempt)
-    job = train("--partition=main", options=("--workers", "2"))
+    job = train("--partition=main", options=("--cores", "3"))
     for number, interrupt in enumerate(interruptions, 1):
         job.until_training(number)
         interrupt()
