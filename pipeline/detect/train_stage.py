@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.config.tasks.detect import TrainStage
-from pipeline.detect.blocks import Chosen, Graph, Ring, find_runs, join, make_graph, pad
-from pipeline.detect.evaluate_files import evaluate_rows, read_truth
+from pipeline.detect.blocks import Chosen, Graph, Ring, Run, find_runs, join, make_graph, pad
+from pipeline.detect.evaluate_files import Truth, evaluate_rows, read_truth
 from pipeline.detect.features.entities import FeatureShard, check_alike
 from pipeline.detect.scoring import columns_of, detections_of, network_scorer, score_runs
 from pipeline.detect.stage_file import StageDescription, save_stage
@@ -69,9 +69,8 @@ def train_stage(
         validation = find_runs(read, [settings.validation], settings.step)
         if not validation:
             raise ActaError(f"no video of the features is in the split {settings.validation!r}, which is to validate")
-        actions = first.actions
         against = read_truth(evaluated or label_map, truth, excluded)
-        places, numbers = columns_of(actions, label_map, evaluated)
+        columns = columns_of(first.actions, label_map, evaluated)
         architecture = make_architecture(settings, first)
         model = _random_network(architecture, settings).to(group.device, DTYPES[training.precision])
         inputs = {"features": sha256_text(json.dumps([FeatureShard(path).digest for path in shards]))}
@@ -80,22 +79,14 @@ def train_stage(
         provenance = provenance_of(__name__, settings, inputs=inputs, packages=("torch",))
         about = StageDescription(
             architecture,
-            actions,
+            first.actions,
             training.loss,
             training.clips,
             settings.step,
             settings.test_score,
             provenance.content,
         )
-
-        def validate(network: nn.Module) -> float:
-            assert isinstance(network, Stage)
-            scorer = network_scorer(network, training.loss, training.device, settings.step)
-            chosen = Chosen(annotated=False, score=settings.test_score)
-            found = detections_of(score_runs(read, validation, training.clips, chosen, scorer), places, numbers)
-            score: float = evaluate_rows(against, found, capacity=settings.capacity)["mAP"]
-            return score
-
+        validate = Validation(read, validation, against, columns, settings)
         checkpoint = output.parent / "last.ckpt"
         done = fit(
             model,
@@ -111,17 +102,46 @@ def train_stage(
             save_every=save_every,
             collate=collate,
         )
-        metrics: dict[str, Any] = {
-            **figures_of(done.history),
-            "device": torch.cuda.get_device_name(group.device) if training.device == "cuda" else "cpu",
-            "clips": blocks.ring.total,
-            "best_epoch": 1 + max(range(len(done.history)), key=lambda n: done.history[n][SCORE]),
-            "validation_mAP": max(epoch[SCORE] for epoch in done.history),
-            "history": done.history,
-        }
-        write_json(output.with_name("metrics.json"), metrics)
+        write_json(output.with_name("metrics.json"), _metrics(done.history, blocks.ring.total, group.device))
         save_stage(output, model, about)
         checkpoint.unlink(missing_ok=True)
+
+
+class Validation:
+    """Frame-mAP of a network on the runs of a split."""
+
+    def __init__(
+        self,
+        shards: Sequence[FeatureShard],
+        runs: Sequence[Run],
+        truth: Truth,
+        columns: tuple[list[int], list[int]],
+        settings: TrainStage,
+    ):
+        self._shards, self._runs, self._truth, self._columns = shards, runs, truth, columns
+        self._settings = settings
+
+    def __call__(self, model: nn.Module) -> float:
+        assert isinstance(model, Stage)
+        settings, training = self._settings, self._settings.training
+        scorer = network_scorer(model, training.loss, training.device, settings.step)
+        chosen = Chosen(annotated=False, score=settings.test_score)
+        scored = score_runs(self._shards, self._runs, training.clips, chosen, scorer)
+        found = detections_of(scored, *self._columns)
+        score: float = evaluate_rows(self._truth, found, capacity=settings.capacity)["mAP"]
+        return score
+
+
+def _metrics(history: list[dict[str, float]], clips: int, device: torch.device) -> dict[str, Any]:
+    scores = [epoch[SCORE] for epoch in history]
+    return {
+        **figures_of(history),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "clips": clips,
+        "best_epoch": 1 + scores.index(max(scores)),
+        "validation_mAP": max(scores),
+        "history": history,
+    }
 
 
 def make_architecture(settings: TrainStage, shard: FeatureShard) -> StageArchitecture:

@@ -1,7 +1,7 @@
 """Task `hypothesis`: one reduction operator applied to the previous winner, and the network trained (Algorithm 1)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from pipeline.models.slowfast import SlowFast
 from pipeline.models.state import load_state
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import Output, atomic, write_json
-from pipeline.runtime.provenance import provenance_of, sha256_text
+from pipeline.runtime.provenance import Provenance, provenance_of, sha256_text
 from pipeline.runtime.store import FrameShard
 from pipeline.runtime.text import read_made
 
@@ -79,36 +79,10 @@ def try_hypothesis(
         return
     with start_training(training) as group:
         files = {name: Opened(path, "the model file") for name, path in {"base": base, "previous": previous}.items()}
-        teacher = None
-        if settings.strategy.teacher is not None:
-            teacher = load_teacher(files["base"], before.classes, recipe.clip.frames)
-        model = random_network(architecture, recipe, training)
-        if settings.start == "previous":
-            load_state(model, model_weights(files["previous"]), str(previous))
-        elif settings.start == "part":
-            inherit_part(model, model_weights(files["previous"]), before.architecture)
-        provenance = provenance_of(
-            __name__,
-            settings,
-            inputs={"frames": sha256_text(json.dumps([FrameShard(path).digest for path in shards]))},
-            weights={name: file.sha256 for name, file in files.items()},
-            packages=("torch", "simplejpeg"),
-        )
+        lesson = _lesson(settings, files["base"], before.classes, shards, stored)
+        model = _start_network(settings, architecture, before.architecture, files["previous"])
+        provenance = _provenance(settings, shards, files)
         description = replace(before, architecture=architecture, view=recipe.clip.view, provenance=provenance.content)
-        of = (settings.split.train, recipe, training, settings.teacher_mode)
-        key = replay_key(files["base"], shards, *of) if stored else ""
-        lesson = Lesson(
-            settings.split.train,
-            shards,
-            settings.strategy,
-            teacher,
-            shards,
-            settings.teacher_mode,
-            stored,
-            key,
-            settings.features,
-            settings.feature_weight,
-        )
         checkpoint = output.parent / "last.ckpt"
         trained = train_model(
             model, description, lesson, recipe, training, group, checkpoint, workers, save_every, until, started
@@ -129,6 +103,49 @@ def try_hypothesis(
             else:
                 checkpoint.replace(output.parent / STATE)
         group.wait()
+
+
+def _lesson(
+    settings: TryHypothesis, base: Opened, classes: Sequence[str], shards: Sequence[Path], stored: Path | None
+) -> Lesson:
+    teacher = None
+    if settings.strategy.teacher is not None:
+        teacher = load_teacher(base, classes, settings.recipe.clip.frames)
+    of = (settings.split.train, settings.recipe, settings.training, settings.teacher_mode)
+    return Lesson(
+        settings.split.train,
+        shards,
+        settings.strategy,
+        teacher,
+        shards,
+        settings.teacher_mode,
+        stored,
+        replay_key(base, shards, *of) if stored else "",
+        settings.features,
+        settings.feature_weight,
+    )
+
+
+def _provenance(settings: TryHypothesis, shards: Sequence[Path], files: Mapping[str, Opened]) -> Provenance:
+    return provenance_of(
+        __name__,
+        settings,
+        inputs={"frames": sha256_text(json.dumps([FrameShard(path).digest for path in shards]))},
+        weights={name: file.sha256 for name, file in files.items()},
+        packages=("torch", "simplejpeg"),
+    )
+
+
+def _start_network(
+    settings: TryHypothesis, architecture: Architecture, before: Architecture, previous: Opened
+) -> nn.Module:
+    """The reduced network with the weights that it starts from: random ones, or the previous winner's."""
+    model = random_network(architecture, settings.recipe, settings.training)
+    if settings.start == "previous":
+        load_state(model, model_weights(previous), str(previous.path))
+    elif settings.start == "part":
+        inherit_part(model, model_weights(previous), before)
+    return model
 
 
 def _cost(architecture: Architecture, before: Architecture, size: int) -> dict[str, object]:

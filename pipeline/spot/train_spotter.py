@@ -1,7 +1,7 @@
 """Task `train_spotter`: RMS-Net, or an ablation of it, on features or end to end (Secs. 4.2.2, 4.2.5 and 4.3)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,25 +83,8 @@ def train_spotter(
             file = opened(weights or open_weights(network.backbone.name), "the weights")
             load_frame_weights(model.backbone, file)
         model = model.to(group.device, DTYPES[training.precision])
-        steering, others = SgdSchedule(training, training), []
-        if training.patience is not None:
-            others = read_games(manifests, [settings.validation], max_bad_fraction)
-            shown, others = open_source(
-                others, inputs, settings.version, settings.rate, max_bad_fraction=max_bad_fraction
-            )
-            validate = Validation(shown, others, settings, group)
-            steering = SgdValidated(training, training, training.patience, validate)
+        steering, others = _steering(manifests, inputs, settings, group, max_bad_fraction)
         provenance = _provenance(settings, [*games, *others], inputs, file)
-        about = SpotterDescription(
-            model.architecture,
-            settings.version,
-            settings.rate,
-            network.input,
-            settings.frames.model_dump(mode="json") if settings.frames else None,
-            network.inference.stride,
-            network.inference.nms,
-            provenance.content,
-        )
         checkpoint = output.parent / "last.ckpt"
         done = fit(
             model,
@@ -117,21 +100,55 @@ def train_spotter(
             save_every=save_every,
         )
         if group.is_first:
-            scores = [epoch[SCORE] for epoch in done.history if SCORE in epoch]
-            metrics: dict[str, Any] = {
-                **figures_of(done.history),
-                "device": torch.cuda.get_device_name(group.device) if training.device == "cuda" else "cpu",
-                "processes": group.world,
-                "games": len(games),
-                "clips": len(clips),
-                "parameters": sum(parameter.numel() for parameter in model.parameters()),
-                **({"best_epoch": 1 + scores.index(max(scores)), "validation_mAP": max(scores)} if scores else {}),
-                "history": done.history,
-            }
+            counts = {"processes": group.world, "games": len(games), "clips": len(clips)}
+            metrics = _metrics(done.history, counts, model, group.device)
             write_json(output.with_name("metrics.json"), metrics)
-            save_spotter(output, model, about)
+            save_spotter(output, model, _description(settings, model.architecture, provenance))
             checkpoint.unlink(missing_ok=True)
         group.wait()
+
+
+def _description(
+    settings: TrainSpotter, architecture: RmsNetArchitecture, provenance: Provenance
+) -> SpotterDescription:
+    network = settings.network
+    return SpotterDescription(
+        architecture,
+        settings.version,
+        settings.rate,
+        network.input,
+        settings.frames.model_dump(mode="json") if settings.frames else None,
+        network.inference.stride,
+        network.inference.nms,
+        provenance.content,
+    )
+
+
+def _steering(
+    manifests: Sequence[Path], inputs: Inputs, settings: TrainSpotter, group: Group, max_bad_fraction: float
+) -> tuple[SgdSchedule, list[Game]]:
+    """What steers the training, and the games on which it is validated."""
+    training = settings.network.training
+    if training.patience is None:
+        return SgdSchedule(training, training), []
+    games = read_games(manifests, [settings.validation], max_bad_fraction)
+    shown, games = open_source(games, inputs, settings.version, settings.rate, max_bad_fraction=max_bad_fraction)
+    validate = Validation(shown, games, settings, group)
+    return SgdValidated(training, training, training.patience, validate), games
+
+
+def _metrics(
+    history: list[dict[str, float]], counts: Mapping[str, int], model: nn.Module, device: torch.device
+) -> dict[str, Any]:
+    scores = [epoch[SCORE] for epoch in history if SCORE in epoch]
+    return {
+        **figures_of(history),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        **counts,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        **({"best_epoch": 1 + scores.index(max(scores)), "validation_mAP": max(scores)} if scores else {}),
+        "history": history,
+    }
 
 
 class Validation:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from pipeline.config.detect import ActorBackboneSettings, BoxSettings
 from pipeline.config.tasks.detect import ExtractActorFeatures
 from pipeline.detect.annotation.ava import read_label_map
 from pipeline.detect.features.actor_clips import Boxes, KeyframeClips, boxes_of
@@ -17,7 +18,7 @@ from pipeline.detect.features.entities import Actors, FeaturedVideo, Objects, wr
 from pipeline.detect.features.keyframes import KeyframeTable
 from pipeline.detect.features.objects import Detected, ObjectShard
 from pipeline.detect.features.timed import TimedFrames
-from pipeline.models.actor_backbones import ActorNetwork, load_actor_backbone
+from pipeline.models.actor_backbones import ActorBackbone, ActorNetwork, load_actor_backbone
 from pipeline.models.object_detector import PERSON
 from pipeline.models.opened import opened
 from pipeline.runtime.device import check_device, pinned_threads
@@ -88,37 +89,13 @@ def extract_actor_features(
         raise ActaError("people come from proposals or from an object shard that knows them; neither is given")
     file = opened(model, "the model file")
     network, backbone, outputs = load_actor_backbone(file)
-    wanted = settings.network
-    if (backbone.name, backbone.width) != (wanted.name, wanted.width) or wanted.frames not in (None, backbone.span):
-        raise ActaError(
-            f"{model} holds {backbone.name} of width {backbone.width:g} on {backbone.span} frames, but the settings' "
-            f"`network` is {wanted.name} of width {wanted.width:g} on {wanted.frames or 'the published'} frames"
-        )
+    _check_network(model, backbone, settings.network)
     network = network.to(settings.device).eval()
-
-    def look_up(video: str, label: str, split: str) -> _Prepared | Quarantined:
-        try:
-            times = table.times(video, split, shard.times(video))
-            if person < 0 and not table.has_proposals(split):
-                raise ActaError(f"no proposals are given for {video} of split {split!r}, nor a detector")
-            if there is not None and not np.array_equal(times, there.times(video)):
-                raise VideoError(f"its keyframes are not those of {there.path}: make that anew")
-        except (VideoError, KeyError) as error:
-            return Quarantined(video, "extract_actor_features", str(error.args[0]))
-        found = [there.at(video, place) if there else None for place in range(len(times))]
-        on_them = []
-        for time, each in zip(times.tolist(), found, strict=True):
-            known = table.people(video, split, time, len(actions))
-            if table.has_proposals(split) or each is None:
-                box, score = table.proposed(video, split, time)
-            else:
-                box, score = each.box[each.kind == person], each.score[each.kind == person]
-            on_them.append(boxes_of(known, box, score, settings.boxes))
-        return _Prepared(video, label, split, times, on_them, [_objects(each, person) for each in found])
+    known = _Known(table, shard, there, person, len(actions), settings.boxes)
 
     def featured() -> Iterator[FeaturedVideo | Quarantined]:
         columns = zip(shard.ids, shard.labels, shard.splits, strict=True)
-        prepared = [look_up(*column) for column in columns]
+        prepared = [known.of(*column) for column in columns]
         keys = [each.keys() for each in prepared if isinstance(each, _Prepared)]
         with progress(total=sum(map(len, keys)), unit="keyframes", desc="extract_actor_features") as bar:
             results = _features(network, shard, keys, settings, workers, bar)
@@ -144,6 +121,48 @@ def extract_actor_features(
         __name__, settings, inputs=inputs, weights={"backbone": file.stated}, packages=("torch", "torchvision")
     )
     write_features(output, videos, actions, [*shard.quarantine, *bad], provenance)
+
+
+def _check_network(model: Path, backbone: ActorBackbone, wanted: ActorBackboneSettings) -> None:
+    if (backbone.name, backbone.width) != (wanted.name, wanted.width) or wanted.frames not in (None, backbone.span):
+        raise ActaError(
+            f"{model} holds {backbone.name} of width {backbone.width:g} on {backbone.span} frames, but the settings' "
+            f"`network` is {wanted.name} of width {wanted.width:g} on {wanted.frames or 'the published'} frames"
+        )
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of the people and objects on the keyframes of a shard's videos."""
+
+    table: KeyframeTable
+    shard: TimedFrames
+    objects: ObjectShard | None
+    person: int
+    actions: int
+    boxes: BoxSettings
+
+    def of(self, video: str, label: str, split: str) -> _Prepared | Quarantined:
+        """A video's keyframes, or why it has none."""
+        table, objects = self.table, self.objects
+        try:
+            times = table.times(video, split, self.shard.times(video))
+            if self.person < 0 and not table.has_proposals(split):
+                raise ActaError(f"no proposals are given for {video} of split {split!r}, nor a detector")
+            if objects is not None and not np.array_equal(times, objects.times(video)):
+                raise VideoError(f"its keyframes are not those of {objects.path}: make that anew")
+        except (VideoError, KeyError) as error:
+            return Quarantined(video, "extract_actor_features", str(error.args[0]))
+        found = [objects.at(video, place) if objects else None for place in range(len(times))]
+        people = []
+        for time, each in zip(times.tolist(), found, strict=True):
+            annotated = table.people(video, split, time, self.actions)
+            if table.has_proposals(split) or each is None:
+                box, score = table.proposed(video, split, time)
+            else:
+                box, score = each.box[each.kind == self.person], each.score[each.kind == self.person]
+            people.append(boxes_of(annotated, box, score, self.boxes))
+        return _Prepared(video, label, split, times, people, [_objects(each, self.person) for each in found])
 
 
 def _features(
