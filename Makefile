@@ -1,6 +1,7 @@
 # make demo   install everything and run the whole DAG on real footage, to one page (half an hour)
 # make report CONFIG=my.yaml   run what the configuration asks for, and make its page
-# make test   install everything and run every test; on another Python: VENV=.venv-3.13 PYTHON=python3.13
+# make test   install everything and run every test, as many at a time as there are cores; ARGS="-n 0 …" one by one;
+#             on another Python: VENV=.venv-3.13 PYTHON=python3.13
 # make test-lowest, make test-newest   what pyproject.toml claims of versions, in environments of their own
 # make lint   what pre-commit and CI check, and whether vulnerabilities of the dependencies are published
 # make lock   resolve the dependencies anew (requirements.lock, envs/) and write the configuration's schema
@@ -50,7 +51,7 @@ report: install
 
 test: install
 	$(BIN)/acta weights fetch
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(CORES) --dist loadfile $(ARGS)
 
 # A subset of the tests, which uses every dependency, with the lowest versions that pyproject.toml allows or the newest.
 test-lowest: export ACTA_LOWEST = 1
@@ -61,9 +62,11 @@ test-lowest test-newest: test-%: install
 	$(BIN)/uv pip install --quiet --python .venv-$* --resolution $(RESOLUTION) --editable '.[dev]'
 	touch .venv-$*/installed
 	@$(MAKE) --no-print-directory test VENV=.venv-$* ARGS="$(VERSIONS)"
-VERSIONS = tests/workflow/test_tiny.py $(addprefix tests/unit/,media privacy shrink/test_export.py models/test_saved.py) \
-	$(patsubst %,tests/unit/test_%.py,ava cli config costs dependencies detection_report device figures filters frame_map \
-	progress report store style submit weights)
+VERSIONS = tests/workflow/test_tiny.py tests/unit/test_cli.py tests/unit/test_dependencies.py \
+	$(patsubst %,tests/unit/%,media privacy shrink/test_export_network.py models/test_classifier_file.py models/test_weights.py \
+	detect/annotation/test_ava.py config/test_whole.py metrics/test_frame_map.py commands/test_submit.py) \
+	$(patsubst %,tests/unit/report/test_%.py,detection figures draw_contact_sheet style) \
+	$(patsubst %,tests/unit/runtime/test_%.py,costs device progress store)
 
 lint: install
 	$(BIN)/ruff check .

@@ -33,7 +33,8 @@ class Command:
         if status in _STOPPED:
             time.sleep(_PATIENCE)  # the first process has Slurm start the job again, which ends this one
         if status:
-            raise RuntimeError(f"acta {self.arguments[0]} ended with {status}; its message is above")
+            called = " ".join(self.arguments[: 2 if self.arguments[0] == "task" else 1])
+            raise RuntimeError(f"acta {called} ended with {status}; its message is above")
 
     def checkpoint(self) -> Any:
         """Stop the command, which saves, and say what is to be run in its place: the same."""

@@ -13,8 +13,9 @@ from pipeline.config.tasks.report import DrawDetection
 from pipeline.detect.annotation.ava import read_label_map, read_rows
 from pipeline.detect.features.entities import Actors, FeaturedVideo, Objects, write_features
 from pipeline.report.detection import TABLES as WRITTEN
-from pipeline.report.detection import entities_per_clip, gains, mean_of, write_detection_table
+from pipeline.report.detection import entities_per_clip, gains, write_detection_table
 from pipeline.report.detection_figures import draw_examples, draw_gains, judge, said_of
+from pipeline.report.intervals import mean_of
 from pipeline.report.tables import read_rows as rows_of
 from pipeline.report.thesis_detection import (
     FIGURES,

@@ -22,7 +22,7 @@ from pipeline.report.thesis_shrinkage import (
     networks_of,
 )
 from pipeline.runtime.errors import ActaError
-from pipeline.tasks import task_settings
+from pipeline.tasks import TASKS, task_settings
 from tests import PROJECT
 
 OPERATORS = dict.fromkeys(("pas", "teacher_eval", *BEYOND), ("s", "t", "f", "c", "l")) | {
@@ -234,6 +234,22 @@ def test_costs_add_up(of, tmp_path):
 def test_figure(of, tmp_path):
     draw_iterations(of, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def run(name: str, tmp_path: Path, output: str) -> None:
+    given = settings(iterations=ITERATIONS, operators=OPERATORS, splits=("split1", "split2")).model_dump_json()
+    words = ["--name", name, "--results", str(tmp_path), "--settings", given, "-o", str(tmp_path / output)]
+    options = TASKS["draw_shrinkage"].parser().parse_args(words)
+    options.run(options)
+
+
+def test_command(of, tmp_path):
+    run("table_6_1", tmp_path, "out.csv")
+    assert [row["network"] for row in read_rows(tmp_path / "out.csv")] == ["base", "PAS-1", "PAS-2", "PAS-3"]
+    run("small", tmp_path, "out.png")
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ActaError, match=r"no table or figure 'r9d'; there are table_6_1, .*, small"):
+        run("r9d", tmp_path, "r9d.png")
 
 
 def test_a_damaged_result_is_named(of, tmp_path):

@@ -14,7 +14,7 @@ from pipeline.config.spot import ClipSamplingSettings, SpotNetworkSettings
 from pipeline.runtime.errors import ActaError
 from pipeline.spot.game_clips import TrainingClips, background_starts, numbers_of_clips, starts_of
 from pipeline.spot.halves import Anchor, Half
-from pipeline.training.batches import Samples
+from pipeline.training.loop import Samples
 
 T = 5
 SAMPLING = {
@@ -79,8 +79,8 @@ def settings(**changes: Any) -> SpotNetworkSettings:
     return SpotNetworkSettings(**(fields | {"sampling": sampling} | changes))
 
 
-def masked(probability: float, latest: float, side: str = "before") -> SpotNetworkSettings:
-    masking = {"probability": probability, "max_offset": latest, "side": side}
+def masked(probability: float, max_offset: float, side: str = "before") -> SpotNetworkSettings:
+    masking = {"probability": probability, "max_offset": max_offset, "side": side}
     return settings(masking=masking, sampling={"foreground": 600, "background": 1})
 
 

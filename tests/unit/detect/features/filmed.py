@@ -32,7 +32,7 @@ SETTINGS = ExtractActorFeatures(
     keyframes=KeyframeSettings(step=1.0, start=0.0, first=None, last=None),
     boxes=BoxSettings(score=0.5, iou=0.5),
     rate=10.0,
-    half=False,
+    half_precision=False,
     batch=2,
     precision="float32",
     device="cpu",

@@ -12,7 +12,7 @@ from pipeline.config.tasks.detect import ImportActorFeatures
 from pipeline.detect.features.entities import FeatureShard
 from pipeline.detect.features.import_actor_features import Published, import_actor_features
 
-I3D, SLOWFAST = (ImportActorFeatures(layout=layout, half=False) for layout in ("i3d", "slowfast"))
+I3D, SLOWFAST = (ImportActorFeatures(layout=layout, half_precision=False) for layout in ("i3d", "slowfast"))
 LABELS = 'item { name: "stand" id: 1 }\nitem { name: "sit" id: 3 }\nitem { name: "talk" id: 80 }\n'
 BOXES = [[0.0, 0.0, 0.5, 1.0], [0.5, 0.25, 1.0, 0.75]]
 # Background is never an action, stand (1), sit (3), talk (80); the first box sits and talks, the second stands.

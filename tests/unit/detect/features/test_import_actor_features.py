@@ -65,12 +65,16 @@ def test_features_that_are_averaged_already(made):
 def test_names_with_slashes_are_groups_in_groups(made):
     """J-HMDB-21's and UCF101-24's videos are called <class>/<name>."""
     actors = made.slowfast({"run/v_0": one_keyframe(), "run/v_0.04": one_keyframe(), "w_1": one_keyframe()})
-    shard = made.read(Published(actors), ImportActorFeatures(layout="slowfast", half=False), {"run/v": "train"})
+    shard = made.read(
+        Published(actors), ImportActorFeatures(layout="slowfast", half_precision=False), {"run/v": "train"}
+    )
     assert shard.keyframes("run/v").times.tolist() == [0, 0.04]
 
 
 def test_half_precision(made):
-    shard = made.read(Published(made.i3d({"v/902": one_keyframe(0.1)})), ImportActorFeatures(layout="i3d", half=True))
+    shard = made.read(
+        Published(made.i3d({"v/902": one_keyframe(0.1)})), ImportActorFeatures(layout="i3d", half_precision=True)
+    )
     feature = shard.keyframes("v").actors.feature
     assert feature.dtype == np.float16
     assert feature[1].astype(float) == pytest.approx([10.1, 11.1, 12.1], rel=1e-3)
@@ -288,7 +292,7 @@ def test_files_that_are_not_there(made, what):
 def test_another_layout(made, layout, message):
     actors = made.slowfast({"v_902": one_keyframe(), "v_soon": one_keyframe()})
     with pytest.raises(ActaError, match=message):
-        made.read(Published(actors), ImportActorFeatures(layout=layout, half=False))
+        made.read(Published(actors), ImportActorFeatures(layout=layout, half_precision=False))
 
 
 def test_a_dataset_where_a_group_should_be(made):
