@@ -6,13 +6,22 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pipeline.runtime.errors import ActaError
 
 What = Literal["faces", "bodies"]
 Variant = Literal["none", "faces", "bodies"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+
+
+def _without_nulls(value: Any) -> Any:
+    """An overlay takes an entry of config.yaml away by null."""
+    return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
+
+
+WithoutNulls = BeforeValidator(_without_nulls)
+Paths = Annotated[dict[Name, str], WithoutNulls]
 
 # Keys that many settings have, with the same meaning.
 Device = Annotated[

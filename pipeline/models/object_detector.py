@@ -17,7 +17,7 @@ from torchvision.models.detection.faster_rcnn import FasterRCNN_ResNet50_FPN_V2_
 from torchvision.models.detection.rpn import AnchorGenerator
 from torchvision.ops import MultiScaleRoIAlign
 
-from pipeline.config.detect import DetectorName
+from pipeline.config.detect_features import DetectorName
 from pipeline.models.bounds import STRICT, Count
 from pipeline.models.checkpoints import read_state
 from pipeline.models.described import load_network, loaded, read_content, validated, write_network

@@ -3,16 +3,15 @@
 from typing import TYPE_CHECKING, Literal, Self
 
 from pipeline.config.base import Settings
-from pipeline.config.detect import (
+from pipeline.config.detect import NetworkSettings, StageTrainingSettings
+from pipeline.config.detect_features import (
     ActorBackboneSettings,
     BackboneTrainingSettings,
     BoxSettings,
     DetectorTrainingSettings,
     FeatureSettings,
     KeyframeSettings,
-    NetworkSettings,
     ObjectSettings,
-    StageTrainingSettings,
 )
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from pydantic import Field
 from pipeline.config.base import Settings
 from pipeline.config.classify import STRATEGIES, RecipeSettings, StrategySettings
 from pipeline.config.shrink import FactorSettings
-from pipeline.config.spot import SpotNetworkSettings, Version
+from pipeline.config.spot import Version
+from pipeline.config.spot_network import SpotNetworkSettings
 
 if TYPE_CHECKING:
     from pipeline.config.whole import Config

@@ -8,11 +8,10 @@ from pipeline.config.spot import (
     FrameFeatureSettings,
     HighlightSettings,
     SpotFrameSettings,
-    SpotInferenceSettings,
-    SpotNetworkSettings,
     SpotSettings,
     Version,
 )
+from pipeline.config.spot_network import SpotInferenceSettings, SpotNetworkSettings
 
 if TYPE_CHECKING:
     from pipeline.config.whole import Config

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.config.detect import BoxSettings
+from pipeline.config.detect_features import BoxSettings
 from pipeline.detect.annotation.people import People, label_detected
 from pipeline.runtime.store import FrameShard
 

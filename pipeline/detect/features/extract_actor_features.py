@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from pipeline.config.detect import ActorBackboneSettings, BoxSettings
+from pipeline.config.detect_features import ActorBackboneSettings, BoxSettings
 from pipeline.config.tasks.detect import ExtractActorFeatures
 from pipeline.detect.annotation.ava import read_label_map
 from pipeline.detect.features.actor_clips import Boxes, KeyframeClips, boxes_of

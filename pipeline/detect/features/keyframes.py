@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config.detect import KeyframeSettings
+from pipeline.config.detect_features import KeyframeSettings
 from pipeline.detect.annotation.people import Annotation, People
 from pipeline.detect.annotation.proposals import read_proposals
 from pipeline.media.limits import check_filled

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.config.detect import ActorBackboneSettings, BoxSettings, KeyframeSettings
+from pipeline.config.detect_features import ActorBackboneSettings, BoxSettings, KeyframeSettings
 from pipeline.config.tasks.detect import ExtractActorFeatures
 from pipeline.detect.features.entities import FeatureShard
 from pipeline.detect.features.extract_actor_features import extract_actor_features

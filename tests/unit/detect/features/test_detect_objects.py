@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.config.detect import KeyframeSettings, ObjectSettings
+from pipeline.config.detect_features import KeyframeSettings, ObjectSettings
 from pipeline.config.tasks.detect import DetectObjects
 from pipeline.detect.features.detect_objects import detect_objects
 from pipeline.detect.features.objects import ObjectShard

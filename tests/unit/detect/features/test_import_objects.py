@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.config.detect import KeyframeSettings
+from pipeline.config.detect_features import KeyframeSettings
 from pipeline.config.tasks.detect import ImportObjects
 from pipeline.detect.annotation.ava import write_label_map
 from pipeline.detect.features.import_objects import import_objects

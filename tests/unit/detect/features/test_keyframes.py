@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.config.detect import BoxSettings, KeyframeSettings
+from pipeline.config.detect_features import BoxSettings, KeyframeSettings
 from pipeline.detect.annotation.people import People
 from pipeline.detect.features.actor_clips import KeyframeClips, boxes_of, clip_at
 from pipeline.detect.features.keyframes import KeyframeTable

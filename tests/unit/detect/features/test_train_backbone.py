@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipeline.config.detect import ActorBackboneSettings, BackboneTrainingSettings
+from pipeline.config.detect_features import ActorBackboneSettings, BackboneTrainingSettings
 from pipeline.config.tasks.detect import TrainBackbone
 from pipeline.detect.annotation.people import Annotation
 from pipeline.detect.features.train_backbone import Clips, collate, train_backbone

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.config.detect import DetectorTrainingSettings
+from pipeline.config.detect_features import DetectorTrainingSettings
 from pipeline.config.tasks.detect import TrainDetector
 from pipeline.detect.annotation.named_boxes import read_named_boxes
 from pipeline.detect.features import train_detector as training
