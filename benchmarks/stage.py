@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.models.complexity import peak_activations
-from pipeline.models.stage import GraphAttentionLayer, Graphs, Stage, StageArchitecture
+from pipeline.models.activations import peak_activations
+from pipeline.models.stage import GraphAttentionLayer, Graphs, Stage
+from pipeline.models.stage_architecture import StageArchitecture
 
 CLIPS, ACTORS, OBJECTS = 6, 4, 25
 

@@ -27,7 +27,8 @@ def prepare(folder: Path) -> None:
     from pipeline.media.lists import write_lists
     from pipeline.models.actor_backbones import ActorBackbone, build_actor_backbone, save_actor_backbone
     from pipeline.models.object_detector import ObjectDetector, build_detector, save_detector
-    from pipeline.models.stage import Stage, StageArchitecture
+    from pipeline.models.stage import Stage
+    from pipeline.models.stage_architecture import StageArchitecture
 
     config = load()
     data = config.data.model_copy(update={"adapter": "folder", "root": str(folder / "videos")})

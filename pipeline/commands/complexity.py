@@ -69,7 +69,8 @@ def _complexity(options: argparse.Namespace) -> None:
 def _stage_complexity(options: argparse.Namespace) -> None:
     from dataclasses import asdict
 
-    from pipeline.models.stage import StageArchitecture, stage_complexity
+    from pipeline.models.stage_architecture import StageArchitecture
+    from pipeline.models.stage_complexity import stage_complexity
 
     if options.backbone:
         raise ActaError("--backbone is for networks on clips, not for --model stage")

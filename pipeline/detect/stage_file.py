@@ -7,7 +7,8 @@ from typing import Any, Literal
 from pipeline.models.bounds import STRICT, Frames, Seconds, Share
 from pipeline.models.described import check_names, load_network, read_content, validated, write_network
 from pipeline.models.opened import Opened
-from pipeline.models.stage import Stage, StageArchitecture
+from pipeline.models.stage import Stage
+from pipeline.models.stage_architecture import StageArchitecture
 
 FORMAT = "acta-stage-1"
 

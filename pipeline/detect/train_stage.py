@@ -15,7 +15,8 @@ from pipeline.detect.evaluate_files import Truth, evaluate_rows, read_truth
 from pipeline.detect.features.entities import FeatureShard, check_alike
 from pipeline.detect.scoring import columns_of, detections_of, network_scorer, score_runs
 from pipeline.detect.stage_file import StageDescription, save_stage
-from pipeline.models.stage import Graphs, Stage, StageArchitecture
+from pipeline.models.stage import Graphs, Stage
+from pipeline.models.stage_architecture import StageArchitecture
 from pipeline.runtime.device import check_device
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import Output, write_json

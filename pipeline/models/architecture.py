@@ -91,6 +91,17 @@ class Architecture:
                 f"{self.backbone}: reductions {','.join(r.operator for r in self.reductions)} leave nothing of a clip "
                 f"of {self.raw_frames} frames"
             )
+        if self.is_slowfast:
+            self._check_lateral()
+
+    def _check_lateral(self) -> None:
+        (slow, fast), (slow_stride, fast_stride) = map(len, self.pathways), self.strides
+        lateral = math.ceil(fast * fast_stride / slow_stride)
+        if lateral != slow:
+            raise ActaError(
+                f"{self.backbone}: of a clip of {len(self._reduced_clip())} frames the Slow pathway sees {slow}, and "
+                f"lateral connections bring it {lateral} of the Fast pathway; a multiple of {slow_stride} frames fits"
+            )
 
     @property
     def raw_frames(self) -> int:

@@ -6,13 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.models.architecture import Architecture
-
-_WIDTH, _BETA = 64, 8  # channels of the Slow stem; how many times fewer the Fast pathway has
-_FUSION = 2  # lateral connections give twice the Fast pathway's channels
-# Temporal kernels of the stem and the four stages: Slow, Fast.
-_TIME = ((1, 5), (1, 3), (1, 3), (3, 3), (3, 3))
-# Of the published networks, 8x8 on ResNet-50 alone has lateral kernels of 7 frames.
-_LATERAL = {"slowfast_8x8_r50": 7}
+from pipeline.models.backbone_layers import Bottleneck, SlowFastStage, slowfast_layers
+from pipeline.models.layers import Convolution
+from pipeline.models.modules import conv3d, linear
 
 
 class SlowFast(nn.Module):
@@ -25,26 +21,19 @@ class SlowFast(nn.Module):
 
     def __init__(self, architecture: Architecture, dropout: float = 0.0):
         super().__init__()
-        channels = architecture.channels
-        slow_stride, fast_stride = architecture.strides
-        alpha = slow_stride // fast_stride
-        lateral = _LATERAL.get(architecture.backbone, 5)
-        self.s1 = nn.ModuleDict(
-            {
-                "pathway0_stem": _Stem(channels(_WIDTH), _TIME[0][0]),
-                "pathway1_stem": _Stem(channels(_WIDTH // _BETA), _TIME[0][1]),
-            }
-        )
-        self.s1_fuse = _Fuse(architecture, _WIDTH // _BETA, alpha, lateral)
-        self.s2 = _Stage(architecture, 0, _WIDTH)
-        self.s2_fuse = _Fuse(architecture, 4 * _WIDTH // _BETA, alpha, lateral)
-        self.s3 = _Stage(architecture, 1, 4 * _WIDTH)
-        self.s3_fuse = _Fuse(architecture, 8 * _WIDTH // _BETA, alpha, lateral)
-        self.s4 = _Stage(architecture, 2, 8 * _WIDTH)
-        self.s4_fuse = _Fuse(architecture, 16 * _WIDTH // _BETA, alpha, lateral)
-        self.s5 = _Stage(architecture, 3, 16 * _WIDTH)
-        self._pooled = (channels(32 * _WIDTH), channels(32 * _WIDTH // _BETA))
-        projection = nn.Linear(sum(self._pooled), architecture.classes)
+        layers = slowfast_layers(architecture)
+        slow, fast = layers.stems
+        self.s1 = nn.ModuleDict({"pathway0_stem": _Stem(slow), "pathway1_stem": _Stem(fast)})
+        self.s1_fuse = _Fuse(layers.fusions[0])
+        self.s2 = _Stage(layers.stages[0])
+        self.s2_fuse = _Fuse(layers.fusions[1])
+        self.s3 = _Stage(layers.stages[1])
+        self.s3_fuse = _Fuse(layers.fusions[2])
+        self.s4 = _Stage(layers.stages[2])
+        self.s4_fuse = _Fuse(layers.fusions[3])
+        self.s5 = _Stage(layers.stages[3])
+        self._pooled = layers.pooled
+        projection = linear(layers.classifier)
         self.head = nn.ModuleDict({"dropout": nn.Dropout(dropout), "projection": projection})
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
@@ -79,10 +68,10 @@ class SlowFast(nn.Module):
 
 
 class _Stem(nn.Module):
-    def __init__(self, channels: int, time: int):
+    def __init__(self, layer: Convolution):
         super().__init__()
-        self.conv = nn.Conv3d(3, channels, (time, 7, 7), (1, 2, 2), (time // 2, 3, 3), bias=False)
-        self.bn = nn.BatchNorm3d(channels)
+        self.conv = conv3d(layer)
+        self.bn = nn.BatchNorm3d(layer.after)
         self.pool = nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,34 +81,26 @@ class _Stem(nn.Module):
 class _Fuse(nn.Module):
     """Lateral connection: a strided convolution over time brings the Fast pathway to the Slow one's rate."""
 
-    def __init__(self, architecture: Architecture, fast: int, alpha: int, kernel: int):
+    def __init__(self, layer: Convolution):
         super().__init__()
-        before, after = architecture.channels(fast), architecture.channels(fast * _FUSION)
-        self.conv_f2s = nn.Conv3d(before, after, (kernel, 1, 1), (alpha, 1, 1), (kernel // 2, 0, 0), bias=False)
-        self.bn = nn.BatchNorm3d(after)
+        self.conv_f2s = conv3d(layer)
+        self.bn = nn.BatchNorm3d(layer.after)
 
     def forward(self, slow: Tensor, fast: Tensor) -> Tensor:
         return torch.cat([slow, self.bn(self.conv_f2s(fast)).relu_()], 1)
 
 
 class _Stage(nn.Module):
-    """The blocks of one stage in both pathways; ``before`` is the published width of the Slow pathway so far."""
+    """The blocks of one stage in both pathways."""
 
-    def __init__(self, architecture: Architecture, stage: int, before: int):
+    def __init__(self, stage: SlowFastStage):
         super().__init__()
-        channels = architecture.channels
-        inner = _WIDTH << stage
-        self._count = architecture.stage_blocks[stage]
-        widths = (
-            (channels(before) + channels(before // _BETA * _FUSION), channels(inner), channels(4 * inner)),
-            (channels(before // _BETA), channels(inner // _BETA), channels(4 * inner // _BETA)),
-        )
-        for pathway, (enter, middle, leave) in enumerate(widths):
-            for block in range(self._count):
-                stride = 2 if stage > 0 and block == 0 else 1
-                bottleneck = _Bottleneck(leave if block else enter, middle, leave, _TIME[stage + 1][pathway], stride)
+        self._count = len(stage.slow)
+        for pathway, blocks in enumerate((stage.slow, stage.fast)):
+            for block, layers in enumerate(blocks):
+                bottleneck = _Bottleneck(layers)
                 if pathway == block == 0:
-                    bottleneck.joined = (channels(before), channels(before // _BETA * _FUSION))
+                    bottleneck.joined = stage.joined
                 self.add_module(f"pathway{pathway}_res{block}", bottleneck)
 
     def forward(self, slow: Tensor, fast: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,21 +118,15 @@ class _Bottleneck(nn.Module):
 
     joined: tuple[int, ...] | None = None
 
-    def __init__(self, before: int, inner: int, after: int, time: int, stride: int):
+    def __init__(self, layers: Bottleneck):
         super().__init__()
-        if before != after or stride != 1:
-            self.branch1 = nn.Conv3d(before, after, 1, (1, stride, stride), bias=False)
-            self.branch1_bn = nn.BatchNorm3d(after)
-        self.branch2 = nn.ModuleDict(
-            {
-                "a": nn.Conv3d(before, inner, (time, 1, 1), 1, (time // 2, 0, 0), bias=False),
-                "a_bn": nn.BatchNorm3d(inner),
-                "b": nn.Conv3d(inner, inner, (1, 3, 3), (1, stride, stride), (0, 1, 1), bias=False),
-                "b_bn": nn.BatchNorm3d(inner),
-                "c": nn.Conv3d(inner, after, 1, bias=False),
-                "c_bn": nn.BatchNorm3d(after),
-            }
-        )
+        if layers.shortcut is not None:
+            self.branch1 = conv3d(layers.shortcut)
+            self.branch1_bn = nn.BatchNorm3d(layers.shortcut.after)
+        self.branch2 = nn.ModuleDict()
+        for name, layer in (("a", layers.a), ("b", layers.b), ("c", layers.c)):
+            self.branch2[name] = conv3d(layer)
+            self.branch2[f"{name}_bn"] = nn.BatchNorm3d(layer.after)
 
     def start_as_shortcut(self) -> None:
         """Zero the last batch norm's scale, so that a new block passes its input on (PySlowFast's initialisation)."""

@@ -4,75 +4,15 @@ One graph is a run of clips of one video; its nodes are their actors and objects
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline.config.names import FeatureName
-from pipeline.models.bounds import STRICT, Count, Frames, Layers, Share
-from pipeline.runtime.errors import ActaError
+from pipeline.models.modules import linear
+from pipeline.models.stage_architecture import StageArchitecture
 
-# Feature sizes of actors (Sec. 3.2.2) and of objects, and the heads of Sec. 3.3 with two layers.
-FEATURES: dict[FeatureName, tuple[int, int, int]] = {
-    "i3d": (1024, 2048, 4),
-    "r101_i3d_nl": (2048, 2048, 2),
-    "slowfast_nl": (2304, 2048, 2),
-}
-_BOX = 4  # height, width and centre are part of every node
 _NEAREST = 1e-6  # of two nodes' features, for Eq. 3.11
-
-
-@dataclass(frozen=True)
-class StageArchitecture:
-    """Which network: the published one, or one of its ablations (Tables 3.6 to 3.8).
-
-    Args:
-        actors: Size of an actor's feature.
-        objects: Size of an object's feature; None: a graph of actors only (Table 3.5).
-        classes: Outputs.
-        layers: Graph-attention layers; 0: a linear classifier of actors (Table 3.5).
-        heads: Attention heads of a layer, ⌊d / heads⌋ wide each.
-        receptive_field: Clips that a layer links a clip with, itself among them; odd. 1: no temporal links.
-        attention: ``additive`` (Eq. 3.3), or ``dot`` (Eq. 3.10).
-        proximity: What an edge is weighted by: ``boxes`` (Eq. 3.1), ``features`` (Eq. 3.11), or ``none``.
-        actor_actor: Whether actors are linked with actors, themselves among them.
-        object_object: Whether objects are linked with objects, themselves among them.
-        dropout: On the nodes of a layer and on the output of a head.
-    """
-
-    __pydantic_config__ = STRICT
-
-    actors: Count
-    objects: Count | None
-    classes: Count
-    layers: Layers = 2
-    heads: Count = 4
-    receptive_field: Frames = 3
-    attention: Literal["additive", "dot"] = "additive"
-    proximity: Literal["boxes", "features", "none"] = "boxes"
-    actor_actor: bool = True
-    object_object: bool = True
-    dropout: Share = 0.5
-
-    def __post_init__(self) -> None:
-        if self.receptive_field < 1 or self.receptive_field % 2 == 0:
-            raise ActaError(f"receptive_field {self.receptive_field} is not an odd number of clips")
-        if self.heads > self.width:
-            raise ActaError(f"{self.heads} heads cannot share {self.width} features")
-
-    @classmethod
-    def published(cls, features: FeatureName, classes: int = 80, dropout: float = 0.5) -> "StageArchitecture":
-        """The network of Sec. 3.3 on the features of a backbone: a key of `FEATURES`."""
-        actors, objects, heads = FEATURES[features]
-        return cls(actors, objects, classes, heads=heads, dropout=dropout)
-
-    @property
-    def width(self) -> int:
-        """d: the narrower of the two features, and the box."""
-        return min(self.actors, self.objects or self.actors) + _BOX
 
 
 @dataclass(frozen=True)
@@ -109,13 +49,12 @@ class Stage(nn.Module):
     def __init__(self, architecture: StageArchitecture):
         super().__init__()
         self.architecture = architecture
-        narrow = architecture.width - _BOX
-        objects = architecture.objects
         # The wider feature is made as wide as the other one.
-        self.actor_projection = nn.Linear(architecture.actors, narrow) if architecture.actors > narrow else None
-        self.object_projection = nn.Linear(objects, narrow) if objects is not None and objects > narrow else None
+        actors, objects = architecture.actor_projection, architecture.object_projection
+        self.actor_projection = None if actors is None else linear(actors)
+        self.object_projection = None if objects is None else linear(objects)
         self.layers = nn.ModuleList(GraphAttentionLayer(architecture) for _ in range(architecture.layers))
-        self.classifier = nn.Linear(architecture.width, architecture.classes)
+        self.classifier = linear(architecture.classifier)
 
     def forward(self, graphs: Graphs) -> Tensor:
         """Logits (b, a, classes); those of padding mean nothing."""
@@ -162,17 +101,15 @@ class GraphAttentionLayer(nn.Module):
     def __init__(self, architecture: StageArchitecture):
         super().__init__()
         self._architecture = architecture
-        width, heads = architecture.width, architecture.heads
-        self._size = width // heads
-        inner = heads * self._size
-        self.project = nn.Linear(width, inner, bias=False)
+        self._size = architecture.head_size
+        self.project = linear(architecture.head_projection)
         if architecture.attention == "additive":
-            self.attend = nn.Parameter(torch.empty(2, heads, self._size))
+            self.attend = nn.Parameter(torch.empty(2, architecture.heads, self._size))
         else:
-            self.query = nn.Linear(width, inner, bias=False)
-            self.key = nn.Linear(width, inner, bias=False)
-        self.join = nn.Linear(inner, width)
-        self.norm = nn.LayerNorm(width)
+            self.query = linear(architecture.head_projection)
+            self.key = linear(architecture.head_projection)
+        self.join = linear(architecture.join)
+        self.norm = nn.LayerNorm(architecture.width)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -225,49 +162,3 @@ def _nearness(values: Tensor) -> Tensor:
     distance = torch.cdist(values, values, compute_mode="donot_use_mm_for_euclid_dist").clamp_min(_NEAREST)
     itself = torch.eye(values.shape[2], dtype=torch.bool, device=values.device)
     return (1 / distance).masked_fill(itself, 1)
-
-
-@dataclass(frozen=True)
-class StageComplexity:
-    """Cost of one clip (Table 3.10).
-
-    Args:
-        gflops: All multiply-adds, in units of 10⁹.
-        linear_gflops: As Table 3.10 counts: linear layers only, and not the heads' projections among them.
-        parameters: Trainable numbers.
-        actors, objects: Of the clip.
-    """
-
-    gflops: float
-    linear_gflops: float
-    parameters: int
-    actors: int
-    objects: int
-
-
-def stage_complexity(architecture: StageArchitecture, actors: int = 4, objects: int = 25) -> StageComplexity:
-    """Cost of a clip with so many entities, without weights; 4 and 25 are the means of AVA's training clips."""
-    if architecture.objects is None:
-        objects = 0
-    nodes = actors + objects
-    with torch.device("meta"), torch.no_grad():
-        model = Stage(architecture).eval()
-        graphs = Graphs(
-            torch.empty(1, actors, architecture.actors),
-            None if architecture.objects is None else torch.empty(1, objects, architecture.objects),
-            torch.empty(1, nodes, _BOX),
-            torch.zeros(1, nodes),
-            torch.ones(1, nodes, dtype=torch.bool),
-        )
-        with FlopCounterMode(display=False) as counter:
-            model(graphs)
-    rows = [(model.actor_projection, actors), (model.object_projection, objects), (model.classifier, actors)]
-    rows += [(layer.join, nodes) for layer in model.layers if isinstance(layer, GraphAttentionLayer)]
-    linear = sum(count * layer.in_features * layer.out_features for layer, count in rows if layer is not None)
-    return StageComplexity(
-        gflops=counter.get_total_flops() / 2 / 1e9,
-        linear_gflops=linear / 1e9,
-        parameters=sum(p.numel() for p in model.parameters()),
-        actors=actors,
-        objects=objects,
-    )

@@ -1,16 +1,14 @@
 """R(2+1)D and R3D (Tran et al., CVPR 2018), with parameters named as in torchvision, whose weights they load."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
 from pipeline.models.architecture import Architecture
-
-_STEM, _STAGES = 64, (64, 128, 256, 512)
-_STEM_MIDDLE = 45
-
-# (channels in, out, middle, stride) to a 3 x 3 x 3 convolution or what stands for it.
-_Convolution = Callable[[int, int, int, int], nn.Module]
+from pipeline.models.backbone_layers import BasicBlock, video_resnet_layers
+from pipeline.models.layers import Convolution
+from pipeline.models.modules import conv3d, linear
 
 
 class VideoResNet(nn.Module):
@@ -23,22 +21,15 @@ class VideoResNet(nn.Module):
 
     def __init__(self, architecture: Architecture, dropout: float = 0.0):
         super().__init__()
-        factorised = architecture.backbone.startswith("r2plus1d")
-        channels = architecture.channels
-        self.stem = _factorised_stem(architecture) if factorised else _stem(architecture)
-        convolution: _Convolution = _Conv2Plus1D if factorised else _conv3d
-        before = _STEM
-        for stage, (after, count) in enumerate(zip(_STAGES, architecture.stage_blocks, strict=True)):
-            blocks = []
-            for block in range(count):
-                stride = 2 if stage > 0 and block == 0 else 1
-                middle = channels(before * after * 27 // (before * 9 + 3 * after))
-                blocks.append(_BasicBlock(channels(before), channels(after), middle, stride, convolution))
-                before = after
-            self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+        layers = video_resnet_layers(architecture)
+        self.stem = nn.Sequential(
+            *_convolutions(layers.stem), nn.BatchNorm3d(layers.stem[-1].after), nn.ReLU(inplace=True)
+        )
+        for stage, blocks in enumerate(layers.stages):
+            self.add_module(f"layer{stage + 1}", nn.Sequential(*map(_BasicBlock, blocks)))
         self.avgpool = nn.AdaptiveAvgPool3d(1)
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(channels(_STAGES[-1]), architecture.classes)
+        self.fc = linear(layers.classifier)
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -55,56 +46,29 @@ class VideoResNet(nn.Module):
 
 
 class _BasicBlock(nn.Module):
-    def __init__(self, before: int, after: int, middle: int, stride: int, convolution: _Convolution):
+    def __init__(self, block: BasicBlock):
         super().__init__()
         self.conv1 = nn.Sequential(
-            convolution(before, after, middle, stride), nn.BatchNorm3d(after), nn.ReLU(inplace=True)
+            _convolution(block.conv1), nn.BatchNorm3d(block.conv1[-1].after), nn.ReLU(inplace=True)
         )
-        self.conv2 = nn.Sequential(convolution(after, after, middle, 1), nn.BatchNorm3d(after))
+        self.conv2 = nn.Sequential(_convolution(block.conv2), nn.BatchNorm3d(block.conv2[-1].after))
         self.relu = nn.ReLU(inplace=True)
         self.downsample = None
-        if stride != 1 or before != after:
-            self.downsample = nn.Sequential(
-                nn.Conv3d(before, after, 1, stride=stride, bias=False), nn.BatchNorm3d(after)
-            )
+        if block.downsample is not None:
+            self.downsample = nn.Sequential(conv3d(block.downsample), nn.BatchNorm3d(block.downsample.after))
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
         return self.relu(self.conv2(self.conv1(x)) + shortcut)
 
 
-class _Conv2Plus1D(nn.Sequential):
-    """A convolution over space, then one over time."""
-
-    def __init__(self, before: int, after: int, middle: int, stride: int):
-        super().__init__(
-            nn.Conv3d(before, middle, (1, 3, 3), (1, stride, stride), (0, 1, 1), bias=False),
-            nn.BatchNorm3d(middle),
-            nn.ReLU(inplace=True),
-            nn.Conv3d(middle, after, (3, 1, 1), (stride, 1, 1), (1, 0, 0), bias=False),
-        )
+def _convolution(layers: Sequence[Convolution]) -> nn.Module:
+    return conv3d(layers[0]) if len(layers) == 1 else nn.Sequential(*_convolutions(layers))
 
 
-def _conv3d(before: int, after: int, middle: int, stride: int) -> nn.Module:
-    return nn.Conv3d(before, after, 3, stride, 1, bias=False)
-
-
-def _stem(architecture: Architecture) -> nn.Sequential:
-    channels = architecture.channels(_STEM)
-    return nn.Sequential(
-        nn.Conv3d(3, channels, (3, 7, 7), (1, 2, 2), (1, 3, 3), bias=False),
-        nn.BatchNorm3d(channels),
-        nn.ReLU(inplace=True),
-    )
-
-
-def _factorised_stem(architecture: Architecture) -> nn.Sequential:
-    middle, channels = architecture.channels(_STEM_MIDDLE), architecture.channels(_STEM)
-    return nn.Sequential(
-        nn.Conv3d(3, middle, (1, 7, 7), (1, 2, 2), (0, 3, 3), bias=False),
-        nn.BatchNorm3d(middle),
-        nn.ReLU(inplace=True),
-        nn.Conv3d(middle, channels, (3, 1, 1), (1, 1, 1), (1, 0, 0), bias=False),
-        nn.BatchNorm3d(channels),
-        nn.ReLU(inplace=True),
-    )
+def _convolutions(layers: Sequence[Convolution]) -> list[nn.Module]:
+    """Convolutions with batch norm and ReLU between them."""
+    modules: list[nn.Module] = [conv3d(layers[0])]
+    for previous, layer in pairwise(layers):
+        modules += [nn.BatchNorm3d(previous.after), nn.ReLU(inplace=True), conv3d(layer)]
+    return modules

@@ -7,6 +7,8 @@ from typing import Literal
 
 from pipeline.config.whole import Config
 from pipeline.media.lists import Listed, read_game_list, read_list
+from pipeline.models.architecture import Architecture
+from pipeline.models.complexity import complexity
 from pipeline.plan.graph import Graph, Job
 from pipeline.plan.work import JOBS, Kind, Weigh
 
@@ -77,9 +79,6 @@ class Site:
 
     def _network(self, recipe: str, *, tested: bool = False) -> tuple[float, int]:
         """Of a recipe's base network: multiply-adds of one clip, in 10¹², and parameters."""
-        from pipeline.models.architecture import Architecture
-        from pipeline.models.complexity import complexity
-
         recipe_settings, labels = self.config.classify.recipes[recipe], {video.label for video in self.videos}
         network, view = recipe_settings.backbone, recipe_settings.clip.view
         architecture = Architecture(

@@ -13,7 +13,8 @@ from pipeline.models.architecture import Architecture
 from pipeline.models.backbones import build
 from pipeline.models.classifier_file import Description, read_description
 from pipeline.models.rms_net import RmsNet, RmsNetArchitecture
-from pipeline.models.stage import GraphAttentionLayer, Stage, StageArchitecture
+from pipeline.models.stage import GraphAttentionLayer, Stage
+from pipeline.models.stage_architecture import StageArchitecture
 from pipeline.report.catalogue import entry, values
 from pipeline.report.differs import joined, said
 from pipeline.report.tables import Row, write_table

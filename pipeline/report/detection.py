@@ -8,6 +8,8 @@ import numpy as np
 
 from pipeline.config.tasks.report import DrawDetection
 from pipeline.detect.features.entities import FeatureShard
+from pipeline.models.stage_architecture import FEATURES, StageArchitecture
+from pipeline.models.stage_complexity import StageComplexity, stage_complexity
 from pipeline.report.differs import joined
 from pipeline.report.intervals import mean_cells
 from pipeline.report.numbered import write_numbered_table
@@ -299,8 +301,6 @@ def _training(printed: tuple[str, str | None, str, str | None]) -> Row:
 
 
 def _table_3_10(measured: Measured) -> Iterator[Row]:
-    from pipeline.models.stage import FEATURES, StageArchitecture, stage_complexity  # torch is slow to import
-
     published = {I3D: FEATURES["i3d"], R101: FEATURES["r101_i3d_nl"], SLOWFAST_16X8: FEATURES["slowfast_nl"]}
     for kind, printed in COMPLEXITY.items():
         yield {"what": KINDS[kind], "features": None, **_complexity(printed[BACKBONE]), "differs": None}
@@ -345,7 +345,7 @@ def entities_per_clip(shards: Sequence[Path]) -> tuple[float, float]:
     return (detected or annotated) / max(1, keyframes), objects / max(1, keyframes)
 
 
-def _sizes(cost: Any, actors: int, objects: int | None, heads: int, classes: int) -> Row:
+def _sizes(cost: StageComplexity, actors: int, objects: int | None, heads: int, classes: int) -> Row:
     return {
         "actor_size": actors,
         "object_size": objects,

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.config.tasks.shrink import ExportNetwork
+from pipeline.models.activations import peak_activations
 from pipeline.models.architecture import BASES, Architecture, frames_needed
 from pipeline.models.classifier_file import Description, load_model
-from pipeline.models.complexity import peak_activations
 from pipeline.models.opened import Opened
 from pipeline.runtime.device import check_device, pinned_threads
 from pipeline.runtime.errors import ActaError

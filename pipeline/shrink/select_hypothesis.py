@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.tasks.shrink import SelectHypothesis
+from pipeline.models.complexity import complexity
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import Output, atomic, write_json
 from pipeline.runtime.text import read_made
@@ -159,7 +160,6 @@ def select_hypothesis(
         ActaError: a hypothesis that failed, or none that was trained.
     """
     from pipeline.models.classifier_file import read_description
-    from pipeline.models.complexity import complexity
 
     description = read_description(base)
     cost = complexity(description.architecture, description.view.test.crop)

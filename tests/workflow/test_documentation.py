@@ -150,7 +150,8 @@ def _stage(path: Path) -> None:
     from pipeline.detect.stage_file import StageDescription, save_stage
     from pipeline.models.actor_backbones import ActorBackbone, build_actor_backbone, save_actor_backbone
     from pipeline.models.object_detector import ObjectDetector, build_detector, save_detector
-    from pipeline.models.stage import Stage, StageArchitecture
+    from pipeline.models.stage import Stage
+    from pipeline.models.stage_architecture import StageArchitecture
 
     folder, actions = path.parents[4], ["stand", "wave"]
     for made in ("detector", "backbones/i3d"):

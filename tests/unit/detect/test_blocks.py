@@ -8,7 +8,8 @@ import torch
 
 from pipeline.detect.blocks import CLIPS, Chosen, Ring, cut_blocks, find_runs, join, make_graph, pad
 from pipeline.detect.features.entities import FeatureShard, write_features
-from pipeline.models.stage import Stage, StageArchitecture
+from pipeline.models.stage import Stage
+from pipeline.models.stage_architecture import StageArchitecture
 from tests.unit.detect.features.test_entities import ACTIONS, PROVENANCE, video
 
 ALL = Chosen(annotated=True, score=0.0)

@@ -19,7 +19,8 @@ from pipeline.media.frames import extract_video
 from pipeline.media.manifest import Video
 from pipeline.models.actor_backbones import ActorBackbone, build_actor_backbone, save_actor_backbone
 from pipeline.models.object_detector import ObjectDetector, build_detector, save_detector
-from pipeline.models.stage import Stage, StageArchitecture
+from pipeline.models.stage import Stage
+from pipeline.models.stage_architecture import StageArchitecture
 from pipeline.runtime.store import StoredVideo
 from tests.clips import write_clip
 

@@ -61,9 +61,14 @@ def test_channels_never_vanish() -> None:
         ({"backbone": "r9d"}, "there is no backbone 'r9d'; choose one of r2plus1d_18"),
         ({"reductions": (Reduction("x", 2.0),)}, "there is no reduction 'x'; choose from s, t, f, c, l"),
         ({"reductions": (Reduction("s", 0.5),)}, "reduction 's' has the factor 0.5; at least 1 is needed"),
+        (
+            {"backbone": "slowfast_8x8_r50", "frames": 24, "reductions": (Reduction("f", 2.0),)},
+            "of a clip of 12 frames the Slow pathway sees 1, and lateral connections bring it 2 of the Fast pathway; a "
+            "multiple of 8 frames fits",
+        ),
     ],
 )
-def test_unknown_names(changes: dict[str, object], message: str) -> None:
+def test_networks_that_cannot_be(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ActaError, match=message):
         Architecture(**({"backbone": "r3d_18", "classes": 2} | changes))  # type: ignore[arg-type]
 

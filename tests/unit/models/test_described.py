@@ -30,7 +30,8 @@ from pipeline.models.classifier_file import Description, load_model, read_descri
 from pipeline.models.described import loaded
 from pipeline.models.object_detector import ObjectDetector, build_detector, load_detector, save_detector
 from pipeline.models.rms_net import RmsNet, RmsNetArchitecture
-from pipeline.models.stage import Stage, StageArchitecture
+from pipeline.models.stage import Stage
+from pipeline.models.stage_architecture import StageArchitecture
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.seals import make_again, sealed
 from pipeline.spot.spotter_file import SpotterDescription, load_spotter, save_spotter

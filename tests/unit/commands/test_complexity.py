@@ -1,0 +1,77 @@
+"""``acta complexity``: what it prints, refuses and imports."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from pipeline.cli import main
+
+
+def test_of_a_backbone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["complexity", "--backbone", "r2plus1d_18", "--reduce", "c,f", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["gflops"] == pytest.approx(10.2, rel=0.001)
+    assert printed["parameters"] == 16_052_170
+    assert main(["complexity", "--backbone", "slowfast_4x16_r50"]) == 0
+    assert "4 and 32 frames of 256 x 256" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--reduce", "c,x"], "there is no reduction 'x'"),
+        (["--reduce", "t,t,t,t,t"], "leave nothing of a clip of 16 frames"),
+        (["--size", "0"], "must be positive"),
+    ],
+)
+def test_of_a_backbone_that_cannot_be(options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["complexity", "--backbone", "r3d_18", *options]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_of_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["complexity", "--model", "stage", "--features", "i3d", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["parameters"] == 6_417_912
+    assert found["actors"], found["objects"] == (4, 25)
+    assert main(["complexity", "--model", "stage", "--features", "slowfast_nl"]) == 0
+    assert "21,748,216 parameters" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "stage"], "--model stage needs --features"),
+        (["--model", "stage", "--features", "i3d", "--backbone", "r3d_18"], "--backbone is for networks on clips"),
+        ([], "--backbone or --model stage is needed"),
+    ],
+)
+def test_of_nothing(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["complexity", *arguments]) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--backbone r2plus1d_18 --reduce c,f,t",
+        "--backbone slowfast_8x8_r101 --json",
+        "--model stage --features i3d",
+    ],
+)
+def test_it_imports_no_torch(arguments: str) -> None:
+    """That alone would take seconds."""
+    code = (
+        "import sys; from pipeline.cli import main; status = main(sys.argv[1:]); print(*sys.modules); sys.exit(status)"
+    )
+    command = [sys.executable, "-c", code, "complexity", *arguments.split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "pipeline.commands.complexity" in done.stdout
+    assert {name.partition(".")[0] for name in done.stdout.split()} & {
+        "torch",
+        "torchvision",
+        "numpy",
+        "pandas",
+    } == set()
