@@ -107,7 +107,7 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
     (f"{BACKBONE}.rate", 10, {"backbone", "features"}),
     (f"{BACKBONE}.boxes.score", 0.9, {"features", *TRAIN}),
     (f"{BACKBONE}.boxes.iou", 0.9, {"features"}),
-    (f"{BACKBONE}.half", False, {"features"}),
+    (f"{BACKBONE}.half_precision", False, {"features"}),
     (f"{BACKBONE}.batch", 4, {"features"}),
     (f"{BACKBONE}.precision", "bfloat16", {"features"}),
     (f"{BACKBONE}.device", "cuda", {"features"}),
