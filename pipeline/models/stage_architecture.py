@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.config.detect import FeatureName
+from pipeline.config.names import FeatureName
 from pipeline.models.bounds import STRICT, Count, Frames, Layers, Share
 from pipeline.models.layers import Linear
 from pipeline.runtime.errors import ActaError
