@@ -4,7 +4,7 @@
 #             on another Python: VENV=.venv-3.13 PYTHON=python3.13
 # make test-lowest, make test-newest   what pyproject.toml claims of versions, in environments of their own
 # make lint   what pre-commit and CI check, and whether vulnerabilities of the dependencies are published
-# make lock   resolve the dependencies anew (requirements.lock, envs/) and write the configuration's schema
+# make lock   resolve the dependencies again (requirements.lock, envs/) and write the configuration's schema
 # make benchmark   speed and memory beside the peers, which get an environment of their own (two hours)
 PYTHON ?= python3
 CORES ?= $(shell env -u OMP_NUM_THREADS nproc)
@@ -75,6 +75,7 @@ lint: install
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
 	$(BIN)/codespell
+	$(BIN)/python .ci/words
 	.ci/audit $(BIN)/uv
 
 # Of each package the newest version that runs on all of the Pythons.

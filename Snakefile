@@ -10,6 +10,7 @@ configfile: "config.yaml"
 
 include: "workflow/common/base.smk"
 include: "workflow/common/report.smk"
+include: "workflow/common/chapters.smk"
 include: "workflow/rules/prepare.smk"
 include: "workflow/rules/anonymize.smk"
 include: "workflow/rules/classify.smk"

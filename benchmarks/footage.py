@@ -13,7 +13,7 @@ DEMO = Path(__file__).resolve().parent.parent / "resources" / "demo"
 
 
 def write_720p(path: Path, frames: int, rate: int = 25) -> Path:
-    """Write a clip of so many frames, unless it is there."""
+    """Write a clip of this many frames, unless it is there."""
     if path.exists():
         return path
     get_footage(DEMO)

@@ -63,7 +63,7 @@ def _manifest(folder: Path) -> Path:
 
 
 def _ffmpeg(folder: Path, size: tuple[int, int], qscale: int, processes: int, threads: int) -> list[str]:
-    """One command that runs ffmpeg over all videos, so many at a time."""
+    """One command that runs ffmpeg over all videos, this many at a time."""
     lines = []
     for video in sorted((folder / "videos").iterdir()):
         out = folder / "jpegs" / video.stem

@@ -105,7 +105,7 @@ def command(shards: Sequence[Path], output: Path, settings: TrainClassifier, *op
 
 
 def start(arguments: list[str], world: int = 1, **options: Any) -> list[subprocess.Popen[str]]:
-    """Start a training in so many processes, which talk over loopback."""
+    """Start a training in this many processes, which talk over loopback."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -1,11 +1,8 @@
-"""Training a video network on frame shards, alone or taught: what both of its trainings have in common."""
+"""Training a video network on frame shards, alone or taught: `train_classifier` and `try_hypothesis` share it."""
 
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,21 +12,16 @@ from pipeline.classify.video_clips import TrainingClips, Videos
 from pipeline.config.classify import RecipeSettings, StrategySettings, TrainingSettings
 from pipeline.models.architecture import Architecture, frames_needed
 from pipeline.models.backbones import build, pathways
-from pipeline.models.classifier_file import Description, classifier_names, model_weights, read_description, save_model
+from pipeline.models.classifier_file import Description, classifier_names, model_weights, read_description
 from pipeline.models.opened import Opened
 from pipeline.models.state import load_state
-from pipeline.runtime.device import check_device
 from pipeline.runtime.errors import ActaError
-from pipeline.runtime.files import write_json
-from pipeline.runtime.provenance import sha256_text
-from pipeline.runtime.scratch import scratch
 from pipeline.training.checkpoint import Progress
-from pipeline.training.distributed import Group, process_group
 from pipeline.training.features import FeatureLoss
-from pipeline.training.loop import DTYPES, Losses, figures_of, fit
+from pipeline.training.job import Job, seeded
+from pipeline.training.loop import DTYPES, Losses, fit
 from pipeline.training.losses import cross_entropy, distillation, relational
 from pipeline.training.steering import SgdSchedule
-from pipeline.training.stopping import listening
 
 
 @dataclass(frozen=True)
@@ -61,103 +53,49 @@ class Lesson:
     feature_weight: float = 0.0
 
 
-@dataclass
-class Trained:
-    """A trained network with all that is written about it; only the first process writes."""
-
-    model: nn.Module
-    description: Description
-    metrics: dict[str, Any]
-    group: Group
-
-    def save(self, output: Path) -> None:
-        """Write the model file, its description and ``metrics.json`` beside it."""
-        if self.group.is_first:
-            write_json(output.with_name("metrics.json"), self.metrics)
-            save_model(output, self.model, self.description)
-
-
-@contextmanager
-def start_training(training: TrainingSettings) -> Iterator[Group]:
-    """Check that this machine can do it (`check_device`), join the processes, and hold the node's copies of shards.
-
-    A signal that asks to stop is kept until a step has ended (`pipeline.training.stopping`).
-    """
-    check_device(training.device, training.precision, alone=True)
-    with listening(), scratch(), process_group(training.device) as group:
-        yield group
-
-
 def train_model(
+    job: Job,
     model: nn.Module,
     description: Description,
     lesson: Lesson,
     recipe: RecipeSettings,
     training: TrainingSettings,
-    group: Group,
-    checkpoint: Path,
-    workers: int = 0,
-    save_every: float = 300.0,
+    identity: str,
     until: int | None = None,
     started: Path | None = None,
-) -> Trained:
-    """Train ``model`` to the end, or to the end of epoch ``until``, or on from ``started``.
-
-    The checkpoint is left for the caller to remove.
+) -> tuple[Progress, dict[str, object]]:
+    """Train ``model`` to the end, or to the end of epoch ``until``, or on from ``started``; also gives its figures.
 
     Without a teacher the network's own span of frames is cut out of a video, with one the teacher's.
 
     Raises:
         ActaError: bad data, a teacher that does not fit, or a loss that is not finite.
     """
-    architecture = description.architecture
-    dtype = DTYPES[training.precision]
-    model = model.to(group.device, dtype)
+    architecture, classes, dtype = description.architecture, description.classes, DTYPES[training.precision]
     live = lesson.teacher if lesson.stored is None else None
     positions = frames_needed([architecture, *([live[1]] if live else [])])
-    seen = Videos(lesson.shards, lesson.split, description.classes, copied=True)
+    seen = Videos(lesson.shards, lesson.split, classes, copied=True)
     shown = None
     if live:
         same = list(lesson.teacher_shards) == list(lesson.shards)
-        shown = seen if same else Videos(lesson.teacher_shards, lesson.split, description.classes, copied=True)
+        shown = seen if same else Videos(lesson.teacher_shards, lesson.split, classes, copied=True)
     span = architecture.span if lesson.strategy.teacher is None else recipe.clip.frames
     clip = recipe.clip.model_copy(update={"frames": span})
     clips = TrainingClips(seen, shown, clip, positions, training.seed)
     if lesson.stored is not None:
         clips.logits = StoredLogits(lesson.stored, lesson.stored_key, training.epochs, len(clips))
-    teacher = as_teacher(live, lesson.teacher_mode, group.device, dtype) if live else None
+    teacher = as_teacher(live, lesson.teacher_mode, job.group.device, dtype) if live else None
     features = None
     if lesson.features and teacher:
         features = FeatureLoss(lesson.features, model, teacher[0], lesson.feature_weight)
-    done: Progress = fit(
-        model,
-        clips,
-        _losses(lesson.strategy, architecture, positions, dtype, teacher, features),
-        recipe,
-        training,
-        group,
-        SgdSchedule(recipe, training),
-        checkpoint=checkpoint,
-        identity=_identity(description),
-        workers=workers,
-        save_every=save_every,
-        until=until,
-        started=started,
-    )
-    metrics = {
-        **figures_of(done.history),
-        "device": torch.cuda.get_device_name(group.device) if group.device.type == "cuda" else "cpu",
-        "processes": group.world,
+    losses = _losses(lesson.strategy, architecture, positions, dtype, teacher, features)
+    steering = SgdSchedule(recipe, training)
+    done = fit(job, model, clips, losses, recipe, training.seed, steering, identity, until=until, started=started)
+    return done, {
+        **job.machines,
         "videos": len(clips.entries),
         "short_videos": sum(entry.frames < span for entry in seen.entries),
-        "history": done.history,
     }
-    return Trained(model, description, metrics, group)
-
-
-def _identity(description: Description) -> str:
-    provenance = {key: value for key, value in description.provenance.items() if key != "packages"}
-    return sha256_text(json.dumps(provenance, sort_keys=True))
 
 
 def _losses(
@@ -199,8 +137,7 @@ def _losses(
 
 def random_network(architecture: Architecture, recipe: RecipeSettings, training: TrainingSettings) -> nn.Module:
     """A network with random weights, which the seed decides."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(training.seed)
+    with seeded(training.seed):
         return build(architecture, recipe.backbone.dropout)
 
 

@@ -1,21 +1,22 @@
-"""Task `train`: one network on the frames of one variant, alone or taught by another (Sec. 5.2)."""
+"""Task `train_classifier`: one network on the frames of one variant, alone or taught by another (Sec. 5.2)."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.classify.fitting import Lesson, random_network, start_from, start_training, train_model
+from pipeline.classify.fitting import Lesson, random_network, start_from, train_model
 from pipeline.classify.teaching import load_teacher
 from pipeline.classify.video_clips import check_splits, find_classes
 from pipeline.config.tasks.classify import TrainClassifier
 from pipeline.models.architecture import Architecture
-from pipeline.models.classifier_file import Description, read_description
+from pipeline.models.classifier_file import Description, read_description, save_model
 from pipeline.models.opened import Opened
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import Output
 from pipeline.runtime.provenance import Provenance, provenance_of, sha256_text
 from pipeline.runtime.store import FrameShard
+from pipeline.training.job import start_job
 
 
 def train_classifier(
@@ -51,7 +52,7 @@ def train_classifier(
     recipe, training = settings.recipe, settings.training
     if (settings.strategy.teacher is None) != (teacher is None):
         raise ActaError(f"the strategy's teacher is {settings.strategy.teacher!r}, but the model given is {teacher}")
-    with start_training(training) as group:
+    with start_job(output, training, workers, save_every) as job:
         check_splits(shards, settings.split.train, settings.split.test)
         classes = find_classes(shards, settings.split.train, settings.classes)
         backbone = recipe.backbone
@@ -69,20 +70,18 @@ def train_classifier(
         if start is not None:
             start_from(model, start, architecture)
         network = load_teacher(files["teacher"], classes, recipe.clip.frames) if teacher else None
+        provenance = _provenance(settings, shards, teacher_shards, files)
         description = Description(
             architecture,
             classes,
             settings.variant,
             settings.sampling.rate,
             recipe.clip.view,
-            json.loads(_provenance(settings, shards, teacher_shards, files).to_json()),
+            json.loads(provenance.to_json()),
         )
         lesson = Lesson(settings.split.train, shards, settings.strategy, network, teacher_shards)
-        checkpoint = output.parent / "last.ckpt"
-        train_model(model, description, lesson, recipe, training, group, checkpoint, workers, save_every).save(output)
-        if group.is_first:
-            checkpoint.unlink(missing_ok=True)
-        group.wait()
+        done, figures = train_model(job, model, description, lesson, recipe, training, provenance.digest)
+        job.finish(done, figures, lambda: save_model(output, model, description))
 
 
 def _provenance(

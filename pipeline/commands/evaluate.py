@@ -29,7 +29,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--capacity",
         type=int,
         default=50,
-        help="surest detections of a frame that count (default: %(default)s, as the evaluator's); 0: all",
+        help="most confident detections of a frame that count (default: %(default)s, as the evaluator's); 0: all",
     )
     detections.add_argument(
         "--video-map",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.runtime.errors import ActaError
 
 if TYPE_CHECKING:
-    from pipeline.config.spot import HighlightSettings
+    from pipeline.config.highlights import HighlightSettings
     from pipeline.spot.cut import Part
     from pipeline.spot.events import Spot, Version
 
@@ -17,8 +17,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add the command to the parser."""
     parser = commands.add_parser(
         "highlights",
-        description="Cut a video of a soccer game's events: the surest and most important ones, with the time around "
-        "them, captions and chapters. Beside OUTPUT.mp4 it writes OUTPUT.json and OUTPUT.vtt, which say what is where.",
+        description="Cut a video of a soccer game's events: the most confident and important ones, with the time "
+        "around them, captions and chapters. Next to OUTPUT.mp4 it writes OUTPUT.json and "
+        "OUTPUT.vtt, which say what is where.",
     )
     parser.add_argument("first", type=Path, metavar="FIRST_HALF", help="video of the first half")
     parser.add_argument("second", type=Path, nargs="?", metavar="SECOND_HALF", help="video of the second half")

@@ -32,14 +32,14 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     plan.add_argument("--profile", help="as for snakemake")
     plan.add_argument(
-        "--jobs", type=_positive_number, metavar="N", help="print the wall time with so many jobs at once"
+        "--jobs", type=_positive_number, metavar="N", help="print the wall time with this many jobs at once"
     )
     plan.add_argument(
         "--tflops",
         type=_positive,
         default=TFLOPS,
         metavar="RATE",
-        help="assumption for networks on a GPU of which no job is known: so many 10¹² operations a second, two in a "
+        help="assumption for networks on a GPU of which no job is known: this many 10¹² operations a second, two in a "
         "multiply-add (default: %(default)g)",
     )
     plan.add_argument("-o", "--output", type=Path, help="where the plan is kept (default: logs/<dataset>/plan.json)")

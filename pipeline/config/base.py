@@ -14,15 +14,6 @@ What = Literal["faces", "bodies"]
 Variant = Literal["none", "faces", "bodies"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 
-
-def _without_nulls(value: Any) -> Any:
-    """An overlay takes an entry of config.yaml away by null."""
-    return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
-
-
-WithoutNulls = BeforeValidator(_without_nulls)
-Paths = Annotated[dict[Name, str], WithoutNulls]
-
 # Keys that many settings have, with the same meaning.
 Device = Annotated[
     Literal["cpu", "cuda"],
@@ -47,6 +38,15 @@ Precision = Annotated[
         "thesis's V100 have not). `float64` is for checks."
     ),
 ]
+
+
+def without_nulls(value: Any) -> Any:
+    """A mapping without what an overlay takes away, by null, of the shipped file's entries."""
+    return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
+
+
+# By name; an overlay takes one away by null.
+Paths = Annotated[dict[Name, str], BeforeValidator(without_nulls)]
 
 
 class Settings(BaseModel):

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.config.base import Device, Name, Precision, Settings, Threads, Variant
+from pipeline.config.base import Name, Settings, Variant
 from pipeline.config.names import BackboneName
+from pipeline.config.training import Batch, BatchSettings, Epochs, Rate, ScheduleSettings, SgdSettings
 
 
 class ViewSettings(Settings):
@@ -100,7 +101,7 @@ class BackboneSettings(Settings):
     )
 
 
-class RecipeSettings(Settings):
+class RecipeSettings(ScheduleSettings, BatchSettings):
     """One backbone, its clips and its way to train."""
 
     backbone: BackboneSettings = Field(
@@ -109,60 +110,30 @@ class RecipeSettings(Settings):
     clip: ClipSettings = Field(
         description="How clips are cut out of a video. A student sees its teacher's clips, so all strategies share it."
     )
-    batch: int = Field(
-        ge=1,
+    batch: Batch = Field(
         description="Clips in an optimiser step, over all processes; change the learning rate with it in proportion. "
         "The thesis: 1536 for R(2+1)D and R3D, 2048 for SlowFast (Sec. 5.3.1).",
     )
-    micro_batch: int = Field(
-        ge=1,
+    micro_batch: Batch = Field(
         description="Clips that a process computes at once; gradients are summed up to `batch`. Lower it when memory "
         "is short; batch norm and the relational loss see a micro-batch, so it is part of the result. The thesis: "
         "24 and 16 for each GPU (Sec. 6.2.2).",
     )
-    learning_rate: float = Field(
-        gt=0,
+    learning_rate: Rate = Field(
         description="Of SGD, at the end of the warm-up. The thesis: 0.96 for R(2+1)D and R3D, 1.6 for SlowFast (Sec. "
         "5.3.1), a tenth of it in fine-tuning (Sec. 6.2.4).",
     )
-    warmup_epochs: float = Field(
-        ge=0,
-        description="Epochs in which the learning rate rises in a line. The thesis: 10 for R(2+1)D and R3D, 5 for "
-        "SlowFast (Sec. 5.3.1).",
-    )
-    schedule: Literal["step", "cosine"] = Field(
-        description="After the warm-up: divided by 10 every `step_epochs`, or half a cosine down to 0. The thesis: "
-        "step for R(2+1)D and R3D, cosine for SlowFast (Sec. 5.3.1)."
-    )
-    step_epochs: float = Field(gt=0, description="step: epochs between two divisions. The thesis: 10 (Sec. 5.3.1).")
     initial: str | None = Field(
         description="A model file (.safetensors, of this project or of `acta model convert`) to fine-tune from; its "
-        "classifier is made anew where the classes differ. null: random weights, from which the thesis's students "
+        "classifier is made again where the classes differ. null: random weights, from which the thesis's students "
         "start. Set it for datasets that are too small to train from scratch (Sec. 6.2.4)."
     )
 
-    @model_validator(mode="after")
-    def _batches(self) -> "RecipeSettings":
-        if self.batch % self.micro_batch:
-            raise ValueError(f"`batch` {self.batch} is not a multiple of `micro_batch` {self.micro_batch}")
-        return self
 
-
-class TrainingSettings(Settings):
+class TrainingSettings(SgdSettings):
     """What all recipes have in common."""
 
-    epochs: int = Field(
-        ge=1, le=10_000, description="Each shows every video `clip.train_clips` times. The thesis: 45 (Sec. 5.3.1)."
-    )
-    momentum: float = Field(ge=0, lt=1, description="SGD's momentum. The thesis: 0.9 (Sec. 6.2.2).")
-    weight_decay: float = Field(
-        ge=0,
-        description="Weight decay of SGD, on all parameters. Raise it when a network overfits. The thesis: 0.0001 "
-        "(Sec. 6.2.2).",
-    )
-    precision: Precision
-    device: Device
-    threads: Threads
+    epochs: Epochs = Field(description="Each shows every video `clip.train_clips` times. The thesis: 45 (Sec. 5.3.1).")
     seed: int = Field(
         ge=0, description="Of weights, order, cuts and dropout. Another one gives another training of the same recipe."
     )

@@ -1,12 +1,25 @@
 """Settings of action detection (Ch. 3)."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from pipeline.config.base import Device, Name, Paths, Precision, Settings, Threads, WithoutNulls
+from pipeline.config.base import Device, Name, Paths, Settings, Threads, without_nulls
 from pipeline.config.data import FrameSettings, SamplingSettings
-from pipeline.config.detect_features import DetectorTrainingSettings, FeatureSettings, KeyframeSettings, ObjectSettings
+from pipeline.config.detect_features import (
+    ActorBackboneSettings,
+    BackboneTrainingSettings,
+    BoxSettings,
+    DetectorTrainingSettings,
+    KeyframeSettings,
+    ObjectSettings,
+)
+from pipeline.config.training import (
+    Batch,
+    CommonTrainingSettings,
+    Epochs,
+)
 
 
 class NetworkSettings(Settings):
@@ -56,7 +69,7 @@ class NetworkSettings(Settings):
         return self
 
 
-class StageTrainingSettings(Settings):
+class StageTrainingSettings(CommonTrainingSettings):
     """How STAGE is trained (Sec. 3.2.2)."""
 
     clips: int = Field(
@@ -65,12 +78,10 @@ class StageTrainingSettings(Settings):
         description="Consecutive clips in a block: one graph. Memory grows with its square. The thesis: 6, its batch "
         "size (Sec. 3.2.2).",
     )
-    batch: int = Field(
-        ge=1, description="Blocks in an optimiser step. The thesis: 1, as its batch of 6 is one block (Sec. 3.2.2)."
+    batch: Batch = Field(
+        description="Blocks in an optimiser step. The thesis: 1, as its batch of 6 is one block (Sec. 3.2.2)."
     )
-    epochs: int = Field(
-        ge=1,
-        le=10_000,
+    epochs: Epochs = Field(
         description="At most; each shows every clip once. The patiences end a training earlier. Table 3.9 has 20.",
     )
     drop_patience: int = Field(
@@ -89,9 +100,6 @@ class StageTrainingSettings(Settings):
         description="Whose boxes train: those that were annotated, those that were detected, or both. Sec. 3.2.2 "
         "names annotated ones for training and both for its features."
     )
-    precision: Precision
-    device: Device
-    threads: Threads
 
     @property
     def micro_batch(self) -> int:
@@ -155,6 +163,100 @@ class DetectionDataSettings(Settings):
     )
 
 
+class ImportedFeaturesSettings(Settings):
+    """Features that others published (`acta task import_actor_features`)."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"half": "half_precision"}
+
+    layout: Literal["i3d", "slowfast"] = Field(description="i3d: a file for each keyframe. slowfast: one file.")
+    actors: Paths = Field(min_length=1, description="Features of people by split: a folder (i3d) or a file (slowfast).")
+    objects: Paths = Field(description="File of objects' features, by split. {}: none.")
+    frame_lists: Paths = Field(
+        description="PySlowFast's frame lists by split, where the file numbers its videos. {}: it names them."
+    )
+    half_precision: bool = Field(description="Store features as float16, half the disk space. false: float32.")
+
+
+class BackboneFeaturesSettings(Settings):
+    """Features by a backbone."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"half": "half_precision"}
+
+    network: ActorBackboneSettings = Field(description="The network that sees the clip around a keyframe.")
+    weights: str | None = Field(
+        description="A model file (docs/weights.md), as the thesis takes the published ones of R101-I3D-NL and "
+        "SlowFast-NL (Sec. 3.2.2). null: trained here, by `training`."
+    )
+    training: BackboneTrainingSettings | None = Field(
+        description="Trains the network on the annotated boxes, as the thesis fine-tunes I3D (Sec. 3.2.2). null: "
+        "`weights` are used as they are."
+    )
+    rate: float | None = Field(
+        description="Frames per second in a clip. null: as published, which published weights need."
+    )
+    boxes: BoxSettings = Field(description="Which boxes of people become actors, and which of them get labels.")
+    half_precision: bool = Field(description="Store features as float16, half the disk space. false: float32.")
+    batch: int = Field(ge=1, description="Keyframes computed at once. Lower it when memory is short.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        description="`bfloat16`: mixed precision, which saves time and memory on GPUs that have it."
+    )
+    device: Device
+    threads: Threads
+
+    @model_validator(mode="after")
+    def _has_weights(self) -> "BackboneFeaturesSettings":
+        if (self.weights is None) == (self.training is None):
+            raise ValueError("give one of `weights` and `training`, and null for the other")
+        return self
+
+
+class FeatureSettings(Settings):
+    """Features of actors, from one of three sources, and what STAGE needs to know of them (Sec. 3.2.2)."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"like": "compare_with", "averaged": "average_of"}
+
+    compare_with: str | None = Field(
+        description="The thesis's rows beside which results stand: i3d, r101_i3d_nl, slowfast_nl_8x8, "
+        "slowfast_nl_16x8, averaged, action_tubes or amtnet. null: none."
+    )
+    heads: int = Field(
+        ge=1,
+        description="Attention heads, where a network does not say. The thesis: 4 for I3D, 2 for the others (Sec. "
+        "3.3, Table 3.6).",
+    )
+    learning_rate: float = Field(
+        gt=0,
+        description="Of Adam, in STAGE's training on these features. The thesis: 6.25e-5 for I3D, 1e-5 for the "
+        "others (Sec. 3.2.2).",
+    )
+    test_score: float = Field(
+        ge=0,
+        le=1,
+        description="Lowest score of a detected box in tests. The thesis: 0.7 for I3D, 0.8 for the others (Sec. "
+        "3.2.2).",
+    )
+    backbone: BackboneFeaturesSettings | None = Field(
+        description="A network computes them from the videos. null: another source."
+    )
+    imported: ImportedFeaturesSettings | None = Field(
+        description="Published ones are read (`acta task import_actor_features`). null: another source."
+    )
+    average_of: Annotated[tuple[Name, Name], Field(strict=False)] | None = Field(
+        description="Names of two other features, averaged (Table 3.3). null: another source."
+    )
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> "FeatureSettings":
+        if sum(source is not None for source in (self.backbone, self.imported, self.average_of)) != 1:
+            raise ValueError("give one of `backbone`, `imported` and `averaged`, and null for the others")
+        return self
+
+    @property
+    def has_baseline(self) -> bool:
+        """Whether the features come with the scores of their backbone's own classifier."""
+        return self.backbone is not None
+
+
 class DetectionSettings(Settings):
     """Action detection, Ch. 3."""
 
@@ -178,11 +280,11 @@ class DetectionSettings(Settings):
         description="What finds objects, and people where no proposals are given. null: no objects, and people from "
         "`data.proposals` or from imported features."
     )
-    features: Annotated[dict[Name, FeatureSettings], WithoutNulls] = Field(
+    features: Annotated[dict[Name, FeatureSettings], BeforeValidator(without_nulls)] = Field(
         min_length=1, description="Features of people, by name; tables have rows for each. null takes one away."
     )
     training: StageTrainingSettings = Field(
-        description="How STAGE and its ablations are trained. A change trains them anew, no features."
+        description="How STAGE and its ablations are trained. A change trains them again, no features."
     )
     seeds: tuple[int, ...] = Field(
         min_length=1,
@@ -194,8 +296,8 @@ class DetectionSettings(Settings):
     )
     capacity: int = Field(
         ge=0,
-        description="Surest detections of a frame that count; 0: all, as in the backbones' own evaluations; AVA's "
-        "official evaluator: 50.",
+        description="Most confident detections of a frame that count; 0: all, as in the backbones' own evaluations; "
+        "AVA's official evaluator: 50.",
     )
     tables: tuple[str, ...] = Field(
         description="Tables and figures of Ch. 3 that `snakemake detect` makes; each is a target of its own too. Leave "

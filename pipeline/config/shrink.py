@@ -15,7 +15,7 @@ class FactorSettings(Settings):
 
     s: float = Field(gt=1, le=16, description="Spatial resolution: height and width. The thesis: 1.4.")
     t: float = Field(gt=1, le=64, description="Length of the clip: the first frames stay. The thesis: 2.")
-    f: int = Field(gt=1, le=64, description="Frame rate: every how manyth frame is kept. The thesis: 2.")
+    f: int = Field(gt=1, le=64, description="Frame rate: every n-th frame is kept, of n. The thesis: 2.")
     c: float = Field(gt=1, le=16, description="Channels of every convolution. The thesis: 1.4.")
     l: float = Field(gt=1, le=16, description="Residual blocks of every stage. The thesis: 2.")  # noqa: E741 (the thesis's letter)
 

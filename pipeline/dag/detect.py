@@ -79,6 +79,13 @@ def features_with(run: Run, source: str) -> str:
     return "|".join(names) or "(?!)"
 
 
+def averaged(run: Run, wildcards: Any, place: int) -> str:
+    """The features of a shard that are averaged, the first or the second."""
+    parts = run.config.detect.features[wildcards.features].average_of
+    assert parts is not None
+    return run.result(paths.ACTOR_FEATURES, features=parts[place], shard=wildcards.shard)
+
+
 def published(run: Run, wildcards: Any) -> list[str]:
     """Published files that an import reads."""
     source = run.config.detect.features[wildcards.features].imported

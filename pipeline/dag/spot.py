@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from shlex import quote
 
-from pipeline.config.spot import FrameBackboneSettings
-from pipeline.config.spot_network import TrainedBackboneSettings
+from pipeline.config.spot import FrameBackboneSettings, TrainedBackboneSettings
 from pipeline.dag import paths
 from pipeline.dag.run import Run
 from pipeline.report.thesis_spotting import FIGURES, TABLES, networks_of

@@ -54,7 +54,7 @@ def write_video(path: Path, images: Iterable[np.ndarray]) -> None:
 
 
 def place(centre: tuple[float, float], scale: float, angle: float, middle: tuple[float, float] = MIDDLE) -> np.ndarray:
-    """The affine matrix (2, 3) that brings ``middle`` to ``centre``, turned by so many degrees about it."""
+    """The affine matrix (2, 3) that brings ``middle`` to ``centre``, turned by this many degrees about it."""
     matrix: np.ndarray = cv2.getRotationMatrix2D(middle, angle, scale)
     matrix[:, 2] += np.subtract(centre, middle)
     return matrix
@@ -74,7 +74,7 @@ def box(
     angle: float,
     colour: tuple[int, int, int],
 ) -> None:
-    """Fill a rectangle that is turned by so many degrees."""
+    """Fill a rectangle that is turned by this many degrees."""
     corners = cv2.boxPoints((centre, size, angle))
     cv2.fillConvexPoly(canvas, corners.round().astype(np.int32), colour, cv2.LINE_AA)
 

@@ -7,7 +7,7 @@ person, who talks. So a backbone that looks at one box during one second knows t
 
 Links of STAGE's graph have no direction in time and do not say what clip a node is of. Hence the temporal rule treats
 both neighbours alike, and the places of people and objects, and who talks, last for several seconds; poses, the
-lamp's state, colours and sizes are drawn anew for each. A frame shows nothing of any second but its own.
+lamp's state, colours and sizes are drawn again for each. A frame shows nothing of any second but its own.
 """
 
 from collections.abc import Sequence

@@ -94,7 +94,7 @@ def _replay(studio: Studio, random: Random, shot: Shot) -> Painter:
 
 
 def _behind(back: Image, time: float, pace: float) -> Image:
-    """A background that moves by so many pixels per second back and forth."""
+    """A background that moves by this many pixels per second back and forth."""
     left = 50 + 45 * sin(pace * time / 45)
     return np.ascontiguousarray(back[:, round(left) : round(left) + WIDTH])
 

@@ -47,7 +47,7 @@ def find_runs(shards: Sequence[FeatureShard], splits: Sequence[str], step: float
 
 
 def cut_blocks(runs: Sequence[Run], clips: int = CLIPS) -> list[Run]:
-    """Cut runs into blocks of so many clips, the last of a run shorter: what a test shows."""
+    """Cut runs into blocks of this many clips, the last of a run shorter: what a test shows."""
     blocks = []
     for run in runs:
         bounds = [*range(run.start, run.stop, clips), run.stop]

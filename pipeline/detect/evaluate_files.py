@@ -40,7 +40,7 @@ def evaluate_files(
         detections: Detections (CSV), with scores.
         excluded: Frames to leave out (CSV), or None.
         iou: Overlap from which a detection is right.
-        capacity: Only so many detections of a frame count, as in the evaluator since 2018. 0: all, as in the
+        capacity: Only this many detections of a frame count, as in the evaluator since 2018. 0: all, as in the
             evaluation code of most backbones.
         video_map: Also that of tubes (`pipeline.metrics.video_map`). The annotations' eighth column must then number
             each video's people, and they should name every frame, be it in a row without boxes.

@@ -64,7 +64,7 @@ def backbone_scorer(keyframes: Keyframes, chosen: Chosen) -> np.ndarray:
 def score_runs(
     shards: Sequence[FeatureShard], runs: Sequence[Run], clips: int, chosen: Chosen, scorer: Scorer
 ) -> Iterator[Scored]:
-    """Every chosen actor of the runs with its scores, in blocks of so many clips."""
+    """Every chosen actor of the runs with its scores, in blocks of this many clips."""
     for block in cut_blocks(runs, clips):
         keyframes = shards[block.shard].keyframes(block.video, block.start, block.stop)
         kept = chosen.of(keyframes)

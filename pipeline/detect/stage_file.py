@@ -1,16 +1,14 @@
 """A trained STAGE on disk: weights in safetensors, and a JSON beside them that says what it is and must be shown."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.models.bounds import STRICT, Frames, Seconds, Share
-from pipeline.models.described import check_names, load_network, read_content, validated, write_network
+from pipeline.models.described import ModelFile
 from pipeline.models.opened import Opened
 from pipeline.models.stage import Stage
 from pipeline.models.stage_architecture import StageArchitecture
-
-FORMAT = "acta-stage-1"
 
 
 @dataclass(frozen=True)
@@ -38,20 +36,14 @@ class StageDescription:
     provenance: dict[str, Any]
 
 
+_FILE = ModelFile("acta-stage-1", StageDescription, lambda said: ("actions", said.actions, said.architecture.classes))
+
+
 def save_stage(path: Path, model: Stage, description: StageDescription) -> None:
-    """Write ``path`` (.safetensors) and the JSON beside it; the weights come last, so their presence means both."""
-    write_network(path, {"format": FORMAT, **asdict(description)}, model)
+    """Write ``path`` (.safetensors) and the JSON beside it."""
+    _FILE.save(path, model, description)
 
 
 def load_stage(source: Path | Opened) -> tuple[Stage, StageDescription]:
-    """A trained network on the CPU, and what it is.
-
-    Raises:
-        ActaError: the file is missing or damaged, or its weights are not those of the architecture beside it.
-    """
-    path = source.path if isinstance(source, Opened) else source
-    content = read_content(path, FORMAT)
-    weights = content.pop("weights", None)
-    description = validated(StageDescription, content, path)
-    check_names(path, description.actions, "actions", description.architecture.classes)
-    return load_network(source, lambda: Stage(description.architecture), weights), description
+    """A trained network on the CPU, and what it is; errors as of `ModelFile.load`."""
+    return _FILE.load(source, lambda said: Stage(said.architecture))

@@ -10,23 +10,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.config.tasks.detect import TrainStage
-from pipeline.detect.blocks import Chosen, Graph, Ring, Run, find_runs, join, make_graph, pad
+from pipeline.detect.blocks import Chosen, Graph, Ring, find_runs, join, make_graph, pad
 from pipeline.detect.evaluate_files import Truth, evaluate_rows, read_truth
 from pipeline.detect.features.entities import FeatureShard, check_alike
 from pipeline.detect.scoring import columns_of, detections_of, network_scorer, score_runs
 from pipeline.detect.stage_file import StageDescription, save_stage
 from pipeline.models.stage import Graphs, Stage
 from pipeline.models.stage_architecture import StageArchitecture
-from pipeline.runtime.device import check_device
 from pipeline.runtime.errors import ActaError
-from pipeline.runtime.files import Output, write_json
+from pipeline.runtime.files import Output
 from pipeline.runtime.provenance import provenance_of, sha256_text
-from pipeline.runtime.scratch import near, scratch
+from pipeline.runtime.scratch import near
 from pipeline.runtime.wheels import file_sha256
-from pipeline.training.distributed import Group
-from pipeline.training.loop import DTYPES, figures_of, fit
-from pipeline.training.steering import SCORE, AdamPlateau
-from pipeline.training.stopping import listening
+from pipeline.training.job import seeded, start_job
+from pipeline.training.loop import fit
+from pipeline.training.steering import AdamPlateau
 
 
 def train_stage(
@@ -61,19 +59,15 @@ def train_stage(
         ActaError: shards that do not belong together, a split without videos, or a loss that is not finite.
     """
     training = settings.training
-    check_device(training.device, training.precision, alone=True)
-    with listening(), scratch():
-        group = Group(0, 1, torch.device(training.device))
+    with start_job(output, training, workers, save_every) as job:
         read = [FeatureShard(near(path)) for path in shards]
         first = check_alike(read)
         blocks = Blocks(read, settings)
-        validation = find_runs(read, [settings.validation], settings.step)
-        if not validation:
-            raise ActaError(f"no video of the features is in the split {settings.validation!r}, which is to validate")
-        against = read_truth(evaluated or label_map, truth, excluded)
         columns = columns_of(first.actions, label_map, evaluated)
+        validate = Validation(read, settings, read_truth(evaluated or label_map, truth, excluded), columns)
         architecture = make_architecture(settings, first)
-        model = _random_network(architecture, settings).to(group.device, DTYPES[training.precision])
+        with seeded(settings.seed):
+            model = Stage(architecture)
         inputs = {"features": sha256_text(json.dumps([FeatureShard(path).digest for path in shards]))}
         files = {"label_map": label_map, "truth": truth, "evaluated": evaluated, "excluded": excluded}
         inputs |= {name: file_sha256(path) for name, path in files.items() if path is not None}
@@ -87,62 +81,39 @@ def train_stage(
             settings.test_score,
             provenance.content,
         )
-        validate = Validation(read, validation, against, columns, settings)
-        checkpoint = output.parent / "last.ckpt"
-        done = fit(
-            model,
-            blocks,
-            losses_of(training.loss),
-            training,
-            settings,
-            group,
-            AdamPlateau(settings.learning_rate, training.drop_patience, training.stop_patience, validate),
-            checkpoint=checkpoint,
-            identity=provenance.digest,
-            workers=workers,
-            save_every=save_every,
-            collate=collate,
-        )
-        write_json(output.with_name("metrics.json"), _metrics(done.history, blocks.ring.total, group.device))
-        save_stage(output, model, about)
-        checkpoint.unlink(missing_ok=True)
+        steering = AdamPlateau(settings.learning_rate, training.drop_patience, training.stop_patience, validate)
+        losses, identity = losses_of(training.loss), provenance.digest
+        done = fit(job, model, blocks, losses, training, settings.seed, steering, identity, collate=collate)
+        figures = {"device": job.group.machine, "clips": blocks.ring.total}
+        job.finish(done, figures, lambda: save_stage(output, model, about))
 
 
 class Validation:
-    """Frame-mAP of a network on the runs of a split."""
+    """Frame-mAP of a network on the validation split.
+
+    Args:
+        shards, settings: As of `train_stage`.
+        truth: What is to be found (`read_truth`).
+        columns: The actions that count (`columns_of`).
+    """
 
     def __init__(
-        self,
-        shards: Sequence[FeatureShard],
-        runs: Sequence[Run],
-        truth: Truth,
-        columns: tuple[list[int], list[int]],
-        settings: TrainStage,
+        self, shards: Sequence[FeatureShard], settings: TrainStage, truth: Truth, columns: tuple[list[int], list[int]]
     ):
-        self._shards, self._runs, self._truth, self._columns = shards, runs, truth, columns
-        self._settings = settings
+        self._shards, self._settings, self._truth, self._columns = shards, settings, truth, columns
+        self._runs = find_runs(shards, [settings.validation], settings.step)
+        if not self._runs:
+            raise ActaError(f"no video of the features is in the split {settings.validation!r}, which is to validate")
 
-    def __call__(self, model: nn.Module) -> float:
-        assert isinstance(model, Stage)
+    def __call__(self, network: nn.Module) -> float:
+        assert isinstance(network, Stage)
         settings, training = self._settings, self._settings.training
-        scorer = network_scorer(model, training.loss, training.device, settings.step)
+        scorer = network_scorer(network, training.loss, training.device, settings.step)
         chosen = Chosen(annotated=False, score=settings.test_score)
         scored = score_runs(self._shards, self._runs, training.clips, chosen, scorer)
         found = detections_of(scored, *self._columns)
         score: float = evaluate_rows(self._truth, found, capacity=settings.capacity)["mAP"]
         return score
-
-
-def _metrics(history: list[dict[str, float]], clips: int, device: torch.device) -> dict[str, Any]:
-    scores = [epoch[SCORE] for epoch in history]
-    return {
-        **figures_of(history),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "clips": clips,
-        "best_epoch": 1 + scores.index(max(scores)),
-        "validation_mAP": max(scores),
-        "history": history,
-    }
 
 
 def make_architecture(settings: TrainStage, shard: FeatureShard) -> StageArchitecture:
@@ -220,9 +191,3 @@ def losses_of(loss: str) -> Any:
         return each.sum() / max(1, len(each)), {"actors": torch.tensor(float(len(each)), device=device)}
 
     return losses
-
-
-def _random_network(architecture: StageArchitecture, settings: TrainStage) -> Stage:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        return Stage(architecture)

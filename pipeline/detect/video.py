@@ -55,7 +55,7 @@ class Person:
     Args:
         time: Seconds of the keyframe.
         box: x1, y1, x2, y2 in [0, 1] of the picture.
-        actions: Names and scores in [0, 1], the surest first.
+        actions: Names and scores in [0, 1], the most confident first.
     """
 
     time: float

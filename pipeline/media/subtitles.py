@@ -1,7 +1,7 @@
 """What stays of subtitles in a copy: the text, or the picture of it, and its times.
 
 Headers and packets of subtitles also hold titles, authors, comments, names of speakers, fonts and addresses. A text is
-written anew with a header of our own; of pictures only sizes and colours are known to the header.
+written again with a header of our own; of pictures only sizes and colours are known to the header.
 """
 
 import re

@@ -85,7 +85,7 @@ def milliseconds_of(seconds: np.ndarray) -> np.ndarray:
 def average_precisions(truth: Annotated, detected: Detected, classes: int, tolerances: Sequence[float]) -> Precisions:
     """Average precision per tolerance and class.
 
-    A detection is right if it is the surest, the first of equals, of those within half the tolerance of an annotation
+    A detection is right if it is the best, the first of equals, of those within half the tolerance of an annotation
     of its class and half that no earlier annotation took.
 
     Args:

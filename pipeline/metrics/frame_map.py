@@ -48,7 +48,7 @@ def frame_ap(
         classes: Numbers of the classes to evaluate; boxes of others must not be there.
         iou: A detection is right if its overlap with the annotated box of its frame and class that it overlaps most
             reaches this, and no detection with a higher score was right with that box.
-        capacity: Only so many detections of a frame count, the surest of all classes. 0: all.
+        capacity: Only this many detections of a frame count, the most confident of all classes. 0: all.
 
     Returns:
         (c,) in [0, 1]; NaN for a class without annotation.
@@ -94,7 +94,7 @@ def _held(boxes: Boxes, capacity: int, frames: int) -> np.ndarray:
     if not count:
         return np.empty(0, np.int64)
     bits = count.bit_length()
-    by_score = np.argsort(boxes.score)[::-1]  # from the surest on
+    by_score = np.argsort(boxes.score)[::-1]  # from the most confident on
     rank = np.empty(count, np.int64)
     rank[by_score] = np.arange(count)
     slow = np.zeros(frames, bool)
@@ -122,7 +122,7 @@ def _held(boxes: Boxes, capacity: int, frames: int) -> np.ndarray:
 def _surest(
     boxes: Boxes, rank: np.ndarray, by_score: np.ndarray, bits: int, capacity: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The ``capacity`` surest boxes of each frame, and one box of each frame in which a tie leaves open which."""
+    """The ``capacity`` best boxes of each frame, and one box of each frame in which a tie leaves open which."""
     keys = np.sort((boxes.frame << bits) | rank)
     order = by_score[keys & ((1 << bits) - 1)]
     frame = keys >> bits
@@ -207,7 +207,7 @@ def area_under(hits: np.ndarray, annotated: int) -> float:
     """Area under the curve of precision over recall, precision made non-increasing (VOC devkit).
 
     Args:
-        hits: (n,) whether each detection is right, the surest first.
+        hits: (n,) whether each detection is right, the most confident first.
         annotated: How many there are to find, > 0.
     """
     if not len(hits):

@@ -22,11 +22,11 @@ class Linking:
 
     Args:
         overlap: A tube goes on with a box that overlaps its last one at least so much.
-        gap: A tube ends when so many frames of the video in a row had no box for it.
-        most: Only so many boxes of a frame and class take part, the surest.
+        gap: A tube ends when this many frames of the video in a row had no box for it.
+        most: Only this many boxes of a frame and class take part, the most confident.
         least_score: Boxes below take no part.
         shortest: Tubes over fewer frames are dropped.
-        scored: A tube's score is the mean of its so many highest.
+        scored: A tube's score is the mean of this many, its highest.
     """
 
     overlap: float = 0.1
@@ -146,9 +146,9 @@ def _link(boxes: Boxes, group: np.ndarray, step: np.ndarray, linking: Linking) -
     number = np.repeat(np.arange(len(begins)), length)
     within = np.arange(len(number)) - np.repeat(np.cumsum(length) - length, length)
     tubes = _Tubes(group[begins], number, np.repeat(step[begins], length) + within, box[kept])
-    surest = np.lexsort((-score[kept], number))
-    surest = surest[within < linking.scored]
-    total = np.bincount(number[surest], score[kept[surest]], minlength=len(begins))
+    best = np.lexsort((-score[kept], number))
+    best = best[within < linking.scored]
+    total = np.bincount(number[best], score[kept[best]], minlength=len(begins))
     return tubes, total / np.minimum(length, linking.scored)
 
 

@@ -4,7 +4,7 @@ All take raw clips and boxes, so that nobody else need know what each one is sho
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -17,15 +17,13 @@ from pipeline.models.architecture import Architecture
 from pipeline.models.bounds import STRICT, Count, Frames, Width
 from pipeline.models.caffe2 import renamed
 from pipeline.models.checkpoints import read_checkpoint
-from pipeline.models.described import check_names, load_network, read_content, validated, write_network
+from pipeline.models.described import ModelFile
 from pipeline.models.i3d import I3D
 from pipeline.models.opened import Opened, opened
 from pipeline.models.r101_i3d_nl import R101I3DNL
 from pipeline.models.slowfast_nl import SlowFastNL
 from pipeline.models.state import load_state
 from pipeline.runtime.errors import ActaError
-
-FORMAT = "acta-actor-backbone-1"
 
 Triple = tuple[float, float, float]
 
@@ -241,22 +239,6 @@ def load_published(source: Path | Opened, a: ActorBackbone) -> tuple[ActorNetwor
     return module, all(name in state and len(state[name]) == a.classes for name in classifier)
 
 
-def save_actor_backbone(
-    path: Path, module: ActorNetwork, a: ActorBackbone, actions: Sequence[str], provenance: dict[str, Any]
-) -> None:
-    """Write ``path`` (.safetensors) and the JSON beside it; the weights come last, so their presence means both.
-
-    Args:
-        path: Of the weights.
-        module: The network.
-        a: Which it is.
-        actions: Labels in the order of its outputs.
-        provenance: What it was made from.
-    """
-    content = {"format": FORMAT, "backbone": asdict(a), "actions": list(actions), "provenance": provenance}
-    write_network(path, content, module.network)
-
-
 @dataclass(frozen=True)
 class _Description:
     """What the JSON says."""
@@ -268,17 +250,20 @@ class _Description:
     provenance: dict[str, Any]
 
 
+_FILE = ModelFile("acta-actor-backbone-1", _Description, lambda said: ("actions", said.actions, said.backbone.classes))
+
+
+def save_actor_backbone(
+    path: Path, module: ActorNetwork, a: ActorBackbone, actions: Sequence[str], provenance: dict[str, Any]
+) -> None:
+    """Write ``path`` (.safetensors) and the JSON beside it; ``actions`` are the labels of the outputs, in order."""
+    _FILE.save(path, module.network, _Description(a, list(actions), provenance))
+
+
 def load_actor_backbone(source: Path | Opened) -> tuple[ActorNetwork, ActorBackbone, list[str]]:
     """A network that `save_actor_backbone` wrote, on the CPU; which it is; and the labels of its outputs.
 
-    Raises:
-        ActaError: a file is missing, damaged or of another format, or the weights are not those of the network.
+    Errors are as of `ModelFile.load`.
     """
-    path = source.path if isinstance(source, Opened) else source
-    content = read_content(path, FORMAT)
-    weights = content.pop("weights", None)
-    about = validated(_Description, content, path)
-    a = about.backbone
-    check_names(path, about.actions, "actions", a.classes)
-    network = load_network(source, lambda: build_actor_backbone(a).network, weights)
-    return ActorNetwork(network, a), a, about.actions
+    network, about = _FILE.load(source, lambda said: build_actor_backbone(said.backbone).network)
+    return ActorNetwork(network, about.backbone), about.backbone, about.actions

@@ -5,29 +5,21 @@ The JSON holds the format, the architecture, the classes in the order of the out
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import nn
 
 from pipeline.config.base import Variant
 from pipeline.config.classify import ViewSettings
 from pipeline.models.architecture import Architecture
 from pipeline.models.backbones import build
 from pipeline.models.bounds import STRICT, Rate
-from pipeline.models.described import (
-    check_names,
-    described_weights,
-    load_network,
-    read_content,
-    validated,
-    write_network,
-)
+from pipeline.models.described import ModelFile, write_described
 from pipeline.models.opened import Opened
 from pipeline.runtime.errors import ActaError
-from pipeline.runtime.files import atomic, write_json
 
 FORMAT = "acta-model-1"
 
@@ -55,25 +47,27 @@ class Description:
     provenance: dict[str, Any]
 
 
+class _File(ModelFile[Description]):
+    def content(self, path: Path) -> dict[str, Any]:
+        content = super().content(path)
+        if "absent" in content:
+            raise ActaError(f"{path} holds no network: {content['absent']}")
+        content.pop("selection", None)  # `pipeline.shrink.select_hypothesis` says there why it is the winner
+        return content
+
+
+_FILE = _File(FORMAT, Description, lambda said: ("classes", said.classes, said.architecture.classes))
+read_description, model_weights = _FILE.read, _FILE.weights
+
+
 def save_model(path: Path, model: nn.Module, description: Description) -> None:
-    """Write ``path`` (.safetensors) and the JSON beside it; the weights come last, so their presence means both."""
-    content = {
-        "format": FORMAT,
-        "architecture": asdict(description.architecture),
-        "classes": description.classes,
-        "variant": description.variant,
-        "rate": description.rate,
-        "view": description.view.model_dump(mode="json"),
-        "provenance": description.provenance,
-    }
-    write_network(path, content, model)
+    """Write ``path`` (.safetensors) and the JSON beside it."""
+    _FILE.save(path, model, description)
 
 
 def save_absent(path: Path, reason: str) -> None:
     """Write, in place of a network that cannot be or was given up, an empty model file that says why."""
-    write_json(path.with_suffix(".json"), {"format": FORMAT, "absent": reason})
-    with atomic(path) as temporary:
-        temporary.write_bytes(save({}))
+    write_described(path, {"format": FORMAT, "absent": reason}, save({}))
 
 
 def absent_reason(path: Path) -> str | None:
@@ -85,44 +79,9 @@ def absent_reason(path: Path) -> str | None:
     return None if reason is None else str(reason)
 
 
-def read_description(path: Path) -> Description:
-    """The description of a model file.
-
-    Raises:
-        ActaError: it is missing, damaged or of another format, or describes no network that can be.
-    """
-    return _read(path)[0]
-
-
-def _read(path: Path) -> tuple[Description, str | None]:
-    """The description, and the sha256 of the weights."""
-    content = read_content(path, FORMAT)
-    if "absent" in content:
-        raise ActaError(f"{path} holds no network: {content['absent']}")
-    content.pop("selection", None)  # `pipeline.shrink.select_hypothesis` says there why it is the winner
-    weights = content.pop("weights", None)
-    description = validated(Description, content, path)
-    check_names(path, description.classes, "classes", description.architecture.classes)
-    return description, weights
-
-
 def load_model(source: Path | Opened) -> tuple[nn.Module, Description]:
-    """A trained network on the CPU, and what it is.
-
-    Raises:
-        ActaError: the file is missing or damaged, or its weights are not those of the architecture beside it.
-    """
-    description, weights = _read(source.path if isinstance(source, Opened) else source)
-    return load_network(source, lambda: build(description.architecture), weights), description
-
-
-def model_weights(file: Opened) -> dict[str, Tensor]:
-    """The weights of a model file, for another network to start from.
-
-    Raises:
-        ActaError: the file or its description is damaged, or they do not belong together.
-    """
-    return described_weights(file, _read(file.path)[1])
+    """A trained network on the CPU, and what it is; errors as of `ModelFile.load`."""
+    return _FILE.load(source, lambda said: build(said.architecture))
 
 
 def classifier_names(model: nn.Module) -> tuple[str, ...]:

@@ -7,11 +7,12 @@ before anything is built of it; and what is built must be as large as the weight
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from pipeline.models.opened import Opened
@@ -21,16 +22,89 @@ from pipeline.runtime.files import atomic, write_json
 from pipeline.runtime.seals import make_again, unsealed
 from pipeline.runtime.text import parse_json, read_text
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 _LARGEST = 64 << 20  # bytes of a description
 
-DescriptionT = TypeVar("DescriptionT")
+DescriptionT = TypeVar("DescriptionT", bound="DataclassInstance")
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 
-def write_network(path: Path, content: Mapping[str, Any], network: nn.Module) -> None:
+class ModelFile(Generic[DescriptionT]):
+    """A kind of network on disk.
+
+    Args:
+        form: The ``format`` in its JSON.
+        kind: The class of its descriptions: what else the JSON must hold.
+        names: What a description names (``classes``), these names, and how many outputs its network has; None: it names
+            none.
+    """
+
+    def __init__(
+        self,
+        form: str,
+        kind: type[DescriptionT],
+        names: Callable[[DescriptionT], tuple[str, Sequence[str], int]] | None = None,
+    ):
+        self._form, self._kind, self._names = form, kind, names
+
+    def save(self, path: Path, network: nn.Module, description: DescriptionT) -> None:
+        """Write ``path`` (.safetensors) and the JSON beside it."""
+        said = {
+            name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+            for name, value in asdict(description).items()
+        }
+        weights = state_bytes(network)
+        sha256 = hashlib.sha256(weights).hexdigest()
+        write_described(path, {"format": self._form, **said, "weights": sha256}, weights)
+
+    def read(self, path: Path) -> DescriptionT:
+        """The description beside a network.
+
+        Raises:
+            ActaError: it is missing, damaged or of another format, or describes no network that can be.
+        """
+        return self._read(path)[0]
+
+    def load(self, source: Path | Opened, build: Callable[[DescriptionT], NetworkT]) -> tuple[NetworkT, DescriptionT]:
+        """A trained network on the CPU, and what it is.
+
+        Args:
+            source: The file (.safetensors).
+            build: Builds a network as described, with any weights; first one without memory, to compare with the file.
+
+        Raises:
+            ActaError: the file is missing or damaged, or its weights are not those of the network beside it.
+        """
+        description, sha256 = self._read(source.path if isinstance(source, Opened) else source)
+        file = source if isinstance(source, Opened) else open_model(source)
+        return loaded(lambda: build(description), described_weights(file, sha256), str(file.path)), description
+
+    def weights(self, file: Opened) -> dict[str, Tensor]:
+        """The weights alone, for another network to start from; errors as of `load`."""
+        return described_weights(file, self._read(file.path)[1])
+
+    def content(self, path: Path) -> dict[str, Any]:
+        """The JSON's fields, not yet validated."""
+        return read_content(path, self._form)
+
+    def _read(self, path: Path) -> tuple[DescriptionT, str | None]:
+        """The description, and the sha256 of the weights; None: the file is older and has none."""
+        content = self.content(path)
+        sha256 = content.pop("weights", None)
+        description = _validated(self._kind, content, path.with_suffix(".json"))
+        if self._names is not None:
+            what, names, outputs = self._names(description)
+            if len(names) != outputs:
+                beside = path.with_suffix(".json")
+                raise ActaError(f"{beside} names {len(names)} {what}, but the network has {outputs} outputs")
+        return description, sha256
+
+
+def write_described(path: Path, content: Mapping[str, Any], weights: bytes) -> None:
     """Write ``path`` (.safetensors) and the JSON beside it; the weights come last, so their presence means both."""
-    weights = state_bytes(network)
-    write_json(path.with_suffix(".json"), {**content, "weights": hashlib.sha256(weights).hexdigest()})
+    write_json(path.with_suffix(".json"), content)
     with atomic(path) as temporary:
         temporary.write_bytes(weights)
 
@@ -63,18 +137,12 @@ def read_content(path: Path, form: str, what: str = "model") -> dict[str, Any]:
     return content
 
 
-def validated(kind: type[DescriptionT], content: Mapping[str, Any], path: Path) -> DescriptionT:
-    """A description from its JSON.
-
-    Args:
-        kind: Its class, whose fields are what the JSON must hold.
-        content: Of `read_content`.
-        path: The weights, for messages.
+def _validated(kind: type[DescriptionT], content: Mapping[str, Any], beside: Path) -> DescriptionT:
+    """A description from its JSON, which is strictly of its class.
 
     Raises:
         ActaError: a field is missing, unknown, of another type or out of bounds; its name, value and what is allowed.
     """
-    beside = path.with_suffix(".json")
     try:
         return TypeAdapter(kind).validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
@@ -89,33 +157,16 @@ def validated(kind: type[DescriptionT], content: Mapping[str, Any], path: Path) 
         raise ActaError(f"{beside} does not describe a model: {error}") from None
 
 
-def check_names(path: Path, names: Sequence[str], what: str, outputs: int) -> None:
-    """Refuse a description that names more or fewer things than its network has outputs.
-
-    Raises:
-        ActaError: it does; ``what`` they are is in the message.
-    """
-    if len(names) != outputs:
-        raise ActaError(f"{path.with_suffix('.json')} names {len(names)} {what}, but the network has {outputs} outputs")
-
-
-def load_network(path: Path | Opened, make: Callable[[], NetworkT], weights: str | None) -> NetworkT:
-    """A network with the weights of its file.
+def described_weights(file: Opened, weights: str | None) -> dict[str, Tensor]:
+    """The tensors of a file.
 
     Args:
-        path: The file (.safetensors).
-        make: Builds it as it is described. It is first asked for one without memory, to compare with what is there.
-        weights: The file's sha256 as described; None: the description is older and has none.
+        file: The file (.safetensors).
+        weights: Its sha256 as described; None: the description is older and has none.
 
     Raises:
-        ActaError: the file is missing or damaged, or holds the weights of another network.
+        ActaError: it is damaged, or another file than the described one.
     """
-    file = path if isinstance(path, Opened) else _opened(path)
-    return loaded(make, described_weights(file, weights), str(file.path))
-
-
-def described_weights(file: Opened, weights: str | None) -> dict[str, Tensor]:
-    """The tensors of a network's file; ``weights`` and errors as of `load_network`."""
     state = read_weights(file)
     if weights is not None and file.sha256 != weights:
         raise ActaError(f"{file.path} was changed or damaged since it was written; {make_again(file.path)}")
@@ -139,7 +190,12 @@ def loaded(make: Callable[[], NetworkT], state: dict[str, Tensor], source: str) 
     return network
 
 
-def _opened(path: Path) -> Opened:
+def open_model(path: Path) -> Opened:
+    """The file of a network, opened.
+
+    Raises:
+        ActaError: there is none, or it cannot be read.
+    """
     if not path.exists():
         raise ActaError(f"there is no model file {path}")
     return Opened(path, "the model file")

@@ -4,7 +4,7 @@ As published (COCO), or a small one for `acta task train_detector`, whose backbo
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -20,12 +20,11 @@ from torchvision.ops import MultiScaleRoIAlign
 from pipeline.config.detect_features import DetectorName
 from pipeline.models.bounds import STRICT, Count
 from pipeline.models.checkpoints import read_state
-from pipeline.models.described import load_network, loaded, read_content, validated, write_network
+from pipeline.models.described import ModelFile, loaded
 from pipeline.models.opened import Opened, opened
 from pipeline.models.state import load_state
 from pipeline.runtime.errors import ActaError
 
-FORMAT = "acta-object-detector-1"
 PERSON = "person"
 _LEVELS = 3
 
@@ -128,7 +127,7 @@ def find(model: FasterRCNN, pictures: Sequence[Tensor], score: float, most: int)
         model: The detector.
         pictures: uint8 RGB (3, height, width) each, on the model's device.
         score: Lowest that counts.
-        most: So many of a picture at most.
+        most: How many of a picture, at most.
     """
     heads = model.roi_heads
     heads.score_thresh, heads.detections_per_img = score, most
@@ -147,12 +146,6 @@ def find(model: FasterRCNN, pictures: Sequence[Tensor], score: float, most: int)
     return results
 
 
-def save_detector(path: Path, model: FasterRCNN, detector: ObjectDetector, provenance: dict[str, Any]) -> None:
-    """Write ``path`` (.safetensors) and the JSON beside it; the weights come last, so their presence means both."""
-    content = {"format": FORMAT, "detector": asdict(detector), "provenance": provenance}
-    write_network(path, content, model)
-
-
 @dataclass(frozen=True)
 class _Description:
     """What the JSON says."""
@@ -163,17 +156,22 @@ class _Description:
     provenance: dict[str, Any]
 
 
+_FILE = ModelFile("acta-object-detector-1", _Description)
+
+
+def save_detector(path: Path, model: FasterRCNN, detector: ObjectDetector, provenance: dict[str, Any]) -> None:
+    """Write ``path`` (.safetensors) and the JSON beside it."""
+    _FILE.save(path, model, _Description(detector, provenance))
+
+
 def load_detector(source: Path | Opened) -> tuple[FasterRCNN, ObjectDetector]:
     """A detector on the CPU in evaluation mode: one of `save_detector`, or torchvision's COCO weights (``.pth``).
 
-    Raises:
-        ActaError: a file is missing, damaged or of another format, or the weights are not those of the network.
+    Errors are as of `ModelFile.load`.
     """
     path = source.path if isinstance(source, Opened) else source
     if path.suffix == ".pth":
         detector = ObjectDetector("resnet50_fpn_v2", coco_classes(), 800)
         return loaded(lambda: build_detector(detector), read_state(source), str(path)).eval(), detector
-    content = read_content(path, FORMAT)
-    weights = content.pop("weights", None)
-    about = validated(_Description, content, path).detector
-    return load_network(source, lambda: build_detector(about), weights).eval(), about
+    model, about = _FILE.load(source, lambda said: build_detector(said.detector))
+    return model.eval(), about.detector

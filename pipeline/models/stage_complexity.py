@@ -24,7 +24,7 @@ class StageComplexity:
 
 
 def stage_complexity(architecture: StageArchitecture, actors: int = 4, objects: int = 25) -> StageComplexity:
-    """Cost of a clip with so many entities; 4 and 25 are the means of AVA's training clips."""
+    """Cost of a clip with this many entities; 4 and 25 are the means of AVA's training clips."""
     if architecture.objects is None:
         objects = 0
     nodes = actors + objects

@@ -111,7 +111,7 @@ def _from_zip(content: bytes) -> Any:
         raise ActaError("its parts are larger than the file; it is not unpacked")
     folder = tables[0].removesuffix("data.pkl")
     if f"{folder}byteorder" in members and archive.read(f"{folder}byteorder") != b"little":
-        raise ActaError("it was saved on a big-endian machine; save it anew on another")
+        raise ActaError("it was saved on a big-endian machine; save it again on another")
     value, _ = unpickle(archive.read(tables[0]), partial(_Unpickler, {}))
     return _Builder(lambda key: archive.read(f"{folder}data/{key}")).build(value)
 

@@ -55,7 +55,7 @@ def make_plan(
 
 
 def mean_work(site: Site) -> dict[str, float | None]:
-    """Work of a job of each rule in the mean; None where that of one is unknown."""
+    """Work of a job of each rule on average; None where that of one is unknown."""
     means: dict[str, float | None] = {}
     for rule, jobs in _by_rule(site.graph).items():
         work = [site.kind(rule).amount(site, job) for job in jobs]

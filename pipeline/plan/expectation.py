@@ -180,7 +180,7 @@ def measured(costs: dict[str, RuleCosts], work: dict[str, float | None], weigh: 
 
     Args:
         costs: By rule.
-        work: Of a rule's job in the mean; None or missing: not known.
+        work: Of a rule's job on average; None or missing: not known.
         weigh: How the jobs of a rule are weighed.
     """
     rules = {}

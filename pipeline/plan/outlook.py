@@ -61,7 +61,7 @@ class Plan(BaseModel):
     chain: tuple[str, ...] = Field(description="Rules of the jobs that take the longest one after another.")
     chain_hours: float
     jobs_at_once: int | None
-    wall_hours: float | None = Field(description="With so many jobs at once.")
+    wall_hours: float | None = Field(description="With this many jobs at once.")
     free_bytes: int = Field(description="On the disk of the results.")
 
     def over(self, earlier: "Plan") -> "Plan":
@@ -70,7 +70,7 @@ class Plan(BaseModel):
         return self.model_copy(update={"rules": self.rules | earlier.rules | ours})
 
     def work_of(self, rule: str, unit: str) -> float | None:
-        """Work of a rule's job in the mean, if it is known and counted in this unit."""
+        """Work of a rule's job on average, if it is known and counted in this unit."""
         planned = self.rules.get(rule)
         if planned is None or planned.unit != unit or planned.work is None:
             return None

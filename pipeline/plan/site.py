@@ -56,7 +56,7 @@ class Site:
         return None if total is None or not count else total / count
 
     def _bytes_of_games(self, splits: tuple[str, ...], *, mean: bool = False) -> float | None:
-        """Bytes of the files of these splits' games, or those of a game in the mean; None where they are not there."""
+        """Bytes of the files of these splits' games, or those of a game on average; None where they are not there."""
         root = self.folder / self.config.spot.data.root
         lists = [path for split in splits for path in (self.results / "spot" / "lists" / split).glob("*.json")]
         totals = [_bytes(read_game_list(path)[1], root) for path in lists]

@@ -34,7 +34,7 @@ class Plan:
     Attributes:
         jobs: In the order of the inputs.
         left_out: Files that cannot be done, with the reason.
-        skipped: Jobs whose output is there already, where such ones are passed over.
+        skipped: Jobs whose output is there already, where these are passed over.
         unknown: Files in folders that are neither videos nor photographs by name: how many of each suffix.
     """
 

@@ -136,7 +136,7 @@ def draw_examples(
     output: Path,
     start: float = 0.0,
 ) -> None:
-    """Draw the surest detections that are right (Figure 3.5) or wrong (Figure 3.6), one of an action, PNG.
+    """Draw the most confident detections that are right (Figure 3.5) or wrong (Figure 3.6), one of an action, PNG.
 
     Right ones of interactions come first, then poses. Only frames that the annotations name are looked at.
 
@@ -245,7 +245,7 @@ def _by_frame(frame: np.ndarray, count: int) -> list[np.ndarray]:
 
 
 def _surest(detected: Rows, these: np.ndarray, actions: LabelMap, *, interactions_first: bool) -> list[int]:
-    """The surest of the detections of each action, the surest of all first."""
+    """The most confident of the detections of each action, the most confident of all first."""
     rows = np.flatnonzero(these)
     rows = rows[np.argsort(-detected.score[rows], kind="stable")]
     _, first = np.unique(detected.action[rows], return_index=True)

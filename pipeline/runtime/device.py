@@ -83,7 +83,7 @@ def _check_gpu(number: int, alone: bool) -> str:
 
 @contextmanager
 def pinned_threads(threads: int) -> Iterator[None]:
-    """Compute with so many threads, on which the last bits of a result depend, and then as before."""
+    """Compute with this many threads, on which the last bits of a result depend, and then as before."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

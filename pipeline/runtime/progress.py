@@ -96,7 +96,7 @@ class Progress(Generic[ItemT]):
             self._say(f"{self._count()} in {_clock(time.monotonic() - self._began)}")
 
     def update(self, count: float = 1) -> None:
-        """Say that so many more units are done."""
+        """Say that this many more units are done."""
         self.done += count
         if self._bar is not None:
             self._bar.update(count)
@@ -104,7 +104,7 @@ class Progress(Generic[ItemT]):
             self._say(self._left())
 
     def to(self, done: float) -> None:
-        """Say that so many units are done in all."""
+        """Say that this many units are done in all."""
         self.update(done - self.done)
 
     def expect(self, total: float | None) -> None:

@@ -261,7 +261,7 @@ class FrameShard(Shard):
         stop = count if stop is None else stop
         if not 0 <= start <= stop <= count:
             raise IndexError(f"frames {start}:{stop} of {video!r}, which has {count}")
-        # Read anew each time: kept, the offsets of a thousand shards would take a gigabyte in every worker.
+        # Read again each time: kept, the offsets of a thousand shards would take a gigabyte in every worker.
         offsets = self.array("frames/offsets")[first + start : first + stop + 1].astype(np.int64)
         block = self.array("frames/data")[offsets[0] : offsets[-1]]
         return [block[a:b] for a, b in zip(offsets[:-1] - offsets[0], offsets[1:] - offsets[0], strict=True)]

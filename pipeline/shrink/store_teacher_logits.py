@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
 from pipeline.classify.teaching import as_teacher, load_teacher, replay_key
 from pipeline.classify.video_clips import TrainingClips, Videos
@@ -21,13 +20,13 @@ from pipeline.models.architecture import frames_needed
 from pipeline.models.backbones import pathways
 from pipeline.models.classifier_file import read_description
 from pipeline.models.opened import Opened
-from pipeline.runtime.device import check_device
+from pipeline.runtime.device import check_device, pinned_threads
 from pipeline.runtime.files import Output, check_room, write_json
 from pipeline.runtime.progress import progress
 from pipeline.runtime.sealed import create_sealed
-from pipeline.training.batches import Keyed, MicroBatches
+from pipeline.training.batches import MicroBatches, load
 from pipeline.training.distributed import Group
-from pipeline.training.loop import DTYPES, pinned
+from pipeline.training.loop import DTYPES
 
 
 def store_teacher_logits(
@@ -58,13 +57,8 @@ def store_teacher_logits(
     )
     positions = frames_needed([architecture])
     clips = TrainingClips(Videos(shards, settings.split.train, classes), None, recipe.clip, positions, training.seed)
-    batches = MicroBatches(len(clips), recipe, training, group, 0)
-    loader = DataLoader(
-        Keyed(clips),
-        batch_sampler=batches,
-        num_workers=workers,
-        multiprocessing_context="forkserver" if workers else None,
-    )
+    batches = MicroBatches(len(clips), recipe, training.epochs, training.seed, group)
+    loader = load(clips, batches, workers)
     total = training.epochs * (len(clips) // recipe.batch) * (recipe.batch // recipe.micro_batch)
     began = time.perf_counter()
     kind = np.dtype(np.float64 if dtype == torch.float64 else np.float32)
@@ -77,7 +71,7 @@ def store_teacher_logits(
             stored[epoch] = np.nan
         file.attrs["key"] = replay_key(written_by, shards, settings.split.train, recipe, training, settings.mode)
         file.attrs["settings"] = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
-        with pinned(training), torch.no_grad():
+        with pinned_threads(training.threads), torch.random.fork_rng(), torch.no_grad():
             for keys, batch in progress(
                 zip(batches, loader, strict=True), total=total, unit="batches", desc="store_teacher_logits"
             ):

@@ -1,14 +1,14 @@
-"""Task `hypothesis`: one reduction operator applied to the previous winner, and the network trained (Algorithm 1)."""
+"""Task `try_hypothesis`: one reduction operator applied to the previous winner, which is then trained (Algorithm 1)."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from pipeline.classify.fitting import Lesson, random_network, start_training, train_model
+from pipeline.classify.fitting import Lesson, random_network, train_model
 from pipeline.classify.teaching import load_teacher, replay_key
 from pipeline.config.tasks.shrink import TryHypothesis
 from pipeline.models.architecture import Architecture, Reduction
@@ -20,9 +20,10 @@ from pipeline.models.slowfast import SlowFast
 from pipeline.models.state import load_state
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import Output, atomic, write_json
-from pipeline.runtime.provenance import Provenance, provenance_of, sha256_text
+from pipeline.runtime.provenance import provenance_of, sha256_text
 from pipeline.runtime.store import FrameShard
 from pipeline.runtime.text import read_made
+from pipeline.training.job import spent, start_job
 
 STATE = "state.ckpt"
 
@@ -77,75 +78,55 @@ def try_hypothesis(
             with atomic(output.parent / STATE) as temporary:
                 temporary.touch()
         return
-    with start_training(training) as group:
+    with start_job(output, training, workers, save_every) as job:
         files = {name: Opened(path, "the model file") for name, path in {"base": base, "previous": previous}.items()}
         lesson = _lesson(settings, files["base"], before.classes, shards, stored)
-        model = _start_network(settings, architecture, before.architecture, files["previous"])
-        provenance = _provenance(settings, shards, files)
-        description = replace(before, architecture=architecture, view=recipe.clip.view, provenance=provenance.content)
-        checkpoint = output.parent / "last.ckpt"
-        trained = train_model(
-            model, description, lesson, recipe, training, group, checkpoint, workers, save_every, until, started
+        model = random_network(architecture, recipe, training)
+        if settings.start == "previous":
+            load_state(model, model_weights(files["previous"]), str(previous))
+        elif settings.start == "part":
+            inherit_part(model, model_weights(files["previous"]), before.architecture)
+        provenance = provenance_of(
+            __name__,
+            settings,
+            inputs={"frames": sha256_text(json.dumps([FrameShard(path).digest for path in shards]))},
+            weights={name: file.sha256 for name, file in files.items()},
+            packages=("torch", "simplejpeg"),
         )
-        if group.is_first:
-            metrics = {
-                "status": "trained",
-                "operators": operators,
-                "start": settings.start,
-                "device_seconds": trained.metrics["seconds"] * group.world,
-                **_cost(architecture, before.architecture, view.crop),
-                **trained.metrics,
-            }
-            write_json(output.with_name("metrics.json"), metrics)
-            save_model(output, trained.model, description)
-            if until is None:
-                checkpoint.unlink(missing_ok=True)
-            else:
-                checkpoint.replace(output.parent / STATE)
-        group.wait()
+        description = replace(before, architecture=architecture, view=recipe.clip.view, provenance=provenance.content)
+        done, figures = train_model(
+            job, model, description, lesson, recipe, training, provenance.digest, until, started
+        )
+        figures = {
+            "status": "trained",
+            "operators": operators,
+            "start": settings.start,
+            "device_seconds": spent(done.history)["seconds"] * job.group.world,
+            **_cost(architecture, before.architecture, view.crop),
+            **figures,
+        }
+        state = None if until is None else output.parent / STATE
+        job.finish(done, figures, lambda: save_model(output, model, description), state)
 
 
 def _lesson(
     settings: TryHypothesis, base: Opened, classes: Sequence[str], shards: Sequence[Path], stored: Path | None
 ) -> Lesson:
-    teacher = None
-    if settings.strategy.teacher is not None:
-        teacher = load_teacher(base, classes, settings.recipe.clip.frames)
-    of = (settings.split.train, settings.recipe, settings.training, settings.teacher_mode)
+    """What a hypothesis learns from: the frames, and the base network or its stored logits."""
+    recipe, train, mode = settings.recipe, settings.split.train, settings.teacher_mode
+    taught = settings.strategy.teacher is not None
     return Lesson(
-        settings.split.train,
+        train,
         shards,
         settings.strategy,
-        teacher,
+        load_teacher(base, classes, recipe.clip.frames) if taught else None,
         shards,
-        settings.teacher_mode,
+        mode,
         stored,
-        replay_key(base, shards, *of) if stored else "",
+        replay_key(base, shards, train, recipe, settings.training, mode) if stored else "",
         settings.features,
         settings.feature_weight,
     )
-
-
-def _provenance(settings: TryHypothesis, shards: Sequence[Path], files: Mapping[str, Opened]) -> Provenance:
-    return provenance_of(
-        __name__,
-        settings,
-        inputs={"frames": sha256_text(json.dumps([FrameShard(path).digest for path in shards]))},
-        weights={name: file.sha256 for name, file in files.items()},
-        packages=("torch", "simplejpeg"),
-    )
-
-
-def _start_network(
-    settings: TryHypothesis, architecture: Architecture, before: Architecture, previous: Opened
-) -> nn.Module:
-    """The reduced network with the weights that it starts from: random ones, or the previous winner's."""
-    model = random_network(architecture, settings.recipe, settings.training)
-    if settings.start == "previous":
-        load_state(model, model_weights(previous), str(previous.path))
-    elif settings.start == "part":
-        inherit_part(model, model_weights(previous), before)
-    return model
 
 
 def _cost(architecture: Architecture, before: Architecture, size: int) -> dict[str, object]:

@@ -107,7 +107,7 @@ def end_of(video: Path) -> float:
     """The second, from its container's start, at which a video ends.
 
     Raises:
-        VideoError: it is damaged, or its pictures are too few for so many ticks.
+        VideoError: it is damaged, or its pictures are too few for this many ticks.
     """
     info = probe(video)
     check_filled(info.frames, info.duration)

@@ -10,9 +10,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pipeline.config.tasks.spot import FitPca
+from pipeline.models.described import write_described
 from pipeline.runtime.device import pinned_threads
 from pipeline.runtime.errors import ActaError
-from pipeline.runtime.files import Output, atomic, write_json
+from pipeline.runtime.files import Output
 from pipeline.runtime.progress import progress
 from pipeline.runtime.provenance import provenance_of, sha256_text
 from pipeline.spot.extract_frame_features import FrameFeatureShard
@@ -82,9 +83,7 @@ def fit_pca(shards: Sequence[Path], output: Output, settings: FitPca) -> None:
         "explained_variance_ratio": [value / total if total else 0.0 for value in variances.tolist()],
         "provenance": provenance.content,
     }
-    write_json(output.with_suffix(".json"), content)
-    with atomic(output) as temporary:
-        temporary.write_bytes(weights)
+    write_described(output, content, weights)
 
 
 class _Moments:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.config.spot_network import ClipSamplingSettings, SpotNetworkSettings
+from pipeline.config.spot import ClipSamplingSettings, SpotNetworkSettings
 from pipeline.runtime.errors import ActaError
 from pipeline.spot.halves import Half, Source
 

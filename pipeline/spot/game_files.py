@@ -130,7 +130,7 @@ def _inflated(archive: zipfile.ZipFile, member: zipfile.ZipInfo, enough: int) ->
 def _inflater(
     member: zipfile.ZipInfo, packed: bytes, memory: int
 ) -> tuple[bz2.BZ2Decompressor | lzma.LZMADecompressor, bytes]:
-    """What inflates a file that begins with these bytes, within so many bytes of memory, and the first bytes for it."""
+    """What inflates a file that begins with these bytes, within a limit of memory, and the first bytes for it."""
     if member.compress_type == zipfile.ZIP_BZIP2:
         return bz2.BZ2Decompressor(), packed
     _, _, count = struct.unpack_from("<BBH", packed)  # version, and size of the properties that follow

@@ -107,7 +107,7 @@ def read_game(path: Path) -> Game:
 
 
 def allowed_bad(games: int, fraction: float) -> int:
-    """How many of so many games may be bad; one always may."""
+    """How many of this many games may be bad; one always may."""
     return max(1, math.floor(fraction * games + 1e-9))
 
 

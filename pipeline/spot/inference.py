@@ -115,7 +115,7 @@ def spots_of(windows: Windows, clip: int, rate: float, classes: Sequence[str], h
 
 
 def suppress(spots: Sequence[Spot], seconds: float) -> list[Spot]:
-    """Non-maximum suppression, for each class and half by itself: the surest spot silences those near it, and so on.
+    """Non-maximum suppression, for each class and half by itself: the best spot silences those near it, and so on.
 
     Args:
         spots: Of any halves and classes; of equally sure ones the earlier comes first.

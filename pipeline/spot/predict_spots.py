@@ -105,7 +105,7 @@ def spot_halves(
         classes: Labels by number, without background.
         rate: Frames per second.
         stride: Frames from one window to the next; None: the clip's.
-        nms: Seconds within which one spot of a class stays; None: all stay, but of a half-second's only the surest.
+        nms: Seconds within which one spot of a class stays; None: all stay, but of a half-second's only the best.
         batch: Windows computed at once.
         device: Where.
     """
@@ -119,7 +119,7 @@ def spot_halves(
 
 
 def _one_in_a_frame(spots: Sequence[Spot]) -> list[Spot]:
-    """Of the spots of a class in the same half-second the surest: the evaluator knows one only (the last it reads)."""
+    """Of the spots of a class in the same half-second the best: the evaluator knows only one (the last it reads)."""
     best: dict[tuple[str, int], Spot] = {}
     for spot in spots:
         key = (spot.label, int(2 * (round(1000 * spot.time) / 1000)))

@@ -7,11 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.models.described import read_content
-from pipeline.models.opened import Opened
-from pipeline.models.state import read_weights
+from pipeline.models.described import described_weights, open_model, read_content
 from pipeline.runtime.errors import ActaError
-from pipeline.runtime.seals import make_again
 from pipeline.spot.extract_frame_features import FrameFeatureShard
 
 FORMAT = "acta-pca-1"
@@ -40,12 +37,7 @@ class Projection:
         if not isinstance(features, dict) or not isinstance(features.get("weights"), dict):
             raise ActaError(f"{path.with_suffix('.json')} does not describe a projection")
         self.features = features
-        if not path.exists():
-            raise ActaError(f"there is no model file {path}")
-        file = Opened(path, "the projection")
-        if content.get("weights") not in (None, file.sha256):  # those of older versions have none
-            raise ActaError(f"{path} was changed or damaged since it was written; {make_again(path)}")
-        state = read_weights(file)
+        state = described_weights(open_model(path), content.get("weights"))
         shapes = [tuple(state[name].shape) for name in ("mean", "components") if name in state]
         if len(state) != 2 or [len(shape) for shape in shapes] != [1, 2] or shapes[1][1:] != shapes[0]:
             raise ActaError(f"{path} does not hold a projection's mean (d,) and components (k, d)")
@@ -64,7 +56,7 @@ class Projection:
     def check(self, shard: FrameFeatureShard) -> None:
         """Refuse, by an `ActaError`, features that are not those on which it was fitted."""
         if self.features != features_of(shard):
-            raise ActaError(f"{self.path} was fitted on other features than those of {shard.path}; fit it anew")
+            raise ActaError(f"{self.path} was fitted on other features than those of {shard.path}; fit it again")
 
 
 def blocks(shard: FrameFeatureShard, video: str) -> Iterator[Tensor]:

@@ -1,18 +1,16 @@
 """A trained RMS-Net on disk: weights in safetensors, and a JSON beside them that says what it is and must be shown."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.models.bounds import STRICT, Frames, Rate, Seconds
-from pipeline.models.described import load_network, read_content, validated, write_network
+from pipeline.models.described import ModelFile
 from pipeline.models.opened import Opened
 from pipeline.models.rms_net import RmsNet, RmsNetArchitecture
 from pipeline.runtime.errors import ActaError
 from pipeline.spot.events import Version
 from pipeline.spot.halves import Source
-
-FORMAT = "acta-spotter-1"
 
 
 @dataclass(frozen=True)
@@ -54,19 +52,15 @@ class SpotterDescription:
             )
 
 
+_FILE = ModelFile("acta-spotter-1", SpotterDescription)
+
+
 def save_spotter(path: Path, model: RmsNet, description: SpotterDescription) -> None:
-    """Write ``path`` (.safetensors) and the JSON beside it; the weights come last, so their presence means both."""
-    write_network(path, {"format": FORMAT, **asdict(description)}, model)
+    """Write ``path`` (.safetensors) and the JSON beside it."""
+    _FILE.save(path, model, description)
 
 
 def load_spotter(source: Path | Opened) -> tuple[RmsNet, SpotterDescription]:
-    """A trained network on the CPU in evaluation mode, and what it is.
-
-    Raises:
-        ActaError: the file is missing or damaged, or its weights are not those of the architecture beside it.
-    """
-    path = source.path if isinstance(source, Opened) else source
-    content = read_content(path, FORMAT)
-    weights = content.pop("weights", None)
-    description = validated(SpotterDescription, content, path)
-    return load_network(source, lambda: RmsNet(description.architecture), weights).eval(), description
+    """A trained network on the CPU in evaluation mode, and what it is; errors as of `ModelFile.load`."""
+    network, description = _FILE.load(source, lambda said: RmsNet(said.architecture))
+    return network.eval(), description

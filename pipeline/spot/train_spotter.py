@@ -1,9 +1,8 @@
 """Task `train_spotter`: RMS-Net, or an ablation of it, on features or end to end (Secs. 4.2.2, 4.2.5 and 4.3)."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -13,10 +12,8 @@ from pipeline.models.frame_backbones import load_frame_weights
 from pipeline.models.opened import Opened, opened
 from pipeline.models.rms_net import RmsNet, RmsNetArchitecture
 from pipeline.models.weights import open_weights
-from pipeline.runtime.device import check_device
-from pipeline.runtime.files import Output, write_json
+from pipeline.runtime.files import Output
 from pipeline.runtime.provenance import Provenance, provenance_of, sha256_text
-from pipeline.runtime.scratch import scratch
 from pipeline.spot.evaluation import evaluate_games
 from pipeline.spot.events import CLASSES, Spot
 from pipeline.spot.game_clips import TrainingClips
@@ -27,10 +24,10 @@ from pipeline.spot.losses import losses_of
 from pipeline.spot.predict_spots import spot_halves
 from pipeline.spot.sources import open_source
 from pipeline.spot.spotter_file import SpotterDescription, save_spotter
-from pipeline.training.distributed import Group, process_group
-from pipeline.training.loop import DTYPES, figures_of, fit
-from pipeline.training.steering import SCORE, SgdSchedule, SgdValidated
-from pipeline.training.stopping import listening
+from pipeline.training.distributed import Group
+from pipeline.training.job import seeded, start_job
+from pipeline.training.loop import fit
+from pipeline.training.steering import SgdSchedule, SgdValidated
 
 
 def train_spotter(
@@ -64,8 +61,7 @@ def train_spotter(
     """
     inputs.check()
     network, training = settings.network, settings.network.training
-    check_device(training.device, training.precision, alone=True)
-    with listening(), scratch(), process_group(training.device) as group:
+    with start_job(output, training, workers, save_every) as job:
         games = read_games(manifests, settings.train, max_bad_fraction)
         source, games = open_source(
             games,
@@ -82,73 +78,34 @@ def train_spotter(
         if network.backbone is not None and model.backbone is not None:
             file = opened(weights or open_weights(network.backbone.name), "the weights")
             load_frame_weights(model.backbone, file)
-        model = model.to(group.device, DTYPES[training.precision])
-        steering, others = _steering(manifests, inputs, settings, group, max_bad_fraction)
+        steering, others = SgdSchedule(training, training), []
+        if training.patience is not None:
+            others = read_games(manifests, [settings.validation], max_bad_fraction)
+            shown, others = open_source(
+                others, inputs, settings.version, settings.rate, max_bad_fraction=max_bad_fraction
+            )
+            validate = Validation(shown, others, settings, job.group)
+            steering = SgdValidated(training, training, training.patience, validate)
         provenance = _provenance(settings, [*games, *others], inputs, file)
-        checkpoint = output.parent / "last.ckpt"
-        done = fit(
-            model,
-            clips,
-            losses_of(network.regression_weight if network.regression else 0.0),
-            training,
-            settings,
-            group,
-            steering,
-            checkpoint=checkpoint,
-            identity=provenance.digest,
-            workers=workers,
-            save_every=save_every,
+        about = SpotterDescription(
+            model.architecture,
+            settings.version,
+            settings.rate,
+            network.input,
+            settings.frames.model_dump(mode="json") if settings.frames else None,
+            network.inference.stride,
+            network.inference.nms,
+            provenance.content,
         )
-        if group.is_first:
-            counts = {"processes": group.world, "games": len(games), "clips": len(clips)}
-            metrics = _metrics(done.history, counts, model, group.device)
-            write_json(output.with_name("metrics.json"), metrics)
-            save_spotter(output, model, _description(settings, model.architecture, provenance))
-            checkpoint.unlink(missing_ok=True)
-        group.wait()
-
-
-def _description(
-    settings: TrainSpotter, architecture: RmsNetArchitecture, provenance: Provenance
-) -> SpotterDescription:
-    network = settings.network
-    return SpotterDescription(
-        architecture,
-        settings.version,
-        settings.rate,
-        network.input,
-        settings.frames.model_dump(mode="json") if settings.frames else None,
-        network.inference.stride,
-        network.inference.nms,
-        provenance.content,
-    )
-
-
-def _steering(
-    manifests: Sequence[Path], inputs: Inputs, settings: TrainSpotter, group: Group, max_bad_fraction: float
-) -> tuple[SgdSchedule, list[Game]]:
-    """What steers the training, and the games on which it is validated."""
-    training = settings.network.training
-    if training.patience is None:
-        return SgdSchedule(training, training), []
-    games = read_games(manifests, [settings.validation], max_bad_fraction)
-    shown, games = open_source(games, inputs, settings.version, settings.rate, max_bad_fraction=max_bad_fraction)
-    validate = Validation(shown, games, settings, group)
-    return SgdValidated(training, training, training.patience, validate), games
-
-
-def _metrics(
-    history: list[dict[str, float]], counts: Mapping[str, int], model: nn.Module, device: torch.device
-) -> dict[str, Any]:
-    scores = [epoch[SCORE] for epoch in history if SCORE in epoch]
-    return {
-        **figures_of(history),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        **counts,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        **({"best_epoch": 1 + scores.index(max(scores)), "validation_mAP": max(scores)} if scores else {}),
-        "history": history,
-    }
+        losses = losses_of(network.regression_weight if network.regression else 0.0)
+        done = fit(job, model, clips, losses, training, settings.seed, steering, provenance.digest)
+        figures = {
+            **job.machines,
+            "games": len(games),
+            "clips": len(clips),
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        }
+        job.finish(done, figures, lambda: save_spotter(output, model, about))
 
 
 class Validation:
@@ -198,8 +155,7 @@ def _random_network(settings: TrainSpotter, channels: int) -> RmsNet:
         backbone=network.backbone.name if network.backbone else None,
         trainable=network.backbone.trainable if network.backbone else "none",
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
+    with seeded(settings.seed):
         return RmsNet(architecture, network.backbone.frames_at_once if network.backbone else None)
 
 

@@ -1,23 +1,28 @@
-"""What a training set is, and how its samples come to a training's micro-batches, whatever the number of processes."""
+"""Which samples each step and each process is given: drawn from (seed, epoch), the same for any number of processes."""
 
-from collections.abc import Iterator
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import numpy as np
-from torch.utils.data import Dataset, Sampler
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
 
+from pipeline.runtime.errors import ActaError
 from pipeline.training.distributed import Group
+
+Key = tuple[int, int]  # epoch and number of a sample
+Collate = Callable[[list[Any]], dict[str, Tensor]]
 
 
 class Samples(Protocol):
     """A dataset whose items are (epoch, number); ``len`` is the number of samples in an epoch.
 
-    An item is tensors by name, or what `fit` is given a ``collate`` for.
+    An item is tensors by name, or what `load` is given a ``collate`` for.
     """
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, key: tuple[int, int]) -> Any: ...
+    def __getitem__(self, key: Key) -> Any: ...
 
 
 class Batches(Protocol):
@@ -30,33 +35,24 @@ class Batches(Protocol):
     def micro_batch(self) -> int: ...
 
 
-class Running(Protocol):
-    """What of a training's settings the loop itself reads (`pipeline.config.classify.TrainingSettings`)."""
+def steps_of(count: int, sizes: Batches, group: Group) -> int:
+    """Optimiser steps of an epoch with this many samples; those that fill no batch are left out.
 
-    @property
-    def epochs(self) -> int: ...
-
-    @property
-    def precision(self) -> Literal["float32", "bfloat16", "float64"]: ...
-
-    @property
-    def threads(self) -> int: ...
-
-    @property
-    def seed(self) -> int: ...
-
-
-class Keyed(Dataset):
-    """The samples, for the loader."""
-
-    def __init__(self, samples: Samples):
-        self._samples = samples
-
-    def __getitem__(self, key: tuple[int, int]) -> Any:
-        return self._samples[key]
+    Raises:
+        ActaError: too few samples for a batch, or a batch that the processes cannot share.
+    """
+    if count < sizes.batch:
+        raise ActaError(f"an epoch has {count} clips, fewer than one batch of {sizes.batch}")
+    parts = sizes.batch // sizes.micro_batch
+    if parts % group.world:
+        raise ActaError(
+            f"a batch of {sizes.batch} is {parts} micro-batches of {sizes.micro_batch}, which {group.world} "
+            "processes cannot share equally"
+        )
+    return count // sizes.batch
 
 
-class MicroBatches(Sampler[list[tuple[int, int]]]):
+class MicroBatches(Sampler[list[Key]]):
     """This process's micro-batches from a step on to the end: of each step, every ``world``-th.
 
     The samples are cut into as many ranges as a batch has micro-batches, and each micro-batch is drawn from its own
@@ -64,16 +60,47 @@ class MicroBatches(Sampler[list[tuple[int, int]]]):
     the same for any number of processes.
     """
 
-    def __init__(self, count: int, recipe: Batches, training: Running, group: Group, first: int):
-        self._count, self._recipe, self._training, self._group, self._first = count, recipe, training, group, first
+    def __init__(self, count: int, sizes: Batches, epochs: int, seed: int, group: Group, first: int = 0):
+        self._count, self._sizes, self._epochs, self._seed = count, sizes, epochs, seed
+        self._group, self._first = group, first
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        batch, micro = self._recipe.batch, self._recipe.micro_batch
+    def __iter__(self) -> Iterator[list[Key]]:
+        batch, micro = self._sizes.batch, self._sizes.micro_batch
         steps = self._count // batch
-        for epoch in range(self._first // steps, self._training.epochs):
-            generator = np.random.default_rng([self._training.seed, epoch])
+        for epoch in range(self._first // steps, self._epochs):
+            generator = np.random.default_rng([self._seed, epoch])
             ranges = np.array_split(np.arange(self._count), batch // micro)
             orders = [generator.permutation(numbers) for numbers in ranges]
             for step in range(self._first % steps if epoch == self._first // steps else 0, steps):
                 for part in range(self._group.rank, batch // micro, self._group.world):
                     yield [(epoch, int(number)) for number in orders[part][step * micro : (step + 1) * micro]]
+
+
+def load(
+    samples: Samples, batches: MicroBatches, workers: int, collate: Collate | None = None, *, pinned: bool = False
+) -> DataLoader:
+    """A loader of micro-batches.
+
+    Args:
+        samples: The training set; it is asked for (epoch, number).
+        batches: Which, in which order.
+        workers: Processes that load; what comes does not depend on it.
+        collate: Samples to a micro-batch; None: stacked.
+        pinned: Whether the memory is pinned, for a GPU.
+    """
+    return DataLoader(
+        _Keyed(samples),
+        batch_sampler=batches,
+        collate_fn=collate,
+        num_workers=workers,
+        multiprocessing_context="forkserver" if workers else None,
+        pin_memory=pinned,
+    )
+
+
+class _Keyed(Dataset):
+    def __init__(self, samples: Samples):
+        self._samples = samples
+
+    def __getitem__(self, key: Key) -> Any:
+        return self._samples[key]

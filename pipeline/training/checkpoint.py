@@ -34,6 +34,19 @@ class Progress:
     sums: dict[str, float] = field(default_factory=dict)
     best: dict[str, Tensor] | None = None
 
+    def count(self, figures: Mapping[str, float]) -> None:
+        """Add a step's figures to the epoch's sums."""
+        self.step += 1
+        for name, value in figures.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def end_epoch(self, steps: int, rate: float) -> None:
+        """Put the sums into the history: means over the epoch's steps, but the seconds as a whole."""
+        seconds = {name: self.sums.pop(name) for name in ("data_seconds", "compute_seconds")}
+        means = {name: value / steps for name, value in sorted(self.sums.items())}
+        self.history.append({"epoch": len(self.history) + 1, "learning_rate": rate, **means, **seconds})
+        self.sums.clear()
+
 
 def save(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer, done: Progress) -> None:
     """Write a checkpoint in place of the one that is there."""
@@ -70,10 +83,10 @@ def resume(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.O
         print(f"{path} cannot be read and is left alone: {said}", file=sys.stderr)
         return Progress()
     if state["identity"] != identity:
-        print(f"{path} belongs to other settings, code or inputs; training starts anew", file=sys.stderr)
+        print(f"{path} belongs to other settings, code or inputs; training starts from the beginning", file=sys.stderr)
         return Progress()
     if wrong := _misfit(state, model, optimizer):
-        print(f"{path} is damaged and is left alone: {wrong}; training starts anew", file=sys.stderr)
+        print(f"{path} is damaged and is left alone: {wrong}; training starts from the beginning", file=sys.stderr)
         return Progress()
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])

@@ -26,6 +26,11 @@ class Group:
     def is_first(self) -> bool:
         return self.rank == 0
 
+    @property
+    def machine(self) -> str:
+        """What computes: the name of the GPU, or ``cpu``."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+
     def total(self, values: Tensor) -> Tensor:
         """Sum over the processes, in place."""
         if self.world > 1:

@@ -38,7 +38,7 @@ def learning_rate(
 
 
 def plateau_rate(scores: Sequence[float], *, base: float, patience: int) -> float:
-    """The learning rate after these epochs: divided by 10 whenever so many in a row brought no better score.
+    """The learning rate after these epochs: divided by 10 whenever this many in a row brought no better score.
 
     Source: Sec. 3.2.2. PyTorch's own scheduler, told all that happened, so that there is no state to restore.
     """
@@ -49,7 +49,7 @@ def plateau_rate(scores: Sequence[float], *, base: float, patience: int) -> floa
 
 
 def is_enough(scores: Sequence[float], *, drop_patience: int, stop_patience: int) -> bool:
-    """Whether a training ends: so many epochs in a row without a better score, once the rate has dropped.
+    """Whether a training ends: this many epochs in a row without a better score, once the rate has dropped.
 
     Source: Sec. 3.2.2. Counted from the start, the stop after 5 epochs would never let the rate drop after 10.
     """

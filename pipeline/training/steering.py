@@ -1,14 +1,16 @@
 """How a training is led: its optimiser, its learning rate, what it is measured by, and when it ends."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 from torch import nn
 from torch.optim import SGD, Adam, Optimizer
 
+from pipeline.config.training import CosineSettings, ScheduleSettings, SgdSettings
 from pipeline.training.schedule import is_enough, learning_rate, plateau_rate
 
 History = Sequence[dict[str, float]]
+Schedule = ScheduleSettings | CosineSettings
 SCORE = "validation"  # the figure of an epoch that steers
 
 
@@ -32,41 +34,12 @@ class Steering(Protocol):
         """Whether the training ends before its last epoch."""
 
 
-class Schedule(Protocol):
-    """A learning rate over time (`pipeline.config.classify.RecipeSettings`)."""
-
-    @property
-    def learning_rate(self) -> float: ...
-
-    @property
-    def warmup_epochs(self) -> float: ...
-
-    @property
-    def schedule(self) -> Literal["step", "cosine"]: ...
-
-    @property
-    def step_epochs(self) -> float: ...
-
-
-class Sgd(Protocol):
-    """SGD over so many epochs (`pipeline.config.classify.TrainingSettings`)."""
-
-    @property
-    def epochs(self) -> int: ...
-
-    @property
-    def momentum(self) -> float: ...
-
-    @property
-    def weight_decay(self) -> float: ...
-
-
 class SgdSchedule:
     """SGD with momentum, a warm-up and a schedule (Secs. 5.3.1 and 6.2.2)."""
 
     copies = 5
 
-    def __init__(self, recipe: Schedule, training: Sgd):
+    def __init__(self, recipe: Schedule, training: SgdSettings):
         self._recipe, self._training = recipe, training
 
     def optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
@@ -101,7 +74,7 @@ class SgdValidated(SgdSchedule):
 
     copies = 7
 
-    def __init__(self, recipe: Schedule, training: Sgd, patience: int, validate: Callable[[nn.Module], float]):
+    def __init__(self, recipe: Schedule, training: SgdSettings, patience: int, validate: Callable[[nn.Module], float]):
         super().__init__(recipe, training)
         self._patience, self._validate = patience, validate
 

@@ -48,7 +48,7 @@ def test_killed_twenty_times_then_run_again_gives_the_same_bytes(tmp_path, foota
             killed.kill(process)
             if cut_short == KILLS:
                 break
-        else:  # a fast machine: the workflow was done before it could be killed, so it begins anew
+        else:  # a fast machine: the workflow was done before it could be killed, so it begins again
             shutil.rmtree(killed.folder / "results")
     assert cut_short == KILLS
     killed.run("--nolock")

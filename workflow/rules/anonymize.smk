@@ -2,10 +2,6 @@
 
 
 # Asked for only where a detector runs on a GPU: a function costs every job of the plan.
-def searches_on_gpu(wildcards):
-    return int(CONFIG.privacy.detect.search(wildcards.what).uses_gpu)
-
-
 GPU = {}
 if any(CONFIG.privacy.detect.search(what).uses_gpu for what in VARIANTS):
     GPU["gpu"] = searches_on_gpu

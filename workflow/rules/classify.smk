@@ -83,7 +83,7 @@ rule draw_classification_table:
     params:
         **RUN.task("draw_classification"),
         reading=reading(),
-        evaluations=result(paths.EVALUATIONS),
+        evaluations=verbatim(result(paths.EVALUATIONS)),
     shell:
         command(
             "draw_classification",

@@ -8,22 +8,6 @@ ROLES = roles(BOXES.boxes, BOXES.proposals)
 DETECTOR = detect.detector(RUN)
 
 
-def footage_of_demo(wildcards):
-    if not IS_DEMO:
-        raise WorkflowError(
-            "detect.data still names the demo's videos: name your own, with their boxes (docs/detection.md)"
-        )
-    return FOOTAGE_FILES
-
-
-def backbone_settings(wildcards):
-    return DETECTION.features[wildcards.features].backbone
-
-
-def backbone_training(wildcards):
-    return backbone_settings(wildcards).training
-
-
 if BOXES.adapter == "demo":
 
     # People with real faces among objects, with AVA's kinds of files.
@@ -292,10 +276,8 @@ rule import_actor_features:
 rule average_actor_features:
     """Average two kinds of features."""
     input:
-        lambda wildcards: [
-            result(paths.ACTOR_FEATURES, features=part, shard=wildcards.shard)
-            for part in DETECTION.features[wildcards.features].average_of
-        ],
+        one=of(detect.averaged, place=0),
+        other=of(detect.averaged, place=1),
     output:
         result(paths.ACTOR_FEATURES),
     log:
@@ -311,5 +293,6 @@ rule average_actor_features:
         **RUN.task("average_actor_features"),
     shell:
         command(
-            "average_actor_features", "--one {input[0]} --other {input[1]} -o {output}"
+            "average_actor_features",
+            "--one {input.one} --other {input.other} -o {output}",
         )

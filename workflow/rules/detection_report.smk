@@ -17,7 +17,7 @@ rule draw_detection_table:
     params:
         **RUN.task("draw_detection"),
         reading=reading(),
-        results=result(paths.DETECTION),
+        results=verbatim(result(paths.DETECTION)),
     shell:
         command(
             "draw_detection",
@@ -52,7 +52,7 @@ rule draw_detection_examples:
     params:
         **RUN.task("draw_detection"),
         reading=reading(),
-        results=result(paths.DETECTION),
+        results=verbatim(result(paths.DETECTION)),
         frames=verbatim(result(paths.DETECTION_FRAMES)),
         features=verbatim(
             result(paths.ACTOR_FEATURES, features=next(iter(DETECTION.features)))

@@ -23,7 +23,7 @@ rule draw_architecture_table:
     params:
         **RUN.task("draw_architecture"),
         reading=reading(),
-        results=result(""),
+        results=verbatim(result("")),
     shell:
         command(
             "draw_architecture",
@@ -48,7 +48,7 @@ rule report_costs:
     params:
         **RUN.task("report_costs"),
         reading=reading("costs"),
-        logs=log_of(""),
+        logs=verbatim(log_of("")),
     shell:
         command(
             "report_costs",
@@ -71,7 +71,7 @@ rule report_overview:
     params:
         **RUN.task("report_overview"),
         reading=reading("overview"),
-        results=result(""),
+        results=verbatim(result("")),
     shell:
         command(
             "report_overview",

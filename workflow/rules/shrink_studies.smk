@@ -82,17 +82,12 @@ rule draw_shrinkage_table:
     params:
         **RUN.task("draw_shrinkage"),
         reading=reading(),
-        results=result(""),
+        results=verbatim(result("")),
     shell:
         command(
             "draw_shrinkage",
             "--name {wildcards.name} --results {params.results} -o {output.drawn}",
         )
-
-
-def figure_of(wildcards):
-    """Figure 6.3 is R(2+1)D's, Figure 6.4 SlowFast's."""
-    return "figure_6_4" if shrink.is_slowfast(RUN, wildcards.recipe) else "figure_6_3"
 
 
 rule draw_shrinkage_figure:
@@ -109,7 +104,7 @@ rule draw_shrinkage_figure:
     params:
         **RUN.task("draw_shrinkage"),
         reading=reading(figure_of),
-        results=result(""),
+        results=verbatim(result("")),
     shell:
         command(
             "draw_shrinkage",

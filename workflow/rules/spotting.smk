@@ -5,18 +5,6 @@ if SPOT.data.adapter == "demo":
     MATCHES = [f"{SPOT.data.root}/{name}" for name in match_files()]
 
 
-def matches_of_demo(wildcards):
-    if not IS_DEMO:
-        raise WorkflowError(
-            "spot.data still names the demo's games: name your own (docs/spotting.md)"
-        )
-    return []
-
-
-def spotter_training(wildcards):
-    return SPOT.spotters[wildcards.network].training
-
-
 if SPOT.data.adapter == "demo":
 
     # Matches with cues that come after their events.

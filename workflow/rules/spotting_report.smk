@@ -47,7 +47,7 @@ rule draw_spotting_table:
     params:
         **RUN.task("draw_spotting"),
         reading=reading(),
-        results=result(paths.SPOTTING),
+        results=verbatim(result(paths.SPOTTING)),
     shell:
         command(
             "draw_spotting",

@@ -3,13 +3,12 @@
 from typing import TYPE_CHECKING, Literal, Self
 
 from pipeline.config.base import Settings
-from pipeline.config.detect import NetworkSettings, StageTrainingSettings
+from pipeline.config.detect import FeatureSettings, NetworkSettings, StageTrainingSettings
 from pipeline.config.detect_features import (
     ActorBackboneSettings,
     BackboneTrainingSettings,
     BoxSettings,
     DetectorTrainingSettings,
-    FeatureSettings,
     KeyframeSettings,
     ObjectSettings,
 )
@@ -143,14 +142,6 @@ class TrainStage(Settings):
     training: StageTrainingSettings
     capacity: int
     seed: int
-
-    @property
-    def epochs(self) -> int:
-        return self.training.epochs
-
-    @property
-    def precision(self) -> Literal["float32", "bfloat16", "float64"]:
-        return self.training.precision
 
     @property
     def threads(self) -> int:

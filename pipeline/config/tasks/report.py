@@ -8,8 +8,7 @@ from pydantic import Field
 from pipeline.config.base import Settings
 from pipeline.config.classify import STRATEGIES, RecipeSettings, StrategySettings
 from pipeline.config.shrink import FactorSettings
-from pipeline.config.spot import Version
-from pipeline.config.spot_network import SpotNetworkSettings
+from pipeline.config.spot import SpotNetworkSettings, Version
 
 if TYPE_CHECKING:
     from pipeline.config.whole import Config

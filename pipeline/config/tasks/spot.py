@@ -3,15 +3,16 @@
 from typing import TYPE_CHECKING, Literal, Self
 
 from pipeline.config.base import Settings
+from pipeline.config.highlights import HighlightSettings
 from pipeline.config.spot import (
     FrameBackboneSettings,
     FrameFeatureSettings,
-    HighlightSettings,
     SpotFrameSettings,
+    SpotInferenceSettings,
+    SpotNetworkSettings,
     SpotSettings,
     Version,
 )
-from pipeline.config.spot_network import SpotInferenceSettings, SpotNetworkSettings
 
 if TYPE_CHECKING:
     from pipeline.config.whole import Config
@@ -99,14 +100,6 @@ class TrainSpotter(Settings):
     validation: str
     network: SpotNetworkSettings
     seed: int
-
-    @property
-    def epochs(self) -> int:
-        return self.network.training.epochs
-
-    @property
-    def precision(self) -> Literal["float32", "bfloat16", "float64"]:
-        return self.network.training.precision
 
     @property
     def threads(self) -> int:

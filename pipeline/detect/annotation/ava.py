@@ -23,7 +23,7 @@ GROUPS = {"PERSON_MOVEMENT": "pose", "PERSON_INTERACTION": "person-person", "OBJ
 _COLUMNS = ["video", "time", "x1", "y1", "x2", "y2", "action", "score"]
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _WORDS = re.compile(r',[ \t"]*(?:true|false)[ \t"]*(?:,|$)', re.IGNORECASE | re.MULTILINE)
-_LATEST = 1e11  # seconds; so many microseconds still have numbers of their own
+_LATEST = 1e11  # seconds; this many microseconds still have numbers of their own
 _LAST_ACTION = 2**31 - 1
 
 

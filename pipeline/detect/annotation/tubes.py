@@ -28,7 +28,7 @@ class Tube:
 
 @dataclass(frozen=True)
 class Annotated:
-    """A video of class ``label`` with so many ``frames``."""
+    """A video of class ``label`` with this many ``frames``."""
 
     label: str
     frames: int

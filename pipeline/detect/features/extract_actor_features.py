@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from pipeline.config.detect_features import ActorBackboneSettings, BoxSettings
+from pipeline.config.detect_features import BoxSettings
 from pipeline.config.tasks.detect import ExtractActorFeatures
 from pipeline.detect.annotation.ava import read_label_map
 from pipeline.detect.features.actor_clips import Boxes, KeyframeClips, boxes_of
@@ -18,9 +18,9 @@ from pipeline.detect.features.entities import Actors, FeaturedVideo, Objects, wr
 from pipeline.detect.features.keyframes import KeyframeTable
 from pipeline.detect.features.objects import Detected, ObjectShard
 from pipeline.detect.features.timed import TimedFrames
-from pipeline.models.actor_backbones import ActorBackbone, ActorNetwork, load_actor_backbone
+from pipeline.models.actor_backbones import ActorNetwork, load_actor_backbone
 from pipeline.models.object_detector import PERSON
-from pipeline.models.opened import opened
+from pipeline.models.opened import Opened, opened
 from pipeline.runtime.device import check_device, pinned_threads
 from pipeline.runtime.errors import ActaError, VideoError
 from pipeline.runtime.files import Output
@@ -79,39 +79,19 @@ def extract_actor_features(
         ActaError: a file cannot be read or does not fit the others, or too many videos are bad.
     """
     check_device(settings.device)
-    table = KeyframeTable(settings.keyframes, label_map, boxes, proposals)
     names = read_label_map(label_map).names
     actions = [names[number] for number in sorted(names)]
     shard = TimedFrames(frames, settings.keyframes.start)
     there = ObjectShard(objects) if objects else None
-    person = there.classes.index(PERSON) if there and PERSON in there.classes else -1
-    if person < 0 and not proposals:
+    if not proposals and (there is None or PERSON not in there.classes):
         raise ActaError("people come from proposals or from an object shard that knows them; neither is given")
+    table = KeyframeTable(settings.keyframes, label_map, boxes, proposals)
+    keyframes = _Keyframes(table, shard, there, settings.boxes, len(actions))
     file = opened(model, "the model file")
-    network, backbone, outputs = load_actor_backbone(file)
-    _check_network(model, backbone, settings.network)
-    network = network.to(settings.device).eval()
-    known = _Known(table, shard, there, person, len(actions), settings.boxes)
-
-    def featured() -> Iterator[FeaturedVideo | Quarantined]:
-        columns = zip(shard.ids, shard.labels, shard.splits, strict=True)
-        prepared = [known.of(*column) for column in columns]
-        keys = [each.keys() for each in prepared if isinstance(each, _Prepared)]
-        with progress(total=sum(map(len, keys)), unit="keyframes", desc="extract_actor_features") as bar:
-            results = _features(network, shard, keys, settings, workers, bar)
-            for each in prepared:
-                if isinstance(each, Quarantined):
-                    yield each
-                    continue
-                features, scores = next(results)
-                # A classifier for other classes, Kinetics' say, is no baseline.
-                if outputs != actions:
-                    scores = scores[:, :0]
-                actors = _actors(each.people, features, scores)
-                yield FeaturedVideo(each.id, each.label, each.split, each.times, actors, each.objects)
-
+    network, outputs = _load(file, settings)
     with pinned_threads(settings.threads):
-        videos, bad = split_results(featured(), max_bad_fraction, len(shard.ids), "extract_actor_features")
+        featured = _featured(network, outputs == actions, keyframes, settings, workers)
+        videos, bad = split_results(featured, max_bad_fraction, len(shard.ids), "extract_actor_features")
     inputs = {"frames": shard.digest, "label_map": file_sha256(label_map)}
     inputs |= {f"boxes/{split}": file_sha256(path) for split, path in boxes.items()}
     inputs |= {f"proposals/{split}": file_sha256(path) for split, path in proposals.items()}
@@ -123,46 +103,81 @@ def extract_actor_features(
     write_features(output, videos, actions, [*shard.quarantine, *bad], provenance)
 
 
-def _check_network(model: Path, backbone: ActorBackbone, wanted: ActorBackboneSettings) -> None:
+def _load(file: Opened, settings: ExtractActorFeatures) -> tuple[ActorNetwork, list[str]]:
+    """The backbone, ready, and the actions that its own classifier knows.
+
+    Raises:
+        ActaError: the file cannot be read, or holds another network than the settings'.
+    """
+    network, backbone, outputs = load_actor_backbone(file)
+    wanted = settings.network
     if (backbone.name, backbone.width) != (wanted.name, wanted.width) or wanted.frames not in (None, backbone.span):
         raise ActaError(
-            f"{model} holds {backbone.name} of width {backbone.width:g} on {backbone.span} frames, but the settings' "
-            f"`network` is {wanted.name} of width {wanted.width:g} on {wanted.frames or 'the published'} frames"
+            f"{file.path} holds {backbone.name} of width {backbone.width:g} on {backbone.span} frames, but the "
+            f"settings' `network` is {wanted.name} of width {wanted.width:g} on {wanted.frames or 'the published'} "
+            "frames"
         )
+    return network.to(settings.device).eval(), outputs
 
 
 @dataclass(frozen=True)
-class _Known:
-    """What is known of the people and objects on the keyframes of a shard's videos."""
+class _Keyframes:
+    """What is known of a video's keyframes before the backbone sees them.
+
+    Args:
+        table: When they are, with annotated and proposed people.
+        shard: The videos.
+        there: Detected objects, people perhaps among them; None: there are none.
+        boxes: Which people count.
+        actions: How many there are.
+    """
 
     table: KeyframeTable
     shard: TimedFrames
-    objects: ObjectShard | None
-    person: int
-    actions: int
+    there: ObjectShard | None
     boxes: BoxSettings
+    actions: int
 
-    def of(self, video: str, label: str, split: str) -> _Prepared | Quarantined:
-        """A video's keyframes, or why it has none."""
-        table, objects = self.table, self.objects
+    def look_up(self, video: str, label: str, split: str) -> _Prepared | Quarantined:
+        """The people and objects of a video, or why it is left out."""
+        table, there = self.table, self.there
+        person = there.classes.index(PERSON) if there and PERSON in there.classes else -1
         try:
             times = table.times(video, split, self.shard.times(video))
-            if self.person < 0 and not table.has_proposals(split):
+            if person < 0 and not table.has_proposals(split):
                 raise ActaError(f"no proposals are given for {video} of split {split!r}, nor a detector")
-            if objects is not None and not np.array_equal(times, objects.times(video)):
-                raise VideoError(f"its keyframes are not those of {objects.path}: make that anew")
+            if there is not None and not np.array_equal(times, there.times(video)):
+                raise VideoError(f"its keyframes are not those of {there.path}: make that again")
         except (VideoError, KeyError) as error:
             return Quarantined(video, "extract_actor_features", str(error.args[0]))
-        found = [objects.at(video, place) if objects else None for place in range(len(times))]
-        people = []
+        found = [there.at(video, place) if there else None for place in range(len(times))]
+        on_them = []
         for time, each in zip(times.tolist(), found, strict=True):
-            annotated = table.people(video, split, time, self.actions)
+            known = table.people(video, split, time, self.actions)
             if table.has_proposals(split) or each is None:
                 box, score = table.proposed(video, split, time)
             else:
-                box, score = each.box[each.kind == self.person], each.score[each.kind == self.person]
-            people.append(boxes_of(annotated, box, score, self.boxes))
-        return _Prepared(video, label, split, times, people, [_objects(each, self.person) for each in found])
+                box, score = each.box[each.kind == person], each.score[each.kind == person]
+            on_them.append(boxes_of(known, box, score, self.boxes))
+        return _Prepared(video, label, split, times, on_them, [_objects(each, person) for each in found])
+
+
+def _featured(
+    network: ActorNetwork, has_baseline: bool, keyframes: _Keyframes, settings: ExtractActorFeatures, workers: int
+) -> Iterator[FeaturedVideo | Quarantined]:
+    """Every video with its features; scores are kept where the backbone's classifier knows these very actions."""
+    shard = keyframes.shard
+    prepared = [keyframes.look_up(*column) for column in zip(shard.ids, shard.labels, shard.splits, strict=True)]
+    keys = [each.keys() for each in prepared if isinstance(each, _Prepared)]
+    with progress(total=sum(map(len, keys)), unit="keyframes", desc="extract_actor_features") as bar:
+        results = _features(network, shard, keys, settings, workers, bar)
+        for each in prepared:
+            if isinstance(each, Quarantined):
+                yield each
+                continue
+            features, scores = next(results)
+            actors = _actors(each.people, features, scores if has_baseline else scores[:, :0])
+            yield FeaturedVideo(each.id, each.label, each.split, each.times, actors, each.objects)
 
 
 def _features(

@@ -96,7 +96,7 @@ def import_actor_features(
         sources = {split: _Source(files, label_map, settings.layout, stack) for split, files in published.items()}
         size = max(source.object_size for source in sources.values())
         for source in sources.values():
-            source.object_size = size  # of a keyframe without objects, be there none in its split
+            source.object_size = size  # of a keyframe without objects, even if its split has none
         shown = progress(listed, total=len(listed), unit="videos", desc="import_actor_features")
         read = split_results(
             (_one(video, sources, settings) for video in shown), max_bad_fraction, len(listed), "import_actor_features"

@@ -21,17 +21,15 @@ from pipeline.models.actor_backbones import (
     save_actor_backbone,
 )
 from pipeline.models.opened import Opened
-from pipeline.runtime.device import check_device
 from pipeline.runtime.errors import ActaError
-from pipeline.runtime.files import Output, write_json
+from pipeline.runtime.files import Output
 from pipeline.runtime.provenance import provenance_of, sha256_text
-from pipeline.runtime.scratch import near, scratch
+from pipeline.runtime.scratch import near
 from pipeline.runtime.store import FrameShard
 from pipeline.runtime.wheels import file_sha256
-from pipeline.training.distributed import process_group
-from pipeline.training.loop import DTYPES, figures_of, fit
+from pipeline.training.job import seeded, start_job
+from pipeline.training.loop import fit
 from pipeline.training.steering import SgdSchedule
-from pipeline.training.stopping import listening
 
 
 def train_backbone(
@@ -59,23 +57,20 @@ def train_backbone(
         ActaError: bad annotation, no annotated video in the shards, weights that do not fit, or a loss not finite.
     """
     training, chosen = settings.training, settings.backbone
-    check_device(training.device, training.precision, alone=True)
-    with listening(), scratch(), process_group(training.device) as group:
+    with start_job(output, training, workers, save_every) as job:
         if not boxes:
             raise ActaError("no annotated boxes are given; a backbone is trained on them")
         annotations = [Annotation(path, label_map) for path in boxes.values()]
         actions = annotations[0].actions
         backbone = ActorBackbone(chosen.name, len(actions), chosen.width, chosen.frames)
         clips = Clips([TimedFrames(near(path), settings.start) for path in shards], annotations, backbone, settings)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(training.seed)
+        with seeded(training.seed):
             model = build_actor_backbone(backbone, training.dropout)
             initial = None if training.initial is None else Opened(Path(training.initial))
             if initial is not None:
                 model.load_state_dict(load_published(initial, backbone)[0].state_dict())
         if training.trainable == "mixed_5":
             freeze(model, backbone)
-        model = model.to(group.device, DTYPES[training.precision])
         frames = sha256_text(json.dumps([FrameShard(path).digest for path in shards]))
         inputs = {"frames": frames, "label_map": file_sha256(label_map)}
         provenance = provenance_of(
@@ -85,27 +80,13 @@ def train_backbone(
             weights={"initial": initial.stated} if initial else {},
             packages=("torch", "torchvision", "simplejpeg"),
         )
-        checkpoint = output.parent / "last.ckpt"
-        done = fit(
-            model,
-            clips,
-            losses,
-            training,
-            training,
-            group,
-            SgdSchedule(training, training),
-            checkpoint=checkpoint,
-            identity=provenance.digest,
-            workers=workers,
-            save_every=save_every,
-            collate=collate,
+        steering, identity = SgdSchedule(training, training), provenance.digest
+        done = fit(job, model, clips, losses, training, training.seed, steering, identity, collate=collate)
+        job.finish(
+            done,
+            {"keyframes": len(clips)},
+            lambda: save_actor_backbone(output, model, backbone, actions, provenance.content),
         )
-        if group.is_first:
-            figures = {**figures_of(done.history), "keyframes": len(clips), "history": done.history}
-            write_json(output.with_name("metrics.json"), figures)
-            save_actor_backbone(output, model, backbone, actions, provenance.content)
-            checkpoint.unlink(missing_ok=True)
-        group.wait()
 
 
 class Clips:

@@ -14,17 +14,14 @@ from pipeline.detect.features.timed import TimedFrames
 from pipeline.models.object_detector import ObjectDetector, build_detector, save_detector, start_from_imagenet
 from pipeline.models.opened import Opened
 from pipeline.models.weights import open_weights
-from pipeline.runtime.device import check_device
 from pipeline.runtime.errors import ActaError
-from pipeline.runtime.files import Output, write_json
+from pipeline.runtime.files import Output
 from pipeline.runtime.provenance import provenance_of, sha256_text
-from pipeline.runtime.scratch import scratch
 from pipeline.runtime.store import FrameShard
 from pipeline.runtime.wheels import file_sha256
-from pipeline.training.distributed import process_group
-from pipeline.training.loop import DTYPES, figures_of, fit
+from pipeline.training.job import seeded, start_job
+from pipeline.training.loop import fit
 from pipeline.training.steering import SgdSchedule
-from pipeline.training.stopping import listening
 
 _SLACK = 0.5  # seconds that a picture may lie beyond the last frame
 
@@ -52,17 +49,14 @@ def train_detector(
         ActaError: a bad row, no picture of the boxes is in the shards, or a loss that is not finite.
     """
     training = settings.detector
-    check_device(training.device, training.precision, alone=True)
-    with listening(), scratch(), process_group(training.device) as group:
+    with start_job(output, training, workers, save_every) as job:
         named = read_named_boxes(boxes, training.classes)
         pictures = Pictures([TimedFrames(path, settings.start) for path in shards], named, boxes, training.seed)
         weights = Opened(Path(training.initial)) if training.initial else open_weights("mobilenet_v2")
         detector = ObjectDetector("mobilenet_v2_fpn", training.classes, training.short_side, training.feature_size)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(training.seed)
+        with seeded(training.seed):
             model = build_detector(detector)
         start_from_imagenet(model, weights)
-        model = model.to(group.device, DTYPES[training.precision])
         frames = sha256_text(json.dumps([FrameShard(path).digest for path in shards]))
         provenance = provenance_of(
             __name__,
@@ -71,26 +65,9 @@ def train_detector(
             weights={"initial": weights.stated},
             packages=("torch", "torchvision"),
         )
-        checkpoint = output.parent / "last.ckpt"
-        done = fit(
-            model,
-            pictures,
-            detector_losses,
-            training,
-            training,
-            group,
-            SgdSchedule(training, training),
-            checkpoint=checkpoint,
-            identity=provenance.digest,
-            workers=workers,
-            save_every=save_every,
-            collate=collate,
-        )
-        if group.is_first:
-            write_json(output.with_name("metrics.json"), {**figures_of(done.history), "history": done.history})
-            save_detector(output, model, detector, provenance.content)
-            checkpoint.unlink(missing_ok=True)
-        group.wait()
+        steering, identity = SgdSchedule(training, training), provenance.digest
+        done = fit(job, model, pictures, detector_losses, training, training.seed, steering, identity, collate=collate)
+        job.finish(done, {}, lambda: save_detector(output, model, detector, provenance.content))
 
 
 class Pictures:

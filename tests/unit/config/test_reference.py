@@ -63,7 +63,7 @@ def test_every_field_is_described_in_a_sentence(field: str, description: str) ->
 
 def test_page_in_the_documentation_is_the_reference() -> None:
     assert (PROJECT / "docs/configuration.md").read_text() == PAGE, (
-        "write it anew: acta config reference > docs/configuration.md"
+        "write it again: acta config reference > docs/configuration.md"
     )
 
 

@@ -53,7 +53,7 @@ def test_windows_stay_in_their_half():
 
 
 def test_an_earlier_annotation_chooses_first():
-    """It takes the surest of both, and the later one takes what is left: nothing for it is right at first."""
+    """It takes the most confident of both, and the later one takes what is left: nothing for it is right at first."""
     truth = [(0, 10, 0, 1), (0, 14, 0, 1)]
     assert precision(truth, [(0, 12, 0, 0.9)], 4) == pytest.approx([6 / 11])  # half of the recall: levels 0 to 0.5
     assert precision(truth, [(0, 12, 0, 0.9), (0, 8, 0, 0.3)], 4) == pytest.approx([6 / 11])  # 12 is taken by 10

@@ -141,7 +141,7 @@ def test_equal_to_the_transcription(seed: int, adversarial: bool, linking: Linki
 
 
 def test_two_actors_of_a_class_by_hand() -> None:
-    """The right one is found whole (surest), the left one in 6 of 10 frames, and a stray tube stands between."""
+    """The right one is found whole (the best), the left one in 6 of 10 frames, and a stray tube stands between."""
     truth = [(0, step, box, 7, person) for step in range(10) for person, box in enumerate((LEFT, RIGHT))]
     found = [(0, step, RIGHT, 7, 0.9) for step in range(10)]
     found += [(0, step, LEFT, 7, 0.5) for step in range(6)]

@@ -239,7 +239,7 @@ BYTES = {
     ),
     "big-endian": (
         archive(a__data__=b"", **{"a__data.pkl": b"", "a__byteorder": b"big"}),
-        "it was saved on a big-endian machine; save it anew on another",
+        "it was saved on a big-endian machine; save it again on another",
     ),
     "two networks in an archive": (
         archive(**{"a__data.pkl": b"", "b__data.pkl": b""}),

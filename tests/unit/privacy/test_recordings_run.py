@@ -126,7 +126,7 @@ class Halted:
         )
 
     def wait(self, count: int) -> list[int]:
-        """The numbers of so many processes, when each has written a frame and halts."""
+        """The numbers of this many processes, when each has written a frame and halts."""
         said = b""
         while said.count(b"\n") < count:
             if not select.select([self._begun], [], [], PATIENCE)[0]:

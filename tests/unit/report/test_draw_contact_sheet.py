@@ -131,7 +131,7 @@ def test_table_is_written_as_markdown_and_html_too(tmp_path: Path, faces: list[P
 
 
 def test_figure_of_four_hundred_classes_has_few_marks(tmp_path: Path) -> None:
-    """Markers of so many classes would run together, so a curve has about a dozen."""
+    """Markers of this many classes would run together, so a curve has about a dozen."""
     marks = []
     drawn = Axes.plot
 

@@ -134,7 +134,7 @@ def test_killed_at_random_moments(tmp_path: Path, footage: Path, temporary: Path
             cut_short += 1
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-        else:  # all was done: half of it is made anew
+        else:  # all was done: half of it is made again
             for name in [name for name in digests(killed) if source.random() < 0.5]:
                 (killed / name).unlink()
         assert raw_frames(known, killed, temporary) == []

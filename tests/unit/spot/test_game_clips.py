@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.config.spot_network import ClipSamplingSettings, SpotNetworkSettings
+from pipeline.config.spot import ClipSamplingSettings, SpotNetworkSettings
 from pipeline.runtime.errors import ActaError
 from pipeline.spot.game_clips import TrainingClips, background_starts, numbers_of_clips, starts_of
 from pipeline.spot.halves import Anchor, Half

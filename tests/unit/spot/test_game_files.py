@@ -101,7 +101,7 @@ def test_damaged_and_large_members(tmp_path):
 
 
 def lying(archive: Path, size: int) -> None:
-    """Have the directory and the header of an archive's only file say that it has so many bytes."""
+    """Have the directory and the header of an archive's only file say that it has this many bytes."""
     content = bytearray(archive.read_bytes())
     for mark, offset in ((b"PK\x01\x02", 24), (b"PK\x03\x04", 22)):
         place = content.index(mark) + offset

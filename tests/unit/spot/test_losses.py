@@ -40,7 +40,7 @@ def test_values() -> None:
     with torch.no_grad():
         loss, figures = losses_of(10.0)(Says(), batch(MIXED))
     cross_entropy = -(math.log(1 / 4) + math.log(3 / 4) + math.log(3 / 4) + math.log(1 / 2)) / 4
-    regression = (0.5**2 + 0.125**2) / 2  # background does not count, nor in the mean
+    regression = (0.5**2 + 0.125**2) / 2  # background does not count, nor on average
     assert float(figures["cross_entropy"]) == pytest.approx(cross_entropy)
     assert float(figures["regression"]) == pytest.approx(regression)
     assert float(figures["accuracy"]) == 0.5  # of equal logits the first class counts

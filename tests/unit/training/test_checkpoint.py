@@ -139,7 +139,7 @@ def test_a_state_of_a_wrong_kind_is_passed_over(
     torch.save(state, checkpoint)
     passed_over(checkpoint, kind)
     assert capsys.readouterr().err == (
-        f"{checkpoint} is damaged and is left alone: its '{part}' does not fit; training starts anew\n"
+        f"{checkpoint} is damaged and is left alone: its '{part}' does not fit; training starts from the beginning\n"
     )
 
 
@@ -189,7 +189,7 @@ def test_a_state_of_other_settings_is_passed_over(
     save(tmp_path / "last.ckpt", identity, trained.model, trained.optimizer, done(trained.model))
     passed_over(tmp_path / "last.ckpt", kind)
     assert capsys.readouterr().err == (
-        f"{tmp_path / 'last.ckpt'} belongs to other settings, code or inputs; training starts anew\n"
+        f"{tmp_path / 'last.ckpt'} belongs to other settings, code or inputs; training starts from the beginning\n"
     )
 
 

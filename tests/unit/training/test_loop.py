@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pipeline.runtime.errors import ActaError
-from pipeline.training.batches import MicroBatches
 from pipeline.training.distributed import Group, average_buffers
+from pipeline.training.job import Job
 from pipeline.training.loop import fit
 from pipeline.training.steering import SgdSchedule
 from pipeline.training.stopping import last_step_is_saved, listening
@@ -63,18 +63,9 @@ def settings(config, **changes):
 
 def run(config, tmp_path: Path, model: nn.Module, losses=mean_loss, samples=None, identity="same", **changes):
     recipe, training = settings(config, **changes)
-    return fit(
-        model,
-        samples or Numbers(),
-        losses,
-        recipe,
-        training,
-        ALONE,
-        SgdSchedule(recipe, training),
-        checkpoint=tmp_path / "last.ckpt",
-        identity=identity,
-        save_every=0,
-    )
+    job = Job(tmp_path / "model.safetensors", training, ALONE, 0, 0)
+    steering = SgdSchedule(recipe, training)
+    return fit(job, model, samples or Numbers(), losses, recipe, training.seed, steering, identity)
 
 
 def test_two_steps_of_sgd_with_momentum_by_hand(config, tmp_path):
@@ -93,20 +84,6 @@ def test_every_sample_once_an_epoch_in_another_order(config, tmp_path):
     epochs = [[number for epoch, number in samples.asked if epoch == k] for k in (0, 1)]
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(8))
     assert epochs[0] != epochs[1]
-
-
-def test_each_process_reads_its_own_part_and_together_what_one_reads(config):
-    """Four micro-batches a step: whichever of one, two or four processes there are, the batches are the same."""
-    chosen = train_settings(config, recipe__batch=8, recipe__micro_batch=2)
-    batches = {}
-    for world in (1, 2, 4):
-        groups = [Group(rank, world, torch.device("cpu")) for rank in range(world)]
-        parts = [list(MicroBatches(24, chosen.recipe, chosen.training, group, 0)) for group in groups]
-        numbers = [{number for batch in part for _, number in batch} for part in parts]
-        assert sum(map(len, numbers)) == len(set().union(*numbers)) == 24, "no sample is read by two processes"
-        assert all(len({n // 6 for n in part}) == 4 // world for part in numbers), "ranges, as samples lie in shards"
-        batches[world] = sorted(map(tuple, (batch for part in parts for batch in part)))
-    assert batches[1] == batches[2] == batches[4]
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_step(config, tmp_path):
@@ -133,18 +110,9 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(config, tmp_path):
 )
 def test_batches_that_cannot_be(config, tmp_path, changes, group, message):
     recipe, training = settings(config, **changes)
+    job = Job(tmp_path / "model.safetensors", training, group, 0, 300)
     with pytest.raises(ActaError, match=message):
-        fit(
-            one(),
-            Numbers(),
-            mean_loss,
-            recipe,
-            training,
-            group,
-            SgdSchedule(recipe, training),
-            checkpoint=tmp_path / "c",
-            identity="",
-        )
+        fit(job, one(), Numbers(), mean_loss, recipe, training.seed, SgdSchedule(recipe, training), "")
 
 
 def test_a_checkpoint_of_other_settings_is_left_alone(config, tmp_path, capsys):
@@ -152,7 +120,7 @@ def test_a_checkpoint_of_other_settings_is_left_alone(config, tmp_path, capsys):
     run(config, tmp_path, first)
     second = one()
     run(config, tmp_path, second, identity="other")
-    assert "belongs to other settings, code or inputs; training starts anew" in capsys.readouterr().err
+    assert "belongs to other settings, code or inputs; training starts from the beginning" in capsys.readouterr().err
     assert second.weight.item() == first.weight.item()
 
 
@@ -226,18 +194,9 @@ def test_processes_that_resume_at_different_steps_are_an_error(config, tmp_path)
         device=torch.device("cpu"),
         total=lambda steps: steps + torch.tensor([0, 7]),  # the other process has found step 7
     )
+    job = Job(tmp_path / "model.safetensors", training, group, 0, 300)
     with pytest.raises(ActaError, match=r"would go on from different steps, \[0, 7\]"):
-        fit(
-            one(),
-            Numbers(),
-            mean_loss,
-            recipe,
-            training,
-            group,
-            SgdSchedule(recipe, training),
-            checkpoint=tmp_path / "c",
-            identity="",
-        )
+        fit(job, one(), Numbers(), mean_loss, recipe, training.seed, SgdSchedule(recipe, training), "")
 
 
 def test_running_statistics_are_averaged_over_the_processes() -> None:

@@ -44,7 +44,7 @@ AVA: dict[str, Any] = {"base": 1.0, "patience": 10}
         ([*RISE, *FLAT[:10]], 0.1),  # exactly ten epochs no better than the third
         ([*RISE, *FLAT[:19]], 0.1),
         ([*RISE, *FLAT[:20]], 0.01),
-        ([*RISE, *FLAT[:9], 0.31, *FLAT[:9]], 1),  # a better one in time: counted anew
+        ([*RISE, *FLAT[:9], 0.31, *FLAT[:9]], 1),  # a better one in time: counted again
         ([*RISE, *FLAT[:9], 0.31, *FLAT[:10]], 0.1),
         ([*RISE, *FLAT[:10], 0.31, *FLAT[:9]], 0.1),  # improving does not bring the rate back
         ([0.3, *[0.2] * 9, 0.3], 0.1),  # as good is not better
@@ -70,7 +70,7 @@ def test_small_rates_fall_as_well() -> None:
         ([*RISE, *FLAT[:10]], False),  # the drop
         ([*RISE, *FLAT[:14]], False),
         ([*RISE, *FLAT[:15]], True),  # five epochs at the lower rate
-        ([*RISE, *FLAT[:12], 0.31, *FLAT[:4]], False),  # a better one after the drop: counted anew
+        ([*RISE, *FLAT[:12], 0.31, *FLAT[:4]], False),  # a better one after the drop: counted again
         ([*RISE, *FLAT[:12], 0.31, *FLAT[:5]], True),
         ([*RISE, *FLAT[:12], *[0.31] * 6], True),  # as good is not better
         ([*RISE, *FLAT[:14], 0.31, 0.32, 0.33, 0.34, 0.35, 0.36], False),

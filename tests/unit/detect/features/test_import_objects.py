@@ -18,7 +18,7 @@ SETTINGS = ImportObjects(keyframes=KeyframeSettings(step=1.0, start=0.0, first=N
 
 
 def publish(path: Path, keyframes: dict[str, int], size: int = 8) -> Path:
-    """On keyframe ``<video>_<second>`` so many objects, whose scores are 0.9, 0.8, …; column 0 is background."""
+    """On keyframe ``<video>_<second>`` this many objects, whose scores are 0.9, 0.8, …; column 0 is background."""
     with h5py.File(path, "w") as file:
         for key, count in keyframes.items():
             file[f"{key}_features"] = np.arange(count * size, dtype=np.float32).reshape(count, size)
