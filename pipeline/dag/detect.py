@@ -74,7 +74,7 @@ def backbone(run: Run, wildcards: Any) -> str:
 
 
 def features_with(run: Run, source: str) -> str:
-    """The names of features that come from ``backbone``, ``imported`` or ``averaged``, as a rule's constraint."""
+    """The names of features that come from ``backbone``, ``imported`` or ``average_of``, as a rule's constraint."""
     names = [name for name, settings in run.config.detect.features.items() if getattr(settings, source)]
     return "|".join(names) or "(?!)"
 

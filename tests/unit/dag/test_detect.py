@@ -107,6 +107,16 @@ def test_published_files_and_their_options(published: Run) -> None:
     )
 
 
+def test_features_that_are_averaged(run: Run) -> None:
+    i3d = run.config.model_dump(mode="json")["detect"]["features"]["i3d"]
+    mean = i3d | {"backbone": None, "average_of": ["slow", "i3d"]}
+    other = changed(run, detect__features={"i3d": i3d, "slow": i3d, "mean": mean})
+    wildcards = wild(features="mean", shard="1-of-2")
+    found = [detect.averaged(other, wildcards, place) for place in (0, 1)]
+    assert found == [f"{RESULTS}/features/{name}/1-of-2.h5" for name in ("slow", "i3d")]
+    assert detect.features_with(other, "average_of") == "mean"
+
+
 def evaluations(*networks: str, boxes: str = "detected") -> list[str]:
     return [
         f"{RESULTS}/evaluations/i3d/{network}/seed_{seed}/{boxes}/evaluation.json"

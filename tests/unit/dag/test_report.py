@@ -56,6 +56,19 @@ def test_no_name_is_of_the_page_and_of_the_thesis() -> None:
     assert set(report.OTHERS) & set(catalogue.names()) == set()
 
 
+@pytest.mark.parametrize(
+    ("chapter", "expected"),
+    [
+        (3, [f"table_3_{number}" for number in range(2, 11)]),
+        (4, [f"table_4_{number}" for number in range(2, 7)]),
+        (5, [f"table_5_{number}" for number in range(1, 4)]),
+        (6, [*(f"table_6_{number}" for number in range(1, 10)), "shrink_costs", "shrink_beyond"]),
+    ],
+)
+def test_tables_of_a_chapter_but_for_architectures(chapter: int, expected: list[str]) -> None:
+    assert sorted(report.tables(chapter).split("|")) == sorted(expected)
+
+
 @pytest.mark.parametrize("name", catalogue.names())
 def test_every_table_and_figure_has_a_category_labels_and_files(run: Run, name: str) -> None:
     assert report.category(name) in report.CHAPTERS.values()

@@ -72,9 +72,9 @@ def test_each_picture_lasts_two_seconds_and_a_video_ten_minutes_more(limit) -> N
         match=r"^.*cannot be right: 4 frames for 609 s, of which at most 600 s more than 2 s a",
     ):
         check_filled(4, 608.6)
-    check_filled(4, 640, each=10.0)
+    check_filled(4, 640, shown=10.0)
     with pytest.raises(VideoError, match="more than 10 s a frame"):
-        check_filled(4, 640.1, each=10.0)
+        check_filled(4, 640.1, shown=10.0)
     limit(still=1)
     check_filled(1, 3)
     with pytest.raises(VideoError, match="at most 1 s"):
