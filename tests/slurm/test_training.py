@@ -157,7 +157,7 @@ def test_several_processes_are_warned_then_one_is_killed(cluster, train, long, s
 def _processes(cluster, folder: Path) -> str:
     """Lines of ``ps``: the trainings, without srun and without what loads their data."""
     listed = cluster.run("ps", "-eo", "pid,args").stdout.splitlines()
-    wanted = [line for line in listed if "-m pipeline train" in line and str(folder / "model") in line]
+    wanted = [line for line in listed if "-m pipeline task train_classifier" in line and str(folder / "model") in line]
     return "\n".join(line for line in wanted if "srun" not in line)
 
 
