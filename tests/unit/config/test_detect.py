@@ -13,6 +13,7 @@ from pipeline.runtime.errors import ActaError
 from pipeline.runtime.provenance import canonical
 from pipeline.tasks import TASKS, task_settings
 from tests import PROJECT
+from tests.unit.config.keys import leaves
 
 SHIPPED: dict[str, Any] = json.loads(json.dumps(yaml.safe_load((PROJECT / "config.yaml").read_text())))
 FEATURES = SHIPPED["detect"]["features"]["i3d"]
@@ -173,14 +174,6 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
 def test_task_reads_its_own_part_only(config: Config, path: str, value: Any, readers: set[Any]) -> None:
     before, after = texts(config), texts(changed(path, value))
     assert {reader for reader in before if before[reader] != after[reader]} == readers
-
-
-def leaves(node: dict[str, Any], path: str = "") -> list[str]:
-    found = []
-    for key, value in node.items():
-        where = f"{path}.{key}".lstrip(".")
-        found += leaves(value, where) if isinstance(value, dict) and value else [where]
-    return found
 
 
 def test_every_key_is_tried_above() -> None:

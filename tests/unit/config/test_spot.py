@@ -15,6 +15,7 @@ from pipeline.runtime.errors import ActaError
 from pipeline.runtime.provenance import canonical
 from pipeline.tasks import TASKS, task_settings
 from tests import PROJECT
+from tests.unit.config.keys import leaves
 
 SHIPPED: dict[str, Any] = json.loads(json.dumps(yaml.safe_load((PROJECT / "config.yaml").read_text())))
 SHIPPED_CONFIG = parse(Config, SHIPPED)
@@ -208,14 +209,6 @@ def test_released_features_are_known_by_the_name_of_their_file() -> None:
         "A.npy",
         "ResNET_PCA512.npy",
     )
-
-
-def leaves(node: dict[str, Any], path: str = "") -> list[str]:
-    found = []
-    for key, value in node.items():
-        where = f"{path}.{key}".lstrip(".")
-        found += leaves(value, where) if isinstance(value, dict) and value else [where]
-    return found
 
 
 def test_every_key_is_tried_above() -> None:
