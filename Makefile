@@ -5,7 +5,7 @@
 # make test-lowest, make test-newest   what pyproject.toml claims of versions, in environments of their own
 # make lint   what pre-commit and CI check, and whether vulnerabilities of the dependencies are published
 # make lock   resolve the dependencies again (requirements.lock, envs/) and write the configuration's schema
-# make benchmark   speed and memory beside the peers, which get an environment of their own (two hours)
+# make benchmark   speed and memory compared with the peers, which get an environment of their own (two hours)
 PYTHON ?= python3
 CORES ?= $(shell env -u OMP_NUM_THREADS nproc)
 VENV = .venv

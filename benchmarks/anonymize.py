@@ -1,4 +1,4 @@
-"""`acta anonymize` beside deface on the same 720p clip: speed, and whether every face that deface finds is hidden.
+"""`acta anonymize` compared with deface on the same 720p clip: speed, and whether every face that deface finds is hidden.
 
 ``make benchmark`` installs the peer into an environment of its own and runs this.
 """

@@ -1,4 +1,4 @@
-"""Average-mAP of SoccerNet's files of 100 games, beside the official evaluator out of its package.
+"""Average-mAP of SoccerNet's files of 100 games, compared with the official evaluator out of its package.
 
 SoccerNet-v2's 17 classes, as rare as they are there; about 220 annotations and 2,000 predictions a game; the loose
 metric. Both read the same files and must give the same results.

@@ -1,4 +1,4 @@
-"""Training clips out of frame shards beside decoding the same clips from the videos: PyAV with seeking, torchcodec.
+"""Training clips out of frame shards compared with decoding the same clips from the videos: PyAV with seeking, torchcodec.
 
 Ten-second 340 x 256 H.264 videos at 30 frames per second, clips of 16 consecutive frames at 128 x 171, one thread.
 torchcodec is no dependency: ``pip install --no-deps --target FOLDER torchcodec``, and FOLDER in PYTHONPATH; it needs

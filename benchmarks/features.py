@@ -1,4 +1,4 @@
-"""Blocks of six clips read for training from a feature shard, beside the authors' own layout of the same numbers.
+"""Blocks of six clips read for training from a feature shard, compared with the authors' own layout of the same numbers.
 
 Sizes are AVA's means: 4 people and 25 objects a keyframe; SlowFast's 2304 numbers and 2048. A step of 5 ms on a GPU
 asks for 200 blocks a second from all loading processes together.

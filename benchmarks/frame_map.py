@@ -1,4 +1,4 @@
-"""frame-mAP of 57,000 keyframes from AVA's files, beside the evaluators that papers use.
+"""frame-mAP of 57,000 keyframes from AVA's files, compared with the evaluators that papers use.
 
 The peer is mmaction2's copy of ActivityNet's evaluator (32 processes), out of its package; with ``--activitynet``
 also that project's own, from a checkout of it. 3 people a keyframe, 1 to 3 annotated actions each, and a detection for

@@ -1,4 +1,4 @@
-"""Frame extraction beside ffmpeg writing JPEG files of the same size and quality, on the same cores."""
+"""Frame extraction compared with ffmpeg writing JPEG files of the same size and quality, on the same cores."""
 
 import argparse
 import json

@@ -1,6 +1,6 @@
 """What a plan of Kinetics-400 costs: a synthetic annotation of 260,000 videos in 1,024 shards, `snakemake -n`.
 
-Beside it the same videos with one rule and a job per video, which is what the shards are for.
+Compared with the same videos with one rule and a job per video, which is what the shards are for.
 """
 
 import argparse

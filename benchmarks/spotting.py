@@ -1,4 +1,4 @@
-"""`acta spot`: a match of 90 minutes from features, and a half from its video beside ffmpeg and the bare backbone.
+"""`acta spot`: a match of 90 minutes from features, and a half from its video compared with ffmpeg and the bare backbone.
 
 The network is Table 4.1's with random weights. From a video, what acta does in one process is set against ffmpeg that
 decodes, samples 2 frames a second and scales them, and torchvision's MobileNetV2 on as many frames, one after the

@@ -1,4 +1,4 @@
-"""One training step of STAGE beside the same network with Eq. 3.3 as it is written, on all pairs of nodes.
+"""One training step of STAGE compared with the same network with Eq. 3.3 as it is written, on all pairs of nodes.
 
 Six clips of 4 actors and 25 objects: 174 nodes, d = 1028, on a CPU. Memory is what the step's operations hold at once
 beyond the weights.

@@ -1,4 +1,4 @@
-"""The real workflow on a real Slurm, through profiles/slurm: to the end, beside itself, and through what goes wrong."""
+"""The real workflow on a real Slurm, through profiles/slurm: to the end, two at a time, and through what goes wrong."""
 
 import os
 import re

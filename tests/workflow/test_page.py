@@ -122,7 +122,7 @@ def test_every_item_opens_without_a_mistake_or_a_request(browser, address, width
     window.wait_for_selector("#rulegraph canvas")
     said = window.locator("#app .document").bounding_box()
     assert said["y"] >= 0, "the first view begins above the window"
-    assert said["width"] >= 300, "the first view is squeezed beside the drawing of the rules"
+    assert said["width"] >= 300, "the first view is squeezed next to the drawing of the rules"
     items = window.evaluate("Object.entries(results).map(([path, r]) => [path, r.mime_type, r.labels, r.caption])")
     assert {entry(name).title for name in SHOWN} <= {f"{of['item']}: {of['what']}" for _, _, of, _ in items}
     for path, kind, labels, caption in items:

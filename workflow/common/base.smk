@@ -118,7 +118,7 @@ def list_file(folder, name):
 
 
 def log_of(path):
-    """Logs lie by rule: logs/<dataset>/<rule>/<wildcards>.log; beside each what its job cost."""
+    """Logs lie by rule: logs/<dataset>/<rule>/<wildcards>.log; next to each, what its job cost."""
     return f"logs/{CONFIG.dataset}/{path}"
 
 

@@ -56,7 +56,7 @@ rule obfuscate:
         )
 
 
-# Reads original frames beside anonymised ones: what was there before is what the residual is measured against.
+# Reads original frames along with anonymised ones: what was there before is what the residual is measured against.
 rule audit:
     """Count what independent detectors still find in a shard's anonymised frames."""
     input:

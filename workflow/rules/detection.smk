@@ -79,7 +79,7 @@ rule extract_frames_detection:
         )
 
 
-# A checkpoint, last.ckpt, lies beside each model while it trains.
+# A checkpoint, last.ckpt, lies next to each model while it trains.
 rule train_detector:
     """Train a detector of people and objects."""
     input:

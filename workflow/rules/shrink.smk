@@ -171,7 +171,7 @@ rule select_hypothesis:
         )
 
 
-# A program and an ONNX file that run without this project, and what they cost beside the base network.
+# A program and an ONNX file that run without this project, and what they cost compared with the base network.
 rule export_network:
     """Export a reduced network as ONNX and as a PyTorch program."""
     input:

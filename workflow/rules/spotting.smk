@@ -154,7 +154,7 @@ rule project_features:
         )
 
 
-# A checkpoint, last.ckpt, lies beside each model while it trains.
+# A checkpoint, last.ckpt, lies next to each model while it trains.
 rule train_spotter:
     """Train RMS-Net or an ablation."""
     input:

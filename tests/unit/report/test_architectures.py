@@ -1,4 +1,4 @@
-"""Tables 3.1, 4.1 and 6.10: sizes of the networks as built beside those of the thesis."""
+"""Tables 3.1, 4.1 and 6.10: sizes of the networks as built next to those of the thesis."""
 
 import json
 from dataclasses import asdict

@@ -214,7 +214,7 @@ def test_table_3_6(results: Path) -> None:
 
 
 def test_table_3_8_is_relative_to_stage(results: Path) -> None:
-    """Without time: 44, 45 and 46 beside 44, 46 and 48, so 0, -1 and -2."""
+    """Without time: 44, 45 and 46 against 44, 46 and 48, so 0, -1 and -2."""
     rows = table(results, "table_3_8")
     ablation = mine(rows, "STAGE w/o temporal connections")
     half = BY_SEED / 3**0.5

@@ -136,7 +136,7 @@ def test_table_4_2(results: Path) -> None:
 
 
 def test_differences_are_paired(results: Path) -> None:
-    """Without masking 64, 65 and 66 beside 64, 66 and 68: 0, -1 and -2; half of that at the tight tolerances."""
+    """Without masking 64, 65 and 66 against 64, 66 and 68: 0, -1 and -2; half of that at the tight tolerances."""
     row = of(table(results, "table_4_3"), "no_masking")
     half = BY_SEED / 3**0.5
     assert cells(row, "gain", "gain_low", "gain_high") == ["-1.00", f"{-1 - half:+.2f}", f"{-1 + half:+.2f}"]
