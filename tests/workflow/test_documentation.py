@@ -268,7 +268,7 @@ class Copy(Project):
         # Nothing of this run's own make or profile; and where there is a screen, `make report` opens a browser.
         left_out = {"SNAKEMAKE_PROFILE", "MAKEFLAGS", "MAKELEVEL", "DISPLAY", "WAYLAND_DISPLAY"}
         environment = {k: v for k, v in os.environ.items() if k not in left_out}
-        environment["PATH"] = f"{self.folder / '.venv/bin'}:{environment['PATH']}"
+        environment["PATH"] = f"{self.python.parent}:{self.folder / '.venv/bin'}:{environment['PATH']}"
         environment["PYTHONPATH"] = str(self.folder)
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", text],

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,9 +39,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     shutil.copy(PROJECT / "Makefile", project.folder)
     made = subprocess.run(
-        ["make", "-o", ".venv/installed", "report", f"BIN={Path(sys.executable).parent}", "CORES=2"],
+        ["make", "-o", ".venv/installed", "report", f"BIN={project.python.parent}", "CORES=2"],
         cwd=project.folder,
-        env={k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")},
+        env={k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+        | {"PATH": f"{project.python.parent}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,

@@ -25,7 +25,7 @@ STUDENT = "results/clips/evaluations/split1/r2plus1d/faces/kd/on_faces/evaluatio
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, footage) -> Project:
     """Six clips of two classes on which the DAG has hidden faces and trained a teacher and its student."""
-    project = Project(tmp_path_factory.mktemp("tiny"))
+    project = Project(tmp_path_factory.mktemp("tiny"), warm=False)
     project.use_two_classes()
     project.configure(
         privacy__what=["faces"],
