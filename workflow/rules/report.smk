@@ -32,7 +32,7 @@ rule draw_architecture_table:
 
 
 rule report_costs:
-    """Add up what each rule cost, beside what was planned."""
+    """Add up what each rule cost, compared with the plan."""
     input:
         CHAPTERS,
     output:
