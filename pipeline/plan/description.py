@@ -1,4 +1,4 @@
-"""A plan as people read it."""
+"""The text of a plan, for people."""
 
 import itertools
 
@@ -7,7 +7,7 @@ from pipeline.plan.outlook import DEMO, Plan, RulePlan
 
 
 def describe(plan: Plan) -> str:
-    """A plan as people read it."""
+    """The text of a plan: a table of the rules and the totals, storage, the longest chain, the wall time."""
     rows = [("rule", "jobs", "CPU hours", "GPU hours", "to write", "basis")]
     rows += [_row(rule, planned) for rule, planned in plan.rules.items() if planned.to_run and planned.basis != TARGET]
     totals, rules = plan.totals, plan.rules.values()

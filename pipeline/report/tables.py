@@ -204,7 +204,7 @@ def _group_cells(groups: Sequence[str]) -> str:
 def _footnoted(
     columns: Sequence[str], cells: Sequence[Sequence[str]]
 ) -> tuple[Sequence[Sequence[str]], dict[str, str]]:
-    """The cells with a letter for each long text of ``differs``, which would make every row tall, and those texts."""
+    """The cells with a letter for each long text of ``differs``, which would make rows tall, and these texts."""
     if "differs" not in columns:
         return cells, {}
     place = columns.index("differs")

@@ -103,10 +103,7 @@ def try_hypothesis(
             "operators": operators,
             "start": settings.start,
             "device_seconds": spent(done.history)["seconds"] * job.group.world,
-            **asdict(complexity(architecture, view.crop)),
-            "frames": max(len(pathway) for pathway in architecture.pathways),
-            "temporal_stride": architecture.temporal_stride,
-            "previous_gflops": complexity(before.architecture, view.crop).gflops,
+            **_cost(architecture, before.architecture, view.crop),
             **figures,
         }
         state = None if until is None else output.parent / STATE
@@ -131,6 +128,15 @@ def _lesson(
         settings.features,
         settings.feature_weight,
     )
+
+
+def _cost(architecture: Architecture, before: Architecture, size: int) -> dict[str, object]:
+    return {
+        **asdict(complexity(architecture, size)),
+        "frames": max(len(pathway) for pathway in architecture.pathways),
+        "temporal_stride": architecture.temporal_stride,
+        "previous_gflops": complexity(before, size).gflops,
+    }
 
 
 def _write_absent(output: Path, status: str, reason: str) -> None:
