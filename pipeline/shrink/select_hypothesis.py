@@ -85,20 +85,18 @@ def choose(base_top1: float, base_gflops: float, hypotheses: Sequence[Hypothesis
     if short:
         why = f"{_names(short)} see{'s' if len(short) == 1 else ''} fewer frames than the temporal stride of "
         why += f"{short[0].temporal_stride}"
-    elif all(len(hypothesis.operators) == 1 for hypothesis in hypotheses):
+    elif all(len(hypothesis.operators) <= 1 for hypothesis in hypotheses):
         equation, why = "6.3", "all cost about the same"
     scores: dict[str, float | str | None] = dict.fromkeys(hypothesis.operators for hypothesis in hypotheses)
     ranks: dict[str, tuple[int, float]] = {}
     for hypothesis in trained:
-        top1, gflops = hypothesis.top1 or 0.0, hypothesis.gflops or 0.0
-        lost = base_top1 - top1
-        if equation == "6.3":
-            scores[hypothesis.operators], ranks[hypothesis.operators] = top1, (0, top1)
-        elif lost <= 0:
-            scores[hypothesis.operators], ranks[hypothesis.operators] = "loses nothing", (1, top1)
-        else:
-            score = (base_gflops - gflops) / lost
-            scores[hypothesis.operators], ranks[hypothesis.operators] = score, (0, score)
+        top1 = hypothesis.top1 or 0.0
+        score: float | str = top1
+        if equation == "6.1":
+            lost, saved = base_top1 - top1, base_gflops - (hypothesis.gflops or 0.0)
+            score = "loses nothing" if lost <= 0 else saved / lost
+        scores[hypothesis.operators] = score
+        ranks[hypothesis.operators] = (1, top1) if isinstance(score, str) else (0, score)
     winner = max(trained, key=lambda hypothesis: (*ranks[hypothesis.operators], hypothesis.top5 or 0.0))
     first = [hypothesis for hypothesis in trained if ranks[hypothesis.operators] == ranks[winner.operators]]
     best = scores[winner.operators]
