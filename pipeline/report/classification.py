@@ -20,8 +20,8 @@ def write_classification_table(
     """Write one table (CSV, and Markdown and HTML next to it) of these evaluations, each with a file per split.
 
     Accuracies are in per cent, the mean over the splits; ``top1_low`` and ``top1_high`` are the 95 % bootstrap
-    interval, given where there is one split. Columns that begin with ``thesis`` are the thesis's; ``differs`` says what
-    differs there. A change is relative to the first row of the same recipe, as in Table 5.1.
+    interval, given where there is one split. Columns that begin with ``thesis`` are the thesis's; ``differs`` lists the
+    differences from it. A change is relative to the first row of the same recipe, as in Table 5.1.
 
     Raises:
         ActaError: an evaluation is missing or damaged.

@@ -98,8 +98,8 @@ class Measured:
 def write_detection_table(name: str, results: Path, settings: DrawDetection, output: Path) -> None:
     """Write one table (CSV, and Markdown and HTML next to it).
 
-    Precisions are in per cent: the mean over the seeds and its 95 % interval; gains are paired by seed and have an
-    interval of their own. Columns that begin with ``thesis`` are the thesis's; ``differs`` says what differs there.
+    Precisions are in per cent: the mean over the seeds and its 95 % interval; gains are paired by seed and have
+    their own interval. Columns that begin with ``thesis`` are the thesis's; ``differs`` lists the differences from it.
 
     Raises:
         ActaError: a result is missing or damaged.

@@ -88,8 +88,8 @@ class Shrinkage:
 def write_shrink_table(name: str, shrinkages: Sequence[Shrinkage], settings: DrawShrinkage, output: Path) -> None:
     """Write one table (CSV, and Markdown and HTML next to it) of the results of several base networks.
 
-    Columns that begin with ``thesis`` are the thesis's, for Table 6.6 those of the dataset; ``differs`` says what
-    differs there.
+    Columns that begin with ``thesis`` are the thesis's, for Table 6.6 those of the dataset; ``differs`` lists the
+    differences from it.
 
     Raises:
         ActaError: a result is missing or damaged, or the table has no rows.

@@ -67,7 +67,7 @@ def write_spotting_table(name: str, results: Path, settings: DrawSpotting, outpu
 
     Average-mAP is in per cent: the mean over the seeds and its 95 % interval. Gains are over ``rms_net`` on the test
     split, paired by seed, and have an interval of their own; ``pairs`` is the number of seeds that both have. Columns
-    that begin with ``thesis`` are the thesis's; ``differs`` says what differs there. Networks that the
+    that begin with ``thesis`` are the thesis's; ``differs`` lists the differences from it. Networks that the
     configuration does not have are shown with what the thesis prints.
 
     Raises:
