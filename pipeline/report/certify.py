@@ -14,8 +14,8 @@ from pipeline.runtime.text import read_made
 
 _READING = """\
 Before and after are the detections of an auditor on the original and on the anonymised frames; the residual rate is
-after over before, and missing where there were none before. The rows (all) add up all videos. An auditor also finds
-what is none, so a residual detection may be a false alarm; look at the frames.
+after over before, and missing where there were none before. The rows (all) add up all videos. An auditor can be wrong,
+so a residual detection may be a false alarm; look at the frames.
 """
 COLUMNS = ("video", "label", "auditor", "frames", "before", "after", "residual_rate", "frames_with_residual")
 

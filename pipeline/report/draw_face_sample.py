@@ -55,7 +55,7 @@ def draw_face_sample(
         ActaError: the numbers of shards differ, no video is in both, or its frames and detections are at other times.
     """
     if len(frames) != len(detections):
-        raise ActaError(f"{len(frames)} frame shards but {len(detections)} detection shards; give one for each other")
+        raise ActaError(f"{len(frames)} frame shards but {len(detections)} detection shards; give as many of each")
     pairs = zip(frames, detections, strict=True)
     best = min((candidate for pair in pairs for candidate in _candidates(*pair)), default=None)
     if best is None:

@@ -25,8 +25,8 @@ COLUMNS = (
     "measured/expected",
     "expected by",
 )
-_READING = """Of each job the last run that finished counts, with the segments in which it was stopped before and all
-its processes. Wall hours are summed over jobs that may have run at the same time. CPU hours are those of the command's
+_READING = """The last finished run of each job counts, with all its processes and the segments in which it was stopped
+before. Wall hours are summed over jobs that may have run at the same time. CPU hours are those of the command's
 processes, GPU hours the wall time of processes that used one; energy is that of the GPUs alone. Peak memory is that of
 the largest process. Written is the size of what a command's -o names. Expected hours are of GPUs for jobs that use one,
 else of CPUs; they are compared with those of the jobs that began after the plan was made.
@@ -76,8 +76,8 @@ def report_costs(logs: Path, output: Output, *, plan: Path | None = None, figure
     if plan and not planned:
         note = "Nothing was planned before the run (`acta plan`), so there are no expectations to compare with."
     elif plan and unknown:
-        note = "No plan from before their jobs says what these would cost, so that the total's comparison is without "
-        note += f"them: {', '.join(unknown)}."
+        note = "No earlier plan says what the jobs of these rules would cost, so the total's comparison omits them: "
+        note += f"{', '.join(unknown)}."
     rows = [_row(compared) for compared in (*rules, total)]
     write_table(rows, output, title="What the run cost", reading=_READING, note=note, columns=COLUMNS)
     if figure is not None:
@@ -101,7 +101,7 @@ def _draw(rules: Sequence[_Compared], output: Path) -> None:
         axis.grid(axis="y", visible=False)
         style.legend(figure)
         if compared and not all(rule.expected for rule in rules):
-            style.note(figure, "Without a second bar: no plan from before the rule's jobs says what they would cost.")
+            style.note(figure, "Without a second bar: no earlier plan says what the rule's jobs would cost.")
 
 
 def _compare(rule: str, jobs: list[JobCosts], plan: Plan | None) -> _Compared:
