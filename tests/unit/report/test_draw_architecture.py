@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.models.architecture import Architecture, Reduction
 from pipeline.models.classifier_file import FORMAT
-from pipeline.report.architectures import TABLES, shapes
+from pipeline.report.draw_architecture import TABLES, shapes
 from pipeline.report.tables import read_rows
 from pipeline.runtime.errors import ActaError
 from pipeline.tasks import TASKS
