@@ -30,7 +30,7 @@ class Project:
         for part in PARTS:
             source = PROJECT / part
             if source.is_dir():
-                shutil.copytree(source, folder / part, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(source, folder / part, symlinks=True)
             else:
                 shutil.copy(source, folder / part)
 
