@@ -417,7 +417,7 @@ def _texts() -> list[str]:
 def _messages() -> list[str]:
     """First cells of the tables of docs/troubleshooting.md, but of those that are not the code's own."""
     text = (PROJECT / "docs/troubleshooting.md").read_text()
-    text = re.sub(r"^Of Snakemake:.*?(?=^## )", "", text, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"^Snakemake's own messages:.*?(?=^## )", "", text, flags=re.DOTALL | re.MULTILINE)
     found = []
     for row in re.findall(r"^\| (`.*?) \| ", text, re.MULTILINE):
         found += [double or single for double, single in re.findall(r"``(.+?)``(?!`)|`([^`]+)`", row)]
