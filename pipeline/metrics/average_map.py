@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.metrics.runs import best_of, spread
+
 RATE = 2  # frames per second
 FRAMES = 120 * 60 * RATE  # of a half
 _THRESHOLDS = np.linspace(0, 1, 200)
@@ -167,13 +169,8 @@ def _match(keys: np.ndarray, times: np.ndarray, scores: np.ndarray, window: int)
     free = scores.astype(np.float64)  # -1 once taken
     for turn in _turns(first, stop):
         count = (stop - first)[turn]
-        begins = np.cumsum(count) - count
-        candidate = np.arange(count.sum()) + np.repeat(first[turn] - begins, count)
-        score = free[candidate]
-        best = np.flatnonzero(score == np.repeat(np.maximum.reduceat(score, begins), count))
-        owner = np.repeat(np.arange(len(turn)), count)[best]
-        matched = best[np.flatnonzero(np.diff(owner, prepend=-1))]  # the first of equals
-        free[candidate[matched]] = -1  # where all were taken the best is one that stays so
+        candidate = spread(first[turn], count)
+        free[candidate[best_of(free[candidate], count)]] = -1  # where all were taken the best is one that stays so
     return free < 0
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.metrics.runs import best_of, places_in, spread
+
 
 @dataclass(frozen=True)
 class Boxes:
@@ -68,7 +70,8 @@ def frame_ap(
         annotated = int((truth.label == label).sum())
         if annotated:
             rows = slice(*np.searchsorted(labels, [label, label + 1]))
-            precisions[position] = _average_precision(scores[rows], right[rows], annotated)
+            by_score = np.argsort(scores[rows])[::-1]  # equal scores in the evaluator's own order
+            precisions[position] = area_under(right[rows][by_score], annotated)
     return precisions
 
 
@@ -128,10 +131,9 @@ def _surest(
     frame = keys >> bits
     starts = np.flatnonzero(np.diff(frame, prepend=-1))
     counts = np.diff(starts, append=len(order))
-    place = np.arange(len(order)) - np.repeat(starts, counts)
     first_out = starts[counts > capacity] + capacity
     scores = boxes.score
-    return order[place < capacity], order[first_out[scores[order[first_out - 1]] == scores[order[first_out]]]]
+    return order[places_in(counts) < capacity], order[first_out[scores[order[first_out - 1]] == scores[order[first_out]]]]
 
 
 def _through_heaps(boxes: Boxes, rows: np.ndarray, capacity: int) -> np.ndarray:
@@ -173,34 +175,29 @@ def _match(
     detected = last - first
     # A row for each detection that has annotated boxes in its group, then one for each pair with those.
     group = np.repeat(np.arange(len(starts)), detected)
-    candidate = np.arange(len(group)) + np.repeat(first - (np.cumsum(detected) - detected), detected)
+    candidate = spread(first, detected)
     if not len(candidate):
         return right
     counts = annotated[group]
-    begins = np.cumsum(counts) - counts
     pair = np.repeat(candidate, counts)
-    partner = np.arange(len(pair)) + np.repeat(starts[group] - begins, counts)
-    overlap = _overlap(boxes[order[pair]], truth.box[partner])
-    best = np.flatnonzero(overlap == np.repeat(np.maximum.reduceat(overlap, begins), counts))
-    matched = best[np.flatnonzero(np.diff(pair[best], prepend=-1))]  # the first of equal overlaps
+    partner = spread(starts[group], counts)
+    overlap = overlap_of(boxes[order[pair]], truth.box[partner])
+    matched = best_of(overlap, counts)
     matched = matched[overlap[matched] >= threshold]
     _, winners = np.unique(partner[matched], return_index=True)
     right[pair[matched[winners]]] = True
     return right
 
 
-def _overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Intersection over union of (n, 4) and (n, 4) boxes, row by row."""
-    height = np.maximum(0.0, np.minimum(first[:, 3], second[:, 3]) - np.maximum(first[:, 1], second[:, 1]))
-    width = np.maximum(0.0, np.minimum(first[:, 2], second[:, 2]) - np.maximum(first[:, 0], second[:, 0]))
-    shared = height * width
-    areas = [(b[:, 3] - b[:, 1]) * (b[:, 2] - b[:, 0]) for b in (first, second)]
-    overlap: np.ndarray = shared / (areas[0] + areas[1] - shared)
+def overlap_of(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Intersection over union of (n, 4) and (n, 4) boxes, row by row; 0 for two without area."""
+    width = np.minimum(first[:, 2], second[:, 2]) - np.maximum(first[:, 0], second[:, 0])
+    height = np.minimum(first[:, 3], second[:, 3]) - np.maximum(first[:, 1], second[:, 1])
+    shared = np.maximum(0.0, width) * np.maximum(0.0, height)
+    areas = [(b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1]) for b in (first, second)]
+    union = areas[0] + areas[1] - shared
+    overlap: np.ndarray = np.divide(shared, union, out=np.zeros(len(shared)), where=union > 0)
     return overlap
-
-
-def _average_precision(scores: np.ndarray, right: np.ndarray, annotated: int) -> float:
-    return area_under(right[np.argsort(scores)[::-1]], annotated)  # of equal scores the evaluator's own order
 
 
 def area_under(hits: np.ndarray, annotated: int) -> float:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.metrics.frame_map import Boxes, area_under
+from pipeline.metrics.frame_map import Boxes, area_under, overlap_of
+from pipeline.metrics.runs import places_in, spread
 
 THRESHOLDS = {"0.2": (0.2,), "0.5": (0.5,), "0.5:0.95": tuple(n / 100 for n in range(50, 100, 5))}
 
@@ -144,10 +145,9 @@ def _link(boxes: Boxes, group: np.ndarray, step: np.ndarray, linking: Linking) -
     kept = np.repeat(kept, repeats[kept])
     begins, length = begins[long], length[long]
     number = np.repeat(np.arange(len(begins)), length)
-    within = np.arange(len(number)) - np.repeat(np.cumsum(length) - length, length)
-    tubes = _Tubes(group[begins], number, np.repeat(step[begins], length) + within, box[kept])
+    tubes = _Tubes(group[begins], number, spread(step[begins], length), box[kept])
     best = np.lexsort((-score[kept], number))
-    best = best[within < linking.scored]
+    best = best[places_in(length) < linking.scored]
     total = np.bincount(number[best], score[kept[best]], minlength=len(begins))
     return tubes, total / np.minimum(length, linking.scored)
 
@@ -167,7 +167,7 @@ def _chain(
         live = live[np.lexsort((alive[live, 0], -total[live] / alive[live, 3], alive[live, 1]))]
         alive, ends, total = alive[live], ends[live], total[live]
         left, right = _pairs(alive[:, 1], group[now])
-        near = _overlap(ends[left], box[now][right]) >= linking.overlap
+        near = overlap_of(ends[left], box[now][right]) >= linking.overlap
         left, right = left[near], right[near]
         taken = _assign(group[now][right], left, right)
         left, right = left[taken], right[taken]
@@ -192,16 +192,14 @@ def _places(*keys: np.ndarray) -> np.ndarray:
     begins[:1] = True
     for key in keys:
         begins[1:] |= key[1:] != key[:-1]
-    heads = np.flatnonzero(begins)
-    return np.arange(len(begins)) - np.repeat(heads, np.diff(heads, append=len(begins)))
+    return places_in(np.diff(np.flatnonzero(begins), append=len(begins)))
 
 
 def _pairs(values: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Indices of all pairs with equal values, the first ascending, then the second; ``second`` ascends."""
     first, last = np.searchsorted(second, values, "left"), np.searchsorted(second, values, "right")
     counts = last - first
-    left = np.repeat(np.arange(len(values)), counts)
-    return left, np.arange(len(left)) + np.repeat(first - (np.cumsum(counts) - counts), counts)
+    return np.repeat(np.arange(len(values)), counts), spread(first, counts)
 
 
 def _assign(group: np.ndarray, first_half: np.ndarray, second_half: np.ndarray) -> np.ndarray:
@@ -227,10 +225,9 @@ def _overlaps(linked: _Tubes, annotated: _Tubes) -> tuple[np.ndarray, np.ndarray
     """Every pair of a linked and an annotated tube of a group, with their overlap in space and time."""
     left, right = _pairs(linked.group, annotated.group)
     sizes = [np.bincount(tubes.tube, minlength=len(tubes.group)) for tubes in (linked, annotated)]
-    starts = [np.cumsum(size) - size for size in sizes]
     # A row for each box of the pair's linked tube; its partner is the annotated box of the same step, if there is one.
     pair = np.repeat(np.arange(len(left)), sizes[0][left])
-    places = starts[0][left[pair]] + _places(pair)
+    places = spread((np.cumsum(sizes[0]) - sizes[0])[left], sizes[0][left])
     span = 1 + max(int(linked.step.max(initial=0)), int(annotated.step.max(initial=0)))
     keys = annotated.tube * span + annotated.step
     wanted = right[pair] * span + linked.step[places]
@@ -239,16 +236,5 @@ def _overlaps(linked: _Tubes, annotated: _Tubes) -> tuple[np.ndarray, np.ndarray
     met = met[keys[theirs[met]] == wanted[met]]
     pair, places, theirs = pair[met], places[met], theirs[met]
     shared = np.bincount(pair, minlength=len(left))
-    total = np.bincount(pair, _overlap(linked.box[places], annotated.box[theirs]), minlength=len(left))
+    total = np.bincount(pair, overlap_of(linked.box[places], annotated.box[theirs]), minlength=len(left))
     return left, right, total / np.maximum(1, sizes[0][left] + sizes[1][right] - shared)
-
-
-def _overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Intersection over union of (n, 4) and (n, 4) boxes, row by row; 0 for two without area."""
-    width = np.minimum(first[:, 2], second[:, 2]) - np.maximum(first[:, 0], second[:, 0])
-    height = np.minimum(first[:, 3], second[:, 3]) - np.maximum(first[:, 1], second[:, 1])
-    shared = np.maximum(0.0, width) * np.maximum(0.0, height)
-    areas = [(b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1]) for b in (first, second)]
-    union = areas[0] + areas[1] - shared
-    overlap: np.ndarray = np.divide(shared, union, out=np.zeros(len(shared)), where=union > 0)
-    return overlap

@@ -24,6 +24,8 @@ from pipeline.spot.official import Tally, annotations_in, entries_of, parse_file
 from pipeline.spot.soccernet_files import LABELS, LARGEST, PREDICTIONS
 
 _SAID = 10  # labels and reasons, a line each
+# Half (0 or 1), seconds, class, and whether it is visible or how confident it is.
+_Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 Metric = Literal["loose", "tight", "at1", "at2", "at3", "at4", "at5"]
 METRICS: dict[Metric, tuple[int, ...]] = {  # tolerances in seconds
     "loose": tuple(range(5, 65, 5)),
@@ -152,7 +154,7 @@ def _instead(files: GameFiles, name: str) -> str:
     return f"; {instead}" if instead else ""
 
 
-def _official(files: GameFiles, game: str, name: str, key: str, version: Version, tally: Tally) -> "_Columns":
+def _official(files: GameFiles, game: str, name: str, key: str, version: Version, tally: Tally) -> _Columns:
     """A game's file as the evaluator reads it."""
     content, where = files.read(game, name)
     listed = entries_of(parse_file(content, where, marks=True), where, key)
@@ -197,9 +199,17 @@ def _evaluate(arrays: tuple[Annotated, Detected], version: Version, metric: Metr
     }
 
 
-_Columns = tuple[
-    np.ndarray, np.ndarray, np.ndarray, np.ndarray
-]  # half (0 or 1), seconds, class, and what is known of it
+def _columns(game: str, items: Sequence[Event | Spot], version: Version) -> _Columns:
+    numbers = {label: number for number, label in enumerate(CLASSES[version])}
+    for item in items:
+        if item.label not in numbers or item.half not in HALVES or not 0 <= item.time < np.inf:
+            raise ActaError(f"{game}: version {version} has no such label, half or time: {item}")
+    return (
+        np.array([item.half for item in items], np.int64) - 1,
+        np.array([item.time for item in items], np.float64),
+        np.array([numbers[item.label] for item in items], np.int64),
+        np.array([item.visible if isinstance(item, Event) else item.confidence for item in items]),
+    )
 
 
 def _pairs(
@@ -208,7 +218,7 @@ def _pairs(
     for game, events in truth.items():
         if game not in predicted:
             raise ActaError(f"there are no predictions for {game}")
-        yield _of_events(game, events, version), _of_spots(game, predicted[game], version)
+        yield _columns(game, events, version), _columns(game, predicted[game], version)
 
 
 def _arrays(games: Iterable[tuple[_Columns, _Columns]], *, by_time: bool) -> tuple[Annotated, Detected]:
@@ -228,32 +238,3 @@ def _arrays(games: Iterable[tuple[_Columns, _Columns]], *, by_time: bool) -> tup
         Annotated(*(np.concatenate(column) for column in zip(*annotated, strict=True))),
         Detected(*(np.concatenate(column) for column in zip(*detected, strict=True))),
     )
-
-
-def _of_events(game: str, events: Sequence[Event], version: Version) -> _Columns:
-    _check(game, events, version)
-    return _columns(*_listed(events), [event.visible for event in events], version)
-
-
-def _of_spots(game: str, spots: Sequence[Spot], version: Version) -> _Columns:
-    _check(game, spots, version)
-    return _columns(*_listed(spots), [spot.confidence for spot in spots], version)
-
-
-def _listed(items: Sequence[Event | Spot]) -> tuple[list[int], list[float], list[str]]:
-    return [item.half for item in items], [item.time for item in items], [item.label for item in items]
-
-
-def _check(game: str, items: Sequence[Event | Spot], version: Version) -> None:
-    for item in items:
-        if item.label not in CLASSES[version] or item.half not in HALVES or not 0 <= item.time < np.inf:
-            raise ActaError(f"{game}: version {version} has no such label, half or time: {item}")
-
-
-def _columns(
-    halves: list[int], times: list[float], labels: list[str], known: Sequence[bool | float], version: Version
-) -> _Columns:
-    numbers = {label: number for number, label in enumerate(CLASSES[version])}
-    half = np.array(halves, np.int64) - 1
-    label = np.array([numbers[label] for label in labels], np.int64)
-    return half, np.array(times, np.float64), label, np.array(known)

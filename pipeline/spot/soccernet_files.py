@@ -6,10 +6,10 @@ A game is called ``<league>/<season>/<game>``, and its files lie in a folder of 
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import write_json
@@ -22,6 +22,9 @@ LARGEST = 64 << 20  # bytes of one file; a prediction of every class at every ha
 _RAISE = "(--max-megabytes raises this)"
 _LATEST = (1 << 53) // 1000  # seconds, of which the milliseconds are still whole numbers
 _GAME_TIME = re.compile(r"([0-9]) - ([0-9]{1,3}):([0-5][0-9])")
+
+ItemT = TypeVar("ItemT", Event, Spot)
+NumberT = TypeVar("NumberT", int, float)
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,10 @@ def read_labels(path: Path, version: Version) -> Labels:
     Raises:
         ActaError: the file cannot be read, or an annotation lacks something or has a malformed or negative time.
     """
-    return parse_labels(content_of(path), str(path), version)
+    where = str(path)
+    return Labels(
+        *_of_classes(entries(content_of(path), where, "annotations"), f"{where}: annotations", version, _event)
+    )
 
 
 def read_predictions(path: Path, version: Version) -> Predictions:
@@ -62,53 +68,30 @@ def read_predictions(path: Path, version: Version) -> Predictions:
         ActaError: the file cannot be read, or a prediction lacks something, has a malformed or negative position or a
             confidence that is no finite number, or (version 1) a label outside the classes.
     """
-    return parse_predictions(content_of(path), str(path), version)
-
-
-def parse_labels(content: bytes, where: str, version: Version) -> Labels:
-    """`read_labels` of a file's bytes; ``where`` names the file in errors."""
-    events: list[Event] = []
-    unknown: Counter[str] = Counter()
-    for index, entry in enumerate(entries(content, where, "annotations")):
-        try:
-            half, time = game_time(need(entry, "gameTime"))
-            if "position" in entry:
-                time = position_of(entry) / 1000
-            label = _class_of(label_of(entry), version)
-        except ValueError as error:
-            raise ActaError(f"{where}: annotations[{index}]: {error}") from None
-        if label not in CLASSES[version]:
-            unknown[label] += 1
-        elif half not in HALVES:
-            unknown[f"half {half}"] += 1
-        else:
-            events.append(Event(half, time, label, version == 1 or entry.get("visibility") != "not shown"))
-    return Labels(events, dict(unknown))
-
-
-def parse_predictions(content: bytes, where: str, version: Version) -> Predictions:
-    """`read_predictions` of a file's bytes; ``where`` names the file in errors."""
-    listed = entries(content, where, "predictions")
+    listed = entries(content_of(path), str(path), "predictions")
     usual = usual_columns(listed, version)
     if usual is not None:
         return Predictions([Spot(*row) for row in zip(*usual, strict=True)], {})
-    spots: list[Spot] = []
-    unknown: Counter[str] = Counter()
+    return Predictions(*_of_classes(listed, f"{path}: predictions", version, _spot))
+
+
+def _of_classes(
+    listed: list[Any], where: str, version: Version, read: Callable[[Any, Version], ItemT]
+) -> tuple[list[ItemT], dict[str, int]]:
+    """What ``read`` makes of the entries, and how many are of no known class or half."""
+    items, unknown = [], Counter[str]()
     for index, entry in enumerate(listed):
         try:
-            label = label_of(entry)
-            spot = Spot(half_of(entry), position_of(entry) / 1000, label, confidence_of(entry))
-            if version == 1 and label not in CLASSES[1]:
-                raise ValueError(f"{label!r} is not one of {', '.join(CLASSES[1])}")
+            item = read(entry, version)
         except ValueError as error:
-            raise ActaError(f"{where}: predictions[{index}]: {error}") from None
-        if label not in CLASSES[version]:
-            unknown[label] += 1
-        elif spot.half not in HALVES:
-            unknown[f"half {spot.half}"] += 1
+            raise ActaError(f"{where}[{index}]: {error}") from None
+        if item.label not in CLASSES[version]:
+            unknown[item.label] += 1
+        elif item.half not in HALVES:
+            unknown[f"half {item.half}"] += 1
         else:
-            spots.append(spot)
-    return Predictions(spots, dict(unknown))
+            items.append(item)
+    return items, dict(unknown)
 
 
 def usual_columns(listed: list[Any], version: Version) -> tuple[list[int], list[float], list[str], list[float]] | None:
@@ -156,14 +139,15 @@ def write_prediction_file(path: Path, game: str, spots: Sequence[Spot]) -> None:
     placed = [(spot.half, round(spot.time * 1000), spot.label, spot) for spot in spots]
     for _, position, _, spot in sorted(placed, key=lambda entry: entry[:3]):
         minutes, seconds = divmod(position // 1000, 60)
-        row = {
-            "gameTime": f"{spot.half} - {minutes:02d}:{seconds:02d}",
-            "label": spot.label,
-            "position": str(position),
-            "half": str(spot.half),
-            "confidence": str(float(spot.confidence)),
-        }
-        rows.append(row)
+        rows.append(
+            {
+                "gameTime": f"{spot.half} - {minutes:02d}:{seconds:02d}",
+                "label": spot.label,
+                "position": str(position),
+                "half": str(spot.half),
+                "confidence": str(float(spot.confidence)),
+            }
+        )
     write_json(path, {"UrlLocal": game, "predictions": rows}, seal=False)
 
 
@@ -188,11 +172,36 @@ def entries(content: bytes, where: str, key: str) -> list[Any]:
     return listed
 
 
-# What follows reads one value of an entry; a ValueError says what is wrong with it.
+# What follows reads one entry, or a value of it; a ValueError says what is wrong.
 
 
-def need(entry: Any, key: str) -> Any:
-    """The value of a key that must be there."""
+def _event(entry: Any, version: Version) -> Event:
+    text = _need(entry, "gameTime")
+    match = _GAME_TIME.fullmatch(text) if isinstance(text, str) else None
+    if not match:
+        raise ValueError(f"gameTime {text!r} is not like '1 - 05:30'")
+    time = _seconds(entry) if "position" in entry else float(60 * int(match[2]) + int(match[3]))
+    label = _label(entry)
+    if version == 1:
+        label = next((name for name in CLASSES[1] if name in label), label)
+    return Event(int(match[1]), time, label, version == 1 or entry.get("visibility") != "not shown")
+
+
+def _spot(entry: Any, version: Version) -> Spot:
+    label = _label(entry)
+    half = _number(_need(entry, "half"), int)
+    if half is None:
+        raise ValueError(f"half {entry['half']!r} is not 1 or 2")
+    time = _seconds(entry)
+    confidence = _number(_need(entry, "confidence"), float)
+    if confidence is None or not math.isfinite(confidence):
+        raise ValueError(f"confidence {entry['confidence']!r} is not a finite number")
+    if version == 1 and label not in CLASSES[1]:
+        raise ValueError(f"{label!r} is not one of {', '.join(CLASSES[1])}")
+    return Spot(half, time, label, confidence)
+
+
+def _need(entry: Any, key: str) -> Any:
     if not isinstance(entry, dict):
         raise ValueError(f"{entry!r:.80} is no object")
     if key not in entry:
@@ -200,68 +209,27 @@ def need(entry: Any, key: str) -> Any:
     return entry[key]
 
 
-def game_time(text: Any) -> tuple[int, float]:
-    """Half and seconds of ``<half> - <minutes>:<seconds>``."""
-    match = _GAME_TIME.fullmatch(text) if isinstance(text, str) else None
-    if not match:
-        raise ValueError(f"gameTime {text!r} is not like '1 - 05:30'")
-    return int(match[1]), float(60 * int(match[2]) + int(match[3]))
-
-
-def label_of(entry: Any) -> str:
-    """Its label, of whatever class."""
-    label = need(entry, "label")
+def _label(entry: Any) -> str:
+    label = _need(entry, "label")
     if not isinstance(label, str):
         raise ValueError(f"label {label!r} is no text")
     return label
 
 
-def half_of(entry: Any) -> int:
-    """Its half, whatever its number."""
-    given = need(entry, "half")
-    half = _whole(given)
-    if half is None:
-        raise ValueError(f"half {given!r} is not 1 or 2")
-    return half
-
-
-def position_of(entry: Any) -> int:
-    """Its position in milliseconds."""
-    given = need(entry, "position")
-    position = _whole(given)
+def _seconds(entry: Any) -> float:
+    given = _need(entry, "position")
+    position = _number(given, int)
     if position is None or not 0 <= position < 1000 * _LATEST:
         raise ValueError(f"position {given!r} is not a whole number of milliseconds from 0 on")
-    return position
+    return position / 1000
 
 
-def confidence_of(entry: Any) -> float:
-    """Its confidence, a finite number."""
-    given = need(entry, "confidence")
-    if type(given) in (str, int, float):  # and not bool
-        try:
-            confidence = float(given)
-        except (ValueError, OverflowError):
-            confidence = math.nan
-        if math.isfinite(confidence):
-            return confidence
-    raise ValueError(f"confidence {given!r} is not a finite number")
-
-
-def _whole(value: Any) -> int | None:
-    """A text or number as the evaluator reads it, a number's fraction dropped."""
-    if type(value) not in (str, int, float):
-        return None
+def _number(value: Any, kind: type[NumberT]) -> NumberT | None:
+    """A text or number (but no bool) as the evaluator reads it; None for anything else."""
     try:
-        return int(value)
+        return kind(value) if type(value) in (str, int, float) else None
     except (ValueError, OverflowError):
         return None
-
-
-def _class_of(label: str, version: Version) -> str:
-    """The class of an annotation's label, or the label itself where it has none."""
-    if version == 1:
-        return next((name for name in CLASSES[1] if name in label), label)
-    return label
 
 
 def content_of(path: Path, largest: int = LARGEST) -> bytes:
