@@ -133,7 +133,9 @@ def _surest(
     counts = np.diff(starts, append=len(order))
     first_out = starts[counts > capacity] + capacity
     scores = boxes.score
-    return order[places_in(counts) < capacity], order[first_out[scores[order[first_out - 1]] == scores[order[first_out]]]]
+    return order[places_in(counts) < capacity], order[
+        first_out[scores[order[first_out - 1]] == scores[order[first_out]]]
+    ]
 
 
 def _through_heaps(boxes: Boxes, rows: np.ndarray, capacity: int) -> np.ndarray:

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config.tasks.detect import DetectObjects
-from pipeline.detect.features.keyframes import KeyframeTable
+from pipeline.detect.features.keyframes import KeyframeTable, TimedFrames, digests_of
 from pipeline.detect.features.objects import Detected, SearchedVideo, write_objects
-from pipeline.detect.features.timed import TimedFrames
 from pipeline.models.object_detector import PERSON, find, load_detector
 from pipeline.models.opened import Opened, opened
 from pipeline.models.weights import open_weights
@@ -17,7 +16,6 @@ from pipeline.runtime.errors import VideoError
 from pipeline.runtime.files import Output
 from pipeline.runtime.progress import progress
 from pipeline.runtime.provenance import Quarantined, provenance_of
-from pipeline.runtime.wheels import file_sha256
 from pipeline.runtime.workers import split_results
 
 _PICTURES = 8  # at once
@@ -87,10 +85,11 @@ def detect_objects(
 
     with pinned_threads(settings.objects.threads):
         videos, bad = split_results(searched(), max_bad_fraction, len(shard.ids), "detect_objects")
-    inputs = {"frames": shard.digest, "label_map": file_sha256(label_map)}
-    inputs |= {f"boxes/{split}": file_sha256(path) for split, path in boxes.items()}
-    inputs |= {f"proposals/{split}": file_sha256(path) for split, path in proposals.items()}
     provenance = provenance_of(
-        __name__, settings, inputs=inputs, weights={"detector": file.stated}, packages=("torch", "torchvision")
+        __name__,
+        settings,
+        inputs={"frames": shard.digest} | digests_of(label_map, boxes, proposals),
+        weights={"detector": file.stated},
+        packages=("torch", "torchvision"),
     )
     write_objects(output, videos, about.classes, [*shard.quarantine, *bad], provenance)

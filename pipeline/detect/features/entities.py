@@ -16,10 +16,11 @@ Six consecutive keyframes are one read of each dataset.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -29,7 +30,7 @@ from pipeline.runtime.provenance import Provenance, Quarantined
 from pipeline.runtime.store import Shard, create_shard, index_size, write_index
 
 FEATURES_FORMAT = "acta-features-2"
-_BOTH: dict[str, type | None] = {"feature": None, "box": np.float32, "score": np.float32}  # None: as they come
+_BOTH: dict[str, type | None] = {"feature": None, "box": np.float32, "score": np.float32}
 _COLUMNS = {"actors": _BOTH | {"annotated": np.uint8, "actions": np.uint8, "baseline": np.float32}, "objects": _BOTH}
 
 
@@ -61,6 +62,11 @@ class Objects:
     feature: np.ndarray
     box: np.ndarray
     score: np.ndarray
+
+
+def no_objects(size: int, kind: type) -> Objects:
+    """A keyframe without objects, whose features would have ``size`` numbers."""
+    return Objects(np.zeros((0, size), kind), np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
 
 @dataclass(frozen=True)
@@ -117,21 +123,19 @@ def write_features(
         file.attrs["actions"] = json.dumps(list(actions))
         write_index(file, videos)
         for name, columns in _COLUMNS.items():
-            group = file.create_group(name)
-            group.create_dataset(
-                "first", data=np.cumsum([0, *(len(entity.box) for entity in entities[name])]).astype(np.uint64)
-            )
-            for column, kind in columns.items():
-                _write_column(group, column, [getattr(entity, column) for entity in entities[name]], kind)
+            write_entities(file.create_group(name), entities[name], columns)
 
 
-def _write_column(group: h5py.Group, name: str, parts: list[np.ndarray], kind: type | None) -> None:
-    shape = parts[0].shape[1:] if parts else (0,)
-    data = group.create_dataset(name, (sum(map(len, parts)), *shape), kind or (parts[0].dtype if parts else np.float32))
-    place = 0
-    for part in parts:
-        data[place : place + len(part)] = part
-        place += len(part)
+def write_entities(group: h5py.Group, keyframes: Sequence[Any], columns: Mapping[str, type | None]) -> None:
+    """Write what is on the keyframes of a shard: ``first`` and these columns, of a type or as they come (None)."""
+    firsts = np.cumsum([0, *(len(keyframe.box) for keyframe in keyframes)])
+    group.create_dataset("first", data=firsts.astype(np.uint64))
+    for name, kind in columns.items():
+        parts = [getattr(keyframe, name) for keyframe in keyframes]
+        shape, dtype = (parts[0].shape[1:], parts[0].dtype) if parts else ((0,), np.float32)
+        data = group.create_dataset(name, (int(firsts[-1]), *shape), kind or dtype)
+        for start, part in zip(firsts, parts, strict=False):
+            data[start : start + len(part)] = part
 
 
 def _check(video: FeaturedVideo, actions: int) -> None:

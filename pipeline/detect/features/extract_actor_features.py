@@ -1,7 +1,7 @@
 """Task `extract_actor_features`: the features of people by a video backbone, with those of objects (Sec. 3.2.2)."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,11 +13,10 @@ from torch.utils.data import DataLoader
 from pipeline.config.detect_features import BoxSettings
 from pipeline.config.tasks.detect import ExtractActorFeatures
 from pipeline.detect.annotation.ava import read_label_map
-from pipeline.detect.features.actor_clips import Boxes, KeyframeClips, boxes_of
-from pipeline.detect.features.entities import Actors, FeaturedVideo, Objects, write_features
-from pipeline.detect.features.keyframes import KeyframeTable
+from pipeline.detect.annotation.people import People, label_detected
+from pipeline.detect.features.entities import Actors, FeaturedVideo, Objects, no_objects, write_features
+from pipeline.detect.features.keyframes import KeyframeTable, TimedFrames, digests_of
 from pipeline.detect.features.objects import Detected, ObjectShard
-from pipeline.detect.features.timed import TimedFrames
 from pipeline.models.actor_backbones import ActorNetwork, load_actor_backbone
 from pipeline.models.object_detector import PERSON
 from pipeline.models.opened import Opened, opened
@@ -26,27 +25,9 @@ from pipeline.runtime.errors import ActaError, VideoError
 from pipeline.runtime.files import Output
 from pipeline.runtime.progress import Progress, progress
 from pipeline.runtime.provenance import Quarantined, provenance_of
-from pipeline.runtime.wheels import file_sha256
 from pipeline.runtime.workers import split_results
 
 Key = tuple[str, float, np.ndarray]  # video, seconds, boxes (n, 4)
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """A video with everything but what the backbone says; ``people`` and ``objects`` have one entry per keyframe."""
-
-    id: str
-    label: str
-    split: str
-    times: np.ndarray
-    people: Sequence[Boxes]
-    objects: Sequence[Objects]
-
-    def keys(self) -> list[Key]:
-        """Its keyframes with people."""
-        places = zip(self.times.tolist(), self.people, strict=True)
-        return [(self.id, time, each.box) for time, each in places if len(each.box)]
 
 
 def extract_actor_features(
@@ -92,9 +73,7 @@ def extract_actor_features(
     with pinned_threads(settings.threads):
         featured = _featured(network, outputs == actions, keyframes, settings, workers)
         videos, bad = split_results(featured, max_bad_fraction, len(shard.ids), "extract_actor_features")
-    inputs = {"frames": shard.digest, "label_map": file_sha256(label_map)}
-    inputs |= {f"boxes/{split}": file_sha256(path) for split, path in boxes.items()}
-    inputs |= {f"proposals/{split}": file_sha256(path) for split, path in proposals.items()}
+    inputs = {"frames": shard.digest} | digests_of(label_map, boxes, proposals)
     if there is not None:
         inputs["objects"] = there.digest
     provenance = provenance_of(
@@ -138,8 +117,8 @@ class _Keyframes:
     boxes: BoxSettings
     actions: int
 
-    def look_up(self, video: str, label: str, split: str) -> _Prepared | Quarantined:
-        """The people and objects of a video, or why it is left out."""
+    def look_up(self, video: str, label: str, split: str) -> FeaturedVideo | Quarantined:
+        """The people of a video, without their features, and its objects; or why it is left out."""
         table, there = self.table, self.there
         person = there.classes.index(PERSON) if there and PERSON in there.classes else -1
         try:
@@ -151,15 +130,40 @@ class _Keyframes:
         except (VideoError, KeyError) as error:
             return Quarantined(video, "extract_actor_features", str(error.args[0]))
         found = [there.at(video, place) if there else None for place in range(len(times))]
-        on_them = []
+        people = []
         for time, each in zip(times.tolist(), found, strict=True):
             known = table.people(video, split, time, self.actions)
             if table.has_proposals(split) or each is None:
                 box, score = table.proposed(video, split, time)
             else:
                 box, score = each.box[each.kind == person], each.score[each.kind == person]
-            on_them.append(boxes_of(known, box, score, self.boxes))
-        return _Prepared(video, label, split, times, on_them, [_objects(each, person) for each in found])
+            people.append(actors_of(known, box, score, self.boxes))
+        return FeaturedVideo(video, label, split, times, people, [_objects(each, person) for each in found])
+
+
+def actors_of(people: People, box: np.ndarray, score: np.ndarray, rule: BoxSettings) -> Actors:
+    """Annotated people, then those detected boxes (n, 4) with a score (n,) of at least ``rule.score``; no features.
+
+    Source: Sec. 3.2.2.
+    """
+    kept = score >= rule.score
+    box, score = box[kept], score[kept]
+    known, count = len(people.box), len(people.box) + len(box)
+    return Actors(
+        feature=np.zeros((count, 0)),
+        box=np.concatenate([people.box, box]).astype(np.float32),
+        score=np.concatenate([np.ones(known), score]).astype(np.float32),
+        annotated=np.arange(count) < known,
+        actions=np.concatenate([people.actions, label_detected(box, people, rule.iou)]),
+        baseline=np.zeros((count, 0)),
+    )
+
+
+def _objects(found: Detected | None, person: int) -> Objects:
+    if found is None:
+        return no_objects(0, np.float16)
+    kept = found.where(found.kind != person)
+    return Objects(kept.feature, kept.box, kept.score)
 
 
 def _featured(
@@ -167,17 +171,39 @@ def _featured(
 ) -> Iterator[FeaturedVideo | Quarantined]:
     """Every video with its features; scores are kept where the backbone's classifier knows these very actions."""
     shard = keyframes.shard
-    prepared = [keyframes.look_up(*column) for column in zip(shard.ids, shard.labels, shard.splits, strict=True)]
-    keys = [each.keys() for each in prepared if isinstance(each, _Prepared)]
+    videos = [keyframes.look_up(*column) for column in zip(shard.ids, shard.labels, shard.splits, strict=True)]
+    keys = [_keys(video) for video in videos if isinstance(video, FeaturedVideo)]
     with progress(total=sum(map(len, keys)), unit="keyframes", desc="extract_actor_features") as bar:
         results = _features(network, shard, keys, settings, workers, bar)
-        for each in prepared:
-            if isinstance(each, Quarantined):
-                yield each
+        for video in videos:
+            if isinstance(video, Quarantined):
+                yield video
                 continue
             features, scores = next(results)
-            actors = _actors(each.people, features, scores if has_baseline else scores[:, :0])
-            yield FeaturedVideo(each.id, each.label, each.split, each.times, actors, each.objects)
+            ends = np.cumsum([len(actors.box) for actors in video.actors], dtype=int)
+            parts = (np.split(column, ends)[:-1] for column in (features, scores if has_baseline else scores[:, :0]))
+            columns = zip(video.actors, *parts, strict=True)
+            yield replace(video, actors=[replace(a, feature=own, baseline=said) for a, own, said in columns])
+
+
+def _keys(video: FeaturedVideo) -> list[Key]:
+    """The keyframes with people."""
+    places = zip(video.times.tolist(), video.actors, strict=True)
+    return [(video.id, time, actors.box) for time, actors in places if len(actors.box)]
+
+
+class KeyframeClips(torch.utils.data.Dataset):
+    """Clips with boxes, by number, for a loader."""
+
+    def __init__(self, shard: TimedFrames, keys: Sequence[Key], span: int, rate: float):
+        self._shard, self._keys, self._span, self._rate = shard, keys, span, rate
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        video, time, box = self._keys[number]
+        return self._shard.clip_around(video, time, self._span, self._rate), torch.from_numpy(box)
 
 
 def _features(
@@ -226,25 +252,3 @@ def _features(
 
 def _collate(items: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, list[Tensor]]:
     return torch.stack([clip for clip, _ in items]), [box for _, box in items]
-
-
-def _actors(boxes: Sequence[Boxes], features: np.ndarray, scores: np.ndarray) -> list[Actors]:
-    ends = np.cumsum([len(each.box) for each in boxes])
-    return [
-        Actors(
-            feature=features[end - len(each.box) : end],
-            box=each.box,
-            score=each.score,
-            annotated=each.annotated,
-            actions=each.actions,
-            baseline=scores[end - len(each.box) : end],
-        )
-        for each, end in zip(boxes, ends.tolist(), strict=True)
-    ]
-
-
-def _objects(found: Detected | None, person: int) -> Objects:
-    if found is None:
-        return Objects(np.zeros((0, 0), np.float16), np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
-    kept = found.where(found.kind != person)
-    return Objects(kept.feature, kept.box, kept.score)

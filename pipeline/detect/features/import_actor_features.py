@@ -23,9 +23,9 @@ from pipeline.config.tasks.detect import ImportActorFeatures
 from pipeline.detect.annotation.ava import read_label_map
 from pipeline.detect.annotation.people import Annotation, People
 from pipeline.detect.annotation.proposals import Proposals, read_proposals
-from pipeline.detect.features.entities import Actors, FeaturedVideo, write_features
+from pipeline.detect.features.entities import Actors, FeaturedVideo, no_objects, write_features
 from pipeline.detect.features.foreign import find, names_in, open_foreign, place_of, read_array
-from pipeline.detect.features.published import PublishedObjects, inside, no_objects
+from pipeline.detect.features.published import PublishedObjects, inside
 from pipeline.media.lists import Listed, read_list
 from pipeline.runtime.errors import ActaError, VideoError
 from pipeline.runtime.files import Output

@@ -11,15 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config.tasks.detect import ImportObjects
-from pipeline.detect.features.keyframes import KeyframeTable
+from pipeline.detect.features.entities import no_objects
+from pipeline.detect.features.keyframes import KeyframeTable, TimedFrames, digests_of
 from pipeline.detect.features.objects import Detected, SearchedVideo, write_objects
-from pipeline.detect.features.published import PublishedObjects, no_objects
-from pipeline.detect.features.timed import TimedFrames
+from pipeline.detect.features.published import PublishedObjects
 from pipeline.runtime.errors import ActaError, VideoError
 from pipeline.runtime.files import Output
 from pipeline.runtime.progress import progress
 from pipeline.runtime.provenance import Quarantined, provenance_of
-from pipeline.runtime.wheels import file_sha256
 from pipeline.runtime.workers import split_results
 
 
@@ -78,21 +77,14 @@ def import_objects(
     provenance = provenance_of(
         __name__,
         settings,
-        inputs={
-            "frames": shard.digest,
-            "label_map": file_sha256(label_map),
-            **{f"proposals/{split}": file_sha256(path) for split, path in proposals.items()},
-            **{f"boxes/{split}": file_sha256(path) for split, path in boxes.items()},
-            **{f"objects/{split}": f"{path.name} {path.stat().st_size}" for split, path in published.items()},
-        },
+        inputs=digests_of(label_map, boxes, proposals)
+        | {"frames": shard.digest}
+        | {f"objects/{split}": f"{path.name} {path.stat().st_size}" for split, path in published.items()},
     )
     write_objects(output, videos, ["object"], [*shard.quarantine, *bad], provenance)
 
 
 def _on_keyframe(files: list[PublishedObjects], video: str, time: float, size: int, score: float) -> Detected:
-    objects_there = next((objects for file in files if (objects := file.at(video, time, np.float16))), None)
-    objects_there = objects_there or no_objects(size, np.float16)
-    detected = Detected(
-        objects_there.feature, objects_there.box, objects_there.score, np.zeros(len(objects_there.box), np.int32)
-    )
-    return detected.where(objects_there.score >= score)
+    there = next((objects for file in files if (objects := file.at(video, time, np.float16))), None)
+    there = there or no_objects(size, np.float16)
+    return Detected(**vars(there), kind=np.zeros(len(there.box), np.int32)).where(there.score >= score)

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from pipeline.config.detect_features import KeyframeSettings
 from pipeline.detect.annotation.people import Annotation, People
 from pipeline.detect.annotation.proposals import read_proposals
 from pipeline.media.limits import check_filled
 from pipeline.runtime.errors import VideoError
+from pipeline.runtime.store import FrameShard
+from pipeline.runtime.wheels import file_sha256
 
 _UNCUT = 120.0  # seconds after the last keyframe of a video that is said to be cut
 _SPARSE = 10.0  # seconds between two frames of a thinned-out video
@@ -100,3 +103,33 @@ class KeyframeTable:
     @staticmethod
     def _of(by_split: Mapping[str, Any], split: str) -> list[Any]:
         return [by_split[part] for part in split.split() if part in by_split]
+
+
+def digests_of(label_map: Path, boxes: Mapping[str, Path], proposals: Mapping[str, Path]) -> dict[str, str]:
+    """The files of a `KeyframeTable` in the provenance of what is made with it."""
+    files = {"label_map": label_map}
+    files |= {f"boxes/{split}": path for split, path in boxes.items()}
+    files |= {f"proposals/{split}": path for split, path in proposals.items()}
+    return {name: file_sha256(path) for name, path in files.items()}
+
+
+class TimedFrames(FrameShard):
+    """A frame shard whose videos begin at ``start`` seconds in the time of their annotation."""
+
+    def __init__(self, path: Path | str, start: float):
+        self._start = start
+        super().__init__(path)
+
+    def times(self, video: str) -> np.ndarray:
+        """Times of a video's frames in the annotation's seconds, (n,)."""
+        return super().times(video) + self._start
+
+    def clip_around(self, video: str, time: float, span: int, rate: float) -> Tensor:
+        """The raw clip around a keyframe, uint8 (span, 3, height, width): the keyframe is at index ``span // 2``.
+
+        Beyond the video's ends its first and last frame are repeated.
+        """
+        return self.clip_at(video, time + (np.arange(span) - span // 2) / rate)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_start": self._start}

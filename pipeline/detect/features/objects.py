@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.detect.features.entities import Objects, write_entities
 from pipeline.runtime.provenance import Provenance, Quarantined
 from pipeline.runtime.store import Shard, create_shard, index_size, write_index
 
@@ -26,12 +27,9 @@ _COLUMNS = ("feature", "box", "score", "kind")
 
 
 @dataclass(frozen=True)
-class Detected:
-    """What is on one keyframe: ``feature`` (o, d), ``box`` (o, 4) in [0, 1], ``score`` (o,), ``kind`` (o,)."""
+class Detected(Objects):
+    """What is on one keyframe, with its ``kind`` (o,)."""
 
-    feature: np.ndarray
-    box: np.ndarray
-    score: np.ndarray
     kind: np.ndarray
 
     def where(self, kept: np.ndarray) -> "Detected":
@@ -64,13 +62,7 @@ def write_objects(
     with create_shard(path, OBJECTS_FORMAT, provenance, quarantine, room) as file:
         file.attrs["classes"] = json.dumps(list(classes))
         write_index(file, videos)
-        group = file.create_group("objects")
-        group.create_dataset(
-            "first", data=np.cumsum([0, *(len(keyframe.box) for keyframe in detected)]).astype(np.uint64)
-        )
-        for name in _COLUMNS:
-            parts = [getattr(keyframe, name) for keyframe in detected]
-            group.create_dataset(name, data=np.concatenate(parts) if parts else np.zeros((0, 0), np.float32))
+        write_entities(file.create_group("objects"), detected, dict.fromkeys(_COLUMNS))
 
 
 class ObjectShard(Shard):
@@ -81,10 +73,6 @@ class ObjectShard(Shard):
     @cached_property
     def classes(self) -> list[str]:
         return list(json.loads(self.attribute("classes")))
-
-    @property
-    def feature_size(self) -> int:
-        return int(self.array("objects/feature").shape[1])
 
     def at(self, video: str, place: int) -> Detected:
         """What was found on a video's keyframe, counted from 0."""

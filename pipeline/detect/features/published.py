@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from pipeline.detect.features.entities import Objects
+from pipeline.detect.features.entities import Objects, no_objects
 from pipeline.detect.features.foreign import find, names_in, open_foreign, read_array
 from pipeline.runtime.errors import VideoError
 
@@ -81,11 +81,6 @@ class PublishedObjects:
             if isinstance(features, h5py.Dataset) and features.ndim == 2:
                 return int(features.shape[1])
         return 0
-
-
-def no_objects(size: int, kind: type) -> Objects:
-    """A keyframe without objects."""
-    return Objects(np.zeros((0, size), kind), np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
 
 def inside(boxes: np.ndarray, place: str) -> np.ndarray:

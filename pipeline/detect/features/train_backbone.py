@@ -11,8 +11,7 @@ from torch.nn import functional as F
 
 from pipeline.config.tasks.detect import TrainBackbone
 from pipeline.detect.annotation.people import Annotation
-from pipeline.detect.features.actor_clips import clip_at
-from pipeline.detect.features.timed import TimedFrames
+from pipeline.detect.features.keyframes import TimedFrames, digests_of
 from pipeline.models.actor_backbones import (
     ActorBackbone,
     build_actor_backbone,
@@ -26,7 +25,6 @@ from pipeline.runtime.files import Output
 from pipeline.runtime.provenance import provenance_of, sha256_text
 from pipeline.runtime.scratch import near
 from pipeline.runtime.store import FrameShard
-from pipeline.runtime.wheels import file_sha256
 from pipeline.training.job import seeded, start_job
 from pipeline.training.loop import fit
 from pipeline.training.steering import SgdSchedule
@@ -72,11 +70,10 @@ def train_backbone(
         if training.trainable == "mixed_5":
             freeze(model, backbone)
         frames = sha256_text(json.dumps([FrameShard(path).digest for path in shards]))
-        inputs = {"frames": frames, "label_map": file_sha256(label_map)}
         provenance = provenance_of(
             __name__,
             settings,
-            inputs=inputs | {f"boxes/{split}": file_sha256(path) for split, path in boxes.items()},
+            inputs={"frames": frames} | digests_of(label_map, boxes, {}),
             weights={"initial": initial.stated} if initial else {},
             packages=("torch", "torchvision", "simplejpeg"),
         )
@@ -94,7 +91,7 @@ class Clips:
 
     def __init__(
         self,
-        shards: Sequence[FrameShard],
+        shards: Sequence[TimedFrames],
         annotations: Sequence[Annotation],
         backbone: ActorBackbone,
         settings: TrainBackbone,
@@ -120,7 +117,7 @@ class Clips:
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
         number, video, time, which = self._keys[key[1]]
         people = self._annotations[which].people(video, time)
-        clip = clip_at(self._shards[number], video, time, self._backbone.span, self._rate)
+        clip = self._shards[number].clip_around(video, time, self._backbone.span, self._rate)
         box = torch.from_numpy(people.box).float()
         if self._flip and np.random.default_rng([self._seed, *key]).random() < 0.5:
             clip = clip.flip(3)

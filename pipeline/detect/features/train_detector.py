@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pipeline.config.tasks.detect import TrainDetector
 from pipeline.detect.annotation.named_boxes import NamedBoxes, read_named_boxes
-from pipeline.detect.features.timed import TimedFrames
+from pipeline.detect.features.keyframes import TimedFrames
 from pipeline.models.object_detector import ObjectDetector, build_detector, save_detector, start_from_imagenet
 from pipeline.models.opened import Opened
 from pipeline.models.weights import open_weights

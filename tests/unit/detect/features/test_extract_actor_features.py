@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.detect.features.actor_clips import clip_at
 from pipeline.detect.features.entities import FeatureShard
+from pipeline.detect.features.keyframes import TimedFrames
 from pipeline.models.actor_backbones import load_actor_backbone
 from pipeline.runtime.errors import ActaError
-from pipeline.runtime.store import FrameShard
 from tests.clips import read_number
 from tests.unit.detect.features.filmed import ACTIONS, BACKBONE, LEFT, RIGHT, ROWS, WHOLE, Filmed
 
@@ -42,9 +41,9 @@ def test_objects_are_all_that_are_no_people(shard):
 def test_what_the_backbone_says_of_the_clip_around_each_keyframe(filmed, shard):
     """At both ends of the video, too, where its first and last frame are repeated."""
     network, _, _ = load_actor_backbone(filmed.model)
-    found, frames = shard.keyframes("v"), FrameShard(filmed.frames)
+    found, frames = shard.keyframes("v"), TimedFrames(filmed.frames, 0.0)
     for number, middle in enumerate([0, 10, 20, 29]):
-        clip = clip_at(frames, "v", found.times[number], 5, 10.0)
+        clip = frames.clip_around("v", found.times[number], 5, 10.0)
         seen = [read_number(frame.permute(1, 2, 0).numpy()) for frame in clip]
         assert seen == [min(max(middle + k, 0), 29) for k in range(-2, 3)]
         mine = found.actor_keyframe == number
@@ -69,7 +68,7 @@ def test_each_video_has_its_own_clips(filmed, shard):
         shard.keyframes("v").actors.feature[[0, 2, 3, 6]], rel=1e-4, abs=1e-5
     )
     network, _, _ = load_actor_backbone(filmed.model)
-    clip = clip_at(FrameShard(filmed.frames), "w", 1.0, 5, 10.0)
+    clip = TimedFrames(filmed.frames, 0.0).clip_around("w", 1.0, 5, 10.0)
     with torch.inference_mode():
         feature, _ = network.eval()(clip[None], [torch.tensor([WHOLE])])
     assert found.keyframes("w").times.tolist() == [1]

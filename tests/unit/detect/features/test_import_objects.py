@@ -53,7 +53,7 @@ def test_objects_of_each_keyframe_with_their_scores(tmp_path: Path, frames: Path
         "val": publish(tmp_path / "val.h5", {"b_2": 1}),
     }
     shard = run(tmp_path, frames, published)
-    assert (shard.ids, shard.classes, shard.feature_size) == (["a", "b"], ["object"], 8)
+    assert (shard.ids, shard.classes, shard.array("objects/feature").shape[1]) == (["a", "b"], ["object"], 8)
     counts = {video: [len(shard.at(video, place).box) for place in range(2)] for video in "ab"}
     assert counts == {"a": [2, 5], "b": [0, 1]}
     found = shard.at("a", 1)

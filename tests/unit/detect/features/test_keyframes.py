@@ -1,5 +1,6 @@
 """Which keyframes a video has, who is on them, and what becomes actors; clips around them."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,9 @@ import pytest
 
 from pipeline.config.detect_features import BoxSettings, KeyframeSettings
 from pipeline.detect.annotation.people import People
-from pipeline.detect.features.actor_clips import KeyframeClips, boxes_of, clip_at
-from pipeline.detect.features.keyframes import KeyframeTable
+from pipeline.detect.features.extract_actor_features import KeyframeClips, actors_of
+from pipeline.detect.features.keyframes import KeyframeTable, TimedFrames
 from pipeline.runtime.errors import ActaError, VideoError
-from pipeline.runtime.store import FrameShard
 from tests.clips import read_number
 from tests.shards import numbered, stored, write_shard
 
@@ -132,7 +132,7 @@ def test_annotated_boxes_first_then_the_sure_ones_with_labels_by_overlap():
     people = People(np.array([[0.0, 0.0, 0.5, 1.0], [0.5, 0.0, 1.0, 1.0]]), np.array([[True, False], [True, True]]))
     box = np.array([[0.5, 0, 1, 0.95], [0, 0, 1, 1], [0, 0, 0.5, 1], [0, 0, 0.25, 1]], np.float32)
     score = np.array([0.9, 0.95, 0.89, 1.0], np.float32)
-    found = boxes_of(people, box, score, BoxSettings(score=0.9, iou=0.9))
+    found = actors_of(people, box, score, BoxSettings(score=0.9, iou=0.9))
     assert found.box == pytest.approx(np.array([*people.box, box[0], box[1], box[3]]))
     assert found.score == pytest.approx([1, 1, 0.9, 0.95, 1.0])
     assert found.annotated.tolist() == [True, True, False, False, False]
@@ -142,7 +142,7 @@ def test_annotated_boxes_first_then_the_sure_ones_with_labels_by_overlap():
 
 def test_nobody_at_all():
     nobody = People(np.zeros((0, 4)), np.zeros((0, 3), bool))
-    found = boxes_of(nobody, np.zeros((0, 4)), np.zeros(0), BoxSettings(score=0, iou=0.5))
+    found = actors_of(nobody, np.zeros((0, 4)), np.zeros(0), BoxSettings(score=0, iou=0.5))
     assert (found.box.shape, found.score.shape, found.actions.shape) == ((0, 4), (0,), (0, 3))
 
 
@@ -150,9 +150,9 @@ def test_nobody_at_all():
 
 
 @pytest.fixture
-def shard(tmp_path) -> FrameShard:
+def shard(tmp_path) -> TimedFrames:
     """Twenty numbered frames at ten a second, from 3 s on."""
-    return FrameShard(write_shard(tmp_path / "0.h5", [stored(tmp_path / "s", "v", numbered(20), start=3.0)]))
+    return TimedFrames(write_shard(tmp_path / "0.h5", [stored(tmp_path / "s", "v", numbered(20), start=3.0)]), 0.0)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def shard(tmp_path) -> FrameShard:
     ],
 )
 def test_a_clip_has_its_keyframe_in_the_middle_and_repeats_the_ends(shard, time, span, rate, expected):
-    clip = clip_at(shard, "v", time, span, rate)
+    clip = shard.clip_around("v", time, span, rate)
     assert [read_number(frame.permute(1, 2, 0).numpy()) for frame in clip] == expected
     box = np.array([[0, 0, 1, 1]], np.float32)
     clips = KeyframeClips(shard, [("v", 3.5, box), ("v", time, box)], span, rate)
@@ -185,3 +185,13 @@ def test_a_whole_film_where_cut_videos_are_expected(tmp_path):
     assert found.times("v", "train", 900 + np.arange(0.0, 901)).tolist() == [902, 1798]
     with pytest.raises(VideoError, match=r"it ends 6302 s after its last keyframe at 1798 s; .*`keyframes.start` to 0"):
         found.times("v", "train", 900 + np.arange(0.0, 7201))
+
+
+def test_videos_that_were_cut_begin_later_in_the_annotations_time(tmp_path):
+    """AVA's second 902 is the cut video's second 2."""
+    shard = write_shard(tmp_path / "frames.h5", [stored(tmp_path / "jpegs", "v", numbered(30))])
+    cut = TimedFrames(shard, 900.0)
+    assert cut.times("v")[[0, -1]].tolist() == [900.0, pytest.approx(902.9)]
+    assert read_number(cut.clip_at("v", [902.0])[0].permute(1, 2, 0).numpy()) == 20
+    again = pickle.loads(pickle.dumps(cut))
+    assert again.times("v")[0] == 900.0

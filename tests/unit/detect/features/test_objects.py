@@ -25,7 +25,7 @@ def test_an_object_shard_comes_back(tmp_path):
     ]
     write_objects(tmp_path / "o.h5", videos, CLASSES, [], Provenance("test", "{}", ""))
     shard = ObjectShard(tmp_path / "o.h5")
-    assert (shard.classes, shard.feature_size) == (list(CLASSES), 3)
+    assert (shard.classes, shard.array("objects/feature").shape[1]) == (list(CLASSES), 3)
     for video in videos:
         assert shard.times(video.id).tolist() == video.times.tolist()
         for place, each in enumerate(video.found):

@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 from pipeline.config.detect_features import ActorBackboneSettings, BackboneTrainingSettings
 from pipeline.config.tasks.detect import TrainBackbone
 from pipeline.detect.annotation.people import Annotation
+from pipeline.detect.features.keyframes import TimedFrames
 from pipeline.detect.features.train_backbone import Clips, collate, train_backbone
 from pipeline.models.actor_backbones import ActorBackbone, build_actor_backbone, load_actor_backbone
 from pipeline.runtime.errors import ActaError
-from pipeline.runtime.store import FrameShard
 from tests.unit.detect.features.filmed import ACTIONS, BACKBONE, LEFT, RIGHT
 
 
@@ -45,7 +45,7 @@ def training(**changes: Any) -> TrainBackbone:
 def test_clips_with_annotated_people_mirrored_or_not(filmed):
     annotation = Annotation(filmed.folder / "train.csv", filmed.labels)
     plain, turned = (
-        Clips([FrameShard(filmed.frames)], [annotation], BACKBONE, training(flip=flip)) for flip in (False, True)
+        Clips([TimedFrames(filmed.frames, 0.0)], [annotation], BACKBONE, training(flip=flip)) for flip in (False, True)
     )
     assert len(plain) == len(turned) == 4, "v at 0, 1 and 2.9 s, and w at 1 s"
     seen = set()
