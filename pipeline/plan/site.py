@@ -119,5 +119,4 @@ def _bytes(rows: Sequence[Listed], root: Path) -> int | None:
 def _count_keyframes(path: Path) -> int:
     from pipeline.detect.annotation.ava import read_table
 
-    rows = read_table(path)
-    return 0 if rows is None else len(rows[["video", "time"]].dropna().drop_duplicates())
+    return len(read_table(path)[["video", "time"]].dropna().drop_duplicates())

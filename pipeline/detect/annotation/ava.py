@@ -20,10 +20,11 @@ from pipeline.runtime.text import read_rows as text_rows
 from pipeline.runtime.text import read_text
 
 GROUPS = {"PERSON_MOVEMENT": "pose", "PERSON_INTERACTION": "person-person", "OBJECT_MANIPULATION": "person-object"}
-_COLUMNS = ["video", "time", "x1", "y1", "x2", "y2", "action", "score"]
+CORNERS = ["x1", "y1", "x2", "y2"]
+_COLUMNS = ["video", "time", *CORNERS, "action", "score"]
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _WORDS = re.compile(r',[ \t"]*(?:true|false)[ \t"]*(?:,|$)', re.IGNORECASE | re.MULTILINE)
-_LATEST = 1e11  # seconds; this many microseconds still have numbers of their own
+LATEST = 1e11  # seconds; this many microseconds still have numbers of their own
 _LAST_ACTION = 2**31 - 1
 
 
@@ -108,45 +109,24 @@ def read_rows(path: Path) -> Rows:
         ActaError: a row that is none, or holds a number that is not finite; the message names the line.
     """
     table = read_table(path)
-    if table is None:
-        none = np.empty(0, np.int64)
-        return Rows([], none, np.empty((0, 4)), none, np.empty(0), none)
-    time, x1, y1, x2, y2, action, score = (table[name].to_numpy() for name in _COLUMNS[1:])
-    values = (x1, y1, x2, y2, action)
-    named = is_named(table["video"])
-    bare = np.isnan(score)  # a frame without boxes
-    whole = ~np.isinf(score) & is_action(action)
-    for column in values:
-        bare &= np.isnan(column)
-        whole &= np.isfinite(column)
-    good = named & is_time(time) & (bare | whole)
-    blank = np.zeros(0, bool)
-    if not good.all():
-        blank = ~named & np.isnan(time) & bare
-        bad = np.flatnonzero(~(good | blank))
-        if len(bad):
-            raise ActaError(next(problems(path), f"{path}:{bad[0] + 1}: not a row of boxes"))
-    frames, frame = number_frames(table["video"], time, blank)
-    if bare.any():
-        boxes = np.flatnonzero(~bare)
-        action, score, *corners = (column[boxes] for column in (action, score, x1, y1, x2, y2))
-        frame, line = frame[boxes], boxes + 1
-    else:
-        corners, line = [x1, y1, x2, y2], np.arange(1, len(frame) + 1)
+    action, eighth = table["action"].to_numpy(), table["score"].to_numpy()
+    corners = table[CORNERS].to_numpy()
+    whole = np.isfinite(corners).all(1) & ~np.isinf(eighth) & is_action(action)
+    frames, frame, boxes = number_frames(table, whole, path, "not a row of boxes")
     return Rows(
         frames=frames,
         frame=frame,
-        box=np.stack(corners, axis=1),
-        action=action.astype(np.int64),
-        eighth=score,
-        line=line,
+        box=corners[boxes],
+        action=action[boxes].astype(np.int64),
+        eighth=eighth[boxes],
+        line=boxes + 1,
     )
 
 
-def read_table(path: Path, optional: Sequence[str] = ()) -> pd.DataFrame | None:
+def read_table(path: Path, optional: Sequence[str] = ()) -> pd.DataFrame:
     """The columns video (categorical, "" where there is none), time, x1, y1, x2, y2, action and score of a file.
 
-    Numbers are float64, NaN where there is none; a blank line has a row of its own. None if the file is empty.
+    Numbers are float64, NaN where there is none; a blank line has a row of its own.
 
     Args:
         path: The file.
@@ -173,7 +153,7 @@ def read_table(path: Path, optional: Sequence[str] = ()) -> pd.DataFrame | None:
                 skip_blank_lines=False,
             )
     except pd.errors.EmptyDataError:
-        return None
+        table = pd.DataFrame({name: np.empty(0, str if name == "video" else np.float64) for name in _COLUMNS})
     except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise ActaError(next(problems(path, optional), f"{path}: {' '.join(str(error).split())}")) from None
     # Not read as categories, as those that all look like numbers become numbers: 0012 would be 12.
@@ -181,12 +161,6 @@ def read_table(path: Path, optional: Sequence[str] = ()) -> pd.DataFrame | None:
     if any("\n" in str(video) for video in table["video"].cat.categories):  # no line of the file is its row's
         raise ActaError(next(problems(path, optional), f"{path}: the name of a video has a line break"))
     return table
-
-
-def is_time(time: np.ndarray) -> np.ndarray:
-    """(n,) whether each is a number of seconds that microseconds can tell."""
-    near: np.ndarray = np.abs(time) <= _LATEST
-    return near
 
 
 def is_action(action: np.ndarray) -> np.ndarray:
@@ -200,29 +174,36 @@ def is_number(text: str) -> bool:
     return _NUMBER.fullmatch(text.strip(" \t")) is not None and bool(np.isfinite(float(text)))
 
 
-def is_named(video: pd.Series) -> np.ndarray:
-    """(n,) whether each row of `read_table` names a video."""
-    nameless = np.flatnonzero(np.asarray(video.cat.categories) == "")
-    named: np.ndarray = video.cat.codes.to_numpy() != (nameless[0] if len(nameless) else -1)
-    return named
-
-
-def number_frames(video: pd.Series, time: np.ndarray, blank: np.ndarray) -> tuple[list[tuple[str, int]], np.ndarray]:
-    """Frames of the rows of `read_table`.
+def number_frames(
+    table: pd.DataFrame, whole: np.ndarray, path: Path, needed: str, optional: Sequence[str] = ()
+) -> tuple[list[tuple[str, int]], np.ndarray, np.ndarray]:
+    """Which rows of `read_table` are boxes, and of which frames.
 
     Args:
-        video: (n,) categorical.
-        time: (n,) seconds.
-        blank: (n,) rows that name none; or none, if all do.
+        table: The rows, n of them.
+        whole: (n,) whether each has all that a box needs, besides a frame.
+        path: The file, for errors.
+        needed: What a row should be, for errors.
+        optional: As of `read_table`.
 
     Returns:
-        ``(video, timestamp in microseconds)`` of each frame in order of appearance, and (n,) which of them each row is
-        of; a blank row's number means nothing.
+        ``(video, timestamp in microseconds)`` of each frame in order of appearance, and of each box its frame among
+        them and its row. A row without box may name a frame, too.
+
+    Raises:
+        ActaError: a row is neither a box, nor a frame alone, nor blank.
     """
+    video, time = table["video"], table["time"].to_numpy()
+    nameless = np.flatnonzero(np.asarray(video.cat.categories) == "")
     codes = video.cat.codes.to_numpy()
-    rows = np.flatnonzero(~blank) if len(blank) else slice(None)
-    times = np.rint(time[rows] * 1e6).astype(np.int64)
-    codes = codes[rows]
+    named = codes != (nameless[0] if len(nameless) else -1)
+    bare = table[_COLUMNS[2:]].isna().to_numpy().all(1)  # a frame without boxes
+    blank = ~named & np.isnan(time) & bare
+    bad = np.flatnonzero(~(blank | (named & (np.abs(time) <= LATEST) & (bare | whole))))
+    if len(bad):
+        raise ActaError(next(problems(path, optional), f"{path}:{bad[0] + 1}: {needed}"))
+    rows = np.flatnonzero(~blank)
+    times, codes = np.rint(time[rows] * 1e6).astype(np.int64), codes[rows]
     # Rows of one frame follow each other as a rule; only one of each run is looked up.
     begins = np.ones(len(codes), bool)
     begins[1:] = (codes[1:] != codes[:-1]) | (times[1:] != times[:-1])
@@ -232,12 +213,8 @@ def number_frames(video: pd.Series, time: np.ndarray, blank: np.ndarray) -> tupl
     names = [str(name) for name in video.cat.categories]
     videos, moments = np.divmod(keys, max(1, len(seconds)))
     frames = [(names[v], t) for v, t in zip(videos.tolist(), seconds[moments].tolist(), strict=True)]
-    frame = np.repeat(number, np.diff(heads, append=len(codes)))
-    if not len(blank):
-        return frames, frame
-    every = np.zeros(len(video), np.int64)
-    every[rows] = frame
-    return frames, every
+    is_box = ~bare[rows]
+    return frames, np.repeat(number, np.diff(heads, append=len(codes)))[is_box], rows[is_box]
 
 
 def read_excluded(path: Path) -> set[tuple[str, int]]:
@@ -265,7 +242,7 @@ def problems(path: Path, optional: Sequence[str] = ()) -> Iterator[str]:
             number = float(value) if is_number(value) else np.nan
             if np.isnan(number):
                 yield f"{place}: {name} is {value!r:.80}, not a number"
-            elif name == "time" and abs(number) > _LATEST:
-                yield f"{place}: time is {value!r:.80}, not a number of seconds up to {_LATEST:g}"
+            elif name == "time" and abs(number) > LATEST:
+                yield f"{place}: time is {value!r:.80}, not a number of seconds up to {LATEST:g}"
             elif name == "action" and (number < 0 or number % 1 or number > _LAST_ACTION):
                 yield f"{place}: action is {value!r:.80}, not the number of one"

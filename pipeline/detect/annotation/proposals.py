@@ -14,12 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.detect.annotation.ava import is_action, is_named, is_time, number_frames, problems, read_table
+from pipeline.detect.annotation.ava import CORNERS, LATEST, is_action, number_frames, read_table
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.unfolded import check_content
 
 MARGIN = 0.1  # corners so far outside the picture are moved to its edge; farther out they are in pixels, or broken
-_CORNERS = ("x1", "y1", "x2", "y2")
 
 
 @dataclass(frozen=True)
@@ -63,22 +62,12 @@ def read_proposals(path: Path) -> Proposals:
 
 def _from_csv(path: Path) -> Proposals:
     table = read_table(path, optional=["action"])
-    if table is None:
-        return _gather([], np.empty(0, np.int64), np.empty((0, 5)))
-    time, action = table["time"].to_numpy(), table["action"].to_numpy()
-    values = table[[*_CORNERS, "score"]].to_numpy()
-    named = is_named(table["video"])
-    bare = np.isnan(values).all(1) & np.isnan(action)  # a frame without boxes
+    action, values = table["action"].to_numpy(), table[[*CORNERS, "score"]].to_numpy()
     whole = np.isfinite(values).all(1) & (np.isnan(action) | is_action(action))
-    blank = ~named & np.isnan(time) & bare
-    bad = np.flatnonzero(~(blank | (named & is_time(time) & (bare | whole))))
-    if len(bad):
-        fallback = f"{path}:{bad[0] + 1}: a proposal is video,timestamp,x1,y1,x2,y2,[action],score"
-        raise ActaError(next(problems(path, ["action"]), fallback))
-    frames, frame = number_frames(table["video"], time, blank)
-    boxes = np.flatnonzero(~bare)
+    needed = "a proposal is video,timestamp,x1,y1,x2,y2,[action],score"
+    frames, frame, boxes = number_frames(table, whole, path, needed, ["action"])
     _check(values[boxes], lambda row: f"{path}:{boxes[row] + 1}")
-    return _gather(frames, frame[boxes], values[boxes])
+    return _gather(frames, frame, values[boxes])
 
 
 def _from_pickle(path: Path) -> Proposals:
@@ -112,7 +101,7 @@ def _frame(key: object) -> tuple[str, int] | None:
         seconds = float(time)
     except ValueError:
         return None
-    return (video, round(seconds * 1e6)) if video and is_time(np.array(seconds)) else None
+    return (video, round(seconds * 1e6)) if video and abs(seconds) <= LATEST else None
 
 
 def _five(value: object, place: str) -> np.ndarray:
