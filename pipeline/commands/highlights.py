@@ -40,7 +40,7 @@ def _highlights(options: argparse.Namespace) -> None:
     from pipeline.config.whole import load_over
     from pipeline.runtime.files import check_outputs
     from pipeline.runtime.progress import progress
-    from pipeline.spot.highlights_video import make_highlights
+    from pipeline.spot.cut_highlights import make_highlights
 
     outputs = [options.output.with_suffix(suffix) for suffix in (options.output.suffix, ".json", ".vtt")]
     inputs = [options.first, options.second, options.events, options.ini, *options.config]

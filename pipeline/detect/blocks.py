@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pipeline.detect.features.entities import FeatureShard, Keyframes
+from pipeline.metrics.runs import places_in
 from pipeline.models.stage import Graphs
 
 CLIPS = 6
@@ -132,7 +133,7 @@ def make_graph(keyframes: Keyframes, chosen: Chosen, *, with_objects: bool = Tru
         boxes.append(keyframes.objects.box)
         times.append(since[keyframes.object_keyframe])
     counts = np.bincount(keyframes.actor_keyframe, minlength=len(keyframes.times))
-    rows = np.arange(len(kept)) - np.repeat(np.cumsum(counts) - counts, counts)
+    rows = places_in(counts)
     return Graph(
         actors=torch.from_numpy(keyframes.actors.feature[kept]),
         objects=torch.from_numpy(keyframes.objects.feature) if with_objects else None,
@@ -148,7 +149,6 @@ def join(graphs: Sequence[Graph]) -> Graph:
     if len(graphs) == 1:
         return graphs[0]
     actors = [len(graph.actors) for graph in graphs]
-
     graphs = [replace(graph, times=graph.times + number * _FAR) for number, graph in enumerate(graphs)]
 
     def both(name: str) -> Tensor:

@@ -12,6 +12,7 @@ import pandas as pd
 from pipeline.detect.annotation.ava import GROUPS, LabelMap, Rows, is_number, read_excluded, read_label_map, read_rows
 from pipeline.detect.remarks import remarks
 from pipeline.metrics.frame_map import Boxes, frame_ap
+from pipeline.metrics.runs import places_in
 from pipeline.metrics.video_map import THRESHOLDS, Clock, video_ap
 from pipeline.runtime import text
 from pipeline.runtime.errors import ActaError
@@ -91,9 +92,9 @@ class Truth:
 
     def counts(self, frames: Frames) -> np.ndarray:
         """Which of these frames count (`evaluate_files`)."""
-        if self.excluded is not None:
-            return ~_among(frames, self.excluded)
-        return _among(frames, set(self.rows.frames))
+        named = set(self.rows.frames) if self.excluded is None else self.excluded
+        among = np.fromiter((frame in named for frame in frames), bool, len(frames))
+        return among if self.excluded is None else ~among
 
 
 def read_truth(label_map: Path, truth: Path, excluded: Path | None = None) -> Truth:
@@ -112,8 +113,10 @@ def evaluate_rows(
 ) -> dict[str, Any]:
     """Evaluate detections that are in memory; as `evaluate_files`."""
     actions, annotated = truth.actions, truth.rows
-    counted = [truth.counts(each.frames) for each in (annotated, detected)]
-    rows = [_kept(annotated, actions, counted[0]), _kept(detected, actions, counted[1])]
+    both = annotated, detected
+    counted = [truth.counts(each.frames) for each in both]
+    known = [np.isin(each.action, list(actions.names)) for each in both]
+    rows = [known[n] & counted[n][both[n].frame] for n in range(2)]
     if not rows[0].any():
         raise ActaError(f"{truth.path} annotates no box of an action that counts in a frame that counts")
     numbers = _numbers(annotated, rows[0], detected, rows[1])
@@ -140,15 +143,6 @@ def evaluate_rows(
             "detected_left_out": int((~rows[1]).sum()),
         },
     }
-
-
-def _among(frames: Frames, those: set[tuple[str, int]]) -> np.ndarray:
-    return np.fromiter((frame in those for frame in frames), bool, len(frames))
-
-
-def _kept(rows: Rows, actions: LabelMap, frames: np.ndarray) -> np.ndarray:
-    kept: np.ndarray = np.isin(rows.action, list(actions.names)) & frames[rows.frame]
-    return kept
 
 
 def _numbers(annotated: Rows, of_truth: np.ndarray, detected: Rows, of_found: np.ndarray) -> dict[tuple[str, int], int]:
@@ -186,8 +180,7 @@ def _clock(numbers: dict[tuple[str, int], int], counted: set[tuple[str, int]]) -
     """Video and step of each number; a video's steps are its frames that count, in order of time."""
     ordered = sorted(counted)
     videos, _ = pd.factorize(np.array([video for video, _ in ordered], object))
-    first = np.flatnonzero(np.diff(videos, prepend=-1))
-    steps = np.arange(len(videos)) - first[videos]
+    steps = places_in(np.bincount(videos))
     place = {frame: n for n, frame in enumerate(ordered)}
     places = np.array([place[frame] for frame in numbers], np.int64)  # numbers count up in the order of the dict
     return Clock(videos[places].astype(np.int64), steps[places])

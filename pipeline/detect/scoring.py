@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.detect.annotation.ava import Rows, read_label_map
-from pipeline.detect.blocks import Chosen, Graph, Run, cut_blocks, make_graph, pad
+from pipeline.detect.blocks import Chosen, Run, cut_blocks, make_graph, pad
 from pipeline.detect.features.entities import FeatureShard, Keyframes
 from pipeline.models.stage import Stage
 from pipeline.runtime.errors import ActaError
@@ -34,18 +34,11 @@ def network_scorer(model: Stage, loss: Literal["sigmoid", "softmax"], device: st
 
     def score(keyframes: Keyframes, chosen: Chosen) -> np.ndarray:
         graph = make_graph(keyframes, chosen, with_objects=model.architecture.objects is not None, step=step)
-        return score_graph(model, graph, loss, device)
+        with torch.inference_mode():
+            logits: Tensor = model(pad([graph])[0].to(device, next(model.parameters()).dtype))[0].float()
+            return (logits.sigmoid() if loss == "sigmoid" else logits.softmax(1)).cpu().numpy()
 
     return score
-
-
-def score_graph(model: Stage, graph: Graph, loss: Literal["sigmoid", "softmax"], device: str) -> np.ndarray:
-    """(a, c) scores of a graph's actors in [0, 1]."""
-    if not len(graph.actors):
-        return np.zeros((0, model.architecture.classes), np.float32)
-    with torch.inference_mode():
-        logits: Tensor = model(pad([graph])[0].to(device, next(model.parameters()).dtype))[0].float()
-        return (logits.sigmoid() if loss == "sigmoid" else logits.softmax(1)).cpu().numpy()
 
 
 def backbone_scorer(keyframes: Keyframes, chosen: Chosen) -> np.ndarray:

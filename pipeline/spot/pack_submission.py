@@ -83,22 +83,14 @@ def pack_submission(predictions: Path, split: Path, output: Output, version: Lit
     Raises:
         ActaError: it would, or the folder holds no predictions; there is no archive then.
     """
-    pack(predictions, output, read_split(split), version)
-
-
-def pack(folder: Path, output: Path, games: Sequence[str], version: Version) -> None:
-    """Pack the predictions for these games (``<league>/<season>/<game>``).
-
-    Raises:
-        ActaError: it would, or the folder holds no predictions; there is no archive then.
-    """
+    games = read_split(split)
     with atomic(output) as temporary:
-        write_submission(folder, temporary)
+        write_submission(predictions, temporary)
         submission = check_submission(temporary, games, version)
         wrong = submission.problems + submission.notes
         if wrong:
             some = "\n".join(f"  {problem}" for problem in wrong[:10])
-            raise ActaError(f"{folder}: {len(wrong)} things that SoccerNet's evaluation would not take:\n{some}")
+            raise ActaError(f"{predictions}: {len(wrong)} things that SoccerNet's evaluation would not take:\n{some}")
 
 
 def check_submission(

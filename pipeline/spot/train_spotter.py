@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pipeline.config.tasks.spot import TrainSpotter
 from pipeline.models.frame_backbones import load_frame_weights
@@ -20,13 +21,12 @@ from pipeline.spot.game_clips import TrainingClips
 from pipeline.spot.games import Game, read_games
 from pipeline.spot.halves import Source
 from pipeline.spot.inputs import Inputs
-from pipeline.spot.losses import losses_of
 from pipeline.spot.predict_spots import spot_halves
 from pipeline.spot.sources import open_source
 from pipeline.spot.spotter_file import SpotterDescription, save_spotter
 from pipeline.training.distributed import Group
 from pipeline.training.job import seeded, start_job
-from pipeline.training.loop import fit
+from pipeline.training.loop import Losses, fit
 from pipeline.training.steering import SgdSchedule, SgdValidated
 
 
@@ -106,6 +106,29 @@ def train_spotter(
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
         }
         job.finish(done, figures, lambda: save_spotter(output, model, about))
+
+
+def losses_of(weight: float) -> Losses:
+    """RMS-Net's loss, Eqs. 4.1 to 4.3: L = L_cls + λ · L_regr, on batches of `pipeline.spot.game_clips.TrainingClips`.
+
+    The cross entropy is the mean over a micro-batch's clips. The squared error of the offsets is the mean over those
+    of them that hold an event, and 0 where none does.
+
+    Args:
+        weight: λ.
+    """
+
+    def losses(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        logits, offsets = model(batch["clip"])
+        label, event = batch["label"], batch["event"].to(offsets.dtype)
+        cross_entropy = F.cross_entropy(logits, label)
+        error = (offsets - batch["offset"].to(offsets.dtype)) ** 2
+        regression = (error * event).sum() / event.sum().clamp(min=1)
+        accuracy = (logits.argmax(1) == label).to(logits.dtype).mean()
+        figures = {"cross_entropy": cross_entropy, "regression": regression, "accuracy": accuracy}
+        return cross_entropy + weight * regression, figures
+
+    return losses
 
 
 class Validation:

@@ -5,6 +5,7 @@ filters that HDF5 would load as a library.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,30 +22,31 @@ _FILTERS = {1, 2, 3, 4, 5, 6, 32000}  # HDF5's own, and LZF, which h5py brings a
 _DAMAGE = (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError, SystemError)
 
 
-def open_foreign(path: Path) -> h5py.File:
-    """Open a file; an `ActaError` names it where that fails."""
+@contextmanager
+def _naming(path: Path | str) -> Iterator[None]:
+    """Whatever fails is an `ActaError` that names the file."""
     try:
-        return open_hdf5(path, "r")
+        yield
     except _DAMAGE as error:
         raise ActaError(f"cannot read {path}: {error}") from None
 
 
-def names_in(group: h5py.Group) -> Iterator[str]:
+def open_foreign(path: Path) -> h5py.File:
+    """Open a file; an `ActaError` names it where that fails."""
+    with _naming(path):
+        return open_hdf5(path, "r")
+
+
+def names_in(group: h5py.Group) -> list[str]:
     """The names in a group; an `ActaError` names the file where that fails."""
-    try:
-        names = list(group)
-    except _DAMAGE as error:
-        raise ActaError(f"cannot read {group.file.filename}: {error}") from None
-    for name in names:
-        yield name if isinstance(name, str) else name.decode("utf-8", "replace")
+    with _naming(group.file.filename):
+        return [name if isinstance(name, str) else name.decode("utf-8", "replace") for name in group]
 
 
 def place_of(group: h5py.Group) -> int:
-    """Where in the file a group is, by which one is known that has two names."""
-    try:
+    """Where in the file a group is, so that a group with two names can be recognised; errors as of `names_in`."""
+    with _naming(group.file.filename):
         return int(h5py.h5o.get_info(group.id).addr)
-    except _DAMAGE as error:
-        raise ActaError(f"cannot read {group.file.filename}: {error}") from None
 
 
 def find(group: h5py.Group, name: str) -> Any:

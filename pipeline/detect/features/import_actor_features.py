@@ -10,7 +10,7 @@ files.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,15 +40,7 @@ _SAME = 0.001  # farthest that a corner of one box is from itself, after it went
 
 @dataclass(frozen=True)
 class Published:
-    """The files of one split.
-
-    Args:
-        actors: Folder (``i3d``) or file (``slowfast``).
-        objects: File; None: a graph of actors only.
-        annotation: Which boxes are annotated, and what their people do; None: all are detected.
-        proposals: Where the boxes' scores are; None: all have the score 1.
-        frame_list: PySlowFast's list of frames, which numbers the videos; None: groups have their names.
-    """
+    """The files of one split, as of `import_actor_features`; ``annotation`` is one of its ``boxes``."""
 
     actors: Path
     objects: Path | None = None
@@ -150,19 +142,17 @@ class _Source:
         names_there = {video: number for number, video in self._numbers.items()}
         self._objects = PublishedObjects(files.objects, stack, names_there) if files.objects else None
         self.object_size = self._objects.size if self._objects else 0
-        if layout == "i3d":
+        self._groups: dict[str, list[tuple[float, Any]]] | None = {} if layout == "slowfast" else None
+        if self._groups is None:
             if not files.actors.is_dir():
                 raise ActaError(f"{files.actors} is not a folder; the layout i3d is <clip>/<timestamp>.h5")
-            self._keyframes: Callable[[str], list[tuple[float, Any]]] = self._from_folder
         else:
             self._file = stack.enter_context(open_foreign(files.actors))
-            self._groups: dict[str, list[tuple[float, str]]] = {}
             for key in _groups(self._file):
                 clip, _, time = key.rpartition("_")
                 if not clip or not _is_number(time):
                     raise ActaError(f"{files.actors}: the group {key!r} is not <clip>_<timestamp>")
                 self._groups.setdefault(self._numbers.get(clip, clip), []).append((float(time), key))
-            self._keyframes = self._from_groups
 
     def video(self, video: Listed, kind: type) -> FeaturedVideo:
         keyframes = sorted(self._keyframes(video.id), key=lambda entry: entry[0])
@@ -192,16 +182,16 @@ class _Source:
             objects.append(entry or no_objects(self.object_size, kind))
         return FeaturedVideo(video.id, video.label, video.split, times, actors, objects)
 
-    def _from_folder(self, video: str) -> list[tuple[float, Any]]:
-        files: list[tuple[float, Any]] = []
+    def _keyframes(self, video: str) -> list[tuple[float, Any]]:
+        """Times of a video's keyframes, and the file or the group of each."""
+        if self._groups is not None:
+            return self._groups.get(video, [])
+        files = []
         for path in (self._files.actors / video).glob("*.h5"):
             if not _is_number(path.stem):
                 raise VideoError(f"{path.name} is not <timestamp>.h5")
             files.append((float(path.stem), path))
         return files
-
-    def _from_groups(self, video: str) -> list[tuple[float, Any]]:
-        return list(self._groups.get(video, []))
 
     def _actors(self, group: Any, video: str, time: float, place: str, kind: type) -> Actors:
         features, boxes, labels = (read_array(group, name, place) for name in ("features", "boxes", "labels"))

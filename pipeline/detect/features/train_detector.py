@@ -1,4 +1,4 @@
-"""Task `train_detector`: a detector of people and objects on one's own boxes."""
+"""Task `train_detector`: a detector of people and objects, trained on boxes with the names of what is in them."""
 
 import json
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.config.tasks.detect import TrainDetector
-from pipeline.detect.annotation.named_boxes import NamedBoxes, read_named_boxes
 from pipeline.detect.features.keyframes import TimedFrames
 from pipeline.models.object_detector import ObjectDetector, build_detector, save_detector, start_from_imagenet
 from pipeline.models.opened import Opened
@@ -18,12 +17,15 @@ from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import Output
 from pipeline.runtime.provenance import provenance_of, sha256_text
 from pipeline.runtime.store import FrameShard
+from pipeline.runtime.text import read_rows
 from pipeline.runtime.wheels import file_sha256
 from pipeline.training.job import seeded, start_job
 from pipeline.training.loop import fit
 from pipeline.training.steering import SgdSchedule
 
 _SLACK = 0.5  # seconds that a picture may lie beyond the last frame
+# By (video, microseconds): boxes (n, 4) in [0, 1], and places (n,) among the classes.
+NamedBoxes = dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]
 
 
 def train_detector(
@@ -39,7 +41,7 @@ def train_detector(
 
     Args:
         shards: Frame shards that hold the videos.
-        boxes: CSV of boxes with classes (`pipeline.detect.annotation.named_boxes`).
+        boxes: CSV of ``video,timestamp,x1,y1,x2,y2,class``, corners in [0, 1] of the picture.
         output: The model file.
         settings: The training's own.
         workers: Processes that load pictures; the result does not depend on it.
@@ -68,6 +70,31 @@ def train_detector(
         steering, identity = SgdSchedule(training, training), provenance.digest
         done = fit(job, model, pictures, detector_losses, training, training.seed, steering, identity, collate=collate)
         job.finish(done, {}, lambda: save_detector(output, model, detector, provenance.content))
+
+
+def read_named_boxes(path: Path, classes: Sequence[str]) -> NamedBoxes:
+    """Read the boxes.
+
+    Raises:
+        ActaError: the file cannot be read, or a row has no area in [0, 1] or an unknown class; the message names the
+            line.
+    """
+    boxes: dict[tuple[str, int], list[tuple[list[float], int]]] = {}
+    places = {name: place for place, name in enumerate(classes)}
+    for line, row in read_rows(path):
+        try:
+            video, time, *corners, name = row
+            x1, y1, x2, y2 = (float(corner) for corner in corners)
+            key = (video, round(float(time) * 1e6))
+            if not video or not (0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1):
+                raise ValueError
+            boxes.setdefault(key, []).append(([x1, y1, x2, y2], places[name.strip()]))
+        except (ValueError, OverflowError, KeyError):
+            raise ActaError(
+                f"{path}:{line}: {','.join(row)!r} is not video,timestamp,x1,y1,x2,y2,class with a "
+                f"box in [0, 1] and one of the classes {', '.join(classes)}"
+            ) from None
+    return {key: (np.array([b for b, _ in rows]), np.array([k for _, k in rows])) for key, rows in boxes.items()}
 
 
 class Pictures:

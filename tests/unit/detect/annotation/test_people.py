@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.config.detect import DetectionDataSettings
 from pipeline.data.adapters import list_annotated
-from pipeline.detect.annotation.named_boxes import read_named_boxes
 from pipeline.detect.annotation.people import Annotation, People, label_detected, overlaps
+from pipeline.detect.features.train_detector import read_named_boxes
 from pipeline.runtime.errors import ActaError
 
 LABELS = 'item { name: "stand" id: 1 }\nitem { name: "sit" id: 3 }\nitem { name: "talk" id: 20 }\n'

@@ -12,9 +12,8 @@ import torch
 
 from pipeline.config.detect_features import DetectorTrainingSettings
 from pipeline.config.tasks.detect import TrainDetector
-from pipeline.detect.annotation.named_boxes import read_named_boxes
 from pipeline.detect.features import train_detector as training
-from pipeline.detect.features.train_detector import Pictures, collate, train_detector
+from pipeline.detect.features.train_detector import Pictures, collate, read_named_boxes, train_detector
 from pipeline.models.object_detector import load_detector
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.store import FrameShard

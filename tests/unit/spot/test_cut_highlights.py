@@ -2,8 +2,8 @@
 
 from pipeline.runtime.text import read_made
 from pipeline.spot.cut import part_of
+from pipeline.spot.cut_highlights import make_highlights
 from pipeline.spot.events import Spot
-from pipeline.spot.highlights_video import make_highlights
 from tests.unit.spot.beeps import write_half
 
 

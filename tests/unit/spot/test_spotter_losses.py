@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.spot.losses import losses_of
+from pipeline.spot.train_spotter import losses_of
 
 
 class Says(nn.Module):
