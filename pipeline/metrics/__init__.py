@@ -1,1 +1,1 @@
-"""Figures of merit."""
+"""Evaluation metrics."""

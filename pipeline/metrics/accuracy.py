@@ -1,4 +1,4 @@
-"""Classification: top-k, per class, confusion, and how sure one can be of it."""
+"""Accuracy of a classifier: top-k, per class, confusion matrix and a confidence interval."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,10 +9,10 @@ _RESAMPLES = 2000
 
 
 def accuracy(scores: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-    """What is said of a classifier, JSON-ready; accuracies in per cent.
+    """How accurate a classifier is, JSON-ready; accuracies in per cent.
 
     Args:
-        scores: (n, c), higher is better; of equal scores the class with the lower number comes first.
+        scores: (n, c), higher is better; among equal scores the class with the lower number comes first.
         labels: (n,) class numbers.
         classes: c labels.
 

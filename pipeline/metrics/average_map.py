@@ -1,9 +1,9 @@
 """Average-mAP: the average precision of spotted events, averaged over temporal tolerances (Sec. 4.2.1).
 
-Numbers are those of SoccerNet's own evaluator, down to its quirks, because papers quote them. A half's time axis has
-14,400 frames, two a second; what lies beyond is at the last one. Of several entries of a class in one frame only the
+Results equal those of SoccerNet's own evaluator, quirks included, because papers quote them. A half's time axis has
+14,400 frames, two a second; later events count at the last one. Of several entries of a class in one frame only the
 last counts. Precision and recall are taken at 200 thresholds and interpolated at 11 points. Nothing here loops over
-events: only annotations whose tolerance windows share detections wait for each other.
+events, except that annotations whose tolerance windows share detections are matched one after the other.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,12 +22,12 @@ _UNSHOWN = 17 / 13  # only 13 of the 17 classes have annotations that the broadc
 
 @dataclass(frozen=True)
 class Annotated:
-    """Annotations of any number of halves, n of them; their order only matters within one frame and class.
+    """n annotations of any number of halves; their order only matters within one frame and class.
 
     Args:
-        half: (n,) number of the half that each is in, ≥ 0, counted over all games.
+        half: (n,) number of each one's half, from 0, counted over all games.
         frame: (n,) in [0, `FRAMES`).
-        label: (n,) number of its class, ≥ 0.
+        label: (n,) number of its class, from 0.
         visible: (n,) whether the broadcast shows it.
     """
 
@@ -39,7 +39,7 @@ class Annotated:
 
 @dataclass(frozen=True)
 class Detected:
-    """Detections; as `Annotated`, with ``score`` (n,): confidence in [0, 1]. Those below 0 do not count."""
+    """Detections: as `Annotated`, with ``score`` (n,): confidence in [0, 1]. Detections below 0 do not count."""
 
     half: np.ndarray
     frame: np.ndarray
@@ -51,10 +51,8 @@ class Detected:
 class Precisions:
     """Average precisions, (tolerances, classes) each, in [0, 1]; 0 for a class without annotation.
 
-    Args:
-        every: Of all annotations and detections.
-        visible: Of annotations that are shown, and of detections whose closest annotation is.
-        unshown: Of the others; detections in a half without annotation of their class are here too.
+    ``visible`` is of annotations that are shown and detections whose closest annotation is shown. ``unshown`` is of the
+    others, including detections in a half without annotation of their class.
     """
 
     every: np.ndarray
@@ -75,26 +73,20 @@ class AverageMap:
 
 
 def frames_of(seconds: np.ndarray) -> np.ndarray:
-    """(n,) frames of times (n,) from 0 on, which are taken in whole milliseconds, as SoccerNet's files hold them."""
+    """(n,) frames of times (n,) ≥ 0, rounded to whole milliseconds, as SoccerNet's files hold them."""
     return np.minimum(np.floor(RATE * (milliseconds_of(seconds) / 1000)), FRAMES - 1).astype(np.int64)
 
 
 def milliseconds_of(seconds: np.ndarray) -> np.ndarray:
-    """(n,) to the nearest, float64."""
+    """(n,) whole milliseconds, float64."""
     return np.rint(seconds * 1000)
 
 
 def average_precisions(truth: Annotated, detected: Detected, classes: int, tolerances: Sequence[float]) -> Precisions:
-    """Average precision per tolerance and class.
+    """Average precision per tolerance (δ in seconds) and class.
 
-    A detection is right if it is the best, the first of equals, of those within half the tolerance of an annotation
-    of its class and half that no earlier annotation took.
-
-    Args:
-        truth: The annotations.
-        detected: The detections.
-        classes: How many classes there are.
-        tolerances: δ in seconds.
+    Annotations choose in their order. Each takes the most confident detection (the first of equals) of its class and
+    half that lies within half the tolerance and is not yet taken; what is taken is right.
     """
     halves = 1 + max(int(truth.half.max(initial=0)), int(detected.half.max(initial=0)))
     keys, rows = _ordered(truth, halves)
@@ -122,9 +114,9 @@ def average_precisions(truth: Annotated, detected: Detected, classes: int, toler
 
 
 def average_map(precisions: Precisions) -> AverageMap:
-    """Areas under the curves of equally spaced tolerances, by trapezoids; of one tolerance just its values.
+    """Areas under the curves over equally spaced tolerances, by trapezoids; for a single tolerance its values.
 
-    The area of the unshown is multiplied by 17/13, as in the evaluator, but not that of one tolerance or class.
+    The mean of the unshown is multiplied by 17/13, as in the evaluator, unless there is only one tolerance.
     """
     every, visible, unshown = (_area(matrix) for matrix in (precisions.every, precisions.visible, precisions.unshown))
     factor = _UNSHOWN if len(precisions.unshown) > 1 else 1.0
@@ -145,14 +137,11 @@ def _ordered(points: Annotated | Detected, halves: int) -> tuple[np.ndarray, np.
 
 
 def _closest_is_visible(keys: np.ndarray, visible: np.ndarray, detected: np.ndarray) -> np.ndarray:
-    """(m,) whether the annotation closest to each detection is visible; False without any in its class and half.
-
-    The middle between two annotations, rounded down to a frame, belongs to the later one.
-    """
+    """(m,) whether the annotation closest to each detection is visible; False if its class and half have none."""
     if not len(keys):
         return np.zeros(len(detected), bool)
     groups, frames = np.divmod(keys, FRAMES)
-    begins = groups * FRAMES
+    begins = groups * FRAMES  # the middle between two annotations, rounded down, belongs to the later one
     follows = groups[1:] == groups[:-1]
     begins[1:][follows] += (frames[1:] + frames[:-1])[follows] // 2
     closest = np.searchsorted(begins, detected, "right") - 1  # -1 wraps round to a group that cannot be the detection's
@@ -160,7 +149,7 @@ def _closest_is_visible(keys: np.ndarray, visible: np.ndarray, detected: np.ndar
 
 
 def _match(keys: np.ndarray, times: np.ndarray, scores: np.ndarray, window: int) -> np.ndarray:
-    """(m,) whether each detection is right. ``keys`` and ``found`` ascend; ``window`` is in frames, to each side."""
+    """(m,) whether each detection is right; ``keys`` and ``times`` ascend, ``window`` is in frames to each side."""
     frames = keys % FRAMES
     first = np.searchsorted(times, keys - np.minimum(window, frames), "left")
     stop = np.searchsorted(times, keys + np.minimum(window, FRAMES - 1 - frames), "right")
@@ -185,7 +174,7 @@ def _turns(first: np.ndarray, stop: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _at_thresholds(cell: np.ndarray, classes: int, levels: int) -> np.ndarray:
-    """(classes, thresholds) how many of the entries, by class and level, are not below each threshold."""
+    """(classes, thresholds) how many entries, given by class and level, are not below each threshold."""
     by_level = np.bincount(cell, minlength=classes * levels).reshape(classes, levels)
     return np.cumsum(by_level[:, ::-1], axis=1)[:, ::-1][:, 1:]
 

@@ -1,7 +1,7 @@
-"""frame-mAP: the average precision of boxes with action labels, frame by frame, as ActivityNet's AVA evaluator has it.
+"""frame-mAP: the average precision of boxes with action labels, frame by frame, as in ActivityNet's AVA evaluator.
 
-Numbers are the evaluator's own, down to what it does with ties, because papers quote them: detections of equal score
-are ranked as its heaps and its unstable sort rank them. Nothing here loops over frames or boxes, but for the few
+Results equal the evaluator's, even where scores are tied, because papers quote them: detections of equal score are
+ranked as its heaps and its unstable sort rank them. Nothing here loops over frames or boxes, except over the few
 frames in which two detections of a class have the same score.
 """
 
@@ -22,7 +22,7 @@ class Boxes:
         frame: (n,) numbers of frames, ≥ 0.
         box: (n, 4) x1, y1, x2, y2; any unit, the same for all.
         label: (n,) numbers of classes, ≥ 0.
-        score: (n,) higher is surer.
+        score: (n,) higher is more confident.
     """
 
     frame: np.ndarray
@@ -34,7 +34,7 @@ class Boxes:
         return len(self.frame)
 
     def where(self, kept: np.ndarray) -> "Boxes":
-        """Those of a mask or of indices."""
+        """The boxes of a mask or of indices."""
         return Boxes(self.frame[kept], self.box[kept], self.label[kept], self.score[kept])
 
 
@@ -45,11 +45,11 @@ def frame_ap(
 
     Args:
         truth: The annotated boxes, none inside out; an actor with two actions is two boxes. Scores only order them.
-        detected: The detections. Frames must be numbered by their first detection; those of frames without annotation
-            count as wrong.
-        classes: Numbers of the classes to evaluate; boxes of others must not be there.
+        detected: The detections. Frames must be numbered by their first detection; detections in frames without
+            annotation count as wrong.
+        classes: Numbers of the classes to evaluate; there must be no boxes of others.
         iou: A detection is right if its overlap with the annotated box of its frame and class that it overlaps most
-            reaches this, and no detection with a higher score was right with that box.
+            reaches this, and no detection with a higher score took that box.
         capacity: Only this many detections of a frame count, the most confident of all classes. 0: all.
 
     Returns:
@@ -87,12 +87,10 @@ def _narrow(classes: Sequence[int], truth: Boxes, detected: Boxes) -> tuple[list
 
 
 def _held(boxes: Boxes, capacity: int, frames: int) -> np.ndarray:
-    """(k,) indices of the boxes that count, class by class, in each frame by frame, as the evaluator holds them there.
-
-    It reads a frame's boxes into a heap and sorts them by score. The heap's order shows only where scores of one class
-    are equal, or where a tie stands at the limit of the capacity; such frames go through a real heap. Everything else
-    is a sort of integers that hold class, frame and the score's rank, which is several times as fast as one of indices.
-    """
+    """(k,) indices of the boxes that count, by class, then frame, then in the evaluator's order."""
+    # The evaluator reads a frame's boxes into a heap and sorts them by score. The heap's order shows only where scores
+    # of one class are equal, or where a tie stands at the limit of the capacity; such frames go through a real heap. The
+    # rest sorts integers of class, frame and the score's rank, which is several times as fast as sorting indices.
     count = len(boxes)
     if not count:
         return np.empty(0, np.int64)
@@ -125,7 +123,7 @@ def _held(boxes: Boxes, capacity: int, frames: int) -> np.ndarray:
 def _surest(
     boxes: Boxes, rank: np.ndarray, by_score: np.ndarray, bits: int, capacity: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The ``capacity`` best boxes of each frame, and one box of each frame in which a tie leaves open which."""
+    """The ``capacity`` best boxes of each frame, and one box of each frame where a tie leaves open which they are."""
     keys = np.sort((boxes.frame << bits) | rank)
     order = by_score[keys & ((1 << bits) - 1)]
     frame = keys >> bits
@@ -139,9 +137,9 @@ def _surest(
 
 
 def _through_heaps(boxes: Boxes, rows: np.ndarray, capacity: int) -> np.ndarray:
-    """The boxes ``rows`` of whole frames, as far as they count, in the order in which the evaluator holds them."""
+    """Which of the boxes ``rows``, which fill whole frames, count; in the evaluator's order."""
     heaps: dict[int, list[tuple[float, ...]]] = {}
-    # Which row an entry is must not enter the heap's comparisons, so it is known by the entry's identity.
+    # An entry's row must not take part in the heap's comparisons, so it is looked up by the entry's identity.
     entries: dict[int, tuple[tuple[float, ...], int]] = {}
     columns = (boxes.frame[rows], boxes.score[rows], boxes.label[rows], boxes.box[rows], rows)
     for frame, score, label, (x1, y1, x2, y2), row in zip(*(column.tolist() for column in columns), strict=True):
@@ -159,16 +157,7 @@ def _through_heaps(boxes: Boxes, rows: np.ndarray, capacity: int) -> np.ndarray:
 def _match(
     truth: Boxes, boxes: np.ndarray, order: np.ndarray, groups: np.ndarray, frames: int, threshold: float
 ) -> np.ndarray:
-    """(k,) whether each detection is right.
-
-    Args:
-        truth: As `_held` orders it.
-        boxes: (n, 4) of all detections.
-        order: (k,) those that count, likewise.
-        groups: (k,) their classes and frames in one number, which ascends.
-        frames: How many frames there are.
-        threshold: Overlap from which a detection is right.
-    """
+    """(k,) whether each detection is right; ``boxes[order]`` (k, 4) and ``truth`` are ordered as by `_held`."""
     right = np.zeros(len(order), bool)
     wanted = truth.label * frames + truth.frame
     starts = np.flatnonzero(np.diff(wanted, prepend=-1))
@@ -207,7 +196,7 @@ def area_under(hits: np.ndarray, annotated: int) -> float:
 
     Args:
         hits: (n,) whether each detection is right, the most confident first.
-        annotated: How many there are to find, > 0.
+        annotated: How many annotations there are, > 0.
     """
     if not len(hits):
         return 0.0

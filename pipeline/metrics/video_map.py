@@ -1,6 +1,6 @@
 """video-mAP: the average precision of tubes, which link the detections of a class over the frames of a video.
 
-Linking is the greedy, online one of Singh et al., "Online Real-time Multiple Spatiotemporal Action Localisation and
+Linking is greedy and online, as by Singh et al., "Online Real-time Multiple Spatiotemporal Action Localisation and
 Prediction" (ICCV 2017, Sec. 3.4), with the constants of their published evaluation, but without its labelling in time,
 which needs the scores of all classes of every box. All videos and classes advance together, frame by frame, so nothing
 here loops over tubes or detections.
@@ -22,12 +22,12 @@ class Linking:
     """How detections become tubes.
 
     Args:
-        overlap: A tube goes on with a box that overlaps its last one at least so much.
-        gap: A tube ends when this many frames of the video in a row had no box for it.
-        most: Only this many boxes of a frame and class take part, the most confident.
+        overlap: A tube continues with a box that overlaps its last one by at least this.
+        gap: A tube ends when this many consecutive frames of the video had no box for it.
+        most: Only the most confident boxes of a frame and class take part, this many of them.
         least_score: Boxes below take no part.
         shortest: Tubes over fewer frames are dropped.
-        scored: A tube's score is the mean of this many, its highest.
+        scored: A tube's score is the mean of its highest scores, this many of them.
     """
 
     overlap: float = 0.1
@@ -40,7 +40,7 @@ class Linking:
 
 @dataclass(frozen=True)
 class Clock:
-    """Of each number of a frame, its ``video`` (f,) and its place ``step`` (f,) among that video's frames, from 0."""
+    """For each frame number its ``video`` (f,) and its place ``step`` (f,) among that video's frames, from 0."""
 
     video: np.ndarray
     step: np.ndarray
@@ -67,16 +67,16 @@ def video_ap(
 ) -> np.ndarray:
     """Average precision of tubes per threshold and class.
 
-    A tube of detections is right if, of the annotated tubes of its video and class that no surer tube has taken, the
-    one that it overlaps most (the first of equals) is overlapped to the threshold. The overlap of two tubes is that of
-    their boxes, averaged over the frames in which either is. Precision is made non-increasing before it is summed.
-    Of equal tubes and boxes the order of video, class, frame and file decides.
+    A tube of detections is right if its overlap with an annotated tube reaches the threshold. That tube is the one, of
+    its video and class and not taken by a more confident tube, that it overlaps most (the first of equals). The overlap
+    of two tubes is that of their boxes, averaged over the frames in which either is. Precision is made non-increasing
+    before it is summed. Between equal tubes and boxes the order of video, class, frame and file decides.
 
     Args:
         truth: Annotated boxes; in a frame a person has at most one of a class.
         person: (n,) numbers of the annotated people, each video's own.
         detected: Detections.
-        clock: Of the numbers of frames in ``truth`` and ``found``.
+        clock: Of the frame numbers in ``truth`` and ``detected``.
         classes: Numbers of the classes to evaluate; boxes of others are left out.
         thresholds: Overlaps from which a tube is right.
         linking: How detections become tubes; None: as published.
@@ -107,7 +107,7 @@ def video_ap(
 
 
 def _grouped(boxes: Boxes, clock: Clock, place: dict[int, int]) -> tuple[Boxes, np.ndarray, np.ndarray]:
-    """The boxes of these classes, their groups (one for each video and class) and their steps."""
+    """The boxes of these classes, their groups (one per video and class) and their steps."""
     names = np.array(sorted(place), np.int64)
     boxes = boxes.where(np.isin(boxes.label, names))
     positions = np.array([place[name] for name in names.tolist()], np.int64)
@@ -134,7 +134,7 @@ def _link(boxes: Boxes, group: np.ndarray, step: np.ndarray, linking: Linking) -
     by_tube = np.lexsort((step, tube, group))
     tube, box, score, group, step = tube[by_tube], box[by_tube], score[by_tube], group[by_tube], step[by_tube]
     begins = np.flatnonzero(np.diff(tube, prepend=-1))
-    # Where a tube has no box, it has that of its next one, as published.
+    # A frame without a box of the tube gets the tube's next box, as published.
     last = np.diff(tube, append=-1) != 0
     repeats = np.ones(len(tube), np.int64)
     repeats[1:] = np.where(last[:-1], 1, np.diff(step))
@@ -155,8 +155,8 @@ def _link(boxes: Boxes, group: np.ndarray, step: np.ndarray, linking: Linking) -
 def _chain(
     box: np.ndarray, score: np.ndarray, group: np.ndarray, step: np.ndarray, linking: Linking
 ) -> Iterator[np.ndarray]:
-    """Numbers of the tubes that boxes belong to; the boxes by step, then group, then descending score."""
-    # Live tubes: number, group, last box, its step, and sum and count of scores.
+    """Numbers of the tubes that boxes belong to; the boxes come by step, then group, then descending score."""
+    # Live tubes: `alive` has number, group, step of the last box and number of scores.
     alive = np.empty((0, 4), np.int64)
     ends, total = np.empty((0, 4)), np.empty(0)
     born = 0
@@ -187,7 +187,7 @@ def _chain(
 
 
 def _places(*keys: np.ndarray) -> np.ndarray:
-    """(n,) how many rows before each have the same keys; equal ones follow each other."""
+    """(n,) how many rows before each have the same keys; rows with equal keys follow each other."""
     begins = np.zeros(len(keys[0]), bool)
     begins[:1] = True
     for key in keys:
@@ -203,13 +203,7 @@ def _pairs(values: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _assign(group: np.ndarray, first_half: np.ndarray, second_half: np.ndarray) -> np.ndarray:
-    """Which pairs are made if, group by group, the pairs are gone through and each is made whose two are free.
-
-    Args:
-        group: (n,) ascending.
-        first_half: (n,) one half of each pair; those of a group are of no other group.
-        second_half: (n,) the other half, likewise.
-    """
+    """Which pairs are made if each is made whose two halves are still free; no half is in two groups (ascending)."""
     left = np.arange(len(group))
     free = [np.ones(int(half.max(initial=-1)) + 1, bool) for half in (first_half, second_half)]
     made = [left[:0]]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pipeline.config.spot import Version as Version
 
-# The order of the development kit (`soccernet` on PyPI).
+# In the order of the development kit (`soccernet` on PyPI).
 CLASSES: dict[int, tuple[str, ...]] = {
     1: ("card", "subs", "soccer"),
     2: (
@@ -33,13 +33,9 @@ HALVES = (1, 2)
 
 @dataclass(frozen=True)
 class Event:
-    """An annotated event.
+    """An annotated event of a class of `CLASSES`, ``time`` seconds from the beginning of half 1 or 2.
 
-    Args:
-        half: 1 or 2.
-        time: Seconds from the beginning of the half.
-        label: Its class, one of `CLASSES`.
-        visible: Whether the broadcast shows it (SoccerNet-v2; always True in version 1).
+    ``visible``: whether the broadcast shows it (SoccerNet-v2; always True in version 1).
     """
 
     half: int

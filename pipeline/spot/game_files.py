@@ -16,19 +16,15 @@ from pipeline.spot.soccernet_files import LARGEST, bounded, content_of, is_game
 
 NO_ARCHIVE = (OSError, EOFError, ValueError, OverflowError, NotImplementedError, struct.error, zipfile.BadZipFile)
 _DAMAGE = (*NO_ARCHIVE, RuntimeError, zlib.error, lzma.LZMAError)
-_PIECE = 1 << 20  # bytes that are inflated at once
-_LEAST = 64 << 20  # bytes of memory in which LZMA can inflate what its programs write by default
+_PIECE = 1 << 20  # bytes inflated at a time
+_LEAST = 64 << 20  # bytes of memory that LZMA needs for files written with default options
 
 
 class GameFiles:
-    """The files of games in a folder or a zip archive; a context manager.
-
-    Args:
-        path: The folder or archive.
-        largest: As of `bounded`.
+    """The files of games in a folder or a zip archive; a context manager. ``largest`` is as in `bounded`.
 
     Raises:
-        ActaError: there is no folder and no readable archive at ``path``.
+        ActaError: there is neither a folder nor a readable archive at ``path``.
     """
 
     def __init__(self, path: Path, largest: int = LARGEST) -> None:
@@ -55,7 +51,7 @@ class GameFiles:
         return sorted({game for game, _, its in members if its == name and is_game(game)})
 
     def instead(self, name: str) -> str:
-        """What is there instead of games with a file ``name``, as `found_instead`."""
+        """What is there instead of games with a file ``name``, in the words of `found_instead`."""
         if self._archive is not None:
             return found_instead(self._archive.namelist(), name)
         deep = (path for depth in range(1, 6) for path in self.path.glob("*/" * depth + "*.json"))
@@ -65,7 +61,7 @@ class GameFiles:
         """A game's file ``name``, and what to call it in errors.
 
         Raises:
-            ActaError: it is not there, cannot be read, or as `bounded`.
+            ActaError: it is missing or cannot be read, and as for `bounded`.
         """
         if self._archive is None:
             path = self.path / game / name
@@ -79,15 +75,12 @@ class GameFiles:
 
 
 def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, largest: int = LARGEST) -> bytes:
-    """What a file in an archive holds, its checksum tested.
+    """The content of a file in an archive, checked against its checksum.
 
-    Args:
-        archive: The archive.
-        member: The file.
-        largest: As of `bounded`; what is inflated counts, not what the archive says of it.
+    ``largest`` is as in `bounded`. It applies to what is inflated, not to the size that the archive states.
 
     Raises:
-        ActaError: it is damaged or encrypted, or as `bounded`.
+        ActaError: it is damaged or encrypted, and as for `bounded`.
     """
     content = bytearray()
     try:
@@ -101,13 +94,13 @@ def read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, largest: int 
 
 
 def _inflated(archive: zipfile.ZipFile, member: zipfile.ZipInfo, enough: int) -> Iterator[bytes]:
-    """A file's bytes in small pieces, whatever the archive says of their number; at least ``enough`` or all of them."""
+    """A file's bytes in small pieces, whatever size the archive states: at least ``enough`` of them, or all."""
     if member.compress_type not in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         with archive.open(member) as file:
             while piece := file.read(min(_PIECE, enough)):
                 yield piece
         return
-    # With these zipfile inflates at once all that it has read, so it only hands out what is stored.
+    # Of these methods zipfile would inflate all that it has read at once, so it only hands out the stored bytes.
     stored = copy(member)
     stored.compress_type, stored.file_size = zipfile.ZIP_STORED, stored.compress_size
     del stored.CRC
@@ -115,7 +108,7 @@ def _inflated(archive: zipfile.ZipFile, member: zipfile.ZipInfo, enough: int) ->
     with archive.open(stored) as opened:
         packed_file = cast("zipfile.ZipExtFile", opened)
         inflater, packed = _inflater(member, packed_file.read1(_PIECE), _LEAST + 4 * enough)
-        # What follows the file's last byte is inflated too, as by zipfile, which so finds that it is damaged.
+        # Bytes after the file's last one are inflated too, as by zipfile, so that damage there is noticed.
         while made < enough and (packed or not (inflater.needs_input or inflater.eof)):
             piece = inflater.decompress(packed, _PIECE)
             made += len(piece)
@@ -130,7 +123,7 @@ def _inflated(archive: zipfile.ZipFile, member: zipfile.ZipInfo, enough: int) ->
 def _inflater(
     member: zipfile.ZipInfo, packed: bytes, memory: int
 ) -> tuple[bz2.BZ2Decompressor | lzma.LZMADecompressor, bytes]:
-    """What inflates a file that begins with these bytes, within a limit of memory, and the first bytes for it."""
+    """A decompressor, within a limit of memory, for a file that begins with these bytes; and its first input."""
     if member.compress_type == zipfile.ZIP_BZIP2:
         return bz2.BZ2Decompressor(), packed
     _, _, count = struct.unpack_from("<BBH", packed)  # version, and size of the properties that follow
@@ -139,12 +132,7 @@ def _inflater(
 
 
 def found_instead(names: Sequence[str], name: str) -> str:
-    """What lies elsewhere, or is called otherwise, than ``<league>/<season>/<game>/<name>``; empty if nothing.
-
-    Args:
-        names: Paths of files in a folder or archive.
-        name: What the file of a game should be called.
-    """
+    """Which of these paths lie elsewhere, or are called otherwise, than ``<league>/<season>/<game>/<name>``; or ""."""
     paths = [PurePosixPath(each) for each in names]
     deeper = [
         path for path in paths if path.name == name and is_game("/".join(path.parts[-4:-1])) and len(path.parts) > 4

@@ -1,4 +1,4 @@
-"""Files of SoccerNet's development kit that say which games there are and where halves lie in the videos."""
+"""Files of SoccerNet's development kit that list the games and say where the halves lie in the videos."""
 
 import configparser
 import math
@@ -20,7 +20,7 @@ def read_split(path: Path | str) -> list[str]:
         ``<league>/<season>/<game>`` in the file's order.
 
     Raises:
-        ActaError: the file is missing or has another form, a name cannot be a folder's, or a game is there twice.
+        ActaError: the file is missing or has another form, a name cannot be a folder's, or a game is listed twice.
     """
     content = read_json(path, "the games")
     games: dict[str, None] = {}
@@ -48,7 +48,7 @@ def read_ini(path: Path) -> dict[int, tuple[float, float]]:
     """Read video.ini: where the halves lie in the videos.
 
     Returns:
-        By half (1 and 2): start and duration in seconds. Other sections do not count.
+        By half (1 and 2): start and duration in seconds. Other sections are ignored.
 
     Raises:
         ActaError: the file is missing or malformed, a half or a key is missing, or a value is no number of seconds.

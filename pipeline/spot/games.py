@@ -1,7 +1,7 @@
-"""A game's manifest, as the task `build_game` writes it (`pipeline.spot.build_game`) and all later tasks read it.
+"""A game's manifest, which `pipeline.spot.build_game` writes and all later tasks read: JSON with the fields of `Game`.
 
-Second 0 of a half is second 0 of its video, as a player shows it (the start of the container), plus the start that
-video.ini gives. Frame k of a half is at k / rate seconds. A manifest is a JSON file with the fields of `Game`.
+Second 0 of a half is second 0 of its video as a player shows it (the start of the container), plus the start that
+video.ini gives. Frame k of a half is at k / rate seconds.
 """
 
 import math
@@ -34,8 +34,8 @@ class GameHalf:
         number: 1 or 2.
         video: Relative to the root; None where there are only features.
         start: Second of the video at which the half begins.
-        duration: Its seconds.
-        frames: How many frames it has: those k ≥ 0 with k / rate < duration.
+        duration: Seconds.
+        frames: As `ticks_in` counts them.
         features: By kind (`ResNET_PCA512.npy`).
     """
 
@@ -55,9 +55,9 @@ class Game:
         name: ``<league>/<season>/<game>``.
         splits: The splits that it is in.
         halves: Both.
-        events: All annotated events of known classes, also those after the end of their half.
+        events: All annotated events of known classes, including events after the end of their half.
         annotated: Whether there is a file of labels.
-        unknown: Labels that are none of the classes (version 1), and how often each is there.
+        unknown: How often each label occurs that is none of the classes (version 1).
         beyond: How many events lie after the end of their half.
         quarantine: Why it cannot be used; empty for a good game.
         digest: Stands for the manifest in the provenance of later tasks.
@@ -75,7 +75,7 @@ class Game:
 
 
 def ticks_in(duration: float, rate: float) -> int:
-    """How many frames a half of ``duration`` seconds has: those k ≥ 0 with k / rate < duration, at least one."""
+    """How many frames a half of ``duration`` seconds has: all k ≥ 0 with k / rate < duration, at least one."""
     return max(1, math.ceil(duration * rate - 1e-6))
 
 
@@ -107,12 +107,12 @@ def read_game(path: Path) -> Game:
 
 
 def allowed_bad(games: int, fraction: float) -> int:
-    """How many of this many games may be bad; one always may."""
+    """How many of the games may be bad: this fraction, but at least one."""
     return max(1, math.floor(fraction * games + 1e-9))
 
 
 def read_games(paths: Sequence[Path], splits: Sequence[str], max_bad_fraction: float) -> list[Game]:
-    """The good games of some splits, in the order of ``paths``; the bad ones are listed on stderr.
+    """The good games of these splits, in the order of ``paths``; the bad ones are listed on stderr.
 
     Raises:
         ActaError: a split has no good game, or more than ``max_bad_fraction`` of the games, and more than one, are bad.

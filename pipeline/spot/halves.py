@@ -1,6 +1,6 @@
-"""Halves of games as a network sees them: numbered frames, and events at some of them.
+"""Halves of games as a network sees them: numbered frames, with events at some of them.
 
-Frame k of a half is at k / rate seconds. An event at t seconds lies at frame t · rate, which need not be whole.
+Frame k of a half is at k / rate seconds. An event at t seconds lies at frame t · rate, which need not be an integer.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from torch import Tensor
 from pipeline.spot.events import CLASSES, SUBSTITUTIONS, Event, Version
 from pipeline.spot.games import Game
 
-_HALF_TIME = 1.0  # seconds: substitutions before it in the second half were made between the halves
+_HALF_TIME = 1.0  # seconds; substitutions before it in the second half were made at half time, so nothing shows them
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,7 @@ class Anchor:
 
 @dataclass(frozen=True)
 class Half:
-    """One half.
-
-    Args:
-        game: ``<league>/<season>/<game>``.
-        number: 1 or 2.
-        frames: How many frames there are.
-        anchors: Its events; those beyond its last frame are there too.
-    """
+    """A half, 1 or 2 by ``number``, of ``<league>/<season>/<game>``; ``anchors`` may lie beyond its last frame."""
 
     game: str
     number: int
@@ -47,10 +40,9 @@ def halves_of(
 
     Args:
         games: The games.
-        version: Of their labels, which decides the numbers of the classes.
-        rate: Frames per second; an event at t seconds lies at frame t · rate.
-        halftime_substitutions: Whether to keep the substitutions before second 1 of the second half: they were made at
-            half time, and nothing shows them (Sec. 4.2.2).
+        version: Of their labels; it decides the numbers of the classes.
+        rate: Frames per second.
+        halftime_substitutions: Whether to keep substitutions before second 1 of the second half (Sec. 4.2.2).
     """
     numbers = {label: number for number, label in enumerate(CLASSES[version])}
 
@@ -75,10 +67,10 @@ def halves_of(
 
 
 class Source(Protocol):
-    """What the frames of halves hold: features, float32 (t, channels), or pictures, uint8 (t, 3, height, width)."""
+    """Frames of halves: features, float32 (t, channels), or pictures, uint8 (t, 3, height, width)."""
 
     def read(self, half: int, start: int, stop: int) -> Tensor:
-        """Frames ``start:stop`` of a half, all of them inside it; ``half`` is its position in ``halves``."""
+        """Frames ``start:stop`` of the half at this position in ``halves``; an IndexError if it lacks some."""
 
     @property
     def halves(self) -> Sequence[Half]: ...

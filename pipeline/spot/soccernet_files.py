@@ -1,4 +1,4 @@
-"""SoccerNet's own files: annotated events and predictions (`pipeline.spot.game_files` finds them).
+"""SoccerNet's own files of annotated events and of predictions (`pipeline.spot.game_files` finds them).
 
 A game is called ``<league>/<season>/<game>``, and its files lie in a folder of that name.
 """
@@ -20,7 +20,7 @@ LABELS = {1: "Labels.json", 2: "Labels-v2.json"}
 PREDICTIONS = "results_spotting.json"
 LARGEST = 64 << 20  # bytes of one file; a prediction of every class at every half-second of a game has 40 MB
 _RAISE = "(--max-megabytes raises this)"
-_LATEST = (1 << 53) // 1000  # seconds, of which the milliseconds are still whole numbers
+_LATEST = (1 << 53) // 1000  # seconds; up to here float64 holds every millisecond
 _GAME_TIME = re.compile(r"([0-9]) - ([0-9]{1,3}):([0-5][0-9])")
 
 ItemT = TypeVar("ItemT", Event, Spot)
@@ -31,7 +31,7 @@ NumberT = TypeVar("NumberT", int, float)
 class Labels:
     """A game's annotated events, in the order of their file.
 
-    ``unknown``: how many were left out, by label, or ``half <n>`` for those of halves other than 1 and 2.
+    ``unknown``: how many were left out, by label, or by ``half <n>`` for halves other than 1 and 2.
     """
 
     events: list[Event]
@@ -40,7 +40,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Predictions:
-    """A game's predicted events, in the order of their file; ``unknown`` as of `Labels`."""
+    """A game's predicted events, in the order of their file; ``unknown`` as in `Labels`."""
 
     spots: list[Spot]
     unknown: dict[str, int]
@@ -95,9 +95,9 @@ def _of_classes(
 
 
 def usual_columns(listed: list[Any], version: Version) -> tuple[list[int], list[float], list[str], list[float]] | None:
-    """Half, seconds, label and confidence of predictions; None if any has something wrong or would be left out.
+    """Half, seconds, label and confidence of predictions; None if any is malformed or would be left out.
 
-    It takes a third of the time of a look at each.
+    This takes a third of the time of reading entry by entry.
     """
     try:
         halves = [int(entry["half"]) for entry in listed]
@@ -121,7 +121,7 @@ def write_predictions(folder: Path, game: str, spots: Sequence[Spot]) -> Path:
     Spots are sorted by half, time in whole milliseconds and label.
 
     Raises:
-        ActaError: the game's name would lead elsewhere, or a spot has no half, time or confidence that it can have.
+        ActaError: the game's name would lead elsewhere, or a spot's half, time or confidence is out of range.
     """
     if not is_game(game):
         raise ActaError(f"{game!r} is not like <league>/<season>/<game>")
@@ -131,7 +131,7 @@ def write_predictions(folder: Path, game: str, spots: Sequence[Spot]) -> Path:
 
 
 def write_prediction_file(path: Path, game: str, spots: Sequence[Spot]) -> None:
-    """Write a game's predictions to any file; ``game`` is what it says it is of. Otherwise as `write_predictions`."""
+    """Write a game's predictions to any file, which names ``game``; otherwise as `write_predictions`."""
     for spot in spots:
         if not (spot.half in HALVES and 0 <= spot.time < math.inf and 0 <= spot.confidence <= 1):
             raise ActaError(f"{game}: half must be 1 or 2, time not below 0 and confidence in [0, 1], not as in {spot}")
@@ -152,7 +152,7 @@ def write_prediction_file(path: Path, game: str, spots: Sequence[Spot]) -> None:
 
 
 def is_game(name: str) -> bool:
-    """Whether it is like ``<league>/<season>/<game>`` and leads nowhere else."""
+    """Whether a name is like ``<league>/<season>/<game>`` and does not lead out of its folder."""
     parts = name.split("/")
     return len(parts) == 3 and name.isprintable() and "\\" not in name and not {"", ".", ".."} & set(parts)
 
@@ -161,7 +161,7 @@ def entries(content: bytes, where: str, key: str) -> list[Any]:
     """The list ``key`` of a JSON file.
 
     Raises:
-        ActaError: it is no text or no JSON, or has no such list.
+        ActaError: it is not text or not JSON, or has no such list.
     """
     parsed = parse_json(decode(content, where), where)
     if not isinstance(parsed, dict):
@@ -233,14 +233,10 @@ def _number(value: Any, kind: type[NumberT]) -> NumberT | None:
 
 
 def content_of(path: Path, largest: int = LARGEST) -> bytes:
-    """The bytes of a file.
-
-    Args:
-        path: The file.
-        largest: As of `bounded`; no more are read.
+    """The bytes of a file, of which no more than ``largest`` are read.
 
     Raises:
-        ActaError: it cannot be read, or as `bounded`.
+        ActaError: it cannot be read, and as for `bounded`.
     """
     try:
         with path.open("rb") as file:
@@ -251,16 +247,13 @@ def content_of(path: Path, largest: int = LARGEST) -> bytes:
 
 
 def bounded(content: bytes, where: str, largest: int) -> bytes:
-    """The same bytes, unless they or what they would become are too large for memory.
+    """The same bytes of a JSON file, unless they or the values in them would take too much memory.
 
-    Args:
-        content: The bytes of a JSON file.
-        where: Names the file in errors.
-        largest: Most bytes. Most values are a 32nd of it: a value of two bytes takes a hundred in memory, and in files
-            of predictions one has more than ten.
+    At most ``largest`` bytes are allowed, and a 32nd as many values: a value of two bytes takes a hundred in memory,
+    and a value in files of predictions has more than ten bytes.
 
     Raises:
-        ActaError: there are more; the message says how to raise the limit.
+        ActaError: there are more; the message names the file (``where``) and says how to raise the limit.
     """
     if len(content) > largest:
         raise ActaError(f"{where} has more than {largest} bytes, the most that are read {_RAISE}")
