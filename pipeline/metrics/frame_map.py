@@ -89,7 +89,7 @@ def _narrow(classes: Sequence[int], truth: Boxes, detected: Boxes) -> tuple[list
 def _held(boxes: Boxes, capacity: int, frames: int) -> np.ndarray:
     """(k,) indices of the boxes that count, by class, then frame, then in the evaluator's order."""
     # The evaluator reads a frame's boxes into a heap and sorts them by score. The heap's order shows only where scores
-    # of one class are equal, or where a tie stands at the limit of the capacity; such frames go through a real heap. The
+    # of one class are equal, or where a tie is at the limit of the capacity; such frames go through a real heap. The
     # rest sorts integers of class, frame and the score's rank, which is several times as fast as sorting indices.
     count = len(boxes)
     if not count:

@@ -1,4 +1,4 @@
-"""Task `build_game`: look at a game's files and write down what all later tasks need to know of them."""
+"""Task `build_game`: inspect a game's files and write the manifest that all later tasks read."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -23,8 +23,8 @@ from pipeline.spot.games import GameFeatures, GameHalf, ticks_in
 from pipeline.spot.soccernet_files import Labels, read_labels
 
 TASK = "build_game"
-# The released features differ from the videos by a few frames; those of another game or half by far more.
-_SLACK = 5.0  # seconds
+# Seconds. Released features differ from their video by a few frames, but from another game's or half's by far more.
+_SLACK = 5.0
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class _Video:
 
 
 def build_game(listed: Path, root: Path, output: Output, settings: BuildGame, *, workers: int = 1) -> None:
-    """Write a game's manifest. Whatever is wrong with the game becomes its quarantine entry, never an error.
+    """Write a game's manifest. A problem of the game becomes its quarantine entry, never an error.
 
     Args:
         listed: The game's list (`pipeline.spot.game_lists`).
         root: Folder that the listed paths are relative to.
         output: The manifest to write (JSON).
         settings: Version of the labels, rate, and what a game must have.
-        workers: Processes that look at its videos; the result does not depend on it.
+        workers: Processes that inspect its videos; the result does not depend on it.
 
     Raises:
         ActaError: the list cannot be read.
@@ -90,9 +90,9 @@ def span_in(video: object, end: float, given: tuple[float, float] | None) -> tup
     """Start and duration, in seconds, of a half in its video.
 
     Args:
-        video: What to call it in errors.
-        end: Of `end_of`.
-        given: What video.ini says; None: the video is the half.
+        video: Its name for errors.
+        end: When it ends (`end_of`).
+        given: Start and duration from video.ini; None: the video is the half.
 
     Raises:
         VideoError: the video ends more than a second before the half does.
@@ -107,7 +107,7 @@ def end_of(video: Path) -> float:
     """The second, from its container's start, at which a video ends.
 
     Raises:
-        VideoError: it is damaged, or its pictures are too few for this many ticks.
+        VideoError: it is damaged, or has too few pictures for its duration.
     """
     info = probe(video)
     check_filled(info.frames, info.duration)
@@ -128,7 +128,7 @@ def _half(
 
 
 def _ends(paths: Sequence[Path], workers: int) -> list[float]:
-    """Of each video the second, from its container's start, at which it ends."""
+    """`end_of` each video."""
     jobs = [_Video(path.name, path) for path in paths]
     ends = []
     for result in list(map_videos(_end, jobs, workers=workers, task=TASK)):

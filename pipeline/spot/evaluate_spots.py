@@ -28,13 +28,13 @@ def evaluate_spots(
     Args:
         manifests: Every game's manifest, which holds its annotated events.
         predictions: Folder of SoccerNet's prediction files.
-        about: What `predict_spots` wrote beside it.
+        about: The JSON that `predict_spots` wrote next to it.
         output: The JSON.
         settings: Version and split.
         max_bad_fraction: More bad games than this fraction of the split, and more than one, are an error.
 
     Raises:
-        ActaError: a game without predictions that is not among those left out, or a malformed file.
+        ActaError: a game without predictions that was not left out, or a malformed file.
     """
     written = read_made(about, "what was predicted")
     left_out = {entry["game"] for entry in written["left_out"]}

@@ -45,17 +45,16 @@ def evaluate_games(
 
     Args:
         truth: Annotated events of each game.
-        predicted: Spots of at least these games; others are not looked at.
+        predicted: Spots of at least these games; other games are ignored.
         version: Decides the classes.
-        metric: ``loose`` (δ from 5 to 60 s), ``tight`` (1 to 5 s) or one tolerance.
+        metric: ``loose`` (δ from 5 to 60 s), ``tight`` (1 to 5 s) or a single tolerance.
 
     Returns:
-        JSON-ready, in [0, 1] (but ``a_mAP_unshown``, which has a factor of 17/13, unless of one tolerance): the
-        official results, classes by name, visible and unshown None in version 1; and ``games``, how many there are.
+        JSON-ready, in [0, 1] (except ``a_mAP_unshown``, which has a factor of 17/13 unless there is one tolerance): the
+        official results, classes by name, visible and unshown None in version 1; and the number of ``games``.
 
     Raises:
-        ActaError: there are no games, a game has no spots (an empty list is fine), or there is a label or time that
-            cannot be.
+        ActaError: there are no games, a game has no spots (an empty list is fine), or a label, half or time is invalid.
     """
     return _evaluate(_arrays(_pairs(truth, predicted, version), by_time=True), version, metric) | {"games": len(truth)}
 
@@ -66,7 +65,7 @@ def tolerance_curve(
     version: Version,
     tolerances: Sequence[float],
 ) -> dict[str, Any]:
-    """Precisions over the tolerance; arguments and errors as of `evaluate_games`.
+    """Precision as a function of the tolerance; arguments and errors as for `evaluate_games`.
 
     Returns:
         JSON-ready: ``seconds``, the tolerances; ``mAP`` at each (Figure 4.5); ``AP`` by class, at each (Figure 4.4).
@@ -90,14 +89,15 @@ def evaluate_folders(
 ) -> dict[str, Any]:
     """Evaluate files of predictions against files of labels, as the official evaluator does.
 
-    What it passes over or counts otherwise than the files say is said on stderr. A byte order mark is read, too.
+    What it leaves out, or counts differently from what the files say, is reported on stderr. Unlike it, this accepts
+    files with a byte order mark.
 
     Args:
         labels: Folder or zip archive with ``<league>/<season>/<game>/Labels-v2.json`` (version 1: ``Labels.json``).
         predictions: Folder or zip archive with ``<league>/<season>/<game>/results_spotting.json``.
         version: Decides the classes.
-        metric: As of `evaluate_games`.
-        games: File of the games (`read_games_file`); None: all that have labels.
+        metric: As for `evaluate_games`.
+        games: File of the games (`read_games_file`); None: all games that have labels.
         largest: Most bytes of one file.
 
     Returns:
@@ -114,16 +114,14 @@ def evaluate_folders(
             raise ActaError(
                 f"{labels} holds no <league>/<season>/<game>/{LABELS[version]}{_instead(annotated, LABELS[version])}"
             )
-        for those, name, files in (
-            (with_labels, LABELS[version], annotated),
-            (with_predictions, PREDICTIONS, predicted),
+        for known, name, files in (
+            (set(with_labels), LABELS[version], annotated),
+            (set(with_predictions), PREDICTIONS, predicted),
         ):
-            known = set(those)
-            missing = [game for game in wanted if game not in known]
-            if missing:
+            if missing := [game for game in wanted if game not in known]:
                 more = f" (nor have {len(missing) - 1} others)" if len(missing) > 1 else ""
                 raise ActaError(
-                    f"{missing[0]} has no {name} in {files.path}{more}{_instead(files, name) if not those else ''}; "
+                    f"{missing[0]} has no {name} in {files.path}{more}{_instead(files, name) if not known else ''}; "
                     "--games says which games to evaluate"
                 )
 
@@ -222,9 +220,9 @@ def _pairs(
 
 
 def _arrays(games: Iterable[tuple[_Columns, _Columns]], *, by_time: bool) -> tuple[Annotated, Detected]:
-    """The events and spots of games, one after the other; of two spots of a class in a frame the last counts.
+    """The events and spots of games, one after the other; ``by_time``: spots in the order in which they are written.
 
-    ``by_time``: the last as they would be written; otherwise as they are given.
+    The order matters because only the last spot of a class in a frame counts.
     """
     annotated, detected = [], []
     for position, ((half, time, label, visible), spots) in enumerate(games):

@@ -1,4 +1,4 @@
-"""From a half to its spots: windows over time, what the network says of each, suppression (Secs. 4.2.2, 4.2.6, 4.3)."""
+"""From a half to its spots: predictions of windows over time, then suppression (Secs. 4.2.2, 4.2.6, 4.3)."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -19,12 +19,12 @@ Head = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Windows:
-    """What a network says of the windows of a half.
+    """A network's predictions for the windows of a half.
 
     Args:
         starts: First frames, int64 (n,).
         probabilities: Float64 (n, C + 1), background last.
-        offsets: Of an event from the window's beginning as a part of its length, float64 (n,) in [0, 1].
+        offsets: Of the event from the window's beginning, as a fraction of its length, float64 (n,) in [0, 1].
     """
 
     starts: np.ndarray
@@ -33,7 +33,7 @@ class Windows:
 
     @property
     def labels(self) -> np.ndarray:
-        """The likeliest class of each window, (n,); C is background."""
+        """The most likely class of each window, (n,); C is background."""
         return self.probabilities.argmax(1)
 
     @property
@@ -42,12 +42,12 @@ class Windows:
         return self.labels != self.probabilities.shape[1] - 1
 
     def places(self, clip: int) -> np.ndarray:
-        """At which frame the event of each window lies, float64 (n,)."""
+        """The frame of the event of each window, float64 (n,)."""
         return self.starts + self.offsets * clip
 
 
 def window_starts(frames: int, clip: int, stride: int) -> range:
-    """First frames of windows, up to the first that reaches a half's last frame; what lies beyond shows that frame."""
+    """First frames of windows, up to the first that reaches a half's last frame, which is repeated beyond it."""
     return range(0, max(1, frames - max(clip - stride, 0)), stride)
 
 
@@ -60,12 +60,12 @@ def predict_windows(
 
     Args:
         network: On the device, in evaluation mode. A function gets the frames as they are.
-        source: What the halves hold.
+        source: The halves' frames or features.
         half: The position of one in it.
         clip: T: frames of a window.
-        stride: Frames from one to the next.
+        stride: Frames from one window to the next.
         batch: Windows computed at once.
-        device: Where.
+        device: Where to compute.
 
     Raises:
         VideoError: the half has no frames.
@@ -96,15 +96,9 @@ def predict_windows(
 
 
 def spots_of(windows: Windows, clip: int, rate: float, classes: Sequence[str], half: int, frames: int) -> list[Spot]:
-    """The spots of a half: of each window its likeliest class, unless that is background.
+    """The spots of a half (1 or 2) of this many frames: of each window its most likely class, unless background.
 
-    Args:
-        windows: All of the half.
-        clip: T: their frames.
-        rate: Frames per second.
-        classes: Labels by number.
-        half: 1 or 2.
-        frames: Of the half; no spot lies beyond them.
+    ``clip`` (T) is in frames, ``rate`` in frames per second, ``classes`` are labels by number.
     """
     times = np.clip(windows.places(clip) / rate, 0, frames / rate)
     labels, sure = windows.labels, windows.probabilities.max(1)
@@ -115,14 +109,10 @@ def spots_of(windows: Windows, clip: int, rate: float, classes: Sequence[str], h
 
 
 def suppress(spots: Sequence[Spot], seconds: float) -> list[Spot]:
-    """Non-maximum suppression, for each class and half by itself: the best spot silences those near it, and so on.
+    """Non-maximum suppression for each class and half: the best spot removes those near it, then the next best, etc.
 
-    Args:
-        spots: Of any halves and classes; of equally sure ones the earlier comes first.
-        seconds: Within half of it to each side, inclusive, a spot silences.
-
-    Returns:
-        The spots that are left, in the order of half, time and class.
+    Near is within half of ``seconds`` to each side, inclusive; among equal confidences the earlier spot is better. The
+    spots that are left come in the order of half, time and class.
     """
     left: dict[tuple[int, str], list[Spot]] = defaultdict(list)
     for spot in sorted(spots, key=lambda spot: (-spot.confidence, spot.time)):
@@ -133,6 +123,6 @@ def suppress(spots: Sequence[Spot], seconds: float) -> list[Spot]:
 
 
 def votes(windows: Windows, frames: int, clip: int) -> np.ndarray:
-    """How often each frame of a half is predicted as a spot, int64 (frames,) (Fig. 4.7): the nearest to the spot."""
+    """How often each frame of a half is the one nearest to a predicted spot, int64 (frames,) (Fig. 4.7)."""
     places = np.rint(windows.places(clip)[windows.foreground]).astype(int)
     return np.bincount(places.clip(0, frames - 1), minlength=frames)

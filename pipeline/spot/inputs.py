@@ -1,4 +1,4 @@
-"""What a network is to see of which games: in which shards or files it is, and which games have none."""
+"""Where the frames or features of games are, and which games have none."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Inputs:
     """Where a network's input is: in shards, or in SoccerNet's own files.
 
     Args:
-        shards: Feature shards or frame shards, in any order; a game's halves are in one of them.
-        imported: Or the kind of features of which the manifests name the files …
+        shards: Feature shards or frame shards, in any order; both halves of a game are in one of them.
+        imported: Otherwise the kind of features, whose files the manifests name …
         root: … and the folder with the leagues.
     """
 
@@ -28,7 +28,7 @@ class Inputs:
     root: Path | None = None
 
     def check(self) -> None:
-        """Refuse, by an `ActaError`, that it is not said where the input is, or said twice."""
+        """Raise an `ActaError` if neither or both of shards and imported features are given."""
         if bool(self.shards) == (self.imported is not None and self.root is not None):
             raise ActaError("give --shards, or --imported and --root")
 
@@ -41,7 +41,7 @@ class Inputs:
 
     @cached_property
     def _by_game(self) -> dict[str, tuple[Path, str] | Quarantined]:
-        """The shard, and its digest, of each game that is in one; and why the others are in quarantine."""
+        """By game its shard and the shard's digest, or why the game is in quarantine."""
         places: dict[str, tuple[Path, str] | Quarantined] = {}
         for path in self.shards:
             shard = FrameShard(path) if self.pictures else FrameFeatureShard(path)
@@ -67,7 +67,7 @@ class Inputs:
         return self._by_game[game]
 
     def digests(self, games: Sequence[Game]) -> list[str]:
-        """What stands in the provenance for the input of these games; a manifest's digest covers its own features."""
+        """The input of these games in provenance; a manifest's digest covers the imported features that it names."""
         if self.imported is not None:
             return [self.imported]
         return [place[1] for game in games if not isinstance(place := self.shard_of(game.name), Quarantined)]

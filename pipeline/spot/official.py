@@ -1,7 +1,7 @@
-"""SoccerNet's files as its own evaluator reads them, down to its quirks: what it takes is taken, what stops it stops.
+"""SoccerNet's files as its own evaluator reads them, quirks included: it fails here where that one fails.
 
-Halves are numbered 0 and 1 here, frames by `RATE` a second. An entry is *unreadable* where the evaluator would stop;
-*left out* where it would not count it, without a word; *otherwise* where it would count it as another than it says.
+Halves are numbered 0 and 1 here, and there are `RATE` frames a second. An entry is *unreadable* if the evaluator would
+stop at it, *left out* if it would silently skip it, and *otherwise* if it would not count it as what it says.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from pipeline.runtime.text import MARKS, decode, parse_json
 from pipeline.spot.events import CLASSES, HALVES, Version
 from pipeline.spot.soccernet_files import usual_columns
 
-_DISTINCT = 1000  # reasons of one kind that are told apart
+_DISTINCT = 1000  # reasons of one kind that are counted separately
 _SHOWN = 60  # characters of a value
 
 LATE = "later than 120 minutes, so at their end"
@@ -30,7 +30,7 @@ LONG = "gameTime of 100 minutes or more, of which two digits are read"
 
 @dataclass
 class Cases:
-    """Entries with which something is the matter: how many by what it is, and the first of each."""
+    """Entries with a problem: how many have each problem, and the first that has it."""
 
     counts: Counter[str] = field(default_factory=Counter)
     first: dict[str, str] = field(default_factory=dict)
@@ -45,12 +45,12 @@ class Cases:
 
 @dataclass
 class Tally:
-    """What is to be said of the entries of any number of files.
+    """The problems of the entries of any number of files.
 
     Args:
         unreadable: By field.
-        left_out: By reason; those of `labels` are not here.
-        labels: By label; those that are none of the classes, and so left out.
+        left_out: By reason, without the entries in `labels`.
+        labels: By label: entries that are left out because their label is none of the classes.
         otherwise: By reason.
     """
 
@@ -60,22 +60,22 @@ class Tally:
     otherwise: Cases = field(default_factory=Cases)
 
     def stop(self) -> None:
-        """Raise an ActaError of the first entry that is unreadable, if one is."""
+        """Raise an ActaError for the first unreadable entry, if there is one."""
         for example in self.unreadable.first.values():
             raise ActaError(example)
 
 
 @dataclass(frozen=True)
 class Entries:
-    """The entries of a file that the evaluator puts on its time axis, in the file's order; n of them.
+    """The n entries of a file that the evaluator puts on its time axis, in the file's order.
 
     Args:
-        index: (n,) their places in the file's list.
+        index: (n,) their positions in the file's list.
         half: (n,) 0 or 1.
         frame: (n,) in [0, `FRAMES`).
         label: (n,) number of the class.
-        value: (n,) confidence of a prediction, which does not count below 0 or as NaN, but takes the place of an
-            earlier one; whether an annotation is visible.
+        value: (n,) whether an annotation is visible; or a prediction's confidence. If that is below 0 or NaN, the
+            prediction does not count but still replaces an earlier one.
     """
 
     index: list[int]
@@ -86,15 +86,12 @@ class Entries:
 
 
 def parse_file(content: bytes, where: str, *, marks: bool) -> dict[str, Any]:
-    """The object in a file's bytes.
+    """The object in a file's bytes; ``where`` names the file in errors.
 
-    Args:
-        content: The bytes.
-        where: Names the file in errors.
-        marks: Whether to read what begins with a byte order mark, which the evaluator does not.
+    ``marks``: whether to accept a byte order mark, which the evaluator does not.
 
     Raises:
-        ActaError: it is no text or no JSON: the line; or it holds no object.
+        ActaError: it is not text or not JSON, and on which line; or it holds no object.
     """
     if any(content.startswith(mark) for mark in MARKS):
         if not marks:
@@ -117,7 +114,7 @@ def parse_file(content: bytes, where: str, *, marks: bool) -> dict[str, Any]:
 
 
 def entries_of(parsed: dict[str, Any], where: str, key: str) -> list[Any]:
-    """The list ``key`` of an object; what else is empty, the evaluator takes for an empty one.
+    """The list ``key`` of an object; like the evaluator, this takes an empty text or object for an empty list.
 
     Raises:
         ActaError: there is no such list.
@@ -131,12 +128,12 @@ def entries_of(parsed: dict[str, Any], where: str, key: str) -> list[Any]:
 
 
 def predictions_in(listed: list[Any], where: str, version: Version, tally: Tally) -> Entries:
-    """The entries of a list of predictions; what is to be said of them goes to the tally."""
+    """The entries of a list of predictions; their problems are added to the tally."""
     return _usual(listed, version) or _entries(listed, where, "predictions", _prediction, version, tally)
 
 
 def annotations_in(listed: list[Any], where: str, version: Version, tally: Tally) -> Entries:
-    """The entries of a list of annotations; what is to be said of them goes to the tally."""
+    """The entries of a list of annotations; their problems are added to the tally."""
     return _entries(listed, where, "annotations", _annotation, version, tally)
 
 
@@ -145,7 +142,7 @@ class _UnreadableError(Exception):
 
 
 class _LeftOutError(Exception):
-    """The evaluator would pass the entry over; which of the tally's cases it is of, and the reason there."""
+    """The evaluator would skip the entry; whether because of its ``label`` or ``half``, and the reason."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +152,7 @@ class _Row:
     label: int
     value: float
     otherwise: str = ""
-    left_out: str = ""  # though it takes the place of an earlier entry of its class and frame
+    left_out: str = ""  # it still replaces an earlier entry of its class and frame
 
 
 def _entries(
@@ -189,7 +186,7 @@ def _entries(
 
 
 def _usual(listed: list[Any], version: Version) -> Entries | None:
-    """The entries of predictions where nothing is to be said of any; it takes a fifth of the time of a look at each."""
+    """The entries of predictions if none has a problem; this takes a fifth of the time of reading entry by entry."""
     columns = usual_columns(listed, version)
     if columns is None:
         return None
@@ -261,7 +258,7 @@ def _value(entry: Any, key: str) -> Any:
 
 
 def _whole(entry: Any, key: str) -> int:
-    """As Python makes a whole number of anything: of a fraction, of a text, of a truth value."""
+    """What Python's `int` makes of a fraction, a text or a truth value."""
     given = _value(entry, key)
     try:
         return int(given)
@@ -277,7 +274,7 @@ def _frame(position: int) -> int:
 
 
 def _placed(half: int, frame: int, position: int) -> tuple[int, str]:
-    """The frame at which an entry counts, and what is otherwise about it."""
+    """The frame at which an entry counts, and why it is not the one that the entry says; "" if it is."""
     if half not in HALVES:
         raise _LeftOutError("half", f"half {half}"[:_SHOWN])
     if frame < -FRAMES:
@@ -288,7 +285,7 @@ def _placed(half: int, frame: int, position: int) -> tuple[int, str]:
 
 
 def _confidence(given: Any) -> float:
-    """As numpy puts it into an array: None is NaN, a text is read."""
+    """As numpy stores it in an array: None becomes NaN, a text is parsed."""
     cell = np.empty(1)
     try:
         cell[0] = given

@@ -1,4 +1,4 @@
-"""The archive of predictions that SoccerNet's evaluation server takes: writing it, and checking one beforehand."""
+"""The archive of predictions for SoccerNet's evaluation server: writing one, and checking one before it is sent."""
 
 import stat
 import zipfile
@@ -20,7 +20,7 @@ from pipeline.spot.soccernet_files import LARGEST, PREDICTIONS, is_game
 
 _PLACE = f"<league>/<season>/<game>/{PREDICTIONS}"
 REPLACED = "a later one has their class and half-second"
-_ALL = 64  # times the largest file: all files of an archive
+_ALL = 64  # all files of an archive may have this many times the bytes of the largest
 
 
 @dataclass
@@ -29,9 +29,9 @@ class Submission:
 
     Args:
         problems: What the evaluator cannot read, a line for each kind; or that nothing counts.
-        notes: What it reads, but counts otherwise than it says or not at all.
-        games: Games with predictions.
-        predictions: How many there are …
+        notes: What it reads, but counts as something else or not at all.
+        games: How many games have predictions.
+        predictions: How many predictions there are …
         counted: … and how many of them count.
     """
 
@@ -65,7 +65,7 @@ def write_submission(folder: Path, output: Path) -> list[str]:
             for game in games:
                 member = zipfile.ZipInfo(f"{game}/{PREDICTIONS}", (1980, 1, 1, 0, 0, 0))
                 member.compress_type = zipfile.ZIP_DEFLATED
-                member.create_system = 3  # Unix, whatever this is
+                member.create_system = 3  # Unix, on whatever system this runs
                 member.external_attr = (stat.S_IFREG | 0o644) << 16
                 archive.writestr(member, files.read(game, PREDICTIONS)[0])
     return games
@@ -81,7 +81,7 @@ def pack_submission(predictions: Path, split: Path, output: Output, version: Lit
         version: Of the labels.
 
     Raises:
-        ActaError: it would, or the folder holds no predictions; there is no archive then.
+        ActaError: it would, or the folder holds no predictions; no archive is written then.
     """
     games = read_split(split)
     with atomic(output) as temporary:
@@ -96,14 +96,14 @@ def pack_submission(predictions: Path, split: Path, output: Output, version: Lit
 def check_submission(
     archive: Path, games: Sequence[str] | None, version: Version, largest: int = LARGEST
 ) -> Submission:
-    """Read an archive of predictions as the official evaluator does: there are no problems where it evaluates it.
+    """Read an archive of predictions as the official evaluator does; it has no problems if that would evaluate it.
 
     Args:
         archive: The archive.
-        games: Games of the split (``<league>/<season>/<game>``), of which the evaluator reads no others; None: not
-            known, so all that are there are read.
+        games: Games of the split (``<league>/<season>/<game>``), the only ones that the evaluator reads; None: unknown,
+            so all games in the archive are read.
         version: Decides the labels.
-        largest: Most bytes of one file, of which `_ALL` times as many are read in all.
+        largest: Most bytes of one file; all files together may have `_ALL` times as many.
 
     Raises:
         ActaError: there is no such file.
@@ -168,7 +168,7 @@ def _checked(archive: zipfile.ZipFile, games: Sequence[str] | None, version: Ver
 
 
 def _count(entries: Entries, tally: Tally, game: str) -> int:
-    """How many of a file's predictions count; those that a later one of their class and half-second replaces do not."""
+    """How many of a file's predictions count: a later one replaces an earlier one of its class and half-second."""
     places = np.array([entries.label, entries.half, entries.frame], np.int64).T
     _, from_the_end = np.unique(places[::-1], axis=0, return_index=True)
     kept = np.zeros(len(places), bool)
@@ -179,13 +179,13 @@ def _count(entries: Entries, tally: Tally, game: str) -> int:
 
 
 def _first(cases: Cases, kind: str) -> str:
-    """The first of a kind, and how many others there are."""
+    """The first case of a kind, and how many more there are."""
     others = cases.counts[kind] - 1
     return cases.first[kind] + (f" and {others:,} more" if others else "")
 
 
 def _of_labels(labels: Cases, version: Version) -> list[str]:
-    """One line of all labels that are none of the classes, and what they may have been meant to be."""
+    """One line about all labels that are none of the classes, with a guess at what was meant."""
     if not labels.counts:
         return []
     (common, _), *others = labels.counts.most_common()

@@ -1,4 +1,4 @@
-"""Task `predict_spots`: a network's spots in the games of a split, as SoccerNet's own files."""
+"""Task `predict_spots`: a network's spots in the games of a split, in SoccerNet's own format."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -38,8 +38,8 @@ def predict_spots(
         manifests: Every game's manifest.
         inputs: Where their frames or features are.
         model: The model file.
-        output: The folder to write; it has its name when all files are there.
-        about: A JSON to write beside it: ``games``, ``left_out`` with reasons (the split's), provenance.
+        output: The folder to write; it gets its name when all files are there.
+        about: A JSON to write next to it: ``games``, ``left_out`` (games of the split, with reasons), provenance.
         settings: Split, stride, suppression.
         max_bad_fraction: More bad games than this fraction of the split, and more than one, are an error.
 
@@ -99,15 +99,15 @@ def spot_halves(
     """A network's spots in halves of games, as (game, spots) for each half (Secs. 4.2.2 and 4.3).
 
     Args:
-        network: On the device, in eval mode.
-        source: What the halves hold.
-        halves: Their positions in it.
+        network: On the device, in evaluation mode.
+        source: The halves' frames or features.
+        halves: Positions of halves in it.
         classes: Labels by number, without background.
         rate: Frames per second.
-        stride: Frames from one window to the next; None: the clip's.
-        nms: Seconds within which one spot of a class stays; None: all stay, but of a half-second's only the best.
+        stride: Frames from one window to the next; None: the clip's length.
+        nms: Seconds within which one spot of a class is kept; None: all are, but only the best of each half-second.
         batch: Windows computed at once.
-        device: Where.
+        device: Where to compute.
     """
     clip, found = network.architecture.clip, []
     for position in halves:
@@ -119,7 +119,7 @@ def spot_halves(
 
 
 def _one_in_a_frame(spots: Sequence[Spot]) -> list[Spot]:
-    """Of the spots of a class in the same half-second the best: the evaluator knows only one (the last it reads)."""
+    """The best spot of each class and half-second: the evaluator counts only one, the last that it reads."""
     best: dict[tuple[str, int], Spot] = {}
     for spot in spots:
         key = (spot.label, int(2 * (round(1000 * spot.time) / 1000)))

@@ -1,11 +1,11 @@
-"""Reading what a network sees: SoccerNet's .npy files, shards of features or of frames, or arrays in memory.
+"""Sources of what a network sees: SoccerNet's .npy files, shards of features or of frames, or arrays in memory.
 
 A source is pickled to the processes that load clips. Each opens files when it reads them, and keeps the last few open.
 """
 
 import sys
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -42,14 +42,14 @@ ShardT = TypeVar("ShardT", bound=Shard)
 ValueT = TypeVar("ValueT")
 
 
-class _Files(Generic[FileT]):
-    """The file of each half, of which those that were read last stay open."""
+class _Source(Generic[FileT]):
+    """Halves and the file of each; the files that were read last stay open."""
 
-    def __init__(self, files: Sequence[FileT]):
-        self._files = list(files)
+    def __init__(self, halves: Sequence[Half], files: Sequence[FileT]):
+        self.halves, self._files = tuple(halves), list(files)
         self._open: OrderedDict[int, FileT] = OrderedDict()
 
-    def __getitem__(self, half: int) -> FileT:
+    def _file(self, half: int) -> FileT:
         file = self._files[half]
         self._open[id(file)] = file
         self._open.move_to_end(id(file))
@@ -58,33 +58,31 @@ class _Files(Generic[FileT]):
         return file
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_files": self._files, "_open": OrderedDict()}
+        return vars(self) | {"_open": OrderedDict()}
 
 
-class FeatureSource:
+class FeatureSource(_Source[_Features]):
     """Features of halves, float32 (t, channels); a `pipeline.spot.halves.Source`."""
 
     def __init__(self, halves: Sequence[Half], files: Sequence[_Features], channels: int):
-        self.halves, self.channels = tuple(halves), channels
-        self._files = _Files(files)
+        super().__init__(halves, files)
+        self.channels = channels
 
     def read(self, half: int, start: int, stop: int) -> Tensor:
-        """Frames ``start:stop`` of the half at this position in `halves`; an IndexError where it lacks them."""
-        return torch.from_numpy(self._files[half].features(video_id(self.halves[half]), start, stop))
+        return torch.from_numpy(self._file(half).features(video_id(self.halves[half]), start, stop))
 
 
-class FrameSource:
+class FrameSource(_Source[FrameShard]):
     """Pictures of halves, uint8 (t, 3, height, width); a `pipeline.spot.halves.Source`. ``size``: height and width."""
 
     channels = 3
 
     def __init__(self, halves: Sequence[Half], shards: Sequence[FrameShard], size: tuple[int, int]):
-        self.halves, self.size = tuple(halves), size
-        self._files = _Files(shards)
+        super().__init__(halves, shards)
+        self.size = size
 
     def read(self, half: int, start: int, stop: int) -> Tensor:
-        """Frames ``start:stop`` of the half at this position in `halves`; an IndexError where it lacks them."""
-        return self._files[half].clip(video_id(self.halves[half]), start, stop)
+        return self._file(half).clip(video_id(self.halves[half]), start, stop)
 
 
 def open_source(
@@ -104,8 +102,8 @@ def open_source(
         inputs: Where their frames or features are.
         version: Of the labels.
         rate: Frames per second.
-        max_bad_fraction: Of the games that may be left out; one always may.
-        halftime_substitutions: Whether those of `halves_of` are among the events.
+        max_bad_fraction: The fraction of the games that may be left out; one always may.
+        halftime_substitutions: As in `halves_of`.
         copied: Read copies on the node's own disk, within `pipeline.runtime.scratch.scratch`.
 
     Returns:
@@ -139,13 +137,9 @@ def open_source(
 def imported_source(
     games: Sequence[Game], halves: Sequence[Half], name: str, root: Path, *, copied: bool = False
 ) -> FeatureSource:
-    """SoccerNet's own files, which are mapped into memory, not read; a half has as many frames as its file has rows.
+    """SoccerNet's own features ``name`` in ``root``, the folder with the leagues; ``copied`` as in `open_source`.
 
-    Args:
-        games, halves: The games and their halves.
-        name: The kind of features.
-        root: Folder with the leagues.
-        copied: As of `open_source`.
+    The files are mapped into memory, not read. A half has as many frames as its file has rows.
 
     Raises:
         ActaError: a game has no such features, or two files have different numbers of columns.
@@ -163,31 +157,18 @@ def imported_source(
 
 
 def shard_source(halves: Sequence[Half], shards: Mapping[str, Path], *, copied: bool = False) -> FeatureSource:
-    """Feature shards; a half has as many frames as it has there.
-
-    Args:
-        halves: The halves.
-        shards: The shard of each game.
-        copied: As of `open_source`.
+    """Feature shards by game; a half has as many frames as it has there; ``copied`` as in `open_source`.
 
     Raises:
         ActaError: a game has no shard, its shard lacks a half, or two shards have different numbers of channels.
     """
-    counted, files = _in_shards(FrameFeatureShard, halves, shards, copied)
-    widths = []
-    for file in dict.fromkeys(files):
-        widths.append((file.path, file.channels))
-        file.close()
-    return FeatureSource(counted, files, _common(widths, "channels"))
+    counted, files, sizes = _in_shards(FrameFeatureShard, lambda shard, _: shard.channels, halves, shards, copied)
+    return FeatureSource(counted, files, _common(sizes, "channels"))
 
 
 def picture_source(halves: Sequence[Half], shards: Mapping[str, Path], *, copied: bool = False) -> FrameSource:
-    """Frame shards, all of pictures of one size; else as `shard_source`."""
-    counted, files = _in_shards(FrameShard, halves, shards, copied)
-    sizes = []
-    for half, file in zip(halves, files, strict=True):
-        sizes.append((file.path, file.size(video_id(half))))
-        file.close()
+    """Frame shards, all of pictures of one size; otherwise as `shard_source`."""
+    counted, files, sizes = _in_shards(FrameShard, FrameShard.size, halves, shards, copied)
     return FrameSource(counted, files, _common(sizes, "pixels"))
 
 
@@ -238,7 +219,7 @@ class _Npy:
         return self._mapped.features(video, start, stop)
 
     def map(self) -> np.memmap:
-        """The file as an array that reads from the disk what is looked at."""
+        """The file as an array whose parts are read when they are used."""
         try:
             array = np.load(self.path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
@@ -258,11 +239,15 @@ class _Npy:
 
 
 def _in_shards(
-    kind: type[ShardT], halves: Sequence[Half], shards: Mapping[str, Path], copied: bool
-) -> tuple[list[Half], list[ShardT]]:
-    """Halves with the frames that they have in their shards, and the shard of each, closed."""
+    kind: type[ShardT],
+    measure: Callable[[ShardT, str], ValueT],
+    halves: Sequence[Half],
+    shards: Mapping[str, Path],
+    copied: bool,
+) -> tuple[list[Half], list[ShardT], list[tuple[Path, ValueT]]]:
+    """Halves with the frames that they have in their shards; the shard of each, closed; and its path and measure."""
     opened: dict[str, ShardT] = {}
-    counted = []
+    counted, sizes = [], []
     for half in halves:
         if half.game not in shards:
             raise ActaError(f"there is no shard of {half.game}")
@@ -274,8 +259,9 @@ def _in_shards(
         except KeyError as error:
             raise ActaError(error.args[0]) from None
         counted.append(replace(half, frames=last - first))
+        sizes.append((shard.path, measure(shard, video_id(half))))
         shard.close()
-    return counted, [opened[half.game] for half in halves]
+    return counted, [opened[half.game] for half in halves], sizes
 
 
 def _common(sizes: Sequence[tuple[object, ValueT]], what: str) -> ValueT:

@@ -111,11 +111,8 @@ def train_spotter(
 def losses_of(weight: float) -> Losses:
     """RMS-Net's loss, Eqs. 4.1 to 4.3: L = L_cls + λ · L_regr, on batches of `pipeline.spot.game_clips.TrainingClips`.
 
-    The cross entropy is the mean over a micro-batch's clips. The squared error of the offsets is the mean over those
-    of them that hold an event, and 0 where none does.
-
-    Args:
-        weight: λ.
+    The cross entropy is the mean over a micro-batch's clips. The squared error of the offsets is the mean over the
+    clips that hold an event, and 0 if none does. ``weight`` is λ.
     """
 
     def losses(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -132,7 +129,7 @@ def losses_of(weight: float) -> Losses:
 
 
 class Validation:
-    """Average-mAP (loose) of a network on games, each process spotting its part of them."""
+    """Average-mAP (loose) of a network on games; each process predicts its share of the halves."""
 
     def __init__(self, source: Source, games: Sequence[Game], settings: TrainSpotter, group: Group):
         self._source, self._settings, self._group = source, settings, group
@@ -163,7 +160,7 @@ class Validation:
 
 
 def _random_network(settings: TrainSpotter, channels: int) -> RmsNet:
-    """The network with random weights, which the seed decides."""
+    """The network with random weights, which depend on the seed."""
     network = settings.network
     architecture = RmsNetArchitecture(
         classes=len(CLASSES[settings.version]),

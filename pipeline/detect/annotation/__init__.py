@@ -1,1 +1,1 @@
-"""Annotation of action detection: AVA's files, and those of other data sets as AVA's."""
+"""Annotations for action detection: AVA's files, and other data sets converted to them."""

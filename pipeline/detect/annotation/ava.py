@@ -24,13 +24,13 @@ CORNERS = ["x1", "y1", "x2", "y2"]
 _COLUMNS = ["video", "time", *CORNERS, "action", "score"]
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _WORDS = re.compile(r',[ \t"]*(?:true|false)[ \t"]*(?:,|$)', re.IGNORECASE | re.MULTILINE)
-LATEST = 1e11  # seconds; this many microseconds still have numbers of their own
+LATEST = 1e11  # seconds; up to here float64 holds every microsecond apart
 _LAST_ACTION = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class LabelMap:
-    """Actions by their number: ``names``, and the group of Table 3.4 that each is in (``groups``)."""
+    """The ``names`` of actions by number, and the ``groups`` of Table 3.4 that they are in."""
 
     names: dict[int, str]
     groups: dict[int, str]
@@ -41,12 +41,12 @@ class Rows:
     """The rows of a file of boxes, n of them.
 
     Args:
-        frames: Of every frame that the file names, ``(video, timestamp in microseconds)``, in order of appearance.
+        frames: ``(video, timestamp in microseconds)`` of every frame that the file names, in order of appearance.
         frame: (n,) indices into ``frames``.
         box: (n, 4) x1, y1, x2, y2.
         action: (n,) numbers of actions.
-        line: (n,) of the file, from 1.
-        eighth: (n,) the eighth column, NaN without it: a detection's score, or an annotated person's number.
+        line: (n,) line numbers in the file, from 1.
+        eighth: (n,) the eighth column, NaN if missing: a detection's score, or an annotated person's number.
     """
 
     frames: list[tuple[str, int]]
@@ -58,15 +58,15 @@ class Rows:
 
     @property
     def score(self) -> np.ndarray:
-        """(n,) the eighth column, 1 without it."""
+        """(n,) the eighth column, 1 if missing."""
         return np.where(np.isnan(self.eighth), 1.0, self.eighth)
 
 
 def read_label_map(path: Path) -> LabelMap:
-    """Read a label map (pbtxt); a group that it does not say follows from AVA's numbering (1–14, 15–63, 64–80).
+    """Read a label map (pbtxt); groups that it does not state follow from AVA's numbering (1–14, 15–63, 64–80).
 
     Raises:
-        ActaError: the file cannot be read, or an entry has no name or number, or one that is there already.
+        ActaError: the file cannot be read, or an entry has no name or number, or another entry's.
     """
     names: dict[int, str] = {}
     groups: dict[int, str] = {}
@@ -94,7 +94,7 @@ def write_label_map(path: Path, names: Sequence[str]) -> None:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name is some text of one line that can be printed."""
+    """Whether a name is a non-empty printable text of one line."""
     return bool(name) and not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", name)
 
 
@@ -106,7 +106,7 @@ def read_rows(path: Path) -> Rows:
     """Read a file of boxes.
 
     Raises:
-        ActaError: a row that is none, or holds a number that is not finite; the message names the line.
+        ActaError: a row is malformed, or holds a number that is not finite; the message names the line.
     """
     table = read_table(path)
     action, eighth = table["action"].to_numpy(), table["score"].to_numpy()
@@ -124,19 +124,16 @@ def read_rows(path: Path) -> Rows:
 
 
 def read_table(path: Path, optional: Sequence[str] = ()) -> pd.DataFrame:
-    """The columns video (categorical, "" where there is none), time, x1, y1, x2, y2, action and score of a file.
+    """The columns video (categorical, "" if missing), time, x1, y1, x2, y2, action and score of a file.
 
-    Numbers are float64, NaN where there is none; a blank line has a row of its own.
-
-    Args:
-        path: The file.
-        optional: Columns that may be empty in a row of boxes; the caller checks that no others are.
+    Numbers are float64, NaN if missing; a blank line has its own row. In a row of boxes ``optional`` columns may be
+    empty; the caller checks that no others are.
 
     Raises:
-        ActaError: the file cannot be read, a row has more columns, or one holds what is not a number.
+        ActaError: the file cannot be read, or a row has too many columns or something that is not a number.
     """
     text = read_text(path)
-    if _WORDS.search(text):  # a column of such words is 1 and 0 to pandas
+    if _WORDS.search(text):  # pandas would read a column of such words as 1 and 0
         for problem in problems(path, optional):
             raise ActaError(problem)
     try:
@@ -156,7 +153,7 @@ def read_table(path: Path, optional: Sequence[str] = ()) -> pd.DataFrame:
         table = pd.DataFrame({name: np.empty(0, str if name == "video" else np.float64) for name in _COLUMNS})
     except (ValueError, pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise ActaError(next(problems(path, optional), f"{path}: {' '.join(str(error).split())}")) from None
-    # Not read as categories, as those that all look like numbers become numbers: 0012 would be 12.
+    # Not read as categories, since names that all look like numbers would become numbers: 12 instead of 0012.
     table["video"] = table["video"].astype("category")
     if any("\n" in str(video) for video in table["video"].cat.categories):  # no line of the file is its row's
         raise ActaError(next(problems(path, optional), f"{path}: the name of a video has a line break"))
@@ -164,13 +161,13 @@ def read_table(path: Path, optional: Sequence[str] = ()) -> pd.DataFrame:
 
 
 def is_action(action: np.ndarray) -> np.ndarray:
-    """(n,) whether each can be the number of an action."""
+    """(n,) whether each is a possible number of an action."""
     whole: np.ndarray = (action >= 0) & (action <= _LAST_ACTION) & (action == np.floor(action))
     return whole
 
 
 def is_number(text: str) -> bool:
-    """Whether a cell holds a number that is finite."""
+    """Whether a cell holds a finite number."""
     return _NUMBER.fullmatch(text.strip(" \t")) is not None and bool(np.isfinite(float(text)))
 
 
@@ -181,14 +178,14 @@ def number_frames(
 
     Args:
         table: The rows, n of them.
-        whole: (n,) whether each has all that a box needs, besides a frame.
+        whole: (n,) whether each has all that a box needs, apart from a frame.
         path: The file, for errors.
         needed: What a row should be, for errors.
         optional: As of `read_table`.
 
     Returns:
-        ``(video, timestamp in microseconds)`` of each frame in order of appearance, and of each box its frame among
-        them and its row. A row without box may name a frame, too.
+        ``(video, timestamp in microseconds)`` of each frame in order of appearance, including frames without boxes;
+        and each box's index among them and its row.
 
     Raises:
         ActaError: a row is neither a box, nor a frame alone, nor blank.
@@ -204,7 +201,7 @@ def number_frames(
         raise ActaError(next(problems(path, optional), f"{path}:{bad[0] + 1}: {needed}"))
     rows = np.flatnonzero(~blank)
     times, codes = np.rint(time[rows] * 1e6).astype(np.int64), codes[rows]
-    # Rows of one frame follow each other as a rule; only one of each run is looked up.
+    # Rows of one frame usually follow each other, so only one of each run is looked up.
     begins = np.ones(len(codes), bool)
     begins[1:] = (codes[1:] != codes[:-1]) | (times[1:] != times[:-1])
     heads = np.flatnonzero(begins)
@@ -218,7 +215,7 @@ def number_frames(
 
 
 def read_excluded(path: Path) -> set[tuple[str, int]]:
-    """Frames that are left out of an evaluation: rows of ``video,timestamp``, as (video, microseconds)."""
+    """Read the frames to leave out of an evaluation, rows of ``video,timestamp``, as (video, microseconds)."""
     rows = read_rows(path)
     if len(rows.frame):
         raise ActaError(f"{path} holds boxes; excluded frames are rows of video,timestamp")
@@ -226,7 +223,7 @@ def read_excluded(path: Path) -> set[tuple[str, int]]:
 
 
 def problems(path: Path, optional: Sequence[str] = ()) -> Iterator[str]:
-    """What is wrong with the rows, line by line: the slow way, taken only when something is."""
+    """What is wrong with the rows, line by line: slow, so only called when something is."""
     for line, row in text_rows(path):
         place = f"{path}:{line}"
         if len(row) not in (2, 7, 8):

@@ -1,7 +1,7 @@
-"""J-HMDB-21 (Jhuang et al. 2013): 21 classes, three splits, one person a video.
+"""J-HMDB-21 (Jhuang et al. 2013): 21 classes, three splits, one person per video.
 
 Either its own files, ``puppet_mask/<class>/<video>/puppet_mask.mat`` and ``splits/<class>_test_split<k>.txt``, or
-``JHMDB-GT.pkl`` of the action-tubelet detector. A person's box is the rectangle that bounds the mask in a frame.
+``JHMDB-GT.pkl`` of the action-tubelet detector. A person's box is the bounding rectangle of the mask in a frame.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from pipeline.runtime.errors import ActaError
 
 
 def read_jhmdb21(folder: Path) -> Annotations:
-    """Read the annotations; the masks, where both forms are there.
+    """Read the annotations; the masks if both forms are there.
 
     Raises:
         ActaError: a file is missing or damaged, or a split lacks a class.
@@ -34,7 +34,7 @@ def read_jhmdb21(folder: Path) -> Annotations:
 
 
 def _read_splits(folder: Path, classes: list[str]) -> dict[str, list[str]]:
-    """Names of videos by part, of the splits that are there; a line is ``<video>.avi`` and 1 (train), 2 (test) or 0."""
+    """Names of videos by part of the existing splits; a line is ``<video>.avi`` and 1 (train), 2 (test) or 0."""
     numbers = [n for n in (1, 2, 3) if any(folder.glob(f"*_test_split{n}.txt"))]
     if not numbers:
         raise ActaError(f"{folder} holds no <class>_test_split1.txt")

@@ -1,7 +1,7 @@
-"""Arrays of numbers out of MATLAB's files of version 5, in bounded memory; scipy's reader crashes on damaged ones.
+"""Arrays of numbers from MATLAB's files of version 5, in bounded memory; scipy's reader crashes on damaged files.
 
-After a head of 128 bytes, an element is its type, its number of bytes, and those, padded to eight. An array is an
-element of four: flags with its class, dimensions, name, numbers. It may be packed with zlib, alone in an element.
+After a header of 128 bytes come elements: a type, a number of bytes, and the bytes, padded to eight. An array is an
+element of four others: flags with its class, dimensions, name, numbers. It may be packed with zlib in an element.
 """
 
 import math
@@ -14,16 +14,16 @@ import numpy as np
 
 from pipeline.runtime.errors import ActaError
 
-_MOST_BYTES = 2**28  # of a file's content, unpacked; J-HMDB's masks have 3 MB, of doubles 25 MB
+_MOST_BYTES = 2**28  # of a file's unpacked content; J-HMDB's masks have 3 MB, or 25 MB as doubles
 _ARRAY, _PACKED = 14, 15
 _TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _COMPLEX = 0x800
 _NUMBERS = range(6, 16)  # classes of arrays, from double to uint64
-_FILES = {b"\0\1IM": "<", b"\1\0MI": ">"}  # version and order of bytes at the head's end
+_FILES = {b"\0\1IM": "<", b"\1\0MI": ">"}  # version and byte order at the end of the header
 
 
 def read_array(path: Path, name: str) -> np.ndarray:
-    """The array of numbers that a file has under a name, at least two dimensions as MATLAB has them.
+    """The array of numbers with this name in a file; like all of MATLAB's it has two dimensions or more.
 
     Raises:
         ActaError: the file is missing, damaged, of another version or too large, or has no such array.
@@ -46,11 +46,11 @@ def read_array(path: Path, name: str) -> np.ndarray:
 
 
 def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
-    """Types and bytes of the elements that follow one another."""
+    """Types and bytes of successive elements."""
     place = 0
     while place < len(data):
         kind, size = struct.unpack_from(f"{order}II", data, place)
-        if kind >> 16:  # up to four bytes stand beside their number
+        if kind >> 16:  # up to four bytes are stored right after their number
             kind, size, begin, end = kind & 0xFFFF, kind >> 16, place + 4, place + 8
         else:
             begin = place + 8

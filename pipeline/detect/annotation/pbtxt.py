@@ -1,4 +1,4 @@
-"""Protocol buffers' text format, as far as label maps use it: a row of entries with fields of words and texts."""
+"""Protocol buffers' text format as far as label maps use it: entries whose fields are words and texts."""
 
 import re
 from collections.abc import Container, Iterator
@@ -13,17 +13,14 @@ _LETTERS = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t
 
 
 def read_entries(path: Path, kinds: Container[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """The entries of a file, ``kind { field: value … }``; what lies deeper in a field is left out.
-
-    Args:
-        path: The file.
-        kinds: What an entry may be called.
+    """The entries of a file, ``kind { field: value … }``, without what is nested in a field.
 
     Yields:
         The line where an entry begins, from 1, and its fields. Texts are unquoted.
 
     Raises:
-        ActaError: the file is no such text, something else than an entry is there, or an entry has a field twice.
+        ActaError: the file has another form, holds something other than entries of these kinds, or an entry has a field
+            twice.
     """
     words = _words(path)
     for line, kind in words:
@@ -38,7 +35,7 @@ def read_entries(path: Path, kinds: Container[str]) -> Iterator[tuple[int, dict[
 def _fields(path: Path, words: Iterator[tuple[int, str]], begin: int) -> dict[str, str]:
     """The fields of an entry whose bracket has been opened on the line ``begin``."""
     entry: dict[str, list[str]] = {}
-    field = before = ""  # the field that awaits its value; the one whose text the next text continues
+    field = before = ""  # the field whose value comes next; the field whose text the next text continues
     depth = 1
     for line, word in words:
         is_text = word[0] in "\"'"
@@ -63,7 +60,7 @@ def _fields(path: Path, words: Iterator[tuple[int, str]], begin: int) -> dict[st
 
 
 def quoted(text: str) -> str:
-    """A text as the format has it."""
+    """A text in quotation marks, escaped."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
     return f'"{escaped}"'
 
@@ -84,7 +81,7 @@ def _meant(escape: re.Match[bytes]) -> bytes:
 
 
 def _words(path: Path) -> Iterator[tuple[int, str]]:
-    """Words, quoted texts and brackets, each with its line; spaces, separators and comments are left out."""
+    """Words, quoted texts and brackets with their lines, without spaces, separators and comments."""
     text = read_text(path, "the label map")
     place, line = 0, 1
     while place < len(text):

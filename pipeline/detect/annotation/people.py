@@ -1,4 +1,4 @@
-"""Who does what where: the boxes of AVA's files keyframe by keyframe, and which detected box gets which labels."""
+"""The people of AVA's files and what they do, keyframe by keyframe; and the labels of detected boxes."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,27 +11,27 @@ from torchvision.ops import box_iou
 from pipeline.detect.annotation.ava import read_label_map, read_rows
 from pipeline.runtime.errors import ActaError
 
-_SLACK = 0.02  # of the picture: how far outside an annotated box may be, as a few of AVA's are
+_SLACK = 0.02  # of the picture: how far outside of it an annotated box may reach, as a few of AVA's do
 
 
 @dataclass(frozen=True)
 class People:
-    """People on one keyframe: ``box`` (n, 4) x1, y1, x2, y2 in [0, 1], ``actions`` (n, c) whether they do each."""
+    """People on one keyframe: ``box`` (n, 4) x1, y1, x2, y2 in [0, 1]; ``actions`` (n, c), True where they do one."""
 
     box: np.ndarray
     actions: np.ndarray
 
 
 class Annotation:
-    """The annotated boxes of one split; ``actions`` are the names of the columns, ``numbers`` those of the label map.
+    """The annotated boxes of one split; ``actions`` and ``numbers`` are the label map's, in the order of the numbers.
 
     Args:
-        boxes: CSV, one row a box and action; rows of one keyframe with the same box are one person.
-        label_map: The actions (pbtxt), in the order of their numbers.
+        boxes: CSV, one row per box and action; rows of one keyframe with the same box are one person.
+        label_map: The actions (pbtxt).
 
     Raises:
-        ActaError: a box outside the picture or inside out, or an action that the label map does not have; the message
-            names the file and the line.
+        ActaError: a box is outside the picture or inside out, or the label map lacks an action; the message names the
+            file and the line.
     """
 
     def __init__(self, boxes: Path, label_map: Path):
@@ -56,11 +56,11 @@ class Annotation:
                 raise ActaError(f"{boxes}:{rows.line[row]}: {what} ({shown})")
 
     def times(self, video: str) -> np.ndarray:
-        """(n,) seconds of the video's keyframes that the file names, those without boxes among them, ascending."""
+        """(n,) seconds of the video's keyframes that the file names, even without boxes, ascending."""
         return np.array(sorted(self._of_video.get(video, {}))) / 1e6
 
     def people(self, video: str, time: float) -> People:
-        """The people annotated on a keyframe; none where the file does not name it."""
+        """The people annotated on a keyframe; nobody if the file does not name it."""
         rows = self._rows_of(video, time)
         boxes = self._rows.box[rows]
         distinct, first, person = np.unique(boxes, axis=0, return_index=True, return_inverse=True)
@@ -97,9 +97,9 @@ class Annotation:
 
 
 def label_detected(detected: np.ndarray, people: People, iou: float) -> np.ndarray:
-    """(n, c) actions of detected boxes (n, 4): of each annotated person whom it overlaps by ``iou`` at least.
+    """(n, c) actions of detected boxes (n, 4): those of all annotated people whom a box overlaps by at least ``iou``.
 
-    A box without any is a negative of all actions (Sec. 3.2.2).
+    A box that overlaps nobody is a negative example of all actions (Sec. 3.2.2).
     """
     if not len(detected) or not len(people.box):
         return np.zeros((len(detected), people.actions.shape[1]), bool)

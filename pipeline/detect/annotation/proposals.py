@@ -1,9 +1,8 @@
-"""Person proposals: detected boxes of people on keyframes, as AVA's backbones publish them.
+"""Person proposals: detected boxes of people on keyframes, as published with AVA's backbones.
 
-Two forms are public. CSV, of the long-term feature banks and of PySlowFast:
-``video,timestamp,x1,y1,x2,y2,action,score`` with an action that is empty as a rule; where actions are given, a box has
-one row for each. Pickle, of mmaction2: a dict from ``"<video>,<timestamp>"`` to an array (n, 5) of x1, y1, x2, y2,
-score. Corners are in [0, 1] of the picture.
+There are two forms. CSV, of the long-term feature banks and of PySlowFast: ``video,timestamp,x1,y1,x2,y2,action,score``
+where the action is usually empty; otherwise a box has one row per action. Pickle, of mmaction2: a dict from
+``"<video>,<timestamp>"`` to an array (n, 5) of x1, y1, x2, y2, score. Corners are in [0, 1] of the picture.
 """
 
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from pipeline.detect.annotation.ava import CORNERS, LATEST, is_action, number_fr
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.unfolded import check_content
 
-MARGIN = 0.1  # corners so far outside the picture are moved to its edge; farther out they are in pixels, or broken
+MARGIN = 0.1  # corners up to this far outside the picture are moved to its edge; others must be in pixels, or wrong
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Proposals:
 
     Args:
         frames: ``(video, timestamp in microseconds)`` of every frame that the file names, in order of appearance.
-        start: (frames + 1,) where each frame's boxes begin in the next two; the last is n.
+        start: (frames + 1,) where each frame's rows begin in ``box`` and ``score``; the last is n.
         box: (n, 4) x1, y1, x2, y2 in [0, 1]; no two of a frame are equal.
         score: (n,) in [0, 1].
     """
@@ -38,7 +37,7 @@ class Proposals:
     score: np.ndarray
 
     def of(self, video: str, time: int) -> tuple[np.ndarray, np.ndarray]:
-        """Boxes (k, 4) and scores (k,) of the frame at ``time`` microseconds; none if the file does not name it."""
+        """Boxes (k, 4) and scores (k,) of the frame at ``time`` microseconds; empty if the file does not name it."""
         place = self._places.get((video, time))
         rows = slice(0, 0) if place is None else slice(self.start[place], self.start[place + 1])
         return self.box[rows], self.score[rows]
@@ -49,13 +48,13 @@ class Proposals:
 
 
 def read_proposals(path: Path) -> Proposals:
-    """Read proposals, as a pickle if the name ends in .pkl or .pickle and as CSV otherwise.
+    """Read proposals: a pickle if the name ends in .pkl or .pickle, otherwise CSV.
 
-    A box that is there several times in a frame, once for each of its actions, counts once, with its highest score.
+    A box with a row for each of its actions counts once, with its highest score.
 
     Raises:
-        ActaError: the file cannot be read; a row is none; a score or corner is not finite; a score is not in [0, 1]; a
-            box is inside out or more than `MARGIN` outside the picture. The message names line or key.
+        ActaError: the file cannot be read; a row is malformed; a score or corner is not finite; a score is not in
+            [0, 1]; a box is inside out or more than `MARGIN` outside the picture. The message names the line or key.
     """
     return _from_pickle(path) if path.suffix in (".pkl", ".pickle") else _from_csv(path)
 
@@ -117,7 +116,7 @@ def _five(value: object, place: str) -> np.ndarray:
 
 
 def _check(values: np.ndarray, place: Callable[[int], str]) -> None:
-    """Refuse the first row that is no proposal; ``values`` (n, 5) x1, y1, x2, y2, score."""
+    """Refuse the first row of ``values`` (n, 5), x1, y1, x2, y2, score, that is not a proposal."""
     x1, y1, x2, y2, score = values.T
     corners = values[:, :4]
     wrongs: list[tuple[np.ndarray, str]] = [
@@ -133,7 +132,7 @@ def _check(values: np.ndarray, place: Callable[[int], str]) -> None:
 
 
 def _gather(frames: list[tuple[str, int]], frame: np.ndarray, values: np.ndarray) -> Proposals:
-    """Frame by frame, each box once; ``frame`` (n,) and ``values`` (n, 5) in the file's order."""
+    """Order rows by frame and drop repeated boxes; ``frame`` (n,) and ``values`` (n, 5) are in the file's order."""
     keys = pd.DataFrame(values[:, :4]).assign(frame=frame)
     repeated = keys.duplicated().to_numpy()
     score = values[:, 4]

@@ -1,9 +1,9 @@
 """J-HMDB-21 and UCF101-24, whose videos have one label each, as files like AVA's.
 
-Of each part of a split there is ``<part><split>.csv``, rows of ``video,timestamp,x1,y1,x2,y2,action,person``: a video
-is ``<class>/<name>``, its timestamp the frame's number from 0 over the frames per second, a person each of its tubes.
-A frame in which nobody acts is a row of ``video,timestamp``, so detections in it count as wrong, as in the evaluators
-of the field. ``label_map.pbtxt`` numbers the classes from 1 in alphabetical order.
+Each part of a split has a ``<part><split>.csv`` with rows of ``video,timestamp,x1,y1,x2,y2,action,person``: a video is
+``<class>/<name>``, a timestamp is the frame's number from 0 divided by the frames per second, and each tube of a video
+is a person. A frame in which nobody acts is a row of ``video,timestamp``, so that detections in it count as wrong, as
+in other evaluators. ``label_map.pbtxt`` numbers the classes from 1 in alphabetical order.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from pipeline.detect.annotation.ucf101_24 import read_ucf101_24
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import atomic
 
-# As the papers of UCF101 (Soomro et al. 2012) and of HMDB51 (Kuehne et al. 2011), of which J-HMDB is a part, have it.
+# Frames per second according to Soomro et al. 2012 (UCF101) and Kuehne et al. 2011 (HMDB51, which includes J-HMDB).
 RATES = {"jhmdb21": 30.0, "ucf101_24": 25.0}
 
 
@@ -28,7 +28,7 @@ def convert_annotations(
 
     Args:
         kind: Which data set.
-        folder: Its annotations; the modules `jhmdb21` and `ucf101_24` beside this one say which files.
+        folder: Its annotations; the modules `jhmdb21` and `ucf101_24` of this package say which files.
         output: Folder to write to.
         rate: Frames per second; None: `RATES`.
 

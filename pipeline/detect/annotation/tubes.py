@@ -1,6 +1,6 @@
-"""Videos of one label each, and whose boxes are in them: what J-HMDB-21's and UCF101-24's annotations come to.
+"""Videos with one label each and boxes of people: the common form of J-HMDB-21's and UCF101-24's annotations.
 
-One form of file is common to both, the pickle of the action-tubelet detector (`read_tubes`).
+Both data sets also come as the pickle of the action-tubelet detector (`read_tubes`).
 """
 
 import sys
@@ -37,7 +37,7 @@ class Annotated:
 
 @dataclass(frozen=True)
 class Annotations:
-    """A data set: ``videos`` by name, names by part (``train1``, ``test1``, …), and listed ones without annotation."""
+    """A data set: videos by name, names by part (``train1``, ``test1``, …), and listed videos without annotation."""
 
     videos: Mapping[str, Annotated]
     parts: Mapping[str, list[str]]
@@ -45,14 +45,14 @@ class Annotations:
 
 
 def read_tubes(path: Path) -> Annotations:
-    """Read the pickle in which the action-tubelet detector (Kalogeiton et al. 2017) and its successors keep a data set.
+    """Read the pickle that the action-tubelet detector (Kalogeiton et al. 2017) and its successors use for a data set.
 
     It is a dict: ``labels`` [class]; ``gttubes`` {video: {index of class: [(n, 5) frame from 1, x1, y1, x2, y2]}} in
     pixels from 0, corners included; ``nframes`` and ``resolution`` (height, width) by video; ``train_videos`` and
     ``test_videos``, a list for each split.
 
     Raises:
-        ActaError: the file is damaged, or a video of a split has no annotation or boxes that cannot be.
+        ActaError: the file is damaged, or a video of a split has no annotation or impossible boxes.
     """
     from pipeline.models.pickles import read_pickle  # it imports torch
 
@@ -99,7 +99,7 @@ class _Pixels:
     tubes: list[np.ndarray]
 
     def scaled(self, first: int, place: str) -> Annotated:
-        """The tubes in the picture's coordinates; the file has the number ``first`` for the first frame."""
+        """The tubes in the picture's coordinates; ``first`` is the file's number of the first frame."""
         tubes = [
             make_tube(tube[:, 0] - first, tube[:, 1:] + [0, 0, 1, 1], self.size, self.frames, place)
             for tube in self.tubes
@@ -123,7 +123,7 @@ def _in_pixels(place: str, labels: list[str], tubes: Any, frames: Any, resolutio
 
 
 def check_frames(frames: int, place: str) -> None:
-    """Refuse a number of frames that no video of these data sets has: each gets a row."""
+    """Refuse a number of frames that no video of these data sets has; every frame becomes a row."""
     if not 0 < frames <= MOST_FRAMES:
         raise ActaError(f"{place} has {frames} frames; a video has 1 to {MOST_FRAMES:,}")
 
@@ -133,13 +133,13 @@ def make_tube(frame: np.ndarray, box: np.ndarray, size: tuple[int, int], frames:
 
     Args:
         frame: (n,) numbers from 0.
-        box: (n, 4) edges x1, y1, x2, y2 in pixels: a box of one pixel is 1 wide. What is a pixel outside is cut off.
+        box: (n, 4) edges x1, y1, x2, y2 in pixels: a box of one pixel is 1 wide. Up to one pixel outside is cut off.
         size: Width and height of the picture.
-        frames: How many the video has.
-        place: What to call it in messages.
+        frames: How many frames the video has.
+        place: The tube's name for errors.
 
     Raises:
-        ActaError: frames that do not ascend or that the video does not have, or a box that is empty or outside.
+        ActaError: frames do not ascend or the video does not have them, or a box is empty or outside the picture.
     """
     if not (np.diff(frame) > 0).all() or (frame % 1).any() or frame[0] < 0 or frame[-1] >= frames:
         raise ActaError(
@@ -161,7 +161,7 @@ def make_tube(frame: np.ndarray, box: np.ndarray, size: tuple[int, int], frames:
 
 
 def check_parts(parts: Mapping[str, list[str]], place: str) -> None:
-    """Refuse a split that lacks a part or trains on what it tests, and parts without videos."""
+    """Refuse a split that lacks a part or tests on training videos, and parts without videos."""
     for part, names in parts.items():
         other = part.replace("train", "test") if part.startswith("train") else part.replace("test", "train")
         if not names or not parts.get(other):

@@ -1,11 +1,11 @@
 """UCF101-24: 24 classes of UCF101 with boxes, the first split.
 
 Either ``pyannot.pkl`` of the corrected annotations (Singh et al. 2017, gurkirt/corrected-UCF101-Annots) with
-``trainlist01.txt`` and ``testlist01.txt``, UCF101's own or cut to the 24 classes, or ``UCF101v2-GT.pkl``, the same
+``trainlist01.txt`` and ``testlist01.txt``, UCF101's own or cut to the 24 classes; or ``UCF101v2-GT.pkl``, the same
 annotations in the form of the action-tubelet detector.
 
-``pyannot.pkl`` is a dict from ``<class>/<video>`` to ``numf``, ``label`` and ``annotations``, each a tube: ``label``,
-``sf`` and ``ef`` (frames from 0, the end left out) and ``boxes`` (n, 4): x, y, width, height in MATLAB's pixels, which
+``pyannot.pkl`` is a dict from ``<class>/<video>`` to ``numf``, ``label`` and ``annotations``, the tubes: ``label``,
+``sf`` and ``ef`` (frames from 0, the end excluded) and ``boxes`` (n, 4): x, y, width, height in MATLAB's pixels, which
 count from 1, so a box reaches from the edge x − 1 to x + width: the whole picture is 1, 1, 319, 239. All are 320 × 240.
 """
 
@@ -30,9 +30,9 @@ SIZE = (320, 240)
 
 
 def read_ucf101_24(folder: Path) -> Annotations:
-    """Read the annotations; ``pyannot.pkl``, where both forms are there.
+    """Read the annotations; ``pyannot.pkl`` if both forms are there.
 
-    The corrected annotations leave out a few videos of UCF101's lists; those are named in ``left_out``.
+    The corrected annotations lack a few videos of UCF101's lists, which are named in ``left_out``.
 
     Raises:
         ActaError: a file is missing or damaged, or an annotated video is in neither list.
