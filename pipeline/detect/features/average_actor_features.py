@@ -15,7 +15,7 @@ _ALIKE = ("box", "score", "annotated", "actions")
 
 
 def average_actor_features(one: Path, other: Path, output: Output) -> None:
-    """Write the feature shard whose actors have the mean of both shards' features; objects are those of the first.
+    """Write a feature shard whose actors have the mean of both shards' features, with the objects of the first.
 
     Args:
         one: Feature shard.

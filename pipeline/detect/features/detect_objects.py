@@ -18,7 +18,7 @@ from pipeline.runtime.progress import progress
 from pipeline.runtime.provenance import Quarantined, provenance_of
 from pipeline.runtime.workers import split_results
 
-_PICTURES = 8  # at once
+_PICTURES = 8  # searched at once
 
 
 def detect_objects(
@@ -39,7 +39,7 @@ def detect_objects(
         output: The object shard.
         settings: Keyframes and thresholds.
         label_map: Every action (pbtxt).
-        boxes, proposals: Annotated boxes and detected people by split: with the label map, what names keyframes.
+        boxes, proposals: Annotated boxes and detected people by split, which name keyframes.
         detector: Model file; None: the registered one (COCO).
         max_bad_fraction: More bad videos than this fraction of the shard are an error.
 
@@ -59,20 +59,19 @@ def detect_objects(
             times = table.times(video, split, shard.times(video))
         except VideoError as error:
             return Quarantined(video, "detect_objects", str(error))
-        found: list[Detected] = []
+        objects, found = settings.objects, []
         for first in range(0, len(times), _PICTURES):
-            pictures = shard.clip_at(video, times[first : first + _PICTURES]).to(settings.objects.device)
-            lowest = min(settings.objects.score, settings.objects.person_score)
-            for each in find(model, list(pictures), lowest, settings.objects.max_detections):
-                all_of_it = Detected(
+            pictures = shard.clip_at(video, times[first : first + _PICTURES]).to(objects.device)
+            lowest = min(objects.score, objects.person_score)
+            for each in find(model, list(pictures), lowest, objects.max_detections):
+                detected = Detected(
                     each.feature.half().cpu().numpy(),
                     each.box.float().cpu().numpy(),
                     each.score.float().cpu().numpy(),
                     each.kind.int().cpu().numpy(),
                 )
-                is_person = all_of_it.kind == person
-                wanted = np.where(is_person, settings.objects.person_score, settings.objects.score)
-                found.append(all_of_it.where(all_of_it.score >= wanted))
+                wanted = np.where(detected.kind == person, objects.person_score, objects.score)
+                found.append(detected.where(detected.score >= wanted))
             searched(len(found) / len(times))
         return SearchedVideo(video, label, split, times, found)
 

@@ -1,6 +1,6 @@
-"""The feature shard of Chapter 3: of every keyframe its actors and objects, each a feature, a box and a score.
+"""The feature shard of Chapter 3: the actors and objects of every keyframe, each with a feature, a box and a score.
 
-Layout, beside what all shards have (`pipeline.runtime.store`; the frames of /frames are the keyframes)::
+Layout, in addition to what all shards have (`pipeline.runtime.store`; the frames of /frames are the keyframes)::
 
     /actors/first       uint64 (n + 1,)   keyframe i has actors first[i]:first[i + 1]
     /actors/feature     float32 or float16 (a, d)
@@ -8,8 +8,8 @@ Layout, beside what all shards have (`pipeline.runtime.store`; the frames of /fr
     /actors/score       float32 (a,)      of the person detector; 1 for an annotated box
     /actors/annotated   uint8 (a,)        1: an annotated box, 0: a detected one
     /actors/actions     uint8 (a, c)      1 where the actor does action c
-    /actors/baseline    float32 (a, c)    what the backbone's own classifier says, [0, 1]; (a, 0) where nobody knows
-    /objects/first|feature|box|score      as of actors
+    /actors/baseline    float32 (a, c)    scores of the backbone's own classifier in [0, 1]; (a, 0) if unknown
+    /objects/first|feature|box|score      as for actors
     attribute actions: names of the c actions (JSON)
 
 Six consecutive keyframes are one read of each dataset.
@@ -57,7 +57,7 @@ class Actors:
 
 @dataclass(frozen=True)
 class Objects:
-    """Objects of one or several keyframes: ``feature`` (o, d), ``box`` (o, 4), ``score`` (o,); as of actors."""
+    """Objects of one or several keyframes: ``feature`` (o, d), ``box`` (o, 4), ``score`` (o,); as for actors."""
 
     feature: np.ndarray
     box: np.ndarray
@@ -71,12 +71,9 @@ def no_objects(size: int, kind: type) -> Objects:
 
 @dataclass(frozen=True)
 class Keyframes:
-    """Keyframes in a row of one video, n of them, with all that is in them.
+    """n consecutive keyframes of one video at ``times`` (n,) in seconds, with their actors and objects.
 
-    Args:
-        times: (n,) seconds.
-        actors, objects: Of all, keyframe by keyframe.
-        actor_keyframe, object_keyframe: (a,) and (o,) the keyframe of each, 0 to n − 1.
+    ``actor_keyframe`` (a,) and ``object_keyframe`` (o,) say on which keyframe each is, 0 to n − 1; they ascend.
     """
 
     times: np.ndarray
@@ -88,7 +85,7 @@ class Keyframes:
 
 @dataclass(frozen=True)
 class FeaturedVideo:
-    """One video's keyframes on their way into a shard; ``actors`` and ``objects`` have one entry per keyframe."""
+    """One video's keyframes, to be written; ``actors`` and ``objects`` have one entry per keyframe."""
 
     id: str
     label: str
@@ -108,8 +105,8 @@ def write_features(
     """Write a feature shard from whole videos, in the order given.
 
     Raises:
-        ActaError: a box is not in [0, 1], a value is not finite, or numbers of rows or columns do not fit together; the
-            message names the video and the keyframe's time.
+        ActaError: a box is not in [0, 1], a value is not finite, or numbers of rows or columns differ; the message
+            names the video and the keyframe's time.
     """
     for video in videos:
         _check(video, len(actions))
@@ -127,7 +124,7 @@ def write_features(
 
 
 def write_entities(group: h5py.Group, keyframes: Sequence[Any], columns: Mapping[str, type | None]) -> None:
-    """Write what is on the keyframes of a shard: ``first`` and these columns, of a type or as they come (None)."""
+    """Write ``first`` and these columns of what is on a shard's keyframes; a type of None means the array's own."""
     firsts = np.cumsum([0, *(len(keyframe.box) for keyframe in keyframes)])
     group.create_dataset("first", data=firsts.astype(np.uint64))
     for name, kind in columns.items():
@@ -173,12 +170,12 @@ class FeatureShard(Shard):
 
     @property
     def actor_size(self) -> int:
-        """Numbers in an actor's feature."""
+        """Length of an actor's feature."""
         return int(self.array("actors/feature").shape[1])
 
     @property
     def object_size(self) -> int:
-        """Numbers in an object's feature; 0: there are no objects."""
+        """Length of an object's feature; 0 if there are no objects."""
         return int(self.array("objects/feature").shape[1])
 
     def keyframes(self, video: str, start: int = 0, stop: int | None = None) -> Keyframes:
@@ -209,12 +206,12 @@ class FeatureShard(Shard):
 
 
 def check_alike(shards: Iterable[FeatureShard]) -> FeatureShard:
-    """Shards of one dataset have the same actions and sizes of features; returns one that speaks for all.
+    """Check that the shards of a dataset have the same actions and sizes of features; return one of them.
 
-    Shards without a keyframe, all of whose videos were left out, have no sizes and are passed over.
+    Shards without keyframes, whose videos were all left out, have no sizes and are ignored.
 
     Raises:
-        ActaError: they differ, or none has a keyframe; the message names the shard and what differs.
+        ActaError: shards differ, or none has a keyframe; the message names the shard and what differs.
     """
     first: FeatureShard | None = None
     paths = []

@@ -83,11 +83,7 @@ def extract_actor_features(
 
 
 def _load(file: Opened, settings: ExtractActorFeatures) -> tuple[ActorNetwork, list[str]]:
-    """The backbone, ready, and the actions that its own classifier knows.
-
-    Raises:
-        ActaError: the file cannot be read, or holds another network than the settings'.
-    """
+    """The backbone in evaluation mode, and the actions of its own classifier; refuses another network."""
     network, backbone, outputs = load_actor_backbone(file)
     wanted = settings.network
     if (backbone.name, backbone.width) != (wanted.name, wanted.width) or wanted.frames not in (None, backbone.span):
@@ -101,14 +97,9 @@ def _load(file: Opened, settings: ExtractActorFeatures) -> tuple[ActorNetwork, l
 
 @dataclass(frozen=True)
 class _Keyframes:
-    """What is known of a video's keyframes before the backbone sees them.
+    """What is known of videos' keyframes before the backbone sees them.
 
-    Args:
-        table: When they are, with annotated and proposed people.
-        shard: The videos.
-        there: Detected objects, people perhaps among them; None: there are none.
-        boxes: Which people count.
-        actions: How many there are.
+    ``there`` are detected objects, perhaps including people; ``boxes`` says which people count.
     """
 
     table: KeyframeTable
@@ -169,7 +160,7 @@ def _objects(found: Detected | None, person: int) -> Objects:
 def _featured(
     network: ActorNetwork, has_baseline: bool, keyframes: _Keyframes, settings: ExtractActorFeatures, workers: int
 ) -> Iterator[FeaturedVideo | Quarantined]:
-    """Every video with its features; scores are kept where the backbone's classifier knows these very actions."""
+    """Every video with its features, and with the classifier's scores if those are of the same actions."""
     shard = keyframes.shard
     videos = [keyframes.look_up(*column) for column in zip(shard.ids, shard.labels, shard.splits, strict=True)]
     keys = [_keys(video) for video in videos if isinstance(video, FeaturedVideo)]
@@ -214,9 +205,9 @@ def _features(
     workers: int,
     bar: Progress,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Of each video features (a, d) and the classifier's scores (a, c) of the boxes of its keyframes, in their order.
+    """For each video the features (a, d) and the classifier's scores (a, c) of its keyframes' boxes, in their order.
 
-    All videos have one loader, whose processes start once; a batch is of one video, as sizes may differ.
+    All videos share one loader, whose processes start once; a batch is of one video, since sizes may differ.
     """
     backbone = network.backbone
     clips = KeyframeClips(

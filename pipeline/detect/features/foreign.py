@@ -1,7 +1,7 @@
-"""HDF5 files of other people, read so that nothing else is: they may name any file that the user may read.
+"""HDF5 files from other people, read safely: such a file may refer to any file that the user can read.
 
-Refused are links to other files, arrays whose values are in other files (external storage, virtual data sets), and
-filters that HDF5 would load as a library.
+Links to other files, arrays whose values are in other files (external storage, virtual data sets), and filters that
+HDF5 would load as a library are refused.
 """
 
 from collections.abc import Iterator
@@ -15,16 +15,16 @@ import numpy as np
 from pipeline.runtime.errors import ActaError, VideoError
 from pipeline.runtime.sealed import open_hdf5
 
-LARGEST = 1 << 30  # bytes of one array, or of the piece in which it is stored
-_DEEPEST = 16  # groups in groups, or links to links
-_FILTERS = {1, 2, 3, 4, 5, 6, 32000}  # HDF5's own, and LZF, which h5py brings along
-# Whatever HDF5 and h5py raise on a damaged file.
+LARGEST = 1 << 30  # bytes of one array, or of a chunk in which it is stored
+_DEEPEST = 16  # links to links
+_FILTERS = {1, 2, 3, 4, 5, 6, 32000}  # HDF5's own, and LZF, which comes with h5py
+# All that HDF5 and h5py raise on damaged files.
 _DAMAGE = (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError, SystemError)
 
 
 @contextmanager
 def _naming(path: Path | str) -> Iterator[None]:
-    """Whatever fails is an `ActaError` that names the file."""
+    """Turn whatever fails into an `ActaError` that names the file."""
     try:
         yield
     except _DAMAGE as error:
@@ -32,13 +32,13 @@ def _naming(path: Path | str) -> Iterator[None]:
 
 
 def open_foreign(path: Path) -> h5py.File:
-    """Open a file; an `ActaError` names it where that fails."""
+    """Open a file; an `ActaError` names it if that fails."""
     with _naming(path):
         return open_hdf5(path, "r")
 
 
 def names_in(group: h5py.Group) -> list[str]:
-    """The names in a group; an `ActaError` names the file where that fails."""
+    """The names in a group; an `ActaError` names the file if that fails."""
     with _naming(group.file.filename):
         return [name if isinstance(name, str) else name.decode("utf-8", "replace") for name in group]
 
@@ -50,11 +50,11 @@ def place_of(group: h5py.Group) -> int:
 
 
 def find(group: h5py.Group, name: str) -> Any:
-    """What has a name in a group, such as ``a/b``; None: nothing.
+    """The group or array with a name in a group, such as ``a/b``; None if there is none.
 
     Raises:
         VideoError: the file is damaged there.
-        ActaError: it leads out of the file, or stands for what is in other files.
+        ActaError: it leads out of the file, or its values are in other files.
     """
     try:
         return _find(group, name, 0)
@@ -108,7 +108,7 @@ def read_array(group: Any, name: str, place: str) -> np.ndarray:
     """An array of finite numbers.
 
     Raises:
-        VideoError: it is none, is damaged, or is larger than a keyframe's can be; the message names ``place``.
+        VideoError: it is missing, damaged, not numbers, or larger than a keyframe's can be; it names ``place``.
         ActaError: it leads out of the file.
     """
     array = find(group, name)

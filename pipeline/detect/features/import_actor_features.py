@@ -1,12 +1,11 @@
-"""Task `import_actor_features`: the features that the authors published, in both of their layouts, as feature shards.
+"""Task `import_actor_features`: feature shards from the features that the authors published, in either layout.
 
 ``i3d``: ``<clip>/<timestamp>.h5`` with ``features`` (n, c, t, h, w), ``boxes`` (n, 4) and ``labels`` (n, 81), whose
 first column is background. ``slowfast``: one file with a group ``<clip>_<timestamp>`` of ``features``, ``boxes`` and
 ``labels``, where ``<clip>`` may be PySlowFast's number of the video. Objects of both: one file with
 ``<clip>_<timestamp>_features``, ``…_boxes`` and ``…_cls_prob``, whose first column is background. Boxes are in [0, 1].
 
-Time stamps may have leading zeros or none. A shard's videos are read one by one, and only theirs of the published
-files.
+Time stamps may have leading zeros. A shard's videos are read one by one, and nothing else of the published files.
 """
 
 import math
@@ -35,7 +34,7 @@ from pipeline.runtime.text import read_lines
 from pipeline.runtime.wheels import file_sha256
 from pipeline.runtime.workers import split_results
 
-_SAME = 0.001  # farthest that a corner of one box is from itself, after it went through float16 or a text
+_SAME = 0.001  # how far a corner can move when it is stored as float16 or as text
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def _one(video: Listed, sources: Mapping[str, "_Source"], settings: ImportActorF
 
 
 def _check_sizes(videos: Sequence[FeaturedVideo]) -> None:
-    """All features of a shard are of one size; raises ActaError."""
+    """Refuse features of different sizes."""
     for kind in ("actors", "objects"):
         sizes: dict[int, str] = {}
         for video in videos:
@@ -218,7 +217,7 @@ class _Source:
         )
 
     def _scores(self, video: str, time: float, boxes: np.ndarray) -> np.ndarray:
-        """Of the proposal that a box is; 0 where it is none."""
+        """The score of the proposal that equals each box; 0 if none does."""
         if self._proposals is None:
             return np.ones(len(boxes))
         known, scores = self._proposals.of(video, round(time * 1e6))
@@ -230,15 +229,14 @@ class _Source:
 
 
 def _groups(file: h5py.Group, above: str = "", seen: set[int] | None = None) -> Iterator[str]:
-    """Names of the groups of keyframes; a video's name may have slashes, which make groups in groups."""
+    """Names of the keyframes' groups; slashes in a video's name make groups within groups."""
     seen = {place_of(file)} if seen is None else seen
     for key in names_in(file):
         name = f"{above}{key}"
         # Opening each of 200,000 groups would take a minute.
         if not _is_number(key.rpartition("_")[2]) and isinstance(group := find(file, key), h5py.Group):
-            if (
-                place := place_of(group)
-            ) in seen:  # else ten groups that hold each other are as many paths as one likes
+            place = place_of(group)
+            if place in seen:  # otherwise groups that hold each other would have endless paths
                 raise ActaError(f"{file.file.filename}: the group {name!r} has another name too, so it is refused")
             seen.add(place)
             inner = list(_groups(group, f"{name}/", seen))
@@ -248,7 +246,7 @@ def _groups(file: h5py.Group, above: str = "", seen: set[int] | None = None) -> 
 
 
 def _apart(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(n, m) the greatest distance of two corners' coordinates of boxes (n, 4) and (m, 4)."""
+    """(n, m) the largest difference between coordinates of boxes (n, 4) and (m, 4)."""
     distance: np.ndarray = np.abs(first[:, None] - second[None]).max(2, initial=0)
     return distance
 
@@ -261,7 +259,7 @@ def _is_number(text: str) -> bool:
 
 
 def _video_numbers(path: Path) -> dict[str, str]:
-    """Names of videos by their number, from PySlowFast's ``original_vido_id video_id frame_id path labels``."""
+    """Names of videos by number, from PySlowFast's ``original_vido_id video_id frame_id path labels``."""
     numbers: dict[str, str] = {}
     for line, text in read_lines(path, "the list of frames"):
         words = text.split()
@@ -275,5 +273,5 @@ def _video_numbers(path: Path) -> dict[str, str]:
 
 
 def _fingerprint(path: Path) -> str:
-    """Of what may be tens of gigabytes: its size; of a folder its name alone."""
+    """A file's name and size, or a folder's name; hashing tens of gigabytes would take too long."""
     return path.name if path.is_dir() else f"{path.name} {path.stat().st_size}"

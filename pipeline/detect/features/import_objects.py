@@ -1,7 +1,7 @@
-"""Task `import_objects`: what another detector found on the keyframes, as an object shard (Sec. 3.2.2).
+"""Task `import_objects`: an object shard from another detector's objects on the keyframes (Sec. 3.2.2).
 
 Its file has ``<video>_<timestamp>_features`` (o, d), ``…_boxes`` (o, 4) in [0, 1] and ``…_cls_prob`` (o, classes),
-whose first column is background: the form in which the authors published those of a detector of Visual Genome.
+whose first column is background, as published by the authors for a detector trained on Visual Genome.
 """
 
 from collections.abc import Iterator, Mapping
@@ -41,7 +41,7 @@ def import_objects(
         settings: Keyframes, lowest score.
         published: Files of objects by split.
         label_map: Every action (pbtxt).
-        boxes, proposals: Annotated boxes and detected people by split: with the label map, what names keyframes.
+        boxes, proposals: Annotated boxes and detected people by split, which name keyframes.
         max_bad_fraction: More bad videos than this fraction of the shard are an error.
 
     Raises:
@@ -58,20 +58,16 @@ def import_objects(
 
         def searched() -> Iterator[SearchedVideo | Quarantined]:
             columns = zip(shard.ids, shard.labels, shard.splits, strict=True)
-            shown = progress(columns, total=len(shard.ids), unit="videos", desc="import_objects")
-            for video, label, split in shown:
-                its_files = [files[part] for part in split.split() if part in files]
+            for video, label, split in progress(columns, total=len(shard.ids), unit="videos", desc="import_objects"):
+                own = [files[part] for part in split.split() if part in files]
                 try:
                     times = table.times(video, split, shard.times(video))
-                    if len(times) and not any(file.has_any(video, times) for file in its_files):
+                    if len(times) and not any(file.has_any(video, times) for file in own):
                         raise VideoError("nothing of it is in the published files of objects")
-                    on_keyframes = [
-                        _on_keyframe(its_files, video, time, size, settings.score) for time in times.tolist()
-                    ]
+                    there = [_on_keyframe(own, video, time, size, settings.score) for time in times.tolist()]
+                    yield SearchedVideo(video, label, split, times, there)
                 except VideoError as error:
                     yield Quarantined(video, "import_objects", str(error))
-                    continue
-                yield SearchedVideo(video, label, split, times, on_keyframes)
 
         videos, bad = split_results(searched(), max_bad_fraction, len(shard.ids), "import_objects")
     provenance = provenance_of(

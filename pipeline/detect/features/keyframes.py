@@ -1,4 +1,4 @@
-"""Which keyframes a video has, and what is known of the people on them before any network looks."""
+"""A video's keyframes, the annotated and proposed people on them, and frames in the time of the annotation."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,19 +15,19 @@ from pipeline.runtime.errors import VideoError
 from pipeline.runtime.store import FrameShard
 from pipeline.runtime.wheels import file_sha256
 
-_UNCUT = 120.0  # seconds after the last keyframe of a video that is said to be cut
+_UNCUT = 120.0  # seconds that a cut video may go on after its last keyframe
 _SPARSE = 10.0  # seconds between two frames of a thinned-out video
 _SLACK = 0.5  # seconds that a keyframe may lie beyond the last frame
 
 
 class KeyframeTable:
-    """Keyframes by video: those that the annotation names, those with proposals, and those at regular times.
+    """Keyframes by video: at times that the annotation or the proposals name, and at regular times.
 
     Args:
         settings: The regular times.
         label_map: The actions (pbtxt).
         boxes: Annotated boxes (CSV) by split.
-        proposals: Detected people (CSV or pickle) by split; none: a detector finds them.
+        proposals: Detected people (CSV or pickle) by split; empty if a detector finds them.
 
     Raises:
         ActaError: a file cannot be read or has a bad row.
@@ -45,7 +45,7 @@ class KeyframeTable:
                 self._proposed[split].setdefault(video, []).append(time)
 
     def has_proposals(self, split: str) -> bool:
-        """Whether people on videos of these splits are given."""
+        """Whether proposals are given for any of these splits."""
         return any(part in self._proposals for part in split.split())
 
     def times(self, video: str, split: str, frames: np.ndarray) -> np.ndarray:
@@ -56,8 +56,8 @@ class KeyframeTable:
             frames: (m,) times of its frames.
 
         Raises:
-            VideoError: the annotation names a keyframe beyond the video's end, in which case the message
-                names file and line; or its frames are too few for the regular times.
+            VideoError: the annotation names a keyframe beyond the video's end (the message names file and line), or
+                the video has too few frames for the regular times.
         """
         named = [annotation.times(video) for annotation in self._of(self._annotations, split)]
         named += [np.array(proposed.get(video, [])) / 1e6 for proposed in self._of(self._proposed, split)]

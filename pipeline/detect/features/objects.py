@@ -1,12 +1,12 @@
-"""The object shard: of every keyframe all that a detector found, people and objects, with the features of its box head.
+"""The object shard: all people and objects that a detector found on each keyframe, with features of its box head.
 
-Layout, beside what all shards have (`pipeline.runtime.store`; the frames of /frames are the keyframes)::
+Layout, in addition to what all shards have (`pipeline.runtime.store`; the frames of /frames are the keyframes)::
 
     /objects/first      uint64 (n + 1,)   keyframe i has objects first[i]:first[i + 1]
     /objects/feature    float16 or float32 (o, d)
     /objects/box        float32 (o, 4)    x1, y1, x2, y2 in [0, 1] of the picture
     /objects/score      float32 (o,)
-    /objects/kind       int32 (o,)        place among the classes
+    /objects/kind       int32 (o,)        index among the classes
     attribute classes: names (JSON)
 """
 
@@ -33,13 +33,13 @@ class Detected(Objects):
     kind: np.ndarray
 
     def where(self, kept: np.ndarray) -> "Detected":
-        """Those of a mask."""
+        """The detections of a mask."""
         return Detected(*(getattr(self, name)[kept] for name in _COLUMNS))
 
 
 @dataclass(frozen=True)
 class SearchedVideo:
-    """One video's keyframes on their way into a shard; ``found`` has one entry per keyframe."""
+    """One video's keyframes, to be written; ``found`` has one entry per keyframe."""
 
     id: str
     label: str

@@ -1,4 +1,4 @@
-"""What the published HDF5 files of features have in common, and those of objects (`import_actor_features`)."""
+"""The published HDF5 files of objects, and how all published files store boxes (`import_actor_features`)."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -12,7 +12,7 @@ from pipeline.detect.features.foreign import find, names_in, open_foreign, read_
 from pipeline.runtime.errors import VideoError
 
 _OBJECTS = ("features", "boxes", "cls_prob")
-_SLACK = 0.02  # how far outside the picture a box may be, in its sides
+_SLACK = 0.02  # how far outside the picture a box may reach, as a fraction of its sides
 
 
 class PublishedObjects:
@@ -21,7 +21,7 @@ class PublishedObjects:
     Args:
         path: The file.
         stack: Closes it.
-        names: What videos are called in it, where not by their own names.
+        names: Other names that videos may have in it.
 
     Raises:
         ActaError: it cannot be read.
@@ -33,11 +33,11 @@ class PublishedObjects:
         self.size = self._first_size()
 
     def has_any(self, video: str, times: np.ndarray) -> bool:
-        """Whether anything is published of these keyframes."""
+        """Whether anything is published for one of these keyframes."""
         return any(self._key(video, time) for time in times.tolist())
 
     def at(self, video: str, time: float, kind: type) -> Objects | None:
-        """What is on a keyframe; None: nothing is published of it.
+        """The objects on a keyframe; None if nothing is published for it.
 
         Raises:
             VideoError: arrays are missing, damaged or do not fit together; the message names video and time.
@@ -63,15 +63,13 @@ class PublishedObjects:
         return Objects(features.astype(kind), boxes, score.astype(np.float32))
 
     def _key(self, video: str, time: float) -> str | None:
-        """What a keyframe's datasets are called, up to their last word; None: there are none."""
+        """The names of a keyframe's datasets without their last word; None if there are none."""
         for name in (video, self._names.get(video)):
             for stamp in (f"{time:.10g}", f"{time:04.0f}"):
                 key = f"{name}_{stamp}"
-                if (
-                    name
-                    and float(stamp) == time
-                    and any(find(self._file, f"{key}_{what}") is not None for what in _OBJECTS)
-                ):
+                if not name or float(stamp) != time:
+                    continue
+                if any(find(self._file, f"{key}_{what}") is not None for what in _OBJECTS):
                     return key
         return None
 
@@ -87,7 +85,7 @@ def inside(boxes: np.ndarray, place: str) -> np.ndarray:
     """Boxes as float32 (n, 4) in [0, 1].
 
     Raises:
-        VideoError: they lie farther out, or the second corner is above or left of the first; it names ``place``.
+        VideoError: a box reaches too far out, or its second corner is above or left of the first; names ``place``.
     """
     if not boxes.size:
         return np.zeros((0, 4), np.float32)

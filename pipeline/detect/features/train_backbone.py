@@ -52,7 +52,8 @@ def train_backbone(
         save_every: Seconds between checkpoints.
 
     Raises:
-        ActaError: bad annotation, no annotated video in the shards, weights that do not fit, or a loss not finite.
+        ActaError: bad annotation, no annotated video in the shards, weights that do not fit, or a loss that is not
+            finite.
     """
     training, chosen = settings.training, settings.backbone
     with start_job(output, training, workers, save_every) as job:
@@ -126,7 +127,7 @@ class Clips:
 
 
 def collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Clips of one size; boxes and actions of all people, with the clip that each is in.
+    """Clips of one size; boxes and actions of all people, and how many people each clip has.
 
     Raises:
         ActaError: pictures of different sizes.
@@ -143,7 +144,7 @@ def collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def losses(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-    """Cross entropy of each action by itself."""
+    """Binary cross entropy of each action."""
     dtype = next(model.parameters()).dtype
     boxes = batch["box"].to(dtype).split(batch["counts"].tolist())
     _, logits = model(batch["clips"], list(boxes))

@@ -43,7 +43,7 @@ def train_detector(
         shards: Frame shards that hold the videos.
         boxes: CSV of ``video,timestamp,x1,y1,x2,y2,class``, corners in [0, 1] of the picture.
         output: The model file.
-        settings: The training's own.
+        settings: Of the detector and its training.
         workers: Processes that load pictures; the result does not depend on it.
         save_every: Seconds between checkpoints.
 
@@ -131,7 +131,7 @@ class Pictures:
 
 
 def collate(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Pictures of one size, or padded to it, with their own sizes; boxes of all with the picture that they are in."""
+    """Pictures padded to one size, with their own sizes; all boxes, each with its picture (``owner``)."""
     height, width = (max(item["picture"].shape[side] for item in items) for side in (1, 2))
     pictures = torch.zeros(len(items), 3, height, width, dtype=torch.uint8)
     for row, item in enumerate(items):
