@@ -1,4 +1,4 @@
-"""A trained STAGE on disk: weights in safetensors, and a JSON beside them that says what it is and must be shown."""
+"""A trained STAGE on disk: weights in safetensors, and a JSON that describes it and the input it needs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from pipeline.models.stage_architecture import StageArchitecture
 
 @dataclass(frozen=True)
 class StageDescription:
-    """What the JSON says.
+    """The content of the JSON.
 
     Args:
         architecture: The network.
@@ -21,7 +21,7 @@ class StageDescription:
         loss: ``sigmoid``: scores are independent; ``softmax``: they sum to 1.
         clips: Consecutive clips of a graph.
         step: Seconds between two clips.
-        score: Lowest score of a detected person that is a node in tests.
+        score: Lowest score of a detected person to be a node in tests.
         provenance: What it was made from.
     """
 
@@ -39,11 +39,9 @@ class StageDescription:
 _FILE = ModelFile("acta-stage-1", StageDescription, lambda said: ("actions", said.actions, said.architecture.classes))
 
 
-def save_stage(path: Path, model: Stage, description: StageDescription) -> None:
-    """Write ``path`` (.safetensors) and the JSON beside it."""
-    _FILE.save(path, model, description)
+save_stage = _FILE.save
 
 
 def load_stage(source: Path | Opened) -> tuple[Stage, StageDescription]:
-    """A trained network on the CPU, and what it is; errors as of `ModelFile.load`."""
+    """A trained network on the CPU, and its description; errors as for `ModelFile.load`."""
     return _FILE.load(source, lambda said: Stage(said.architecture))

@@ -1,6 +1,5 @@
 """Task `train_stage`: STAGE, or an ablation of it, on feature shards (Sec. 3.2.2)."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,9 @@ from pipeline.models.stage import Graphs, Stage
 from pipeline.models.stage_architecture import StageArchitecture
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import Output
-from pipeline.runtime.provenance import provenance_of, sha256_text
+from pipeline.runtime.provenance import provenance_of
 from pipeline.runtime.scratch import near
+from pipeline.runtime.store import digest_of
 from pipeline.runtime.wheels import file_sha256
 from pipeline.training.job import seeded, start_job
 from pipeline.training.loop import fit
@@ -68,7 +68,7 @@ def train_stage(
         architecture = make_architecture(settings, first)
         with seeded(settings.seed):
             model = Stage(architecture)
-        inputs = {"features": sha256_text(json.dumps([FeatureShard(path).digest for path in shards]))}
+        inputs = {"features": digest_of(shards)}
         files = {"label_map": label_map, "truth": truth, "evaluated": evaluated, "excluded": excluded}
         inputs |= {name: file_sha256(path) for name, path in files.items() if path is not None}
         provenance = provenance_of(__name__, settings, inputs=inputs, packages=("torch",))
@@ -89,13 +89,7 @@ def train_stage(
 
 
 class Validation:
-    """Frame-mAP of a network on the validation split.
-
-    Args:
-        shards, settings: As of `train_stage`.
-        truth: What is to be found (`read_truth`).
-        columns: The actions that count (`columns_of`).
-    """
+    """Frame-mAP of a network on the validation split; ``columns`` are the actions that count (`columns_of`)."""
 
     def __init__(
         self, shards: Sequence[FeatureShard], settings: TrainStage, truth: Truth, columns: tuple[list[int], list[int]]
@@ -117,11 +111,7 @@ class Validation:
 
 
 def make_architecture(settings: TrainStage, shard: FeatureShard) -> StageArchitecture:
-    """The network on features of this size.
-
-    Raises:
-        ActaError: the network wants objects, but the features have none.
-    """
+    """The architecture for features of this size; an `ActaError` if it needs objects, but there are none."""
     network = settings.network
     if network.objects and not shard.object_size:
         raise ActaError(f"{shard.path} has no objects; set `objects: false` in the network's settings")
@@ -166,16 +156,16 @@ class Blocks:
 
 
 def collate(graphs: list[Graph]) -> dict[str, Tensor]:
-    """A padded batch as the loop wants it: tensors by name."""
+    """A padded batch as tensors by name, as the loop needs it."""
     batch, actions, there = pad(graphs)
     tensors = {name: value for name, value in vars(batch).items() if value is not None}
     return tensors | {"wanted": actions, "there": there}
 
 
 def losses_of(loss: str) -> Any:
-    """Cross entropy over the actors of a batch: of each action by itself, or of one label an actor.
+    """Cross entropy over the actors of a batch: of each action by itself (``sigmoid``), or of one label per actor.
 
-    With one label an actor there is none for "does nothing": detected boxes without a label do not count then.
+    With one label per actor, detected boxes without a label do not count, since no label says "does nothing".
     """
 
     def losses(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -28,7 +28,7 @@ import h5py
 import numpy as np
 
 from pipeline.runtime.errors import ActaError
-from pipeline.runtime.provenance import Provenance, Quarantined
+from pipeline.runtime.provenance import Provenance, Quarantined, sha256_text
 from pipeline.runtime.sealed import Array, Sealed, create_sealed
 
 if TYPE_CHECKING:
@@ -54,6 +54,16 @@ class StoredVideo:
     sizes: np.ndarray
     data: Path
     source: str = ""
+
+
+@dataclass(frozen=True)
+class IndexedVideo:
+    """What the index of every shard holds of a video (`write_index`)."""
+
+    id: str
+    label: str
+    split: str
+    times: np.ndarray
 
 
 @contextmanager
@@ -131,6 +141,11 @@ def write_index(file: h5py.File, videos: Sequence[Any]) -> None:
     group.create_dataset("first", data=np.cumsum([0, *(len(v.times) for v in videos)]).astype(np.uint64))
     times = np.concatenate([np.zeros(0), *(video.times for video in videos)])
     file.create_group("frames").create_dataset("time", data=times, dtype=np.float64)
+
+
+def digest_of(shards: Iterable[Path]) -> str:
+    """What stands for several shards in the provenance of what is made from them."""
+    return sha256_text(json.dumps([Shard(path).digest for path in shards]))
 
 
 class Shard:

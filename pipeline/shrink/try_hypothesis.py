@@ -1,6 +1,5 @@
 """Task `try_hypothesis`: one reduction operator applied to the previous winner, which is then trained (Algorithm 1)."""
 
-import json
 import operator
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -21,8 +20,8 @@ from pipeline.models.slowfast import SlowFast
 from pipeline.models.state import load_state
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import Output, atomic, write_json
-from pipeline.runtime.provenance import provenance_of, sha256_text
-from pipeline.runtime.store import FrameShard
+from pipeline.runtime.provenance import provenance_of
+from pipeline.runtime.store import digest_of
 from pipeline.runtime.text import read_made
 from pipeline.training.job import spent, start_job
 
@@ -90,7 +89,7 @@ def try_hypothesis(
         provenance = provenance_of(
             __name__,
             settings,
-            inputs={"frames": sha256_text(json.dumps([FrameShard(path).digest for path in shards]))},
+            inputs={"frames": digest_of(shards)},
             weights={name: file.sha256 for name, file in files.items()},
             packages=("torch", "simplejpeg"),
         )

@@ -1,12 +1,11 @@
 """Task `extract_frame_features`: a vector of each stored frame by an image network (Sec. 4.2.5), in a shard.
 
-Layout, beside what all shards have (`pipeline.runtime.store`)::
+Layout, in addition to what all shards have (`pipeline.runtime.store`)::
 
-    /frames/features    float32 (n, d)    contiguous: frames in a row of one video are one read
+    /frames/features    float32 (n, d)    contiguous: successive frames of a video are one read
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -24,7 +23,7 @@ from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import Output
 from pipeline.runtime.progress import progress
 from pipeline.runtime.provenance import Provenance, provenance_of
-from pipeline.runtime.store import FrameShard, Shard, create_shard, index_size, write_index
+from pipeline.runtime.store import FrameShard, IndexedVideo, Shard, create_shard, index_size, write_index
 
 FRAME_FEATURES_FORMAT = "acta-frame-features-1"
 
@@ -85,14 +84,14 @@ def extract(
     device: Literal["cpu", "cuda"],
     precision: Literal["float32", "bfloat16"],
 ) -> Iterator[Tensor]:
-    """The features of pictures, computed as they come; never more than a batch of them is held.
+    """The features of pictures, computed as they come; at most one batch is held.
 
     Args:
         backbone: Pictures, uint8 (n, 3, height, width), to vectors (n, d). It is moved to the device.
         pictures: RGB, each uint8 (height, width, 3).
-        crop: Pixels: side of the square in the middle that the backbone sees; None: all.
+        crop: Pixels: side of the central square that the backbone sees; None: the whole picture.
         batch: Pictures computed at once.
-        device: Where.
+        device: Where to compute.
         precision: bfloat16: mixed precision.
 
     Yields:
@@ -128,14 +127,6 @@ def _pictures(shard: FrameShard, video: str, at_once: int) -> Iterator[np.ndarra
         yield from shard.clip(video, start, min(start + at_once, last - first)).permute(0, 2, 3, 1).numpy()
 
 
-@dataclass(frozen=True)
-class _Video:
-    id: str
-    label: str
-    split: str
-    times: np.ndarray
-
-
 def write_frame_features(
     output: Path,
     shard: Shard,
@@ -143,20 +134,15 @@ def write_frame_features(
     featured: Callable[[str], Iterable[np.ndarray]],
     provenance: Provenance,
 ) -> None:
-    """Write a shard of features of another shard's frames, block by block.
+    """Write a shard of d = ``channels`` features for each frame of another shard.
 
-    Args:
-        output: The feature shard.
-        shard: Whose videos, time stamps and quarantine it has.
-        channels: d.
-        featured: The blocks, float32 (t, d), of a video's frames in their order.
-        provenance: What it is made from.
+    ``featured`` gives a video's features in blocks, float32 (t, d). Time stamps and quarantine are the other shard's.
 
     Raises:
         ActaError: a value that is not finite, or fewer or more rows than frames; the message names the video.
     """
     columns = zip(shard.ids, shard.labels, shard.splits, strict=True)
-    videos = [_Video(video, label, split, shard.times(video)) for video, label, split in columns]
+    videos = [IndexedVideo(video, label, split, shard.times(video)) for video, label, split in columns]
     frames = sum(len(video.times) for video in videos)
     room = 4 * frames * channels + index_size(videos)
     with create_shard(output, FRAME_FEATURES_FORMAT, provenance, shard.quarantine, room) as file:
@@ -188,7 +174,7 @@ class FrameFeatureShard(Shard):
         return int(self.array("frames/features").shape[1])
 
     def features(self, video: str, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """The features of frames ``start:stop`` of a video, float32 (t, d), with one read.
+        """The features of frames ``start:stop`` of a video, float32 (t, d), in one read.
 
         Raises:
             KeyError: the video is not in this shard.

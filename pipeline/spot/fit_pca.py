@@ -23,18 +23,18 @@ from pipeline.spot.projection import FORMAT, blocks, features_of
 def fit_pca(shards: Sequence[Path], output: Output, settings: FitPca) -> None:
     """Write the principal components of the training games' features: `mean` (d,) and `components` (k, d), float32.
 
-    Mean and covariance are exact, in float64 and in one pass; the components have unit length, are not whitened, come
-    in the order of the variance that they explain, and have their entry of the largest magnitude positive. The
-    arithmetic is of one thread, so that equal shards in the same order give equal bytes on one kind of processor. The
-    JSON beside the output has the explained variance ratios, of which features they are, and the provenance.
+    Mean and covariance are exact, in float64 and in one pass; the components have unit length, are not whitened, are
+    sorted by the variance that they explain, and have their entry of the largest magnitude positive. Only one thread
+    computes, so that equal shards in the same order give equal bytes on one kind of processor. The JSON next to the
+    output has the explained variance ratios, the kind of features, and the provenance.
 
     Args:
-        shards: Feature shards (`pipeline.spot.extract_frame_features`), of which the training games' are used.
+        shards: Feature shards (`pipeline.spot.extract_frame_features`); only training games are used.
         output: The projection (.safetensors).
         settings: How many components, and the names of the training splits.
 
     Raises:
-        ActaError: no game is of the training splits, shards hold different features or values that are not finite,
+        ActaError: no game is in the training splits, shards hold different features or values that are not finite,
             there are more components than channels, or no more frames than components.
     """
     count, moments, used, features = settings.components, _Moments(), [], None

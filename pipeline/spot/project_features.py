@@ -1,4 +1,4 @@
-"""Task `project_features`: a game's features with fewer numbers a frame (Sec. 4.2.1)."""
+"""Task `project_features`: a game's features with fewer numbers per frame (Sec. 4.2.1)."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A projection of features to fewer numbers a frame (Sec. 4.2.1): its file, and what it was fitted on."""
+"""The file of a projection of features to fewer numbers per frame (Sec. 4.2.1), and what it was fitted on."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from pipeline.runtime.errors import ActaError
 from pipeline.spot.extract_frame_features import FrameFeatureShard
 
 FORMAT = "acta-pca-1"
-_BLOCK = 4096  # frames; those of 2,048 channels take 64 MiB in float64
+_BLOCK = 4096  # frames; with 2,048 channels they take 64 MiB in float64
 
 
 class Projection:
@@ -27,7 +27,7 @@ class Projection:
         features: What it was fitted on: channels, task, settings and weights of the feature shards.
 
     Raises:
-        ActaError: it or the JSON beside it is missing, damaged or of another format.
+        ActaError: it or its JSON is missing, damaged or of another format.
     """
 
     def __init__(self, path: Path):
@@ -44,17 +44,13 @@ class Projection:
         self.mean, self.components = state["mean"], state["components"]
 
     def apply(self, features: Tensor) -> Tensor:
-        """Project features, float32 (n, d), to (n, k).
-
-        Raises:
-            ActaError: they have another d.
-        """
+        """Project features, float32 (n, d), to (n, k); an `ActaError` if they have another d."""
         if features.shape[1:] != self.mean.shape:
             raise ActaError(f"{self.path} projects {len(self.mean)} channels, not {features.shape[-1]}")
         return (features - self.mean) @ self.components.T
 
     def check(self, shard: FrameFeatureShard) -> None:
-        """Refuse, by an `ActaError`, features that are not those on which it was fitted."""
+        """Raise an `ActaError` if it was not fitted on this kind of features."""
         if self.features != features_of(shard):
             raise ActaError(f"{self.path} was fitted on other features than those of {shard.path}; fit it again")
 
@@ -67,6 +63,6 @@ def blocks(shard: FrameFeatureShard, video: str) -> Iterator[Tensor]:
 
 
 def features_of(shard: FrameFeatureShard) -> dict[str, Any]:
-    """What tells one kind of features from another."""
+    """What identifies a kind of features."""
     made = shard.provenance
     return {"channels": shard.channels} | {key: made[key] for key in ("task", "settings", "weights")}

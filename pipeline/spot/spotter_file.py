@@ -1,4 +1,4 @@
-"""A trained RMS-Net on disk: weights in safetensors, and a JSON beside them that says what it is and must be shown."""
+"""A trained RMS-Net on disk: weights in safetensors, and a JSON that describes it and the input it needs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +15,16 @@ from pipeline.spot.halves import Source
 
 @dataclass(frozen=True)
 class SpotterDescription:
-    """What the JSON says.
+    """The content of the JSON.
 
     Args:
         architecture: The network.
         version: Of the classes (`pipeline.spot.events.CLASSES`).
         rate: Frames per second.
         input: Name of the features, or ``frames``.
-        frames: How the frames were stored that the backbone was trained on; None: the input is features.
-        stride: Frames from one window to the next; None: the clip's.
-        nms: Seconds within which one spot of a class stays; None: all stay.
+        frames: How the frames were stored on which the backbone was trained; None: the input is features.
+        stride: Frames from one window to the next; None: the clip's length.
+        nms: Seconds within which one spot of a class is kept; None: all are.
         provenance: What it was made from.
     """
 
@@ -40,11 +40,7 @@ class SpotterDescription:
     provenance: dict[str, Any]
 
     def check_input(self, source: Source, model: str) -> None:
-        """Refuse input that the network was not trained on; ``model`` is its file, for the message.
-
-        Raises:
-            ActaError: it has another number of channels.
-        """
+        """Raise an `ActaError` that names the file ``model`` if the input has another number of channels."""
         if source.channels != self.architecture.features:
             raise ActaError(
                 f"{model} was trained on {self.input!r} with {self.architecture.features} channels, but is shown "
@@ -55,12 +51,10 @@ class SpotterDescription:
 _FILE = ModelFile("acta-spotter-1", SpotterDescription)
 
 
-def save_spotter(path: Path, model: RmsNet, description: SpotterDescription) -> None:
-    """Write ``path`` (.safetensors) and the JSON beside it."""
-    _FILE.save(path, model, description)
+save_spotter = _FILE.save
 
 
 def load_spotter(source: Path | Opened) -> tuple[RmsNet, SpotterDescription]:
-    """A trained network on the CPU in evaluation mode, and what it is; errors as of `ModelFile.load`."""
+    """A trained network on the CPU in evaluation mode, and its description; errors as for `ModelFile.load`."""
     network, description = _FILE.load(source, lambda said: RmsNet(said.architecture))
     return network.eval(), description

@@ -27,7 +27,7 @@ import numpy as np
 
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.provenance import Provenance, Quarantined
-from pipeline.runtime.store import Shard, create_shard, index_size, write_index
+from pipeline.runtime.store import IndexedVideo, Shard, create_shard, index_size, write_index
 
 FEATURES_FORMAT = "acta-features-2"
 _BOTH: dict[str, type | None] = {"feature": None, "box": np.float32, "score": np.float32}
@@ -84,13 +84,9 @@ class Keyframes:
 
 
 @dataclass(frozen=True)
-class FeaturedVideo:
+class FeaturedVideo(IndexedVideo):
     """One video's keyframes, to be written; ``actors`` and ``objects`` have one entry per keyframe."""
 
-    id: str
-    label: str
-    split: str
-    times: np.ndarray
     actors: Sequence[Actors]
     objects: Sequence[Objects]
 

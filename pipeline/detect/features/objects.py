@@ -20,7 +20,7 @@ import numpy as np
 
 from pipeline.detect.features.entities import Objects, write_entities
 from pipeline.runtime.provenance import Provenance, Quarantined
-from pipeline.runtime.store import Shard, create_shard, index_size, write_index
+from pipeline.runtime.store import IndexedVideo, Shard, create_shard, index_size, write_index
 
 OBJECTS_FORMAT = "acta-objects-2"
 _COLUMNS = ("feature", "box", "score", "kind")
@@ -38,13 +38,9 @@ class Detected(Objects):
 
 
 @dataclass(frozen=True)
-class SearchedVideo:
+class SearchedVideo(IndexedVideo):
     """One video's keyframes, to be written; ``found`` has one entry per keyframe."""
 
-    id: str
-    label: str
-    split: str
-    times: np.ndarray
     found: Sequence[Detected]
 
 

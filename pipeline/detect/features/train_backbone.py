@@ -1,6 +1,5 @@
 """Task `train_backbone`: an actor backbone fine-tuned on annotated boxes, as I3D is on AVA (Sec. 3.2.2)."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,9 +21,9 @@ from pipeline.models.actor_backbones import (
 from pipeline.models.opened import Opened
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import Output
-from pipeline.runtime.provenance import provenance_of, sha256_text
+from pipeline.runtime.provenance import provenance_of
 from pipeline.runtime.scratch import near
-from pipeline.runtime.store import FrameShard
+from pipeline.runtime.store import digest_of
 from pipeline.training.job import seeded, start_job
 from pipeline.training.loop import fit
 from pipeline.training.steering import SgdSchedule
@@ -70,11 +69,10 @@ def train_backbone(
                 model.load_state_dict(load_published(initial, backbone)[0].state_dict())
         if training.trainable == "mixed_5":
             freeze(model, backbone)
-        frames = sha256_text(json.dumps([FrameShard(path).digest for path in shards]))
         provenance = provenance_of(
             __name__,
             settings,
-            inputs={"frames": frames} | digests_of(label_map, boxes, {}),
+            inputs={"frames": digest_of(shards)} | digests_of(label_map, boxes, {}),
             weights={"initial": initial.stated} if initial else {},
             packages=("torch", "torchvision", "simplejpeg"),
         )

@@ -1,6 +1,5 @@
 """Task `train_detector`: a detector of people and objects, trained on boxes with the names of what is in them."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from pipeline.models.opened import Opened
 from pipeline.models.weights import open_weights
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import Output
-from pipeline.runtime.provenance import provenance_of, sha256_text
-from pipeline.runtime.store import FrameShard
+from pipeline.runtime.provenance import provenance_of
+from pipeline.runtime.store import FrameShard, digest_of
 from pipeline.runtime.text import read_rows
 from pipeline.runtime.wheels import file_sha256
 from pipeline.training.job import seeded, start_job
@@ -59,11 +58,10 @@ def train_detector(
         with seeded(training.seed):
             model = build_detector(detector)
         start_from_imagenet(model, weights)
-        frames = sha256_text(json.dumps([FrameShard(path).digest for path in shards]))
         provenance = provenance_of(
             __name__,
             settings,
-            inputs={"frames": frames, "boxes": file_sha256(boxes)},
+            inputs={"frames": digest_of(shards), "boxes": file_sha256(boxes)},
             weights={"initial": weights.stated},
             packages=("torch", "torchvision"),
         )
