@@ -1,4 +1,4 @@
-"""Task `collect_game_quarantine`: every game that some task left out, with the reason, in one table."""
+"""Task `collect_game_quarantine`: a table of all games that tasks left out, with the reasons."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -31,10 +31,10 @@ def count_votes(
     *,
     max_bad_fraction: float = 1.0,
 ) -> None:
-    """Write the votes around one event of each of the three commonest classes, with windows at every frame.
+    """Write the votes around one event of each of the three most common classes, with windows at every frame.
 
-    The event is not picked by its result: it is the first of its class in the games' order that has no other event, and
-    no end of its half, within a clip's length.
+    The event is not picked by its result: it is the first of its class, in the order of the games, that has no other
+    event and no end of its half within a clip's length.
 
     Args:
         manifests: Every game's manifest.
@@ -43,7 +43,7 @@ def count_votes(
         output: A JSON: ``rate``, ``clip`` and ``examples``, each with ``game``, ``half``, ``label``, ``event``
             (seconds), and ``votes`` of the frames from ``start`` on.
         settings: Split, how to compute.
-        max_bad_fraction: As of `pipeline.spot.predict_spots.predict_spots`.
+        max_bad_fraction: As for `pipeline.spot.predict_spots.predict_spots`.
 
     Raises:
         ActaError: the split has no games, too many are bad, or the model was trained on other inputs.
@@ -80,16 +80,14 @@ def count_votes(
 
 
 def _choose(source: Source, clip: int) -> list[tuple[int, Anchor]]:
-    """The position of a half and an event in it, for each of the commonest classes."""
-    counts = Counter(anchor.label for half in source.halves for anchor in half.anchors)
-    examples = {}
-    for label, _ in counts.most_common(_CLASSES):
-        for position, half in enumerate(source.halves):
-            alone = [anchor for anchor in half.anchors if anchor.label == label and _is_alone(anchor, half, clip)]
-            if alone:
-                examples[label] = (position, alone[0])
-                break
-    return [examples[label] for label in sorted(examples)]
+    """The position of a half and an event in it, for each of the most common classes, in the order of the classes."""
+    events = [(position, anchor) for position, half in enumerate(source.halves) for anchor in half.anchors]
+    common = {label for label, _ in Counter(anchor.label for _, anchor in events).most_common(_CLASSES)}
+    firsts: dict[int, tuple[int, Anchor]] = {}
+    for position, anchor in events:
+        if anchor.label in common and _is_alone(anchor, source.halves[position], clip):
+            firsts.setdefault(anchor.label, (position, anchor))
+    return [firsts[label] for label in sorted(firsts)]
 
 
 def _is_alone(anchor: Anchor, half: Half, clip: int) -> bool:

@@ -1,8 +1,8 @@
 """Cutting with PyAV: clips of a game's halves as one video, each picture at its own time, the sound in step with it.
 
-A clip is the span [start, end) of its half. Its pictures are those with a time stamp in the span; in the output each
-keeps its distance from the span's beginning (the first shows from there on), and the spans follow one another without
-a gap. Time stamps are counted in ticks of 1/240000 second.
+A clip is the span [start, end) of its half. Its pictures have a time stamp in the span. In the output each keeps its
+distance from the span's beginning (but the first shows from there on), and spans follow one another without a gap. Time
+stamps are counted in ticks of 1/240000 second.
 """
 
 import math
@@ -29,22 +29,16 @@ from pipeline.runtime.errors import ActaError, VideoError
 from pipeline.runtime.files import atomic, check_no_input
 from pipeline.spot.highlights import Clip, named
 
-TICKS = 240_000  # a second; whole for 24, 25, 30, 50 and 60 pictures a second, for those over 1.001, and for _RATE
-_RATE = 48_000  # samples a second
-_JITTER = 960  # samples; time stamps may be off by so much, as some containers round them, before sound is moved
+TICKS = 240_000  # per second; a multiple of _RATE and of 24, 25, 30, 50 and 60 pictures per second, also over 1.001
+_RATE = 48_000  # samples per second
+_JITTER = 960  # samples; sound is only moved if its time stamps, which some containers round, are off by more
 _BACK = (1.0, 10.0, 60.0, math.inf)  # seconds before a clip at which a keyframe is looked for
 _NEAR = 2.0  # seconds around an event in which its caption shows, even if another event is nearer
 
 
 @dataclass(frozen=True)
 class Part:
-    """Where a half lies in a file.
-
-    Args:
-        path: The video.
-        start: Seconds from what a player shows as 0:00 to the half's beginning.
-        duration: Seconds of the half.
-    """
+    """A half of ``duration`` seconds in a video; ``start`` counts from what a player shows as 0:00."""
 
     path: Path
     start: float
@@ -53,7 +47,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Written:
-    """A clip and the span of the output, in seconds, in which it lies."""
+    """A clip and its span in the output, in seconds."""
 
     clip: Clip
     start: float
@@ -97,8 +91,8 @@ def cut_video(
 ) -> list[Written]:
     """Write clips one after the other: MP4 with H.264 (4:2:0, a keyframe at each clip) and AAC, one chapter a clip.
 
-    Pictures are turned upright and have the size of the first half's, those of another shape black bars. Where there
-    is no sound there is silence; without any sound in the halves the output has none either.
+    Pictures are turned upright and have the size of the first half's; pictures of another shape get black bars. Where
+    sound is missing there is silence; if no half has sound, the output has none.
 
     Args:
         parts: The halves.
@@ -108,7 +102,7 @@ def cut_video(
         progress: Called with the seconds of the output that are written.
 
     Raises:
-        ActaError: ``output`` is an input or not called .mp4, or the disk is full.
+        ActaError: ``output`` is an input or does not end in .mp4, or the disk is full.
         VideoError: a half is damaged, or has no picture in a clip.
     """
     if output.suffix.lower() != ".mp4":
@@ -182,7 +176,7 @@ class _Writer:
         )
 
     def write(self, part: Part, place: Written, caption: bool, progress: Callable[[float], object]) -> None:
-        """Write the pictures and the sound of one clip, the sound not far behind the pictures."""
+        """Write the pictures and the sound of one clip, interleaved."""
         clip = place.clip
         begin, shift = _ticks(clip.start), _ticks(place.start) - _ticks(clip.start)
         count = _ticks(place.end) * _RATE // TICKS - self._samples
@@ -200,7 +194,7 @@ class _Writer:
                 self._write_sound(block)
 
     def finish(self) -> None:
-        """Write what the encoders still hold."""
+        """Flush the encoders."""
         self._out.mux(self._video.encode(None))
         if self._sound:
             self._out.mux(self._sound.encode(None))
@@ -213,13 +207,13 @@ class _Writer:
 
 
 def _captions(clip: Clip, time: float) -> tuple[str, ...]:
-    """What the events near a time are, or else the nearest."""
+    """The names of the events near a time, or of the nearest."""
     reach = max(_NEAR, min(abs(event.time - time) for event in clip.events))
     return tuple(named(event) for event in clip.events if abs(event.time - time) <= reach)
 
 
 def _pictures(part: Part, clip: Clip) -> Generator[tuple[int, int, VideoFrame, Fraction | None], None, None]:
-    """Beginning and end of showing in ticks of the half, picture, and the width over height of its pixels."""
+    """When a picture begins and ends to show, in ticks of the half; the picture; its pixels' width over height."""
     begin, end = _ticks(clip.start), _ticks(clip.end)
     shown: tuple[int, VideoFrame, Fraction | None] | None = None
     with closing(_frames(part, "video", begin)) as frames:
@@ -241,9 +235,9 @@ def _pictures(part: Part, clip: Clip) -> Generator[tuple[int, int, VideoFrame, F
 
 
 def _sound(part: Part, begin: int, count: int) -> Generator[np.ndarray, None, None]:
-    """The sound from tick ``begin`` of the half on, in blocks of float32 (2, n), together ``count`` samples."""
+    """The sound from tick ``begin`` of the half on, ``count`` samples in blocks of float32 (2, n)."""
     done = 0
-    follows: int | None = None  # where a block begins that follows its predecessor
+    follows: int | None = None  # where the next block begins if there is no gap
     with closing(_resampled(part, begin)) as blocks:
         for start, block in blocks:
             if follows is not None and abs(start - follows) <= _JITTER:
@@ -267,7 +261,7 @@ def _silence(count: int) -> Iterator[np.ndarray]:
 
 
 def _resampled(part: Part, begin: int) -> Generator[tuple[int, np.ndarray], None, None]:
-    """Blocks of sound, float32 (2, n) at 48 kHz, with the sample after tick ``begin`` at which they start."""
+    """Blocks of sound, float32 (2, n) at 48 kHz, and at which sample after tick ``begin`` each starts."""
     shape = resampler = None
     first = round(begin * _RATE / TICKS)
     with closing(_frames(part, "audio", begin)) as frames:
@@ -281,11 +275,7 @@ def _resampled(part: Part, begin: int) -> Generator[tuple[int, np.ndarray], None
 
 
 def _frames(part: Part, kind: Literal["video", "audio"], begin: int) -> Generator[tuple[int, Any, Any], None, None]:
-    """Decoded frames with their ticks in the half and their stream, from ``begin`` or, where there are any, before.
-
-    Raises:
-        VideoError: the file is damaged, or has no time stamps.
-    """
+    """Decoded frames from ``begin`` or, if possible, from before it, with their ticks in the half and their stream."""
     for back in _BACK:
         with _reporting(part), open_video(part.path, threads=0) as (container, video):
             stream: Any = video if kind == "video" else container.streams.best("audio")
@@ -301,7 +291,7 @@ def _frames(part: Part, kind: Literal["video", "audio"], begin: int) -> Generato
             for frame in _decoded(container, stream):
                 tick = _ticks(float(frame.pts * frame.time_base) - zero)
                 if not is_found and tick > begin and back < math.inf:
-                    break  # formats differ in what they seek for: look further back
+                    break  # some formats seek to a later frame: look further back
                 is_found = True
                 yield tick, frame, stream
         if is_found or back == math.inf:
@@ -309,7 +299,7 @@ def _frames(part: Part, kind: Literal["video", "audio"], begin: int) -> Generato
 
 
 def _decoded(container: InputContainer, stream: Any) -> Iterator[Any]:
-    """Frames after a seek; what cannot be decoded before the first whole one is passed over."""
+    """Frames after a seek; whatever cannot be decoded before the first whole frame is skipped."""
     is_whole = False
     for packet in container.demux(stream):
         try:
@@ -337,7 +327,7 @@ def _has_sound(part: Part) -> bool:
 
 @contextmanager
 def _reporting(part: Part) -> Iterator[None]:
-    """Errors name the file."""
+    """Name the file in errors."""
     try:
         yield
     except VideoError as error:

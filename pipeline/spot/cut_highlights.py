@@ -15,7 +15,7 @@ from pipeline.spot.soccernet_files import PREDICTIONS, read_predictions
 
 
 def cut_highlights(manifest: Path, root: Path, predictions: Path, output: Output, settings: CutHighlights) -> None:
-    """Write a game's highlights (.mp4), and a JSON and a chapter list (.vtt) beside them. Their folder becomes private.
+    """Write a game's highlights (.mp4), with a JSON and a chapter list (.vtt). Their folder becomes private.
 
     Args:
         manifest: The game's manifest.
@@ -48,7 +48,7 @@ def make_highlights(
     settings: HighlightSettings,
     progress: Callable[[float], object] | None = None,
 ) -> list[Written]:
-    """Write a game's highlights: the video, and beside it a list of the clips (.json) and of chapters (.vtt).
+    """Write a game's highlights: the video, and next to it a list of the clips (.json) and of chapters (.vtt).
 
     Args:
         parts: Where the halves are.
@@ -92,11 +92,11 @@ def _about(written: Written) -> dict[str, object]:
 
 
 def _clock(seconds: float) -> str:
-    """As WebVTT writes times."""
+    """A time in WebVTT's notation."""
     minutes, milliseconds = divmod(round(1000 * seconds), 60_000)
     return f"{minutes // 60:02}:{minutes % 60:02}:{milliseconds // 1000:02}.{milliseconds % 1000:03}"
 
 
 def _escaped(text: str) -> str:
-    """WebVTT forbids an arrow in a title ("Yellow->red card")."""
+    """A title without the arrow that WebVTT forbids ("Yellow->red card")."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

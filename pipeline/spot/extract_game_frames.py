@@ -1,6 +1,6 @@
 """Frames of halves at a fixed rate, and the task `extract_game_frames`, which stores them.
 
-Times count from the start of the container, as `pipeline.spot.games` has them.
+Times count from the start of the container, as in `pipeline.spot.games`.
 """
 
 import math
@@ -27,8 +27,8 @@ from pipeline.runtime.workers import map_videos
 from pipeline.spot.games import GameHalf, read_game
 
 TASK = "extract_game_frames"
-MISSING = 1.0  # seconds by which a video may end before its half: what video.ini and headers say is rounded
-_MARGIN = 2.0  # seconds before the start from which on frames must be whole after seeking
+MISSING = 1.0  # seconds by which a video may end before its half: video.ini and headers are rounded
+_MARGIN = 2.0  # seconds before the start from which frames must be whole after seeking
 _TIE = 1e-6  # seconds, or converted frames: half-way between two frames the later one is taken
 
 
@@ -47,27 +47,27 @@ def frames_at(
         start: Second of the first tick, at least 0.
         count: How many frames to give.
         rate: Ticks per second.
-        convert: Frames per second of the video in between: frame j of it is the source's nearest to j / convert
-            seconds, and the nearest of those frames is taken at each tick (Sec. 4.3). None: the source's nearest.
+        convert: Frames per second of an intermediate video: its frame j is the source's frame nearest to j / convert
+            seconds, and each tick takes its nearest frame (Sec. 4.3). None: ticks take the source's nearest frame.
         threads: Decoder threads; 0 lets the decoder choose.
 
     Yields:
-        Exactly ``count`` frames; the same one again where the video has a gap or has ended. Before its first frame the
-        video shows its first frame.
+        Exactly ``count`` frames, repeated where the video has a gap or has ended. Before its first frame the video
+        shows its first frame.
 
     Raises:
         VideoError: the video is damaged, or ends more than a second before the last tick.
     """
+    ticks = _Ticks(start, count, rate, convert)
     if start > _MARGIN:
         with open_video(path, threads=threads) as (container, stream):
             begin = container_start(container)
             frames = _after_seeking(container, stream, begin + start - _MARGIN)
             if frames is not None:
-                yield from _nearest(frames, begin, stream, _Ticks(start, count, rate, convert))
+                yield from _nearest(frames, begin, stream, ticks)
                 return
     with open_video(path, threads=threads) as (container, stream):
-        begin = container_start(container)
-        yield from _nearest(decode(container, stream), begin, stream, _Ticks(start, count, rate, convert))
+        yield from _nearest(decode(container, stream), container_start(container), stream, ticks)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class _Ticks:
     convert: float | None
 
     def __getitem__(self, k: int) -> float:
-        """The second to which the source's nearest frame is taken at tick k."""
+        """The second whose nearest frame of the source is taken at tick k."""
         time = self.start + k / self.rate
         return time if self.convert is None else math.floor(time * self.convert + 0.5 + _TIE) / self.convert
 
@@ -90,7 +90,7 @@ class _Ticks:
 def _after_seeking(
     container: InputContainer, stream: VideoStream, time: float
 ) -> Iterator[tuple[float, VideoFrame]] | None:
-    """The frames from the keyframe before ``time`` on; None where that cannot be had (no index, no time stamps)."""
+    """The frames from the keyframe before ``time`` on; None if seeking fails (no index, no time stamps)."""
     if stream.time_base is None:
         return None
     try:
@@ -107,7 +107,7 @@ def _after_seeking(
 def _nearest(
     frames: Iterator[tuple[float, VideoFrame]], begin: float, stream: VideoStream, ticks: _Ticks
 ) -> Iterator[VideoFrame]:
-    """The frame nearest to each tick, of frames in the order of showing that begin before the first tick."""
+    """The frame nearest to each tick; the frames come in display order and begin before the first tick."""
     k = 0
     held: tuple[float, VideoFrame] | None = None
     for stamp, frame in frames:
@@ -139,10 +139,10 @@ def _seconds(frame: VideoFrame, stream: VideoStream) -> float:
 def jpegs_at(
     path: Path, *, start: float, count: int, settings: SpotFrameSettings, threads: int
 ) -> Iterator[tuple[bytes, tuple[int, int]]]:
-    """`frames_at`, as they are stored: JPEG, height and width; a frame that is shown again is the same object.
+    """`frames_at` as they are stored: JPEG, height and width; a repeated frame is the same object.
 
     Raises:
-        VideoError: as of `frames_at`, or the frames change their size.
+        VideoError: as for `frames_at`, or the frames change their size.
     """
     with open_video(path) as (_, stream):
         aspect = pixel_aspect(stream)
@@ -210,10 +210,9 @@ def extract_game_frames(
 
 
 def _store(job: _Job, settings: SpotFrameSettings) -> StoredVideo:
-    """Compress a half's frames into its spool file; a frame that is shown at several ticks, once."""
+    """Compress a half's frames into its spool file, a frame of several ticks only once."""
     times = np.arange(job.half.frames) / settings.rate
-    sizes: list[int] = []
-    shape = (0, 0)
+    sizes, shape = [], (0, 0)
     with job.spool.open("wb") as out:
         for jpeg, size in jpegs_at(job.video, start=job.half.start, count=len(times), settings=settings, threads=1):
             out.write(jpeg)

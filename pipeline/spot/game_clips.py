@@ -1,7 +1,7 @@
-"""Training clips: where they lie, which an epoch has, and masking (Secs. 4.1.2, 4.1.3 and 4.3).
+"""Training clips: where they lie, which of them an epoch has, and masking (Secs. 4.1.2, 4.1.3 and 4.3).
 
-Nothing random has a state: what an epoch has is drawn from (seed, epoch, class), a clip's masking from (seed, epoch,
-number). So a clip is the same in whatever order and process it is asked for.
+Randomness has no state: an epoch's clips are drawn from (seed, epoch, class), a clip's masking from (seed, epoch,
+number). So a clip is the same in whatever order and process it is read.
 """
 
 from collections.abc import Iterable
@@ -16,19 +16,15 @@ from pipeline.config.spot import ClipSamplingSettings, SpotNetworkSettings
 from pipeline.runtime.errors import ActaError
 from pipeline.spot.halves import Half, Source
 
-# What a random number is for: the last word of what it is drawn from.
+# The purpose of a random number, which is part of what it is drawn from.
 _ORDER, _WINDOWS, _MASKING = 1, 2, 3
 
 
 def starts_of(frame: float, frames: int, clip: int) -> range:
-    """First frames of all windows inside a half that hold an event (stride 1, Sec. 4.1.3).
+    """First frames of all windows inside a half of ``frames`` that hold an event (stride 1, Sec. 4.1.3).
 
-    A window from s on holds the frames s … s + clip - 1, and an event at ``frame`` if s ≤ ``frame`` < s + clip.
-
-    Args:
-        frame: Where the event is; need not be whole.
-        frames: Of the half. An event beyond the last has no windows, and nor has a half shorter than a clip.
-        clip: T.
+    A window from s on holds the frames s … s + clip - 1, and an event at ``frame`` (need not be an integer) if
+    s ≤ ``frame`` < s + clip. There are none for an event beyond the last frame, or in a half shorter than a clip.
     """
     last = floor(frame)
     return range(max(0, last - clip + 1), min(last, frames - clip) + 1)
@@ -37,8 +33,8 @@ def starts_of(frame: float, frames: int, clip: int) -> range:
 def background_starts(half: Half, clip: int, margin: int | None = None) -> list[int]:
     """First frames of the background chunks of a half.
 
-    What lies within ``margin`` frames of an event does not count; None: within clip - 1, which may be in a window that
-    holds it. The rest is cut from its beginning, gap by gap, into chunks of ``clip`` frames that do not overlap.
+    Frames within ``margin`` of an event are no background; None: within clip - 1, so that no window could hold both.
+    The gaps in between are cut, each from its beginning, into chunks of ``clip`` frames that do not overlap.
     """
     margin = clip - 1 if margin is None else margin
     starts: list[int] = []
@@ -50,12 +46,13 @@ def background_starts(half: Half, clip: int, margin: int | None = None) -> list[
 
 
 def numbers_of_clips(events: list[int], sampling: ClipSamplingSettings) -> list[int]:
-    """Clips in an epoch of each class, background last.
+    """How many clips of each class an epoch has, background last.
 
     Args:
-        events: How many of each class there are. Those without any have no clips, and others do not get their share.
-        sampling: By events, a class that is divided keeps one clip at least, and background is the mean number of
-            events.
+        events: How many events of each class there are. A class without events has no clips, and others do not get its
+            share.
+        sampling: If it goes by events, a class that is divided keeps at least one clip, and background has the mean
+            number of events.
     """
     classes = len(events)
     if sampling.foreground is not None:
@@ -77,7 +74,7 @@ def _balanced(events: int, sampling: ClipSamplingSettings) -> int:
 
 @dataclass(frozen=True)
 class _Window:
-    """A clip: the position of its half, its first frame, and the frame of its event, if it is of one."""
+    """A clip: the position of its half, its first frame, and the frame of its event, if it has one."""
 
     half: int
     start: int
@@ -85,7 +82,7 @@ class _Window:
 
 
 class _Windows:
-    """All windows of a class, numbered; they come in rows of one event, or one chunk, each."""
+    """All windows of a class, numbered; each row holds those of one event or one background chunk."""
 
     def __init__(self, rows: Iterable[tuple[int, range, float | None]]):
         self._rows = [row for row in rows if row[1]]
@@ -105,16 +102,16 @@ class _Windows:
 
 
 class TrainingClips:
-    """The training set for the loop: by (epoch, number) a clip and what it holds.
+    """The training set for the loop: by (epoch, number) a clip and its targets.
 
-    An epoch draws the clips of a class from all its windows without repetition, from the start again when they are
-    used up. The numbers of an epoch mix the classes.
+    An epoch draws the clips of a class from all its windows without repetition, and starts again when they are used up.
+    The numbers of an epoch mix the classes.
 
     Args:
-        source: What the halves hold, and the events that train.
+        source: The halves with their frames or features and events.
         network: Length of clips, where events lie in them, masking, sampling.
         classes: C, without background.
-        seed: With epoch and number, decides everything.
+        seed: With epoch and number it decides everything.
 
     Raises:
         ActaError: there are no events, or there is no background.
@@ -157,9 +154,9 @@ class TrainingClips:
         """A clip of an epoch.
 
         Returns:
-            ``clip``: (T, ...) as the source has its frames; ``label``: int64, background is C; ``offset``: float32 in
-            [0, 1), of the event from the clip's beginning as a part of its length (0.5 with ``offsets: centre``, 0 for
-            background); ``event``: bool, whether there is one.
+            ``clip``: (T, ...), frames as in the source; ``label``: int64, background is C; ``offset``: float32 in
+            [0, 1), of the event from the clip's beginning as a fraction of its length (0.5 with ``offsets: centre``, 0
+            for background); ``event``: bool, whether there is one.
         """
         epoch, number = key
         kind = int(self._kinds[number])
@@ -190,7 +187,7 @@ class TrainingClips:
         return np.random.default_rng([self._seed, epoch, number, purpose])
 
     def _draw(self, epoch: int) -> list[np.ndarray]:
-        """Of each class the windows of an epoch in their order, none of them twice."""
+        """The windows of an epoch by class, in their order and without repetition."""
         if self._drawn is None or self._drawn[0] != epoch:
             orders = []
             for kind, (pool, number) in enumerate(zip(self._pools, self._numbers, strict=True)):
@@ -204,7 +201,7 @@ class TrainingClips:
         return self._source.read(window.half, window.start + skip, window.start + stop)
 
     def _masked(self, window: _Window, epoch: int, number: int) -> Tensor:
-        """M(p, q) of Eq. 4.4: perhaps with consecutive frames of a background chunk before, or after, the event's."""
+        """M(p, q) of Eq. 4.4: at random, frames of a background chunk replace those before, or after, the event."""
         masking, clip = self._network.masking, self._network.clip
         assert window.event is not None
         if masking is None:

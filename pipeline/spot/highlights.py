@@ -11,13 +11,13 @@ from pipeline.config.highlights import HighlightSettings
 from pipeline.runtime.errors import ActaError
 from pipeline.spot.events import Spot
 
-_BEYOND = 1.0  # seconds; spots lie on frames of 1/2 second and more, of which the last may reach over the video's end
+_BEYOND = 1.0  # seconds; spots lie on frames of half a second or more, and the last may reach beyond the video's end
 _HALVINGS = 60
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A part of a half, [start, end) in seconds, and the events for which it was chosen, in the order of time."""
+    """A part of a half, [start, end) in seconds, and the events for which it was chosen, ordered by time."""
 
     half: int
     start: float
@@ -26,24 +26,24 @@ class Clip:
 
     @property
     def title(self) -> str:
-        """When its first event happens, as SoccerNet writes it, and what its events are."""
+        """The time of its first event, as SoccerNet writes it, and the names of its events."""
         seconds = int(self.events[0].time)
         events = ", ".join(named(event) for event in self.events)
         return f"{self.half} - {seconds // 60:02}:{seconds % 60:02} {events}"
 
 
 def named(spot: Spot) -> str:
-    """A spot for people to read: class and confidence."""
+    """A spot's class and confidence, for people to read."""
     return f"{spot.label} {100 * spot.confidence:.0f} %"
 
 
 def choose_clips(spots: Sequence[Spot], durations: Mapping[int, float], settings: HighlightSettings) -> list[Clip]:
     """The clips of a game's highlights, in the order of the game.
 
-    An event's rank is its confidence times the weight of its class. Each event brings the time around it that
-    ``settings`` name, cut to the half; what overlaps or touches becomes one clip. For a ``length`` the events of the
-    highest ranks are taken, one more than fit, and all their paddings are shrunk by one factor, so that the clips
-    last exactly that long together. If all events last shorter, they stay as they are.
+    An event's rank is its confidence times the weight of its class. Each event is padded as ``settings`` say, within
+    the half; padded events that overlap or touch become one clip. For a ``length`` the events of the highest ranks are
+    taken, one more than fit, and all their paddings are shrunk by one factor, so that the clips together last exactly
+    that long. If all events together are shorter, they stay as they are.
 
     Args:
         spots: Predicted events.

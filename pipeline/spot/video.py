@@ -1,4 +1,4 @@
-"""A match's events from its videos or features alone: what `acta spot` does (Sec. 4.2.2)."""
+"""The events of a match from its videos or features alone, as `acta spot` finds them (Sec. 4.2.2)."""
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
@@ -42,12 +42,12 @@ _PICTURES = 64  # that go through a backbone together, or a clip's
 
 @dataclass(frozen=True)
 class Models:
-    """The files of a network and of what makes its features of pictures.
+    """The files of a network and of the models that make its features.
 
     Args:
         network: The network's model file.
-        backbone: Weights (.pth). None: those of the configuration.
-        projection: None: the one beside the network, where the workflow puts it.
+        backbone: Weights (.pth). None: the configuration's.
+        projection: None: the file where the workflow puts it relative to the network.
     """
 
     network: Path
@@ -65,18 +65,18 @@ def spot_match(
     nms: float | None = None,
     device: Device = "cpu",
 ) -> list[Spot]:
-    """The events of a match; memory does not grow with its length but for its features.
+    """The events of a match; only the memory for its features grows with its length.
 
     Args:
         halves: By number the half's video, or its file of features (.npy, (frames, channels)).
         models: The network and what it needs.
-        settings: How features are made that the network was trained on.
+        settings: How the features are made on which the network was trained.
         spans: Start and duration, in seconds, of the halves in their videos. None: the videos are the halves.
-        stride, nms: In place of those that the network was trained with.
+        stride, nms: Replace the network's own.
         device: Where to compute.
 
     Raises:
-        ActaError: files that do not belong together, or are damaged.
+        ActaError: files do not belong together, or are damaged.
         VideoError: a video is damaged or ends early.
     """
     check_device(device)
@@ -111,16 +111,12 @@ def spot_match(
 
 
 def half_in(path: Path, span: tuple[float, float] | None = None) -> "Part":
-    """Where a half lies in its video, as the task `build_game` sees it.
-
-    Args:
-        path: The video.
-        span: Start and duration in seconds. None: the video is the half.
+    """Where a half lies in its video, as for `build_game`; ``span``: start and duration in seconds, None: all of it.
 
     Raises:
         VideoError: the video is damaged, or ends more than a second before the half does.
     """
-    from pipeline.spot.cut import Part  # features need not wait for what it imports
+    from pipeline.spot.cut import Part  # slow to import, and not needed for features
 
     try:
         end = end_of(path)
@@ -194,7 +190,7 @@ def _projection(features: FrameFeatureSettings, weights: Opened, name: str, mode
 
 
 def _pictures(part: "Part", count: int, settings: SpotFrameSettings) -> Generator[np.ndarray, None, None]:
-    """Frames as the store would give them back, uint8 (height, width, 3)."""
+    """Frames as they would come out of the store, uint8 (height, width, 3)."""
     previous, picture = None, np.empty(0)
     jpegs = jpegs_at(part.path, start=part.start, count=count, settings=settings, threads=0)
     try:
@@ -210,7 +206,7 @@ def _pictures(part: "Part", count: int, settings: SpotFrameSettings) -> Generato
 
 
 class _Streamed:
-    """The pictures of a half, decoded as they are read; they can be read once, in their order."""
+    """The pictures of a half, decoded as they are read; they can be read only once and in order."""
 
     channels = 3
 
