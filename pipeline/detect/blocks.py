@@ -1,9 +1,8 @@
-"""What STAGE is shown: runs of consecutive clips of one video, each a graph (Sec. 3.2.2, batch size 6).
+"""STAGE's input: blocks of consecutive clips, each block a graph (Sec. 3.2.2, batch size 6).
 
-"Consecutive" means keyframes one second apart: a gap ends a run, a video does too. Runs are cut into blocks of six
-clips. In training all runs lie end to end on a ring, which is cut at other places in every epoch, so that every
-pair of neighbours is linked in most of them; a block may then hold the end of one run and the start of another, whose
-clips are not linked.
+Consecutive clips of a video, whose keyframes are one second apart, form a run; runs are cut into blocks of six clips.
+In training all runs lie end to end on a ring, which is cut at other places in every epoch, so that any two neighbours
+are linked in most epochs; a block may then hold the end of one run and the start of another, which are not linked.
 """
 
 from collections.abc import Sequence
@@ -19,13 +18,13 @@ from pipeline.metrics.runs import places_in
 from pipeline.models.stage import Graphs
 
 CLIPS = 6
-_JITTER = 0.5  # of a step: a keyframe's own time stamp may be half a frame beside its second
+_JITTER = 0.5  # of a step: a keyframe's own time stamp may be half a frame away from its second
 _FAR = 1000.0  # steps between clips of different runs in one graph
 
 
 @dataclass(frozen=True)
 class Run:
-    """Keyframes ``start:stop`` of a video, each a second after the one before; a block is a short one."""
+    """Keyframes ``start:stop`` of a video, each one step after the previous; a block is a short run."""
 
     shard: int
     video: str
@@ -48,7 +47,7 @@ def find_runs(shards: Sequence[FeatureShard], splits: Sequence[str], step: float
 
 
 def cut_blocks(runs: Sequence[Run], clips: int = CLIPS) -> list[Run]:
-    """Cut runs into blocks of this many clips, the last of a run shorter: what a test shows."""
+    """Cut runs into blocks of this many clips for a test; the last block of a run may be shorter."""
     blocks = []
     for run in runs:
         bounds = [*range(run.start, run.stop, clips), run.stop]
@@ -57,12 +56,12 @@ def cut_blocks(runs: Sequence[Run], clips: int = CLIPS) -> list[Run]:
 
 
 class Ring:
-    """Blocks of an epoch of training: every clip once, as many blocks in each, cut at other places.
+    """Blocks for training: an epoch has every clip once, in the same number of blocks, but cut at other places.
 
     Args:
         runs: All runs of the training split.
-        clips: Of a block; the last of an epoch has the rest.
-        seed: With the epoch decides where the ring is cut.
+        clips: Clips of a block; the last block of an epoch has the rest.
+        seed: With the epoch it decides where the ring is cut.
     """
 
     def __init__(self, runs: Sequence[Run], clips: int, seed: int):
@@ -74,7 +73,7 @@ class Ring:
         return -(-self.total // self._clips)
 
     def block(self, epoch: int, number: int) -> list[Run]:
-        """The parts of runs that block ``number`` holds, of one run as a rule."""
+        """The parts of runs, usually of one, that block ``number`` holds."""
         first = int(np.random.default_rng([self._seed, epoch, self.total]).integers(self.total)) + number * self._clips
         left = min(self._clips, self.total - number * self._clips)
         parts = []
@@ -91,7 +90,7 @@ class Ring:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Which actors are nodes: ``annotated`` boxes, and detected ones with at least ``score`` (None: none of them)."""
+    """Which actors are nodes: ``annotated`` boxes or not, and detected ones with at least ``score`` (None: none)."""
 
     annotated: bool
     score: float | None
@@ -108,12 +107,12 @@ class Graph:
     """One block as tensors, without padding.
 
     Args:
-        actors: (a, d) features, of the shard's precision.
+        actors: (a, d) features, in the shard's precision.
         objects: (o, d') features; None: a graph of actors only.
         boxes: (a + o, 4) height, width, x and y of the centre; actors first.
-        times: (a + o,) steps from the block's first keyframe: neighbours are one apart.
+        times: (a + o,) steps from the block's first keyframe; neighbours are one apart.
         actions: (a, c) 0 or 1.
-        places: (a, 2) of each actor its keyframe in the block and its row among that keyframe's actors.
+        places: (a, 2) each actor's keyframe in the block and its row among that keyframe's actors.
     """
 
     actors: Tensor
@@ -125,7 +124,7 @@ class Graph:
 
 
 def make_graph(keyframes: Keyframes, chosen: Chosen, *, with_objects: bool = True, step: float = 1.0) -> Graph:
-    """The graph of a block, ``step`` seconds between clips; it may have no actor, if none was chosen."""
+    """The graph of a block with ``step`` seconds between clips; it may have no actors."""
     kept = chosen.of(keyframes)
     since = (keyframes.times - keyframes.times[:1]) / step
     boxes, times = [keyframes.actors.box[kept]], [since[keyframes.actor_keyframe[kept]]]
@@ -145,14 +144,14 @@ def make_graph(keyframes: Keyframes, chosen: Chosen, *, with_objects: bool = Tru
 
 
 def join(graphs: Sequence[Graph]) -> Graph:
-    """One graph of several whose clips are not linked with each other's."""
+    """Several graphs as one, without links between them."""
     if len(graphs) == 1:
         return graphs[0]
     actors = [len(graph.actors) for graph in graphs]
     graphs = [replace(graph, times=graph.times + number * _FAR) for number, graph in enumerate(graphs)]
 
     def both(name: str) -> Tensor:
-        """Of the actors of all, then of the objects of all."""
+        """The values of all actors, then of all objects."""
         values = [getattr(graph, name).tensor_split([count]) for graph, count in zip(graphs, actors, strict=True)]
         return torch.cat([part for kind in zip(*values, strict=True) for part in kind])
 
@@ -175,7 +174,7 @@ def pad(graphs: Sequence[Graph]) -> tuple[Graphs, Tensor, Tensor]:
     """Several graphs as one batch.
 
     Returns:
-        The batch; actions (b, a, c); which of its actors are there (b, a).
+        The batch; actions (b, a, c); which actors are not padding (b, a).
     """
     most_actors = max(len(graph.actors) for graph in graphs)
     most_objects = max(0 if graph.objects is None else len(graph.objects) for graph in graphs)

@@ -1,4 +1,4 @@
-"""frame-mAP and video-mAP of files like AVA's, as ``acta evaluate detections`` prints it."""
+"""frame-mAP and video-mAP of files like AVA's, as ``acta evaluate detections`` prints them."""
 
 import sys
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ def evaluate_files(
 ) -> dict[str, Any]:
     """Evaluate a file of detections against a file of annotations.
 
-    Which frames count is as in ActivityNet's evaluator: with a list of excluded frames, as it was for AVA 2.1, all
-    but those; without one, as it is for AVA 2.2, those that the annotations name, be it in a row without boxes.
+    The same frames count as in ActivityNet's evaluator: given a list of excluded frames, as for AVA 2.1, all others;
+    without one, as for AVA 2.2, those that the annotations name, even in a row without boxes.
 
     Args:
         label_map: Actions to evaluate (pbtxt); rows of others are left out.
@@ -43,16 +43,16 @@ def evaluate_files(
         iou: Overlap from which a detection is right.
         capacity: Only this many detections of a frame count, as in the evaluator since 2018. 0: all, as in the
             evaluation code of most backbones.
-        video_map: Also that of tubes (`pipeline.metrics.video_map`). The annotations' eighth column must then number
-            each video's people, and they should name every frame, be it in a row without boxes.
+        video_map: Also evaluate tubes (`pipeline.metrics.video_map`). The annotations' eighth column must then number
+            each video's people, and the annotations should name every frame, even in a row without boxes.
 
     Returns:
         JSON-ready, precisions in [0, 1]: ``mAP``; ``video_mAP`` by threshold, if asked for; ``groups`` (Table 3.4) and
         ``classes`` by name, None without annotation; ``counts`` of frames, annotated boxes, detections, and of the
-        rows of each file that were left out. Why they were, and what else does not count, is said on stderr.
+        rows of each file that were left out. The reasons, and what else does not count, are reported on stderr.
 
     Raises:
-        ActaError: a file cannot be read or has a bad row, nothing is annotated, or annotated people are not told apart.
+        ActaError: a file cannot be read or has a bad row, nothing is annotated, or annotated people have no numbers.
     """
     against, detected = read_truth(label_map, truth, excluded), read_detections(detections)
     result = evaluate_rows(against, detected, iou=iou, capacity=capacity, video_map=video_map)
@@ -62,10 +62,10 @@ def evaluate_files(
 
 
 def read_detections(path: Path) -> Rows:
-    """Read a file of detections; a row of seven columns has the score 1, as for the evaluator, and that is said.
+    """Read a file of detections; a row of seven columns has the score 1, as in the evaluator, which is reported.
 
     Raises:
-        ActaError: as `read_rows`, or an eighth column holds no number.
+        ActaError: as for `read_rows`, or an eighth column holds no number.
     """
     rows = read_rows(path)
     missing = np.flatnonzero(np.isnan(rows.eighth))
@@ -83,7 +83,7 @@ def read_detections(path: Path) -> Rows:
 
 @dataclass(frozen=True)
 class Truth:
-    """What detections are evaluated against: the file, the actions and its rows, and which frames do not count."""
+    """What detections are evaluated against: the file, the actions, its rows, and which frames do not count."""
 
     path: Path
     actions: LabelMap
@@ -91,14 +91,14 @@ class Truth:
     excluded: set[tuple[str, int]] | None
 
     def counts(self, frames: Frames) -> np.ndarray:
-        """Which of these frames count (`evaluate_files`)."""
+        """Which of these frames count, as for `evaluate_files`."""
         named = set(self.rows.frames) if self.excluded is None else self.excluded
         among = np.fromiter((frame in named for frame in frames), bool, len(frames))
         return among if self.excluded is None else ~among
 
 
 def read_truth(label_map: Path, truth: Path, excluded: Path | None = None) -> Truth:
-    """Read the files that detections are evaluated against, for several evaluations; as `evaluate_files`."""
+    """Read the files that detections are evaluated against; arguments and errors as for `evaluate_files`."""
     rows = read_rows(truth)
     x1, y1, x2, y2 = rows.box.T
     inside_out = (x2 < x1) | (y2 < y1)
@@ -111,7 +111,7 @@ def read_truth(label_map: Path, truth: Path, excluded: Path | None = None) -> Tr
 def evaluate_rows(
     truth: Truth, detected: Rows, *, iou: float = 0.5, capacity: int = 50, video_map: bool = False
 ) -> dict[str, Any]:
-    """Evaluate detections that are in memory; as `evaluate_files`."""
+    """Evaluate detections in memory; otherwise as `evaluate_files`."""
     actions, annotated = truth.actions, truth.rows
     both = annotated, detected
     counted = [truth.counts(each.frames) for each in both]
@@ -146,7 +146,7 @@ def evaluate_rows(
 
 
 def _numbers(annotated: Rows, of_truth: np.ndarray, detected: Rows, of_found: np.ndarray) -> dict[tuple[str, int], int]:
-    """Common numbers of the frames of both, counted by their first detection."""
+    """Numbers for the frames of both, in the order of their first detection."""
     detected_frames, truth = detected.frame[of_found], annotated.frame[of_truth]
     numbers = {detected.frames[frame]: n for n, frame in enumerate(pd.unique(detected_frames).tolist())}
     for frame in pd.unique(truth).tolist():
@@ -162,7 +162,7 @@ def _boxes(rows: Rows, kept: np.ndarray, numbers: dict[tuple[str, int], int]) ->
 
 
 def _people(path: Path, rows: Rows, kept: np.ndarray) -> np.ndarray:
-    """(n,) number of the person of each row that counts."""
+    """(n,) the person's number in each row that counts."""
     person, line = rows.eighth[kept], rows.line[kept]
     bad = np.flatnonzero(~(person == np.floor(person)))  # NaN is bad too
     if len(bad):
@@ -177,7 +177,7 @@ def _people(path: Path, rows: Rows, kept: np.ndarray) -> np.ndarray:
 
 
 def _clock(numbers: dict[tuple[str, int], int], counted: set[tuple[str, int]]) -> Clock:
-    """Video and step of each number; a video's steps are its frames that count, in order of time."""
+    """Video and step of each number; a video's steps are its frames that count, ordered by time."""
     ordered = sorted(counted)
     videos, _ = pd.factorize(np.array([video for video, _ in ordered], object))
     steps = places_in(np.bincount(videos))

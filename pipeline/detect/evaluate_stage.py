@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.config.tasks.detect import EvaluateStage
-from pipeline.detect.blocks import Chosen, Run, find_runs
+from pipeline.detect.blocks import Chosen, find_runs
 from pipeline.detect.evaluate_files import evaluate_files
 from pipeline.detect.features.entities import FeatureShard, check_alike
 from pipeline.detect.scoring import Scored, Scorer, backbone_scorer, columns_of, network_scorer, score_runs
@@ -33,21 +33,21 @@ def evaluate_stage(
     truth: Path | None = None,
     excluded: Path | None = None,
 ) -> None:
-    """Write a split's detections as AVA's files have them, and how good they are.
+    """Write a split's detections in the format of AVA's files, and evaluate them.
 
     Args:
         model: STAGE's model file; None: the backbone's own classifier.
         shards: Feature shards, all of a dataset.
-        output: JSON: as `pipeline.detect.evaluate_files.evaluate_files`, with coverage; without ``truth`` only that.
+        output: JSON: as `pipeline.detect.evaluate_files.evaluate_files`, and coverage; without ``truth`` only that.
         detections: CSV ``video,timestamp,x1,y1,x2,y2,action,score``, which AVA's test server takes.
         settings: Split, which boxes, protocol.
         label_map: Every action with its number (pbtxt).
         evaluated: The actions that count; None: all. Only these are written.
-        truth: Annotated boxes (CSV); None: nobody knows them, as of AVA's test split.
+        truth: Annotated boxes (CSV); None: unknown, as for AVA's test split.
         excluded: Frames that do not count (CSV).
 
     Raises:
-        ActaError: nothing to evaluate, or features of other actions than the network's or the label map's.
+        ActaError: there is nothing to evaluate, or the features' actions are not the network's or the label map's.
     """
     check_device(settings.device)
     read = [FeatureShard(path) for path in shards]
@@ -75,7 +75,12 @@ def evaluate_stage(
         content = evaluate_files(
             evaluated or label_map, truth, detections, excluded, iou=settings.iou, capacity=settings.capacity
         )
-    content["coverage"] = _coverage(read, runs, actors)
+    content["coverage"] = {
+        "videos": len({run.video for run in runs}),
+        "keyframes": sum(run.stop - run.start for run in runs),
+        "actors": actors,
+        "quarantined_videos": sum(len(shard.quarantine) for shard in read),
+    }
     content["settings"] = settings.model_dump(mode="json")
     content["model"] = network.sha256 if network else None
     content["code"] = code_digest(__name__)
@@ -104,12 +109,3 @@ def _rows(scored: Scored, places: Sequence[int], numbers: Sequence[int]) -> pd.D
     columns = {"video": scored.video, "time": np.repeat(times, count)}
     columns |= {name: np.repeat(scored.box[:, k], count) for k, name in enumerate(("x1", "y1", "x2", "y2"))}
     return pd.DataFrame(columns | {"action": np.tile(numbers, actors), "score": scored.scores[:, places].ravel()})
-
-
-def _coverage(shards: Sequence[FeatureShard], runs: Sequence[Run], actors: int) -> dict[str, int]:
-    return {
-        "videos": len({run.video for run in runs}),
-        "keyframes": sum(run.stop - run.start for run in runs),
-        "actors": actors,
-        "quarantined_videos": sum(len(shard.quarantine) for shard in shards),
-    }

@@ -1,4 +1,4 @@
-"""What is to be said of a file of detections beside its precisions: which do not count, or cannot be right, and why."""
+"""Remarks on a file of detections: which of them do not count or cannot be right, and why."""
 
 from collections.abc import Iterator, Set
 
@@ -6,22 +6,18 @@ import numpy as np
 
 from pipeline.detect.annotation.ava import LabelMap, Rows
 
-_FAR = 2.0  # sides of the picture; a box that reaches farther is in pixels
+_FAR = 2.0  # sides of the picture; a box that reaches farther must be in pixels
 
 
 def remarks(actions: LabelMap, annotated: Rows, excluded: Set[tuple[str, int]] | None, detected: Rows) -> Iterator[str]:
-    """A line for each reason for which detections do not count, with how many they are and the first.
+    """A line for each reason why detections do not count, with their number and the first of them.
 
-    Args:
-        actions: Those that are evaluated.
-        annotated: The annotations.
-        excluded: Frames that do not count; None: those that the annotations do not name.
-        detected: The detections.
+    ``actions`` are those to evaluate, ``excluded`` the frames that do not count (None: all without annotation).
     """
     total = len(detected.frame)
     if not total:
         yield "it holds no detections"
-    left = np.ones(total, bool)  # those that no reason has taken yet
+    left = np.ones(total, bool)  # detections without a reason so far
     for reason, those in _reasons(actions, annotated, excluded, detected):
         rows = np.flatnonzero(left & those)
         left[rows] = False
@@ -52,7 +48,7 @@ def remarks(actions: LabelMap, annotated: Rows, excluded: Set[tuple[str, int]] |
 def _reasons(
     actions: LabelMap, annotated: Rows, excluded: Set[tuple[str, int]] | None, detected: Rows
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Why detections do not count, and (n,) which do not for that."""
+    """Reasons why detections do not count, and (n,) to which each applies."""
     yield "the label map does not have their action", ~np.isin(detected.action, list(actions.names))
     frame, frames = detected.frame, detected.frames
     if excluded is not None:

@@ -1,4 +1,4 @@
-"""What STAGE, or the backbone alone, says of the actors of feature shards."""
+"""Scores of the actors of feature shards by STAGE, or by the backbone alone."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Scorer = Callable[[Keyframes, Chosen], np.ndarray]
 
 @dataclass(frozen=True)
 class Scored:
-    """Actors of one block with their scores: ``time`` (a,) in seconds, ``box`` (a, 4), ``scores`` (a, c)."""
+    """Actors of one block: ``time`` (a,) in seconds, ``box`` (a, 4), ``scores`` (a, c)."""
 
     video: str
     time: np.ndarray
@@ -30,7 +30,7 @@ class Scored:
 
 
 def network_scorer(model: Stage, loss: Literal["sigmoid", "softmax"], device: str, step: float) -> Scorer:
-    """Scores by a network, block by block; the network must be in evaluation mode, on the device."""
+    """Scores by a network, which must be in evaluation mode and on the device."""
 
     def score(keyframes: Keyframes, chosen: Chosen) -> np.ndarray:
         graph = make_graph(keyframes, chosen, with_objects=model.architecture.objects is not None, step=step)
@@ -42,11 +42,7 @@ def network_scorer(model: Stage, loss: Literal["sigmoid", "softmax"], device: st
 
 
 def backbone_scorer(keyframes: Keyframes, chosen: Chosen) -> np.ndarray:
-    """Scores by the backbone's own classifier, as the shard holds them.
-
-    Raises:
-        ActaError: it holds none.
-    """
+    """Scores by the backbone's own classifier; an `ActaError` if the shard holds none."""
     actors = keyframes.actors
     if actors.baseline.shape[1] == 0:
         raise ActaError("these features came without the scores of their backbone: there is no baseline of its own")
@@ -67,10 +63,10 @@ def score_runs(
 
 
 def columns_of(actions: Sequence[str], label_map: Path, evaluated: Path | None) -> tuple[list[int], list[int]]:
-    """Places among ``actions``, and numbers in the label map, of those that count (pbtxt; None: all).
+    """Indices in ``actions``, and numbers in the label map, of the actions in ``evaluated`` (pbtxt; None: all).
 
     Raises:
-        ActaError: the label map lacks an action, or one that counts is unknown.
+        ActaError: the label map lacks an action, or ``evaluated`` has an unknown action or another number for one.
     """
     numbers = {name: number for number, name in read_label_map(label_map).names.items()}
     missing = [name for name in actions if name not in numbers]
@@ -89,13 +85,7 @@ def columns_of(actions: Sequence[str], label_map: Path, evaluated: Path | None) 
 
 
 def detections_of(scored: Iterable[Scored], places: Sequence[int], numbers: Sequence[int]) -> Rows:
-    """Scored actors as the rows of a file of detections, one for each of these actions.
-
-    Args:
-        scored: The actors.
-        places: Of the actions among the scores.
-        numbers: Of the same actions in the label map.
-    """
+    """Scored actors as the rows of a file of detections, one for each action of `columns_of`."""
     frames: dict[tuple[str, int], int] = {}
     parts = []
     for block in scored:

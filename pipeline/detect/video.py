@@ -1,7 +1,7 @@
 """`acta detect`: who does what in one video, as a table and as an annotated copy.
 
-The video goes through the same stages as a dataset does: frames, detector, backbone, STAGE; their files lie in
-a private folder meanwhile.
+The video goes through the same steps as a dataset: frames, detector, backbone, STAGE. Their files are in a private
+folder meanwhile.
 """
 
 from collections.abc import Callable, Sequence
@@ -68,13 +68,13 @@ def detect_video(
 ) -> list[Person]:
     """Everybody whom the detector finds on the video's keyframes, with the score of every action.
 
-    Keyframes are one step (``keyframes.step``) apart, from one step on; a shorter video has one in its middle.
+    Keyframes are one step (``keyframes.step``) apart, starting after one step; a shorter video has one in its middle.
 
     Args:
         video: The file.
         models: The networks; they must belong together.
-        settings: Sizes, rates and thresholds that the networks were trained with.
-        features: Which of ``settings.features`` they were trained with.
+        settings: Sizes, rates and thresholds with which the networks were trained.
+        features: The name in ``settings.features`` of the features with which they were trained.
         device: Where to compute.
 
     Raises:
@@ -118,7 +118,12 @@ def detect_video(
         shard = FeatureShard(work / "features.h5")
         if shard.quarantine:
             raise VideoError(shard.quarantine[0].reason)
-        _check(shard, models, about.architecture.actors, about.architecture.objects)
+        actors, objects = about.architecture.actors, about.architecture.objects
+        if (shard.actor_size, objects if objects is None else shard.object_size) != (actors, objects):
+            raise ActaError(
+                f"{models.stage} takes features of {actors} and {objects} numbers (actors, objects), but "
+                f"{models.backbone} and {models.detector} give {shard.actor_size} and {shard.object_size}"
+            )
         scorer = network_scorer(stage.to(device).eval(), about.loss, device, about.step)
         chosen = Chosen(annotated=False, score=about.score)
         people = []
@@ -129,16 +134,8 @@ def detect_video(
         return people
 
 
-def _check(shard: FeatureShard, models: Models, actors: int, objects: int | None) -> None:
-    if (shard.actor_size, objects if objects is None else shard.object_size) != (actors, objects):
-        raise ActaError(
-            f"{models.stage} takes features of {actors} and {objects} numbers (actors, objects), but {models.backbone} "
-            f"and {models.detector} give {shard.actor_size} and {shard.object_size}"
-        )
-
-
 def write_table(path: Path, people: Sequence[Person], score: float) -> None:
-    """CSV with a header: seconds, box in [0, 1], action, score; the actions with that score at least."""
+    """Write a CSV with a header: seconds, box in [0, 1], action, score; only actions with at least this score."""
     rows = [
         [f"{person.time:g}", *(f"{value:.4f}" for value in person.box), name, f"{sure:.4f}"]
         for person in people
@@ -158,16 +155,16 @@ def annotate_video(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write a copy with everybody's box and actions; a keyframe's hold for half a step before and after it.
+    """Write a copy with everybody's box and actions, each shown for half a step before and after its keyframe.
 
     Args:
         video: The file that was searched.
         output: The copy (`pipeline.media.encode.rewritten`).
-        people: Of `detect_video`.
+        people: From `detect_video`.
         step: Seconds between two keyframes.
         score: Lowest score of an action that is shown.
         progress: Called after each frame.
-        overwrite: Replace a file that is there already.
+        overwrite: Replace an existing file.
     """
     times = np.array(sorted({person.time for person in people}))
     with rewritten(video, output, overwrite=overwrite) as (pictures, writer):
