@@ -147,10 +147,10 @@ def evaluate_rows(
 
 def _numbers(annotated: Rows, of_truth: np.ndarray, detected: Rows, of_found: np.ndarray) -> dict[tuple[str, int], int]:
     """Numbers for the frames of both, in the order of their first detection."""
-    detected_frames, truth = detected.frame[of_found], annotated.frame[of_truth]
-    numbers = {detected.frames[frame]: n for n, frame in enumerate(pd.unique(detected_frames).tolist())}
-    for frame in pd.unique(truth).tolist():
-        numbers.setdefault(annotated.frames[frame], len(numbers))
+    numbers: dict[tuple[str, int], int] = {}
+    for rows, kept in ((detected, of_found), (annotated, of_truth)):
+        for frame in pd.unique(rows.frame[kept]).tolist():
+            numbers.setdefault(rows.frames[frame], len(numbers))
     return numbers
 
 

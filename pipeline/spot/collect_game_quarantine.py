@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.runtime.files import Output
 from pipeline.runtime.shown import write_table
 from pipeline.spot.games import read_game
-from pipeline.spot.inputs import Inputs
+from pipeline.spot.sources import Inputs
 
 COLUMNS = ("game", "task", "reason")
 

@@ -15,8 +15,7 @@ from pipeline.spot.events import CLASSES
 from pipeline.spot.games import read_games
 from pipeline.spot.halves import Anchor, Half, Source
 from pipeline.spot.inference import predict_windows, votes
-from pipeline.spot.inputs import Inputs
-from pipeline.spot.sources import open_source
+from pipeline.spot.sources import Inputs, open_source
 from pipeline.spot.spotter_file import load_spotter
 
 _CLASSES = 3  # as the figure shows

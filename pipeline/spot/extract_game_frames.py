@@ -122,18 +122,13 @@ def _nearest(
         held = (time, frame)
     if held is None:
         raise VideoError("no frame can be decoded")
-    end = held[0] + _seconds(held[1], stream)
+    last = held[1]
+    rated = last.duration * last.time_base if last.duration and last.time_base else 1 / (stream.average_rate or 25)
+    end = held[0] + float(rated)
     if ticks.last > end + MISSING:
         raise VideoError(f"truncated: it ends at {end:.2f} s, but its last frame is due at {ticks.last:.2f} s")
     for _ in range(k, ticks.count):
         yield held[1]
-
-
-def _seconds(frame: VideoFrame, stream: VideoStream) -> float:
-    """How long a video's last frame is shown."""
-    if frame.duration and frame.time_base:
-        return float(frame.duration * frame.time_base)
-    return float(1 / (stream.average_rate or 25))
 
 
 def jpegs_at(

@@ -191,9 +191,8 @@ def _usual(listed: list[Any], version: Version) -> Entries | None:
     if columns is None:
         return None
     halves, seconds, labels, confidences = columns
-    if not listed:
-        return Entries([], [], [], [], [])
-    if max(seconds) >= FRAMES / RATE or min(confidences) < 0 or max(confidences) > 1:
+    late = max(seconds, default=0) >= FRAMES / RATE
+    if late or min(confidences, default=0) < 0 or max(confidences, default=0) > 1:
         return None
     numbers = {label: number for number, label in enumerate(CLASSES[version])}
     return Entries(

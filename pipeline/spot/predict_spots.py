@@ -16,9 +16,8 @@ from pipeline.spot.events import CLASSES, Spot
 from pipeline.spot.games import read_game, read_games
 from pipeline.spot.halves import Source
 from pipeline.spot.inference import predict_windows, spots_of, suppress
-from pipeline.spot.inputs import Inputs, games_there
 from pipeline.spot.soccernet_files import write_predictions
-from pipeline.spot.sources import open_source
+from pipeline.spot.sources import Inputs, games_there, open_source
 from pipeline.spot.spotter_file import load_spotter
 
 

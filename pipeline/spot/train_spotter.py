@@ -20,9 +20,8 @@ from pipeline.spot.events import CLASSES, Spot
 from pipeline.spot.game_clips import TrainingClips
 from pipeline.spot.games import Game, read_games
 from pipeline.spot.halves import Source
-from pipeline.spot.inputs import Inputs
 from pipeline.spot.predict_spots import spot_halves
-from pipeline.spot.sources import open_source
+from pipeline.spot.sources import Inputs, open_source
 from pipeline.spot.spotter_file import SpotterDescription, save_spotter
 from pipeline.training.distributed import Group
 from pipeline.training.job import seeded, start_job

@@ -81,7 +81,8 @@ def read_label_map(path: Path) -> LabelMap:
         if name in lines:
             raise ActaError(f"{path}:{line}: {name!r} is there already (line {lines[name]}); names differ")
         names[action], lines[name] = name, line
-        groups[action] = GROUPS.get(entry.get("label_type", ""), _group(action))
+        numbered = "pose" if action < 15 else "person-object" if action < 64 else "person-person"
+        groups[action] = GROUPS.get(entry.get("label_type", ""), numbered)
     if not names:
         raise ActaError(f"{path} holds no actions; is it a label map (item {{ name: … id: … }})?")
     return LabelMap(names, groups)
@@ -96,10 +97,6 @@ def write_label_map(path: Path, names: Sequence[str]) -> None:
 def is_plain(name: str) -> bool:
     """Whether a name is a non-empty printable text of one line."""
     return bool(name) and not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", name)
-
-
-def _group(action: int) -> str:
-    return "pose" if action < 15 else "person-object" if action < 64 else "person-person"
 
 
 def read_rows(path: Path) -> Rows:

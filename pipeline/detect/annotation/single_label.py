@@ -6,6 +6,7 @@ is a person. A frame in which nobody acts is a row of ``video,timestamp``, so th
 in other evaluators. ``label_map.pbtxt`` numbers the classes from 1 in alphabetical order.
 """
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -51,8 +52,9 @@ def convert_annotations(
     for part, names in read.parts.items():
         videos = {name: read.videos[name] for name in sorted(names)}
         with atomic(output / f"{part}.csv") as temporary, temporary.open("w", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
             for name, video in videos.items():
-                file.writelines(_rows(name, video, actions[video.label], rate))
+                writer.writerows(_rows(name, video, actions[video.label], rate))
         tubes = [tube for video in videos.values() for tube in video.tubes]
         counts[part] = {
             "videos": len(videos),
@@ -65,12 +67,10 @@ def convert_annotations(
     return {"classes": len(labels), "parts": counts, "left_out": read.left_out}
 
 
-def _rows(name: str, video: Annotated, action: int, rate: float) -> Iterator[str]:
-    by_frame: list[list[str]] = [[] for _ in range(video.frames)]
+def _rows(name: str, video: Annotated, action: int, rate: float) -> Iterator[list[object]]:
+    by_frame: list[list[list[object]]] = [[] for _ in range(video.frames)]
     for person, tube in enumerate(video.tubes):
         for frame, box in zip(tube.frame.tolist(), tube.box.tolist(), strict=True):
-            by_frame[frame].append(f",{','.join(f'{value:.6f}' for value in box)},{action},{person}")
-    quoted = '"' + name.replace('"', '""') + '"' if {",", '"'} & set(name) else name
+            by_frame[frame].append([*(f"{value:.6f}" for value in box), action, person])
     for frame, boxes in enumerate(by_frame):
-        place = f"{quoted},{frame / rate:.6f}"
-        yield from (f"{place}{box}\n" for box in boxes or [""])
+        yield from ([name, f"{frame / rate:.6f}", *box] for box in boxes or [[]])

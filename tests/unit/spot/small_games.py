@@ -17,8 +17,8 @@ from pipeline.spot.evaluate_spots import evaluate_spots
 from pipeline.spot.events import CLASSES, Event
 from pipeline.spot.extract_frame_features import write_frame_features
 from pipeline.spot.games import read_game
-from pipeline.spot.inputs import Inputs
 from pipeline.spot.predict_spots import predict_spots
+from pipeline.spot.sources import Inputs
 from pipeline.spot.train_spotter import train_spotter
 from tests.shards import stored
 

@@ -19,11 +19,10 @@ from pipeline.spot.evaluate_spots import TOLERANCES
 from pipeline.spot.evaluation import evaluate_games, tolerance_curve
 from pipeline.spot.events import CLASSES, Spot
 from pipeline.spot.halves import Half
-from pipeline.spot.inputs import Inputs
 from pipeline.spot.pack_submission import check_submission, write_submission
 from pipeline.spot.predict_spots import spot_halves
 from pipeline.spot.soccernet_files import PREDICTIONS, read_predictions
-from pipeline.spot.sources import array_source
+from pipeline.spot.sources import Inputs, array_source
 from pipeline.spot.spotter_file import load_spotter
 from tests.unit.spot.small_games import (
     CLIP,

@@ -18,9 +18,10 @@ from pipeline.spot.events import CLASSES, Event
 from pipeline.spot.extract_frame_features import write_frame_features
 from pipeline.spot.games import Game, GameFeatures, GameHalf
 from pipeline.spot.halves import Anchor, Half, halves_of
-from pipeline.spot.inputs import Inputs, games_there
 from pipeline.spot.sources import (
+    Inputs,
     array_source,
+    games_there,
     imported_source,
     open_source,
     picture_source,

@@ -23,8 +23,7 @@ from pipeline.runtime.store import write_frames
 from pipeline.spot import train_spotter as train
 from pipeline.spot.events import Spot
 from pipeline.spot.games import read_games
-from pipeline.spot.inputs import Inputs
-from pipeline.spot.sources import open_source
+from pipeline.spot.sources import Inputs, open_source
 from pipeline.spot.spotter_file import load_spotter
 from pipeline.spot.train_spotter import Validation
 from pipeline.training.distributed import Group
