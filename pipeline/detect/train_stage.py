@@ -1,6 +1,6 @@
 """Task `train_stage`: STAGE, or an ablation of it, on feature shards (Sec. 3.2.2)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def train_stage(
         first = check_alike(read)
         blocks = Blocks(read, settings)
         columns = columns_of(first.actions, label_map, evaluated)
-        validate = Validation(read, settings, read_truth(evaluated or label_map, truth, excluded), columns)
+        validate = validation(read, settings, read_truth(evaluated or label_map, truth, excluded), columns)
         architecture = make_architecture(settings, first)
         with seeded(settings.seed):
             model = Stage(architecture)
@@ -88,26 +88,24 @@ def train_stage(
         job.finish(done, figures, lambda: save_stage(output, model, about))
 
 
-class Validation:
+def validation(
+    shards: Sequence[FeatureShard], settings: TrainStage, truth: Truth, columns: tuple[list[int], list[int]]
+) -> Callable[[nn.Module], float]:
     """Frame-mAP of a network on the validation split; ``columns`` are the actions that count (`columns_of`)."""
+    runs = find_runs(shards, [settings.validation], settings.step)
+    if not runs:
+        raise ActaError(f"no video of the features is in the split {settings.validation!r}, which is to validate")
 
-    def __init__(
-        self, shards: Sequence[FeatureShard], settings: TrainStage, truth: Truth, columns: tuple[list[int], list[int]]
-    ):
-        self._shards, self._settings, self._truth, self._columns = shards, settings, truth, columns
-        self._runs = find_runs(shards, [settings.validation], settings.step)
-        if not self._runs:
-            raise ActaError(f"no video of the features is in the split {settings.validation!r}, which is to validate")
-
-    def __call__(self, network: nn.Module) -> float:
+    def validate(network: nn.Module) -> float:
         assert isinstance(network, Stage)
-        settings, training = self._settings, self._settings.training
+        training = settings.training
         scorer = network_scorer(network, training.loss, training.device, settings.step)
         chosen = Chosen(annotated=False, score=settings.test_score)
-        scored = score_runs(self._shards, self._runs, training.clips, chosen, scorer)
-        found = detections_of(scored, *self._columns)
-        score: float = evaluate_rows(self._truth, found, capacity=settings.capacity)["mAP"]
+        detected = detections_of(score_runs(shards, runs, training.clips, chosen, scorer), *columns)
+        score: float = evaluate_rows(truth, detected, capacity=settings.capacity)["mAP"]
         return score
+
+    return validate
 
 
 def make_architecture(settings: TrainStage, shard: FeatureShard) -> StageArchitecture:

@@ -8,6 +8,7 @@ events, except that annotations whose tolerance windows share detections are mat
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -60,16 +61,11 @@ class Precisions:
     unshown: np.ndarray
 
 
-@dataclass(frozen=True)
-class AverageMap:
-    """Areas under the curves over the tolerance, in [0, 1]; classes as arrays (c,)."""
+class Area(NamedTuple):
+    """Areas under the curves over the tolerance, in [0, 1]: their mean, and those of the classes (c,)."""
 
-    every: float
+    mean: float
     per_class: np.ndarray
-    visible: float
-    per_class_visible: np.ndarray
-    unshown: float
-    per_class_unshown: np.ndarray
 
 
 def frames_of(seconds: np.ndarray) -> np.ndarray:
@@ -113,20 +109,22 @@ def average_precisions(truth: Annotated, detected: Detected, classes: int, toler
     return Precisions(*precisions)
 
 
-def average_map(precisions: Precisions) -> AverageMap:
-    """Areas under the curves over equally spaced tolerances, by trapezoids; for a single tolerance its values.
+def average_map(precisions: Precisions) -> tuple[Area, Area, Area]:
+    """Areas of every, of visible and of unshown under the curves over equally spaced tolerances, by trapezoids.
 
-    The mean of the unshown is multiplied by 17/13, as in the evaluator, unless there is only one tolerance.
+    For a single tolerance they are its values. Otherwise the mean of the unshown is multiplied by 17/13, as in the
+    evaluator.
     """
-    every, visible, unshown = (_area(matrix) for matrix in (precisions.every, precisions.visible, precisions.unshown))
-    factor = _UNSHOWN if len(precisions.unshown) > 1 else 1.0
-    return AverageMap(
-        float(every.mean()), every, float(visible.mean()), visible, factor * float(unshown.mean()), unshown
+    return (
+        _area(precisions.every),
+        _area(precisions.visible),
+        _area(precisions.unshown, _UNSHOWN if len(precisions.unshown) > 1 else 1.0),
     )
 
 
-def _area(matrix: np.ndarray) -> np.ndarray:
-    return matrix[0] if len(matrix) == 1 else np.trapezoid(matrix, axis=0) / (len(matrix) - 1)
+def _area(matrix: np.ndarray, factor: float = 1.0) -> Area:
+    per_class = matrix[0] if len(matrix) == 1 else np.trapezoid(matrix, axis=0) / (len(matrix) - 1)
+    return Area(factor * float(per_class.mean()), per_class)
 
 
 def _ordered(points: Annotated | Detected, halves: int) -> tuple[np.ndarray, np.ndarray]:

@@ -181,20 +181,14 @@ def read_games_file(path: Path) -> list[str]:
 
 def _evaluate(arrays: tuple[Annotated, Detected], version: Version, metric: Metric) -> dict[str, Any]:
     classes = CLASSES[version]
-    values = average_map(average_precisions(*arrays, len(classes), METRICS[metric]))
-
-    def by_class(rows: np.ndarray) -> dict[str, float]:
-        return dict(zip(classes, rows.tolist(), strict=True))
-
-    has_visibility = version == 2
-    return {
-        "a_mAP": values.every,
-        "a_mAP_per_class": by_class(values.per_class),
-        "a_mAP_visible": values.visible if has_visibility else None,
-        "a_mAP_per_class_visible": by_class(values.per_class_visible) if has_visibility else None,
-        "a_mAP_unshown": values.unshown if has_visibility else None,
-        "a_mAP_per_class_unshown": by_class(values.per_class_unshown) if has_visibility else None,
-    }
+    areas = average_map(average_precisions(*arrays, len(classes), METRICS[metric]))
+    values: dict[str, Any] = {}
+    for kind, area in zip(("", "_visible", "_unshown"), areas, strict=True):
+        is_known = version == 2 or not kind
+        by_class = dict(zip(classes, area.per_class.tolist(), strict=True))
+        values[f"a_mAP{kind}"] = area.mean if is_known else None
+        values[f"a_mAP_per_class{kind}"] = by_class if is_known else None
+    return values
 
 
 def _columns(game: str, items: Sequence[Event | Spot], version: Version) -> _Columns:

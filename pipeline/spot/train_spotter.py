@@ -1,7 +1,7 @@
 """Task `train_spotter`: RMS-Net, or an ablation of it, on features or end to end (Secs. 4.2.2, 4.2.5 and 4.3)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -83,7 +83,7 @@ def train_spotter(
             shown, others = open_source(
                 others, inputs, settings.version, settings.rate, max_bad_fraction=max_bad_fraction
             )
-            validate = Validation(shown, others, settings, job.group)
+            validate = validation(shown, others, settings, job.group)
             steering = SgdValidated(training, training, training.patience, validate)
         provenance = _provenance(settings, [*games, *others], inputs, file)
         about = SpotterDescription(
@@ -127,35 +127,34 @@ def losses_of(weight: float) -> Losses:
     return losses
 
 
-class Validation:
+def validation(
+    source: Source, games: Sequence[Game], settings: TrainSpotter, group: Group
+) -> Callable[[nn.Module], float]:
     """Average-mAP (loose) of a network on games; each process predicts its share of the halves."""
+    truth = {game.name: game.events for game in games}
+    training, inference = settings.network.training, settings.network.inference
 
-    def __init__(self, source: Source, games: Sequence[Game], settings: TrainSpotter, group: Group):
-        self._source, self._settings, self._group = source, settings, group
-        self._truth = {game.name: game.events for game in games}
-
-    def __call__(self, model: nn.Module) -> float:
+    def validate(model: nn.Module) -> float:
         assert isinstance(model, RmsNet)
-        settings, group = self._settings, self._group
-        training = settings.network.training
-        mine = range(group.rank, len(self._source.halves), group.world)
         with torch.autocast(group.device.type, torch.bfloat16, enabled=training.precision == "bfloat16"):
             spotted = spot_halves(
                 model,
-                self._source,
-                mine,
+                source,
+                range(group.rank, len(source.halves), group.world),
                 CLASSES[settings.version],
                 settings.rate,
-                settings.network.inference.stride,
-                settings.network.inference.nms,
+                inference.stride,
+                inference.nms,
                 batch=training.micro_batch,
                 device=group.device,
             )
-        found: dict[str, list[Spot]] = {game: [] for game in self._truth}
+        found: dict[str, list[Spot]] = {game: [] for game in truth}
         for game, spots in group.gather(spotted):
             found[game] += spots
-        score: float = evaluate_games(self._truth, found, settings.version, "loose")["a_mAP"]
+        score: float = evaluate_games(truth, found, settings.version, "loose")["a_mAP"]
         return score
+
+    return validate
 
 
 def _random_network(settings: TrainSpotter, channels: int) -> RmsNet:

@@ -25,7 +25,7 @@ from pipeline.spot.events import Spot
 from pipeline.spot.games import read_games
 from pipeline.spot.sources import Inputs, open_source
 from pipeline.spot.spotter_file import load_spotter
-from pipeline.spot.train_spotter import Validation
+from pipeline.spot.train_spotter import validation
 from pipeline.training.distributed import Group
 from tests.networks import finish, start
 from tests.shards import stored
@@ -76,12 +76,12 @@ def test_the_score_is_that_of_the_weights_that_are_kept(trained, data):
     games = read_games(data.manifests, ["valid"], 0)
     source, _ = open_source(games, data.imported, 1, RATE)
     network, _ = load_spotter(trained)
-    score = Validation(source, games, settings(), Group(0, 1, torch.device("cpu")))(network)
+    score = validation(source, games, settings(), Group(0, 1, torch.device("cpu")))(network)
     assert score == metrics_of(trained)["validation_mAP"]
 
 
 def scripted(scores: Sequence[float], states: list[dict[str, torch.Tensor]]) -> Callable[..., Any]:
-    """In place of `Validation`: given scores, and the weights after each epoch."""
+    """In place of `validation`: given scores, and the weights after each epoch."""
 
     def validate(model: nn.Module) -> float:
         states.append({name: value.clone() for name, value in model.state_dict().items()})
@@ -93,7 +93,7 @@ def scripted(scores: Sequence[float], states: list[dict[str, torch.Tensor]]) -> 
 def test_patience_ends_it_and_the_best_epoch_s_weights_are_kept(data, tmp_path, monkeypatch):
     """Epoch 4 is as good as 2, not better; three such epochs end it."""
     states: list[dict[str, torch.Tensor]] = []
-    monkeypatch.setattr(train, "Validation", scripted([0.2, 0.5, 0.3, 0.5, 0.1, 0.9], states))
+    monkeypatch.setattr(train, "validation", scripted([0.2, 0.5, 0.3, 0.5, 0.1, 0.9], states))
     changed = settings(network__training__epochs=6, network__training__patience=3, **SMALL)
     metrics = data.train(tmp_path / "model.safetensors", changed)
     assert [epoch["validation"] for epoch in metrics["history"]] == [0.2, 0.5, 0.3, 0.5, 0.1]
@@ -110,7 +110,7 @@ def test_without_patience_nothing_is_validated_and_the_last_weights_stay(data, t
     assert metrics.keys().isdisjoint({"best_epoch", "validation_mAP"})
     assert len(metrics["history"]) == 2
     assert not any("validation" in epoch for epoch in metrics["history"])
-    monkeypatch.setattr(train, "Validation", scripted([0.1, 0.2], []))
+    monkeypatch.setattr(train, "validation", scripted([0.1, 0.2], []))
     data.train(validated, settings(**FEW))
     assert last.read_bytes() == validated.read_bytes()
 
@@ -195,8 +195,8 @@ def test_processes_share_the_validation(trained, data, tmp_path):
 
         seen = SimpleNamespace(read=spy, halves=source.halves, channels=source.channels)
         group = SimpleNamespace(rank=rank, world=2, device=torch.device("cpu"), gather=gather)
-        validation = Validation(seen, games, settings(network__inference=inference), group)  # type: ignore[arg-type]
-        score = validation(network)
+        validate = validation(seen, games, settings(network__inference=inference), group)  # type: ignore[arg-type]
+        score = validate(network)
     assert read == [{0, 2, 4}, {1, 3, 5}]
     assert score == evaluated > 0.5
 
