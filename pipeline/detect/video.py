@@ -155,16 +155,10 @@ def annotate_video(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write a copy with everybody's box and actions, each shown for half a step before and after its keyframe.
+    """Write a copy (`pipeline.media.encode.rewritten`) with everybody's box and actions, as `detect_video` found them.
 
-    Args:
-        video: The file that was searched.
-        output: The copy (`pipeline.media.encode.rewritten`).
-        people: From `detect_video`.
-        step: Seconds between two keyframes.
-        score: Lowest score of an action that is shown.
-        progress: Called after each frame.
-        overwrite: Replace an existing file.
+    Each keyframe's are shown for half a ``step`` (seconds between two keyframes) before and after it; actions below
+    ``score`` are not. ``progress`` is called after each frame.
     """
     times = np.array(sorted({person.time for person in people}))
     with rewritten(video, output, overwrite=overwrite) as (pictures, writer):

@@ -7,7 +7,7 @@ frames in which two detections of a class have the same score.
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -79,11 +79,7 @@ def _narrow(classes: Sequence[int], truth: Boxes, detected: Boxes) -> tuple[list
     """The same with classes numbered by their rank."""
     _, ranks = np.unique(np.concatenate([truth.label, detected.label, classes]), return_inverse=True)
     truth_labels, found_labels, wanted = np.split(ranks, [len(truth), len(truth) + len(detected)])
-    return (
-        wanted.tolist(),
-        Boxes(truth.frame, truth.box, truth_labels, truth.score),
-        Boxes(detected.frame, detected.box, found_labels, detected.score),
-    )
+    return wanted.tolist(), replace(truth, label=truth_labels), replace(detected, label=found_labels)
 
 
 def _held(boxes: Boxes, capacity: int, frames: int) -> np.ndarray:

@@ -48,14 +48,9 @@ def make_highlights(
     settings: HighlightSettings,
     progress: Callable[[float], object] | None = None,
 ) -> list[Written]:
-    """Write a game's highlights: the video, and next to it a list of the clips (.json) and of chapters (.vtt).
+    """Write a game's highlights: the video (.mp4), and next to it a list of the clips (.json) and of chapters (.vtt).
 
-    Args:
-        parts: Where the halves are.
-        spots: Predicted events.
-        output: The video (.mp4).
-        settings: Which events, how much around them, how long in all.
-        progress: Called with the seconds of the video that are written.
+    ``progress`` is called with the seconds of the video that are written.
 
     Returns:
         The clips and where they lie in the video.

@@ -27,14 +27,9 @@ _SAID = 10  # labels and reasons, a line each
 # Half (0 or 1), seconds, class, and whether it is visible or how confident it is.
 _Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 Metric = Literal["loose", "tight", "at1", "at2", "at3", "at4", "at5"]
-METRICS: dict[Metric, tuple[int, ...]] = {  # tolerances in seconds
-    "loose": tuple(range(5, 65, 5)),
-    "tight": (1, 2, 3, 4, 5),
-    "at1": (1,),
-    "at2": (2,),
-    "at3": (3,),
-    "at4": (4,),
-    "at5": (5,),
+# Tolerances in seconds.
+METRICS = {"loose": (*range(5, 65, 5),), "tight": (1, 2, 3, 4, 5)} | {
+    f"at{second}": (second,) for second in range(1, 6)
 }
 
 

@@ -36,13 +36,9 @@ class Half:
 def halves_of(
     games: Sequence[Game], version: Version, rate: float, *, halftime_substitutions: bool = True
 ) -> list[Half]:
-    """The halves of games with their events, game by game.
+    """The halves of games with their events, game by game; ``rate``: frames per second.
 
-    Args:
-        games: The games.
-        version: Of their labels; it decides the numbers of the classes.
-        rate: Frames per second.
-        halftime_substitutions: Whether to keep substitutions before second 1 of the second half (Sec. 4.2.2).
+    ``halftime_substitutions``: whether to keep substitutions before second 1 of the second half (Sec. 4.2.2).
     """
     numbers = {label: number for number, label in enumerate(CLASSES[version])}
 

@@ -43,12 +43,7 @@ def choose_clips(spots: Sequence[Spot], durations: Mapping[int, float], settings
     An event's rank is its confidence times the weight of its class. Each event is padded as ``settings`` say, within
     the half; padded events that overlap or touch become one clip. For a ``length`` the events of the highest ranks are
     taken, one more than fit, and all their paddings are shrunk by one factor, so that the clips together last exactly
-    that long. If all events together are shorter, they stay as they are.
-
-    Args:
-        spots: Predicted events.
-        durations: Seconds of each half.
-        settings: Paddings, weights, least confidence and length.
+    that long. If all events together are shorter, they stay as they are. ``durations`` are the halves' seconds.
 
     Raises:
         ActaError: an event lies outside its half or in one without a duration, or no event is left.

@@ -169,13 +169,12 @@ def open_source(
     halftime_substitutions: bool = True,
     copied: bool = False,
 ) -> tuple[FeatureSource | FrameSource, list[Game]]:
-    """What a network is shown of games; those whose input is in quarantine are left out, with a line on stderr.
+    """The frames or features of games; games whose input is in quarantine are left out, with a line on stderr.
 
     Args:
         games: Good games (`pipeline.spot.games.read_games`).
         inputs: Where their frames or features are.
-        version: Of the labels.
-        rate: Frames per second.
+        version, rate: Of the labels; frames per second.
         max_bad_fraction: The fraction of the games that may be left out; one always may.
         halftime_substitutions: As in `halves_of`.
         copied: Read copies on the node's own disk, within `pipeline.runtime.scratch.scratch`.
