@@ -24,7 +24,7 @@ _LATEST = (1 << 53) // 1000  # seconds; up to here float64 holds every milliseco
 _GAME_TIME = re.compile(r"([0-9]) - ([0-9]{1,3}):([0-5][0-9])")
 
 ItemT = TypeVar("ItemT", Event, Spot)
-NumberT = TypeVar("NumberT", int, float)
+ValueT = TypeVar("ValueT", int, float)
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def _seconds(entry: Any) -> float:
     return position / 1000
 
 
-def _number(value: Any, kind: type[NumberT]) -> NumberT | None:
+def _number(value: Any, kind: type[ValueT]) -> ValueT | None:
     """A text or number (but no bool) as the evaluator reads it; None for anything else."""
     try:
         return kind(value) if type(value) in (str, int, float) else None
