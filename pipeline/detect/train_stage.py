@@ -39,7 +39,7 @@ def train_stage(
     workers: int = 0,
     save_every: float = 300.0,
 ) -> None:
-    """Train a network and write ``output`` (.safetensors, with a .json beside it) and ``metrics.json``.
+    """Train a network and write ``output`` (.safetensors, with a .json next to it) and ``metrics.json``.
 
     The weights are those of the epoch with the highest frame-mAP on the validation split. A training that was stopped
     goes on from ``last.ckpt`` in the output's folder, to the same bytes.
@@ -94,7 +94,7 @@ def validation(
     """Frame-mAP of a network on the validation split; ``columns`` are the actions that count (`columns_of`)."""
     runs = find_runs(shards, [settings.validation], settings.step)
     if not runs:
-        raise ActaError(f"no video of the features is in the split {settings.validation!r}, which is to validate")
+        raise ActaError(f"no video of the features is in the split {settings.validation!r}, which is for validation")
 
     def validate(network: nn.Module) -> float:
         assert isinstance(network, Stage)

@@ -33,7 +33,7 @@ def read_split(path: Path | str) -> list[str]:
                 if not (isinstance(name, str) and is_game(game)):
                     raise ActaError(f"{path}: {game!r} is not like <league>/<season>/<game>")
                 if game in games:
-                    raise ActaError(f"{path}: {game!r} is there twice")
+                    raise ActaError(f"{path}: {game!r} is listed twice")
                 games[game] = None
     return list(games)
 
@@ -58,7 +58,7 @@ def read_ini(path: Path) -> dict[int, tuple[float, float]]:
     try:
         parser.read_string(text, str(path))
     except (configparser.Error, ValueError) as error:
-        raise ActaError(f"{path} is no ini file: {' '.join(str(error).split())}") from None
+        raise ActaError(f"{path} is not an ini file: {' '.join(str(error).split())}") from None
     spans: dict[int, tuple[float, float]] = {}
     for half in HALVES:
         sections = [section for section in parser.sections() if section.startswith(str(half))]

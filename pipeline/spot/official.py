@@ -241,7 +241,7 @@ def _annotation(entry: Any, version: Version) -> _Row:
         else:
             number = {name: n for n, name in enumerate(CLASSES[2])}.get(label)
     except TypeError:
-        raise _UnreadableError("label", f"label {_short(label)} is no text") from None
+        raise _UnreadableError("label", f"label {_short(label)} is not text") from None
     if number is None:
         raise _LeftOutError("label", _name(label))
     frame, moved = _placed(half, frame, position)
@@ -250,7 +250,7 @@ def _annotation(entry: Any, version: Version) -> _Row:
 
 def _value(entry: Any, key: str) -> Any:
     if not isinstance(entry, dict):
-        raise _UnreadableError("entry", f"{_short(entry)} is no object")
+        raise _UnreadableError("entry", f"{_short(entry)} is not an object")
     if key not in entry:
         raise _UnreadableError(f"no {key}", f"there is no `{key}`")
     return entry[key]
@@ -262,7 +262,7 @@ def _whole(entry: Any, key: str) -> int:
     try:
         return int(given)
     except (TypeError, ValueError, OverflowError):
-        raise _UnreadableError(key, f"{key} {_short(given)} is no whole number") from None
+        raise _UnreadableError(key, f"{key} {_short(given)} is not a whole number") from None
 
 
 def _frame(position: int) -> int:
@@ -289,7 +289,7 @@ def _confidence(given: Any) -> float:
     try:
         cell[0] = given
     except (TypeError, ValueError, OverflowError):
-        raise _UnreadableError("confidence", f"confidence {_short(given)} is no number") from None
+        raise _UnreadableError("confidence", f"confidence {_short(given)} is not a number") from None
     return float(cell[0])
 
 

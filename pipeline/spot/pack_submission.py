@@ -56,7 +56,7 @@ def write_submission(folder: Path, output: Path) -> list[str]:
         ActaError: the folder is not there or holds no predictions.
     """
     if not folder.is_dir():
-        raise ActaError(f"{folder} is no folder")
+        raise ActaError(f"{folder} is not a folder")
     with GameFiles(folder) as files, atomic(output) as temporary:
         games = files.games(PREDICTIONS)
         if not games:
@@ -192,7 +192,7 @@ def _of_labels(labels: Cases, version: Version) -> list[str]:
     more = f", like {len(others)} more" if others else ""
     count = labels.counts.total()
     line = (
-        f"{count:,} {'predictions do' if count > 1 else 'prediction does'} not count: {common!r} is no label of "
+        f"{count:,} {'predictions do' if count > 1 else 'prediction does'} not count: {common!r} is not a label of "
         f"version {version}{more}: {labels.first[common]}"
     )
     other: Version = 1 if version == 2 else 2

@@ -203,7 +203,7 @@ def _spot(entry: Any, version: Version) -> Spot:
 
 def _need(entry: Any, key: str) -> Any:
     if not isinstance(entry, dict):
-        raise ValueError(f"{entry!r:.80} is no object")
+        raise ValueError(f"{entry!r:.80} is not an object")
     if key not in entry:
         raise ValueError(f"there is no `{key}`")
     return entry[key]
@@ -212,7 +212,7 @@ def _need(entry: Any, key: str) -> Any:
 def _label(entry: Any) -> str:
     label = _need(entry, "label")
     if not isinstance(label, str):
-        raise ValueError(f"label {label!r} is no text")
+        raise ValueError(f"label {label!r} is not text")
     return label
 
 

@@ -189,14 +189,14 @@ def open_source(
     for entry in bad:
         print(f"left out: {entry.id}: {entry.reason}", file=sys.stderr)
     if bad:
-        print(f"{len(bad)} of {len(games)} games are left out, {len(kept)} are there", file=sys.stderr)
+        print(f"{len(bad)} of {len(games)} games are left out, {len(kept)} remain", file=sys.stderr)
     if len(bad) > allowed_bad(len(games), max_bad_fraction):
         raise ActaError(
             f"{len(bad)} of {len(games)} games are left out, more than spot.data.max_bad_fraction = {max_bad_fraction} "
             f"allows: {bad[0].id}: {bad[0].reason}"
         )
     if not kept:
-        raise ActaError(f"none of the {len(games)} games is there" + (f": {bad[0].reason}" if bad else ""))
+        raise ActaError(f"none of the {len(games)} games can be read" + (f": {bad[0].reason}" if bad else ""))
     halves = halves_of(kept, version, rate, halftime_substitutions=halftime_substitutions)
     if inputs.imported is not None:
         if inputs.root is None:

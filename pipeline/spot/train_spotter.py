@@ -40,7 +40,7 @@ def train_spotter(
     workers: int = 0,
     save_every: float = 300.0,
 ) -> None:
-    """Train a network and write ``output`` (.safetensors, with a .json beside it) and ``metrics.json``.
+    """Train a network and write ``output`` (.safetensors, with a .json next to it) and ``metrics.json``.
 
     Where the training is validated, the weights are those of the epoch with the highest Average-mAP (loose) on the
     validation split. A training that was stopped goes on from ``last.ckpt`` in the output's folder, to the same bytes.

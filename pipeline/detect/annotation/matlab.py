@@ -34,7 +34,7 @@ def read_array(path: Path, name: str) -> np.ndarray:
         raise ActaError(f"cannot read {path}: {error.strerror}") from None
     order = _FILES.get(content[124:128])
     if order is None:
-        raise ActaError(f"cannot read {path}: it is no MATLAB file of version 5; in MATLAB, save it with -v7")
+        raise ActaError(f"cannot read {path}: it is not a MATLAB file of version 5; in MATLAB, save it with -v7")
     try:
         for kind, data in _elements(memoryview(content)[128:], order):
             array = _array(data if kind == _ARRAY else _unpacked(data, path, order), order, name, path)

@@ -69,7 +69,7 @@ def _unquoted(word: str, place: str) -> str:
     try:
         return _ESCAPE.sub(_meant, word[1:-1].encode()).decode()
     except (ValueError, OverflowError):
-        raise ActaError(f"{place}: {word:.80} has an escape that is no character") from None
+        raise ActaError(f"{place}: {word:.80} has an escape that is not a character") from None
 
 
 def _meant(escape: re.Match[bytes]) -> bytes:
@@ -88,7 +88,7 @@ def _words(path: Path) -> Iterator[tuple[int, str]]:
         match = _WORD.match(text, place)
         if not match:
             what = "a quotation mark is not closed" if text[place] in "\"'" else f"{text[place]!r} is not expected"
-            raise ActaError(f"{path}:{line}: {what}; it is no label map")
+            raise ActaError(f"{path}:{line}: {what}; it is not a label map")
         if match[1]:
             yield line, match[1]
         line += text.count("\n", place, match.end())

@@ -41,7 +41,7 @@ def convert_annotations(
     """
     rate = RATES[kind] if rate is None else rate
     if not 0 < rate < float("inf"):
-        raise ActaError(f"the rate {rate} is no number of frames per second")
+        raise ActaError(f"the rate {rate} is not a number of frames per second")
     read = read_jhmdb21(folder) if kind == "jhmdb21" else read_ucf101_24(folder)
     for name in {*read.videos, *(video.label for video in read.videos.values())}:
         if not is_plain(name):

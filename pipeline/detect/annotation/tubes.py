@@ -64,7 +64,7 @@ def read_tubes(path: Path) -> Annotations:
         parts = {f"{part}{n}": names for part, lists in splits.items() for n, names in enumerate(lists, 1)}
         tables = {key: {_text(k): v for k, v in content[key].items()} for key in ("gttubes", "nframes", "resolution")}
     except (LookupError, TypeError, AttributeError) as error:
-        raise ActaError(f"{path} is no file of annotated tubes: {type(error).__name__}: {error}") from None
+        raise ActaError(f"{path} is not a file of annotated tubes: {type(error).__name__}: {error}") from None
     if not parts:
         raise ActaError(f"{path} has no splits")
     found: dict[str, _Pixels] = {}
@@ -85,7 +85,7 @@ def read_tubes(path: Path) -> Annotations:
 
 def _text(value: object) -> str:
     if not (isinstance(value, str) and is_plain(value)):
-        raise TypeError(f"{type(value).__name__ if not isinstance(value, str) else repr(value[:80])} is no name")
+        raise TypeError(f"{type(value).__name__ if not isinstance(value, str) else repr(value[:80])} is not a name")
     return value
 
 

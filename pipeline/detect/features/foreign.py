@@ -44,7 +44,7 @@ def names_in(group: h5py.Group) -> list[str]:
 
 
 def place_of(group: h5py.Group) -> int:
-    """Where in the file a group is, so that a group with two names can be recognised; errors as of `names_in`."""
+    """Where in the file a group is, so that a group with two names can be recognised; errors as for `names_in`."""
     with _naming(group.file.filename):
         return int(h5py.h5o.get_info(group.id).addr)
 
@@ -93,7 +93,7 @@ def _check_storage(array: Any) -> None:
         raise _refused(array, "", "has its values in another file (external storage)")
     for number in range(made.get_nfilters()):
         if (code := made.get_filter(number)[0]) not in _FILTERS:
-            raise _refused(array, "", f"needs the filter {code}, which is no part of HDF5")
+            raise _refused(array, "", f"needs the filter {code}, which is not part of HDF5")
 
 
 def _refused(node: Any, part: str, what: str) -> ActaError:
@@ -117,7 +117,7 @@ def read_array(group: Any, name: str, place: str) -> np.ndarray:
     try:
         dtype, shape = array.dtype, array.shape
         if dtype.kind not in "fiub" or not shape:
-            raise VideoError(f"{place}: {name!r} is no array of numbers")
+            raise VideoError(f"{place}: {name!r} is not an array of numbers")
         size = dtype.itemsize * max(array.size, int(np.prod(array.chunks or (), dtype=object)))
         if size > LARGEST:
             raise VideoError(f"{place}: {name!r} has {size / 1e9:.1f} GB; at most {LARGEST / 1e9:.1f} GB are read")

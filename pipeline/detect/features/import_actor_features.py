@@ -39,7 +39,7 @@ _SAME = 0.001  # how far a corner can move when it is stored as float16 or as te
 
 @dataclass(frozen=True)
 class Published:
-    """The files of one split, as of `import_actor_features`; ``annotation`` is one of its ``boxes``."""
+    """The files of one split, as for `import_actor_features`; ``annotation`` is one of its ``boxes``."""
 
     actors: Path
     objects: Path | None = None
@@ -175,7 +175,7 @@ class _Source:
             else:
                 group = find(self._file, source)
                 if not isinstance(group, h5py.Group):
-                    raise VideoError(f"{place}: {source!r} in {self._files.actors} is no group")
+                    raise VideoError(f"{place}: {source!r} in {self._files.actors} is not a group")
                 actors.append(self._actors(group, video.id, time, place, kind))
             entry = self._objects.at(video.id, time, kind) if self._objects else None
             objects.append(entry or no_objects(self.object_size, kind))

@@ -36,7 +36,7 @@ def train_detector(
     workers: int = 0,
     save_every: float = 300.0,
 ) -> None:
-    """Train a detector and write ``output`` (.safetensors, with a .json beside it) and ``metrics.json``.
+    """Train a detector and write ``output`` (.safetensors, with a .json next to it) and ``metrics.json``.
 
     Args:
         shards: Frame shards that hold the videos.

@@ -27,7 +27,7 @@ def test_what_is_said_of_an_archive(tmp_path, capsys):
     assert capsys.readouterr().out.endswith("label 'Foul' is not one of card, subs, soccer and 3 more\n")
     write_archive(path, (f"{A}/{PREDICTIONS}", game(ROW, ROW | {"label": "goal"})))
     assert validate(path) == 0
-    note = f"note: 1 prediction does not count: 'goal' is no label of version 2: predictions[1] of {A}{CAPITALS}"
+    note = f"note: 1 prediction does not count: 'goal' is not a label of version 2: predictions[1] of {A}{CAPITALS}"
     assert capsys.readouterr().out == f"{note}\n{path}: 1 game, 2 predictions, of which 1 count, version 2\n"
 
 

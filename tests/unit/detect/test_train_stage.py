@@ -182,7 +182,7 @@ def test_one_label_an_actor(tmp_path):
     ("changes", "message"),
     [
         ({"train": ("nowhere",)}, "no video of the features is in the training splits nowhere"),
-        ({"validation": "nowhere"}, "no video of the features is in the split 'nowhere', which is to validate"),
+        ({"validation": "nowhere"}, "no video of the features is in the split 'nowhere', which is for validation"),
         ({"training__batch": 8}, "an epoch has 7 clips, fewer than one batch of 8"),
         ({"network__heads": 40}, "40 heads cannot share 10 features"),
         ({"training__precision": "bfloat16"}, "precision 'bfloat16' needs device 'cuda'"),

@@ -86,7 +86,7 @@ def test_split_with_a_mark(tmp_path, encoding):
         ('{"league": {"season": [""]}}', "'league/season/' is not like"),
         ('{"league": {"..": ["game"]}}', "'league/../game' is not like"),
         ('{"/etc": {"season": ["game"]}}', "'/etc/season/game' is not like"),
-        ('{"league": {"season": ["game", "other", "game"]}}', "'league/season/game' is there twice"),
+        ('{"league": {"season": ["game", "other", "game"]}}', "'league/season/game' is listed twice"),
     ],
 )
 def test_malformed_split_names_file_and_value(tmp_path, content, message):
@@ -214,8 +214,8 @@ def test_ini_says_where_the_halves_are(tmp_path):
         (INI + "duration_second = -1\n", "[2_HQ.mkv] duration_second is '-1'"),
         (INI + "duration_second = nan\n", "[2_HQ.mkv] duration_second is 'nan'"),
         (INI + "duration_second =\n", "[2_HQ.mkv] duration_second is ''"),
-        ("start_time_second = 5\n", "is no ini file"),
-        (INI + "duration_second = 5\n[2_HQ.mkv]\n", "is no ini file"),
+        ("start_time_second = 5\n", "is not an ini file"),
+        (INI + "duration_second = 5\n[2_HQ.mkv]\n", "is not an ini file"),
         (b"\xff\xfe\x00", ", line 1: byte 0x00 is not UTF-16; save the file as UTF-8"),
         (b"[a]\n\xe9 = 1", ", line 2: byte 0xe9 is not UTF-8; save the file as UTF-8"),
     ],

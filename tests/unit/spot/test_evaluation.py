@@ -178,9 +178,9 @@ def test_what_counts_otherwise_is_said(tree, capsys):
     assert lines[0] == "left out of the predictions: 'half 3', 2 times"
     assert lines[10:] == [
         "left out of the predictions: 4 others",
-        "counted otherwise, as officially: predictions: before the beginning of its half, so near its end, 1 times",
-        "counted otherwise, as officially: predictions: later than 120 minutes, so at their end, 1 times",
-        "counted otherwise, as officially: predictions: confidence above 1, so as sure as 1, 1 times",
+        "counted as the evaluator does: predictions: before the beginning of its half, so near its end, 1 times",
+        "counted as the evaluator does: predictions: later than 120 minutes, so at their end, 1 times",
+        "counted as the evaluator does: predictions: confidence above 1, so as sure as 1, 1 times",
     ]
 
 
@@ -189,7 +189,7 @@ def test_the_first_entry_that_stops_the_evaluator_is_named(tree):
     path.write_text(json.dumps({"predictions": [{"position": "x"}]}))
     with pytest.raises(ActaError) as error:
         evaluate_folders(tree / "labels", tree / "found", 2, "tight")
-    assert str(error.value) == f"{path}: predictions[0]: position 'x' is no whole number"
+    assert str(error.value) == f"{path}: predictions[0]: position 'x' is not a whole number"
     path.write_bytes(b'{"predictions":\n\n\xe9}')
     with pytest.raises(ActaError) as error:
         evaluate_folders(tree / "labels", tree / "found", 2, "tight")

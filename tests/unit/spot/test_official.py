@@ -224,14 +224,14 @@ def test_what_is_said_of_annotations():
 @pytest.mark.parametrize(
     ("row", "kind", "problem"),
     [
-        ("Goal", "entry", "'Goal' is no object"),
+        ("Goal", "entry", "'Goal' is not an object"),
         ({"label": "Goal"}, "no position", "there is no `position`"),
-        (SPOT | {"position": "1.5"}, "position", "position '1.5' is no whole number"),
+        (SPOT | {"position": "1.5"}, "position", "position '1.5' is not a whole number"),
         (SPOT | {"position": 10**311}, "position", f"position 1{'0' * 59} is too large"),
         (SPOT | {"position": -7_200_500}, "position", "position -7200500 is more than 120 minutes before its half"),
-        (SPOT | {"half": None}, "half", "half None is no whole number"),
+        (SPOT | {"half": None}, "half", "half None is not a whole number"),
         (SPOT | {"label": []}, "label", f"label [] is not one of {', '.join(CLASSES[2])}"),
-        (SPOT | {"confidence": "x" * 99}, "confidence", f"confidence '{'x' * 59} is no number"),
+        (SPOT | {"confidence": "x" * 99}, "confidence", f"confidence '{'x' * 59} is not a number"),
     ],
 )
 def test_what_stops_the_evaluator(row, kind, problem):

@@ -66,7 +66,7 @@ def test_nothing_to_write(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ActaError, match=f"holds no {PLACE}"):
         write_submission(tmp_path / "empty", tmp_path / "x.zip")
-    with pytest.raises(ActaError, match="none is no folder"):
+    with pytest.raises(ActaError, match="none is not a folder"):
         write_submission(tmp_path / "none", tmp_path / "x.zip")
     assert not (tmp_path / "x.zip").exists()
 
@@ -197,7 +197,7 @@ def test_archives_made_to_take_memory(archive):
         (json.dumps({"predictions": 0}), [f"{A} has no list `predictions`"]),
         (json.dumps({"predictions": {"a": 1}}), [f"{A} has no list `predictions`"]),
         (json.dumps({"predictions": "x"}), [f"{A} has no list `predictions`"]),
-        (game("Goal"), [f"{A}: predictions[0]: 'Goal' is no object"]),
+        (game("Goal"), [f"{A}: predictions[0]: 'Goal' is not an object"]),
         (codecs.BOM_UTF8 + game(ROW).encode(), [MARK]),
         (codecs.BOM_UTF16_LE + game(ROW).encode("utf-16-le"), [MARK]),
         (codecs.BOM_UTF16_BE + game(ROW).encode("utf-16-be"), [MARK]),
@@ -246,8 +246,8 @@ def test_predictions_that_stop_the_evaluator(archive):
     rows = [ROW | {"position": "1.5"}, ROW, ROW | {"half": "one"}, ROW | {"position": None}, ROW | {"position": [1]}]
     assert check_submission(archive((f"{A}/{PREDICTIONS}", game(*rows))), [A], 2) == Submission(
         [
-            f"{A}: predictions[0]: position '1.5' is no whole number and 2 more",
-            f"{A}: predictions[2]: half 'one' is no whole number",
+            f"{A}: predictions[0]: position '1.5' is not a whole number and 2 more",
+            f"{A}: predictions[2]: half 'one' is not a whole number",
         ],
         [],
         1,
@@ -288,26 +288,26 @@ def test_predictions_that_count_otherwise(archive):
         (
             ["goal"] * 6400,
             2,
-            f"6,400 predictions do not count: 'goal' is no label of version 2: predictions[0] of {A}{CAPITALS}",
+            f"6,400 predictions do not count: 'goal' is not a label of version 2: predictions[0] of {A}{CAPITALS}",
         ),
         (
             ["PASS", "PASS", "goal", "Foul"],
             2,
-            f"3 predictions do not count: 'PASS' is no label of version 2, like 1 more: predictions[0] of {A}"
+            f"3 predictions do not count: 'PASS' is not a label of version 2, like 1 more: predictions[0] of {A}"
             f"{CAPITALS}",
         ),
         (
             ["Foul", "Subs"],
             2,
-            f"1 prediction does not count: 'Subs' is no label of version 2: predictions[1] of {A}; 'Subs' is of "
+            f"1 prediction does not count: 'Subs' is not a label of version 2: predictions[1] of {A}; 'Subs' is of "
             "version 1 (--version 1)",
         ),
         (
             ["x" * 70, "Foul"],
             2,
-            f"1 prediction does not count: {'x' * 60!r} is no label of version 2: predictions[0] of {A}",
+            f"1 prediction does not count: {'x' * 60!r} is not a label of version 2: predictions[0] of {A}",
         ),
-        ([None, "Foul"], 2, f"1 prediction does not count: 'None' is no label of version 2: predictions[0] of {A}"),
+        ([None, "Foul"], 2, f"1 prediction does not count: 'None' is not a label of version 2: predictions[0] of {A}"),
     ],
 )
 def test_labels_that_are_none(archive, labels, version, note):

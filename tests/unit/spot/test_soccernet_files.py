@@ -103,7 +103,7 @@ GOOD_SPOT = {"position": "31500", "half": "2", "label": "Foul", "confidence": "0
         ({"position": 1e300}, "position 1e+300 is not a whole number"),
         ({"position": "inf"}, "position 'inf' is not a whole number"),
         ({"position": float("inf")}, "Infinity is no number of JSON"),
-        ({"label": 3}, "label 3 is no text"),
+        ({"label": 3}, "label 3 is not text"),
     ],
 )
 def test_malformed_labels(labels, change, message):
@@ -125,7 +125,7 @@ def test_malformed_labels(labels, change, message):
         ({"confidence": "high"}, "confidence 'high' is not a finite number"),
         ({"confidence": 10**400}, "is not a finite number"),
         ({"confidence": True}, "confidence True is not a finite number"),
-        ({"label": ["Foul"]}, "label ['Foul'] is no text"),
+        ({"label": ["Foul"]}, "label ['Foul'] is not text"),
     ],
 )
 def test_malformed_predictions(predictions, change, message):
@@ -145,7 +145,7 @@ def test_missing_keys_of_labels(labels):
         labels(2, {"label": "Foul", "position": "1"})
     with pytest.raises(ActaError, match=r"annotations\[0\]: there is no `label`"):
         labels(1, {"gameTime": "1 - 00:01"})
-    with pytest.raises(ActaError, match=r"annotations\[0\]: 'Foul' is no object"):
+    with pytest.raises(ActaError, match=r"annotations\[0\]: 'Foul' is not an object"):
         labels(2, "Foul")
 
 

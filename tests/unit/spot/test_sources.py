@@ -287,7 +287,7 @@ def test_games_in_quarantine_are_left_out_and_said(tmp_path, capsys):
     entry = Quarantined(NAMES[1], "extract_game_frames", "2_224p.mkv: truncated")
     assert games_there(games, inputs) == ([games[0]], [entry])
     assert inputs.digests(games) == [sources.FrameFeatureShard(shards[1]).digest]
-    with pytest.raises(ActaError, match=r"none of the 1 games is there: 2_224p\.mkv: truncated"):
+    with pytest.raises(ActaError, match=r"none of the 1 games can be read: 2_224p\.mkv: truncated"):
         open_source(games[1:], inputs, 1, 2.0)
     with pytest.raises(ActaError, match=f"'{NAMES[1]}' is in none of the 1 shards, such as .*good.h5"):
         open_source(games, Inputs(shards[1:]), 1, 2.0)

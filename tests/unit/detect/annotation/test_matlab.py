@@ -57,8 +57,8 @@ def test_other_orders_of_bytes_and_small_types(tmp_path, order, mark):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "it is no MATLAB file of version 5; in MATLAB, save it with -v7"),
-        (b"\x89HDF".ljust(600), "it is no MATLAB file of version 5"),
+        (b"", "it is not a MATLAB file of version 5; in MATLAB, save it with -v7"),
+        (b"\x89HDF".ljust(600), "it is not a MATLAB file of version 5"),
         (saved({"a": 1.0})[:-1], "it is damaged: an element does not end"),
         (saved({"a": 1.0})[:131], "it is damaged: "),
         (saved({"a": 1.0}, packed=True)[:-9], "it is damaged: an element does not end"),

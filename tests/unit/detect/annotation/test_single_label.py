@@ -13,5 +13,5 @@ def test_the_command(ucf, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["classes"] == 2
     assert [row[1] for row in rows_of(tmp_path / "out" / "test1.csv")] == ["0.000000", "0.100000"]
     assert main([*arguments, "--rate", "0"]) == 1
-    assert "the rate 0.0 is no number of frames per second" in capsys.readouterr().err
+    assert "the rate 0.0 is not a number of frames per second" in capsys.readouterr().err
     assert RATES == {"jhmdb21": 30.0, "ucf101_24": 25.0}

@@ -16,7 +16,7 @@ from tests.unit.detect.annotation.made import CLIPS, all_with, as_tubes, doubled
     ("changes", "message"),
     [
         ({"gttubes": {}}, "'wave/a' of train1 has no gttubes"),
-        ({"labels": None}, "is no file of annotated tubes"),
+        ({"labels": None}, "is not a file of annotated tubes"),
         ({"test_videos": [[], ["wave/a"]]}, "test1 has no videos"),
         (
             {"nframes": dict.fromkeys(CLIPS, 1)},
@@ -34,8 +34,8 @@ from tests.unit.detect.annotation.made import CLIPS, all_with, as_tubes, doubled
         ({"nframes": dict.fromkeys(CLIPS, 0)}, "'wave/a' has 0 frames"),
         ({"nframes": dict.fromkeys(CLIPS, float("inf"))}, "'wave/a' cannot be read: OverflowError"),
         ({"resolution": dict.fromkeys(CLIPS, (0, 8))}, "'wave/a': the picture has 8 × 0 pixels"),
-        ({"labels": ["catch", ["wave"]]}, "is no file of annotated tubes: TypeError: list is no name"),
-        ({"labels": ["catch", "wa\nve"]}, "TypeError: 'wa\\nve' is no name"),
+        ({"labels": ["catch", ["wave"]]}, "is not a file of annotated tubes: TypeError: list is not a name"),
+        ({"labels": ["catch", "wa\nve"]}, "TypeError: 'wa\\nve' is not a name"),
         (
             {"labels": doubled(40)},
             "it unfolds to far more values than it holds",
@@ -79,7 +79,7 @@ def test_tubes_that_count_from_0_and_beyond_the_end(tmp_path):
 @pytest.mark.parametrize("content", [[], 1, "text", np.zeros((2, 2)), {"labels": np.array(5)}, {"labels": 7}])
 def test_pickles_of_something_else(tmp_path, content):
     (tmp_path / "JHMDB-GT.pkl").write_bytes(pickle.dumps(content, protocol=4))
-    with pytest.raises(ActaError, match=r"JHMDB-GT.pkl is no file of annotated tubes: (Type|Index|Key)Error"):
+    with pytest.raises(ActaError, match=r"JHMDB-GT.pkl is not a file of annotated tubes: (Type|Index|Key)Error"):
         convert_annotations("jhmdb21", tmp_path, tmp_path / "out")
 
 

@@ -77,7 +77,7 @@ ATTACKS: dict[Callable[[h5py.File, str, Path], None], str] = {
     link_through_external_link: "/elsewhere is a link to another file",
     external_storage: r"{name} has its values in another file \(external storage\)",
     virtual: "{name} is a virtual data set, whose values are in other files",
-    own_filter: "{name} needs the filter 32015, which is no part of HDF5",
+    own_filter: "{name} needs the filter 32015, which is not part of HDF5",
     circle: "/(about|round) is links in a circle",
 }
 REMEDY = "; only what is in the file itself is read: copy it there, such as with h5repack$"
@@ -185,7 +185,10 @@ def test_a_flipped_bit_below_fletcher32_is_found(tmp_path: Path) -> None:
 def test_what_is_no_array_of_numbers(tmp_path: Path, value: Any) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["a"] = value
-    with open_foreign(tmp_path / "a.h5") as file, pytest.raises(VideoError, match=r"^v: 'a' is no array of numbers$"):
+    with (
+        open_foreign(tmp_path / "a.h5") as file,
+        pytest.raises(VideoError, match=r"^v: 'a' is not an array of numbers$"),
+    ):
         read_array(file, "a", "v")
 
 
