@@ -113,10 +113,11 @@ def evaluate_rows(
 ) -> dict[str, Any]:
     """Evaluate detections in memory; otherwise as `evaluate_files`."""
     actions, annotated = truth.actions, truth.rows
-    both = annotated, detected
-    counted = [truth.counts(each.frames) for each in both]
-    known = [np.isin(each.action, list(actions.names)) for each in both]
-    rows = [known[n] & counted[n][both[n].frame] for n in range(2)]
+    counted = [truth.counts(each.frames) for each in (annotated, detected)]
+    rows = [
+        np.isin(each.action, list(actions.names)) & frames[each.frame]
+        for each, frames in zip((annotated, detected), counted, strict=True)
+    ]
     if not rows[0].any():
         raise ActaError(f"{truth.path} annotates no box of an action that counts in a frame that counts")
     numbers = _numbers(annotated, rows[0], detected, rows[1])

@@ -134,9 +134,7 @@ def evaluate_folders(
         if len(skipped[what]) > _SAID:
             print(f"left out of the {what}: {len(skipped[what]) - _SAID} others", file=sys.stderr)
         for reason, count in tally.otherwise.counts.items():
-            print(
-                f"counted as the evaluator does: {what}: {reason}, {count} times", file=sys.stderr
-            )
+            print(f"counted as the evaluator does: {what}: {reason}, {count} times", file=sys.stderr)
     return {
         **evaluation,
         "games": len(wanted),
