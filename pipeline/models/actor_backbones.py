@@ -19,6 +19,7 @@ from pipeline.models.caffe2 import renamed
 from pipeline.models.checkpoints import read_checkpoint
 from pipeline.models.described import ModelFile
 from pipeline.models.i3d import I3D
+from pipeline.models.modules import normalised
 from pipeline.models.opened import Opened, opened
 from pipeline.models.r101_i3d_nl import R101I3DNL
 from pipeline.models.slowfast_nl import SlowFastNL
@@ -29,10 +30,10 @@ Triple = tuple[float, float, float]
 
 
 class _Published(NamedTuple):
-    """What a network is shown by its authors.
+    """What a network is shown by its authors, in RGB.
 
     frames: of the raw clip; rate: in frames a second; step: what the frames must be a multiple of; mean and std of
-    pixels in [0, 1]; bgr: whether blue comes first.
+    pixels in [0, 1].
     """
 
     frames: int
@@ -40,7 +41,6 @@ class _Published(NamedTuple):
     step: int
     mean: Triple
     std: Triple
-    bgr: bool = False
 
 
 _FACEBOOK: tuple[Triple, Triple] = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
@@ -102,26 +102,6 @@ class ActorBackbone:
     def rate(self) -> float:
         """Frames a second of the videos that the network was trained on."""
         return _PUBLISHED[self.name].rate
-
-    @property
-    def short_side(self) -> int:
-        """To which the pictures are scaled in testing, in pixels."""
-        return 256
-
-    @property
-    def mean(self) -> Triple:
-        """Of the pixels in [0, 1], by channel."""
-        return _PUBLISHED[self.name].mean
-
-    @property
-    def std(self) -> Triple:
-        """Deviation of the pixels in [0, 1], by channel."""
-        return _PUBLISHED[self.name].std
-
-    @property
-    def bgr(self) -> bool:
-        """Whether the network is shown blue first; `show` sees to it."""
-        return _PUBLISHED[self.name].bgr
 
     @property
     def slowfast(self) -> Architecture:
@@ -190,10 +170,7 @@ def show(clips: Tensor, a: ActorBackbone, dtype: torch.dtype = torch.float32) ->
         raise ActaError(f"{a.name} is shown clips of {a.span} frames, but these have {clips.shape[1]}")
     if a.name != "i3d":
         clips = clips[:, ::2]
-    mean = torch.tensor(a.mean, dtype=dtype, device=clips.device).view(3, 1, 1, 1) * 255
-    std = torch.tensor(a.std, dtype=dtype, device=clips.device).view(3, 1, 1, 1) * 255
-    frames = clips.flip(2) if a.bgr else clips
-    view = frames.to(dtype).transpose(1, 2).sub(mean).div_(std).contiguous(memory_format=torch.channels_last_3d)
+    view = normalised(clips.to(dtype), _PUBLISHED[a.name].mean, _PUBLISHED[a.name].std)
     if not a.name.startswith("slowfast"):
         return [view]
     slow = view[:, :, slowfast_nl.slow_positions(view.shape[2])]

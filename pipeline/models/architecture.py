@@ -17,10 +17,9 @@ from pipeline.config.names import BackboneName
 from pipeline.models.bounds import STRICT, Count, Frames, Width
 from pipeline.runtime.errors import ActaError
 
-OPERATORS = ("s", "t", "f", "c", "l")
 # Sec. 6.2.2: each operator about halves the multiply-adds.
 FACTORS = {"s": 1.4, "t": 2.0, "f": 2.0, "c": 1.4, "l": 2.0}
-
+OPERATORS = tuple(FACTORS)
 
 Factor = Annotated[float, Field(ge=1, le=1000)]
 
@@ -82,8 +81,7 @@ class Architecture:
         if self.backbone not in BASES:
             raise ActaError(f"there is no backbone {self.backbone!r}; choose one of {', '.join(BASES)}")
         for operator, factor in self.reductions:
-            if operator not in OPERATORS:
-                raise ActaError(f"there is no reduction {operator!r}; choose from {', '.join(OPERATORS)}")
+            _check_operator(operator)
             if factor < 1:
                 raise ActaError(f"reduction {operator!r} has the factor {factor}; at least 1 is needed")
         if not self._reduced_clip():
@@ -129,8 +127,7 @@ class Architecture:
         their strides (Slow first), and one frame is left of a clip shorter than a stride.
         """
         clip = self._reduced_clip()
-        strides = self.strides
-        return tuple(tuple(clip[::stride][: max(1, len(clip) // stride)]) for stride in strides)
+        return tuple(tuple(clip[::stride][: max(1, len(clip) // stride)]) for stride in self.strides)
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -200,9 +197,13 @@ def parse_reductions(text: str) -> tuple[Reduction, ...]:
     """
     operators = [part.strip() for part in text.split(",") if part.strip()]
     for operator in operators:
-        if operator not in FACTORS:
-            raise ActaError(f"there is no reduction {operator!r}; choose from {', '.join(OPERATORS)}")
+        _check_operator(operator)
     return tuple(Reduction(operator, FACTORS[operator]) for operator in operators)
+
+
+def _check_operator(operator: str) -> None:
+    if operator not in OPERATORS:
+        raise ActaError(f"there is no reduction {operator!r}; choose from {', '.join(OPERATORS)}")
 
 
 def frames_needed(architectures: Sequence[Architecture]) -> list[int]:

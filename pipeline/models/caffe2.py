@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pipeline.runtime.errors import ActaError
 
-_TAILS = {"w": "weight", "b": "bias", "s": "weight", "rm": "running_mean", "riv": "running_var"}
+TAILS = {"w": "weight", "b": "bias", "s": "weight", "rm": "running_mean", "riv": "running_var"}
 
 
 def caffe2_name(name: str) -> str:
@@ -22,7 +22,7 @@ def caffe2_name(name: str) -> str:
     fast = stem.startswith("t_")
     plain = stem.removeprefix("t_")
     pathway = f"pathway{int(fast)}"
-    end = _TAILS.get(tail, tail)
+    end = TAILS.get(tail, tail)
     if plain in ("conv1", "res_conv1"):
         return f"s1.{pathway}_stem.{'bn' if norm else 'conv'}.{end}"
     if plain == "pred":

@@ -83,7 +83,8 @@ def _read(file: Opened) -> Checkpoint:
     if not isinstance(tree, Mapping):
         raise ActaError(f"it holds a {type(tree).__name__}, not weights by name")
     if isinstance(blobs := tree.get("blobs"), Mapping):
-        return Checkpoint(_tensors(_weights_of_blobs(blobs), torch.float32), caffe2=True)
+        state = {str(name): blob for name, blob in blobs.items() if not _OF_OPTIMISER.fullmatch(str(name))}
+        return Checkpoint(_tensors(state, torch.float32), caffe2=True)
     return Checkpoint(_tensors(_unwrapped(tree, file.path)), caffe2=False)
 
 
@@ -173,10 +174,6 @@ def _bare(state: dict[Any, Any]) -> dict[str, Any]:
         if prefix is None:
             return named
         named = {name.removeprefix(prefix): named[name] for name in weights}
-
-
-def _weights_of_blobs(blobs: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(name): value for name, value in blobs.items() if not _OF_OPTIMISER.fullmatch(str(name))}
 
 
 def _tensors(state: Mapping[str, Any], dtype: torch.dtype | None = None) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """torchvision's image networks without their classifiers: a vector of each frame (Secs. 4.1.1 and 4.2.5)."""
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +14,6 @@ from pipeline.runtime.errors import ActaError
 
 Trainable = Literal["none", "last_block", "conv5", "conv4"]
 
-# Under which name `pipeline.models.weights` has what torchvision trained on ImageNet.
-REGISTERED: dict[FrameBackboneName, str] = {name: name for name in get_args(FrameBackboneName)}
 _MEAN, _STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 

@@ -5,6 +5,11 @@ from dataclasses import dataclass
 Sides = tuple[int, int, int]  # frames, height, width
 
 
+def scaled(channels: int, width: float) -> int:
+    """A published number of channels times a factor, truncated, at least one."""
+    return max(1, int(channels * width))
+
+
 @dataclass(frozen=True)
 class Convolution:
     """A 3D convolution without bias, padded by half its odd kernel; a batch norm follows it."""

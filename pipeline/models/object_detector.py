@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn_v2
 from torchvision.models.detection.backbone_utils import mobilenet_backbone
-from torchvision.models.detection.faster_rcnn import FasterRCNN_ResNet50_FPN_V2_Weights
+from torchvision.models.detection.faster_rcnn import FasterRCNN_ResNet50_FPN_V2_Weights, FastRCNNPredictor
 from torchvision.models.detection.rpn import AnchorGenerator
 from torchvision.ops import MultiScaleRoIAlign
 
@@ -79,13 +79,12 @@ def build_detector(detector: ObjectDetector) -> FasterRCNN:
     align = MultiScaleRoIAlign([str(level) for level in range(_LEVELS)], 7, 2)
     size = detector.feature_size
     head = nn.Sequential(nn.Flatten(1), nn.Linear(256 * 49, size), nn.ReLU(), nn.Linear(size, size), nn.ReLU())
-    predictor = _Predictor(size, count)
     return FasterRCNN(
         backbone,
         rpn_anchor_generator=anchors,
         box_roi_pool=align,
         box_head=head,
-        box_predictor=predictor,
+        box_predictor=FastRCNNPredictor(size, count),
         rpn_batch_size_per_image=64,
         rpn_pre_nms_top_n_train=200,
         rpn_pre_nms_top_n_test=200,
@@ -94,15 +93,6 @@ def build_detector(detector: ObjectDetector) -> FasterRCNN:
         box_batch_size_per_image=32,
         **sizes,
     )
-
-
-class _Predictor(nn.Module):
-    def __init__(self, size: int, count: int):
-        super().__init__()
-        self.cls_score, self.bbox_pred = nn.Linear(size, count), nn.Linear(size, 4 * count)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.cls_score(x), self.bbox_pred(x)
 
 
 def start_from_imagenet(model: FasterRCNN, source: Path | Opened) -> None:

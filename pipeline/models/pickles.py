@@ -192,10 +192,6 @@ def _array(data: Any, kind: Any, shape: Any, order: str) -> np.ndarray:
     return flat.reshape(sizes, order=order)  # type: ignore[call-overload]
 
 
-def _reconstruct(kind: Any, shape: Any, code: Any) -> _Array:
-    return np.zeros(0).view(_Array)
-
-
 def _from_buffer(data: Any, kind: Any, shape: Any, order: Any, axes: Any = None) -> np.ndarray:
     if order == "K" and axes is not None:
         return _array(data, kind, shape, "C").transpose(axes)
@@ -213,11 +209,6 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
-def _no_bytes() -> bytes:
-    """What Python 3 writes for empty bytes in the protocols of Python 2."""
-    return b""
-
-
 class _Nothing:
     """Stands for the type of arrays, which a file names but need not have."""
 
@@ -233,8 +224,9 @@ _ADMITTED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): _Nothing(),
     ("numpy", "dtype"): _Type,
     ("_codecs", "encode"): _encode,
-    ("__builtin__", "bytes"): _no_bytes,
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
-    **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
-    **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},
+    ("__builtin__", "bytes"): lambda: b"",  # how Python 3 writes empty bytes in the protocols of Python 2
 }
+for _core in ("numpy.core", "numpy._core"):
+    _ADMITTED[f"{_core}.multiarray", "_reconstruct"] = lambda kind, shape, code: np.zeros(0).view(_Array)
+    _ADMITTED[f"{_core}.multiarray", "scalar"] = _scalar
+    _ADMITTED[f"{_core}.numeric", "_frombuffer"] = _from_buffer

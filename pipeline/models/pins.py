@@ -15,7 +15,6 @@ from pipeline.runtime.files import write_json
 from pipeline.runtime.text import read_json
 
 HASH = re.compile("[0-9a-f]{64}")
-FIRST = "trusted at the first fetch"
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Pin:
     @property
     def note(self) -> str | None:
         """What a provenance says of the hash; None: nothing, somebody vouched for it."""
-        return FIRST if self.by == "first fetch" else None
+        return "trusted at the first fetch" if self.by == "first fetch" else None
 
 
 def pin_path(weights: Path) -> Path:

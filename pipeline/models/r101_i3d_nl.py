@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import roi_align
 
+from pipeline.models.layers import scaled
 from pipeline.models.nonlocal_block import NonLocal
 from pipeline.runtime.errors import ActaError
 
 _REGION, _STRIDE = 7, 16  # positions of a region along a side; pixels of the picture that one of res5 stands for
-_FEATURES = 2048
 _GROUP = 4  # frames among which res3 attends; res4 does among all
 # By stage: blocks, after which of them non-local blocks come, temporal kernels (repeated), spatial stride, dilation.
 _STAGES: dict[int, tuple[int, tuple[int, ...], tuple[int, ...], int, int]] = {
@@ -39,11 +39,11 @@ class R101I3DNL(nn.Module):
 
     def __init__(self, classes: int, width: float = 1.0, dropout: float = 0.0):
         super().__init__()
-        before = _scaled(64, width)
+        before = scaled(64, width)
         self.conv1 = nn.Conv3d(3, before, (5, 7, 7), (1, 2, 2), (2, 3, 3), bias=False)
         self.conv1_bn = Affine(before)
         for stage, (blocks, attending, kernels, stride, dilation) in _STAGES.items():
-            inner, after = _scaled(16 << stage, width), _scaled(64 << stage, width)
+            inner, after = scaled(16 << stage, width), scaled(64 << stage, width)
             layers: list[nn.Module] = []
             for index in range(blocks):
                 time = kernels[index % len(kernels)]
@@ -124,7 +124,7 @@ def region_maxima(features: Tensor, boxes: Sequence[Tensor], height: int, width:
 
 def feature_size(width: float = 1.0) -> int:
     """Channels of res5: 2048 in the published network."""
-    return _scaled(_FEATURES, width)
+    return scaled(2048, width)
 
 
 def caffe2_name(name: str) -> str:
@@ -144,10 +144,6 @@ def caffe2_name(name: str) -> str:
         layer = match[3] if match[3] == "bn" else f"conv_{match[3]}"
         return f"nonlocal{match[1]}.{match[2]}.{layer}.{ends[match[4]]}"
     raise ActaError(f"{name!r} is no weight of R101-I3D-NL")
-
-
-def _scaled(channels: int, width: float) -> int:
-    return max(1, int(channels * width))
 
 
 def _attend(channels: int) -> NonLocal:

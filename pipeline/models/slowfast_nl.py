@@ -8,7 +8,6 @@ blocks of res4 convolve over time (its name there ends in ``R101_50_50``), and t
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from pipeline.models import caffe2
 from pipeline.models.architecture import Architecture
 from pipeline.models.nonlocal_block import NonLocal
 from pipeline.models.r101_i3d_nl import region_maxima
-from pipeline.models.slowfast import SlowFast
+from pipeline.models.slowfast import SlowFast, stage_5
 
 _ATTENDING = {"slowfast_8x8_r50": (), "slowfast_8x8_r101": (6, 13, 20)}  # blocks of res4 before a non-local block
 _TEMPORAL = 6  # blocks of res4 that convolve over time
@@ -56,18 +55,10 @@ class SlowFastNL(nn.Module):
             The region features of both pathways (Σ n_i, channels of Slow and Fast), see `region_maxima`, and the
             logits (Σ n_i, classes).
         """
-        slow, fast = pathways
-        size = slow.shape[-2:]
-        slow, fast = self._layer("s1.pathway0_stem", slow), self._layer("s1.pathway1_stem", fast)
-        slow = self._layer("s1_fuse", slow, fast)
-        for stage in ("s2", "s3", "s4"):
-            slow, fast = self._layer(stage, slow, fast)
-            slow = self._layer(f"{stage}_fuse", slow, fast)
-        features = torch.cat([region_maxima(x, boxes, *size) for x in self._layer("s5", slow, fast)], 1)
-        return features, self._layer("head.projection", self._layer("head.dropout", features))
-
-    def _layer(self, name: str, *inputs: Tensor) -> Any:
-        return self.get_submodule(name)(*inputs)
+        size = pathways[0].shape[-2:]
+        features = torch.cat([region_maxima(x, boxes, *size) for x in stage_5(self, pathways)], 1)
+        dropped = self.get_submodule("head.dropout")(features)
+        return features, self.get_submodule("head.projection")(dropped)
 
 
 class _Res4(nn.Module):
@@ -115,6 +106,6 @@ def caffe2_name(name: str) -> str:
     """
     if match := re.fullmatch(r"nonlocal_conv(\d)_(\d+)_(theta|phi|g|out|bn)_([a-z]+)", name):
         stage, block, layer, tail = match.groups()
-        ends = {"w": "weight", "b": "bias", "s": "weight", "rm": "running_mean", "riv": "running_var"}
-        return f"s{stage}.pathway0_nonlocal{block}.{layer if layer == 'bn' else f'conv_{layer}'}.{ends.get(tail, tail)}"
+        module = layer if layer == "bn" else f"conv_{layer}"
+        return f"s{stage}.pathway0_nonlocal{block}.{module}.{caffe2.TAILS.get(tail, tail)}"
     return caffe2.caffe2_name(name)

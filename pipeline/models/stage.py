@@ -110,16 +110,12 @@ class GraphAttentionLayer(nn.Module):
             self.key = linear(architecture.head_projection)
         self.join = linear(architecture.join)
         self.norm = nn.LayerNorm(architecture.width)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        gain = 1.414
-        heads = self._architecture.heads
-        weights = [self.project] if self._architecture.attention == "additive" else [self.project, self.query, self.key]
+        gain, heads = 1.414, architecture.heads
+        weights = [self.project] if architecture.attention == "additive" else [self.project, self.query, self.key]
         for weight in weights:  # each head is a matrix of its own
             for head in weight.weight.data.chunk(heads):
                 nn.init.xavier_uniform_(head, gain)
-        if self._architecture.attention == "additive":
+        if architecture.attention == "additive":
             for number in range(heads):
                 together = torch.empty(1, 2 * self._size)
                 nn.init.xavier_uniform_(together, gain)

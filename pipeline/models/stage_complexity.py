@@ -29,13 +29,9 @@ def stage_complexity(architecture: StageArchitecture, actors: int = 4, objects: 
         objects = 0
     nodes = actors + objects
     # Linear layers, and how many vectors each of them sees.
-    rows = [(architecture.classifier, actors)]
-    rows += [
-        (layer, count)
-        for layer, count in ((architecture.actor_projection, actors), (architecture.object_projection, objects))
-        if layer is not None
-    ]
-    rows += [(architecture.join, nodes)] * architecture.layers
+    projections = ((architecture.actor_projection, actors), (architecture.object_projection, objects))
+    rows = [(architecture.classifier, actors), *[(architecture.join, nodes)] * architecture.layers]
+    rows += [(layer, count) for layer, count in projections if layer is not None]
     linear = sum(count * layer.before * layer.after for layer, count in rows)
     of_layers = architecture.layers * _multiply_adds_of_heads(architecture, nodes)
     return StageComplexity(

@@ -1,32 +1,8 @@
-"""Weights of any network in and out of .safetensors files, every name and shape matched."""
+"""Weights by name into any network, every name and shape matched."""
 
-from pathlib import Path
-
-from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from pipeline.models.opened import Opened, opened
 from pipeline.runtime.errors import ActaError
-
-
-def state_bytes(model: nn.Module) -> bytes:
-    """A network's weights as the content of a .safetensors file."""
-    return save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
-
-
-def read_weights(source: Path | Opened) -> dict[str, Tensor]:
-    """The tensors of a .safetensors file.
-
-    Raises:
-        ActaError: the file is missing or damaged.
-    """
-    if not isinstance(source, Opened) and not source.exists():
-        raise ActaError(f"there is no model file {source}")
-    file = opened(source, "the model file")
-    try:
-        return load(file.content)
-    except Exception as error:  # beside its own, the library lets through what an unknown type or shape leads to
-        raise ActaError(f"{file.path} is not a whole safetensors file: {error}") from None
 
 
 def load_state(model: nn.Module, state: dict[str, Tensor], source: str, replace: tuple[str, ...] = ()) -> None:

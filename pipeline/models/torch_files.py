@@ -233,19 +233,11 @@ def _rebuilt_as(storage: Any, offset: Any, size: Any, stride: Any, grad: Any, ho
     return _View(storage, offset, size, stride, dtype)
 
 
-def _parameter(data: Any, *hooks: Any) -> Any:
-    return data
-
-
-def _size(values: Any = ()) -> tuple[Any, ...]:
-    return tuple(values)
-
-
 _REBUILT: dict[tuple[str, str], Callable[..., Any]] = {
     ("torch._utils", "_rebuild_tensor"): _rebuilt,
     ("torch._utils", "_rebuild_tensor_v2"): _rebuilt,
     ("torch._utils", "_rebuild_tensor_v3"): _rebuilt_as,
-    ("torch._utils", "_rebuild_parameter"): _parameter,
-    ("torch._utils", "_rebuild_parameter_with_state"): _parameter,
-    ("torch", "Size"): _size,
+    ("torch._utils", "_rebuild_parameter"): lambda data, *hooks: data,
+    ("torch._utils", "_rebuild_parameter_with_state"): lambda data, *hooks: data,
+    ("torch", "Size"): lambda values=(): tuple(values),
 }

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from pipeline.models.architecture import Architecture
 from pipeline.models.backbone_layers import BasicBlock, video_resnet_layers
 from pipeline.models.layers import Convolution
-from pipeline.models.modules import conv3d, linear
+from pipeline.models.modules import conv3d, initialise, linear
 
 
 class VideoResNet(nn.Module):
@@ -30,11 +30,7 @@ class VideoResNet(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool3d(1)
         self.dropout = nn.Dropout(dropout)
         self.fc = linear(layers.classifier)
-        for module in self.modules():
-            if isinstance(module, nn.Conv3d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.normal_(self.fc.weight, 0, 0.01)
-        nn.init.zeros_(self.fc.bias)
+        initialise(self, self.fc)
 
     def forward(self, pathways: Sequence[Tensor]) -> Tensor:
         """Logits (n, classes) of one pathway (n, 3, t, height, width), normalised RGB."""
