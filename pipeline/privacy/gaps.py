@@ -51,7 +51,7 @@ def _link(tracks: list[_Track], frame: Instances, now: int, held: deque[Instance
     for i, j in pairs:
         missing = now - tracks[i].seen - 1
         for k in range(-missing, 0):
-            held[k - 1].add(hull(tracks[i].box, tracks_here[j].box), min(tracks[i].score, tracks_here[j].score), None)
+            held[k - 1].add(hull(tracks[i].box, tracks_here[j].box), min(tracks[i].score, tracks_here[j].score))
     ended = {i for i, _ in pairs}
     return [track for i, track in enumerate(tracks) if i not in ended] + tracks_here
 

@@ -49,7 +49,7 @@ _SAME = 0.5  # lowest IoU at which the boxes of two searches are the same instan
 
 @dataclass(frozen=True)
 class _Photograph:
-    """Pixels, uint8 or uint16, (height, width) or (height, width, 3), upright; and what is written beside them."""
+    """Pixels, uint8 or uint16, (height, width) or (height, width, 3), upright; and what is written with them."""
 
     pixels: np.ndarray
     alpha: np.ndarray | None
@@ -169,32 +169,22 @@ def _pixels(image: Any) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _check_scans(content: bytes) -> None:
-    """Each scan of a progressive picture costs as much time as the picture.
+    """Refuse a JPEG with more scans than any encoder writes; each costs as much time as the picture.
 
-    Raises:
-        VideoError: there are more than any encoder writes.
+    What its segments hold and what lies behind its end are none.
     """
-    if (scans := _scans(content)) > _MAX_SCANS:
-        raise VideoError(f"{scans} scans, of which a progressive picture has about ten; at most {_MAX_SCANS} are read")
-
-
-def _scans(content: bytes) -> int:
-    """How many scans a JPEG has up to its end: what its segments hold and what lies behind it are none."""
     place = scans = 0
     while (marker := _MARKER.search(content, place)) and marker[1] != _END:
         place = marker.end()
         if marker[1] not in _ALONE:
             scans += marker[1] == _SCAN
             place += int.from_bytes(content[place : place + 2])  # the length of a segment
-    return scans
+    if scans > _MAX_SCANS:
+        raise VideoError(f"{scans} scans, of which a progressive picture has about ten; at most {_MAX_SCANS} are read")
 
 
 def _check_jpeg(content: bytes) -> None:
-    """Decode it once more with a decoder that tells what it had to guess; a cut-up face may not be found.
-
-    Raises:
-        ValueError: the data are corrupt.
-    """
+    """Decode it once more with a decoder that fails where it has to guess; a cut-up face may not be found."""
     try:
         simplejpeg.decode_jpeg(content, strict=True)
     except ValueError as error:
@@ -230,11 +220,7 @@ def _has_lossless_chunk(webp: bytes) -> bool:
 
 
 def _fitting(photograph: _Photograph, form: str, output: Path) -> _Photograph:
-    """The photograph as a format can hold it.
-
-    Raises:
-        ActaError: it cannot hold its transparency or its depth.
-    """
+    """The photograph as a format can hold it; an `ActaError` where that lacks its transparency or its depth."""
     for missing, able, what in (
         (photograph.alpha is not None, _WITH_ALPHA, "transparency"),
         (photograph.pixels.dtype == np.uint16, _SIXTEEN_BIT, "16 bits"),

@@ -1,4 +1,4 @@
-"""What `acta anonymize` tells: how far all files are, what was said of them, and at the end what became of them."""
+"""What `acta anonymize` reports: progress over all files, notes on them, and in the end what became of each."""
 
 import sys
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from pipeline.privacy.recordings_run import Event, LeftOut, Moved, Said, Treatme
 from pipeline.runtime.errors import VideoError
 from pipeline.runtime.progress import Progress
 
-_WIDEST = 40  # characters of a name beside the bar
+_WIDEST = 40  # characters of a name next to the bar
 
 
 class Report:
@@ -22,8 +22,8 @@ class Report:
     Args:
         plan: What is to be done.
         treatment: How.
-        bar: Shows how far it is, in frames.
-        debug: Of a bug also show where in the code it arose.
+        bar: Shows the progress, in frames.
+        debug: Also show where in the code a bug arose.
     """
 
     def __init__(self, plan: Plan, treatment: Treatment, bar: Progress[Any], *, debug: bool = False):
@@ -36,12 +36,7 @@ class Report:
             bar.note(f"error: {source}: {reason}")
 
     def take(self, index: int, event: Event) -> None:
-        """Take in what is new of a job.
-
-        Args:
-            index: The job's number.
-            event: First ``Moved(0)``, last what was done or why not.
-        """
+        """Take in the next event of a job; they come as `pipeline.privacy.recordings_run.run` tells them."""
         job, bar, outlook = self._plan.jobs[index], self._bar, self._outlook
         match event:
             case Said(line):
@@ -128,7 +123,7 @@ class Outlook:
         self._waiting_bytes = sum(self._sizes)
         self._photographs = [job.is_photograph for job in jobs]
         self._known_frames = self._known_bytes = 0
-        self._running: dict[int, tuple[int, int | None]] = {}  # frames that are done, and those that there are
+        self._running: dict[int, tuple[int, int | None]] = {}  # frames that are done, and all
         self._finished = 0
 
     @property

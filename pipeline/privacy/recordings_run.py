@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, cast
@@ -80,7 +79,7 @@ def anonymize_file(
         job: The file.
         treatment: How.
         moved: Called with the number of frames that are done.
-        detections: Also write what was found there (HDF5).
+        detections: Where to write what was found (HDF5), too.
 
     Raises:
         ActaError: as `anonymize_video` and `anonymize_photograph` say, or ``detections`` is there.
@@ -100,20 +99,11 @@ def anonymize_file(
 
 
 def _anonymize(job: Job, treatment: Treatment, moved: Callable[[int], object], *, keep_detections: bool) -> Anonymized:
+    given = (job.source, job.output, treatment.search.detect, treatment.obfuscate)
     if job.is_photograph:
-        return anonymize_photograph(
-            job.source,
-            job.output,
-            treatment.search.detect,
-            treatment.obfuscate,
-            overwrite=treatment.overwrite,
-            preview=treatment.preview,
-        )
+        return anonymize_photograph(*given, overwrite=treatment.overwrite, preview=treatment.preview)
     return anonymize_video(
-        job.source,
-        job.output,
-        treatment.search.detect,
-        treatment.obfuscate,
+        *given,
         encoding=treatment.encoding,
         overwrite=treatment.overwrite,
         preview=treatment.preview,
@@ -135,20 +125,19 @@ def run(
         jobs: The files.
         treatment: How.
         processes: How many at the same time; they share the cores.
-        tell: Called with a job's number and what is new of it: first ``Moved(0)``, last what was done or why not.
+        tell: Called with a job's number and each event of it: first ``Moved(0)``, last what was done or why not.
         detections: With one job: where to write what was found.
     """
     if min(processes, len(jobs)) > 1:
         _in_processes(jobs, treatment, min(processes, len(jobs)), tell)
         return
     for index, job in enumerate(jobs):
-        tell(index, Moved(0))
-        moved = partial(_moved, tell, index)
+
+        def moved(frames: int, index: int = index) -> None:
+            tell(index, Moved(frames))
+
+        moved(0)
         tell(index, _attempt(job, treatment, moved, detections))
-
-
-def _moved(tell: Callable[[int, Event], object], index: int, frames: int) -> None:
-    tell(index, Moved(frames))
 
 
 def _attempt(
@@ -186,7 +175,8 @@ def _in_processes(jobs: Sequence[Job], treatment: Treatment, count: int, tell: C
 
     try:
         for number in range(count):
-            workers.append(_Worker(treatment, _share(cores, number, count)))
+            # All cores are given out, each to one process while there are enough.
+            workers.append(_Worker(treatment, cores[number % len(cores) :: count]))
             give(workers[-1])
         while busy := {worker.pipe: worker for worker in workers if worker.index is not None}:
             for pipe in wait(list(busy)):
@@ -209,17 +199,8 @@ def _in_processes(jobs: Sequence[Job], treatment: Treatment, count: int, tell: C
                 remove_leftovers(jobs[worker.index].output)
 
 
-def _share(cores: Sequence[int], number: int, count: int) -> Sequence[int]:
-    """The cores of one of ``count`` processes: all are given out, each to one process while there are enough."""
-    return cores[number % len(cores) :: count]
-
-
 class _Worker:
-    """A process that does one job after another, on cores of its own.
-
-    Attributes:
-        index: The number of the job that it does.
-    """
+    """A process that does one job after another, on cores of its own; ``index``: the number of its present job."""
 
     def __init__(self, treatment: Treatment, cores: Sequence[int]):
         context = multiprocessing.get_context("forkserver")

@@ -184,7 +184,7 @@ def _with(instances: Instances, places: list[tuple[np.ndarray, float]]) -> Insta
         boxes[j], masks[j] = hull(places[i][0], boxes[j]), None
     result = replace(instances, boxes=boxes, masks=masks)
     for i in set(range(len(places))) - set(merged):
-        result.add(*places[i], None)
+        result.add(*places[i])
     return result
 
 
