@@ -265,7 +265,7 @@ class Orientation:
 
 
 def side_data(frame: VideoFrame, kind: Type) -> bytes | None:
-    """What the file says beside a frame, as FFmpeg's structure of that kind."""
+    """What the file says along with a frame, as FFmpeg's structure of that kind."""
     data: Any = frame.side_data.get(kind)  # type: ignore[call-overload]  # PyAV's stub knows indices only
     return None if data is None else bytes(data)
 

@@ -138,7 +138,7 @@ class Picture:
         return {"a53cc": "0"} | ({"x264-params": ":".join(parameters)} if parameters else {})
 
     def look_at(self, frame: VideoFrame) -> None:
-        """Take from the first decoded frame what is said beside it; note what of that the copy cannot keep."""
+        """Take what comes with the first decoded frame, and note what the copy cannot keep of it."""
         self._matrix, self._shown = display_matrix(frame), orientation(frame)
         self._is_interlaced, self._mastering = frame.interlaced_frame, _mastering(frame)
         for kind, words in _LOST.items():

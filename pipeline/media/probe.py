@@ -36,7 +36,7 @@ class _Packets:
 
 
 def probe(path: Path | str) -> VideoInfo:
-    """Look at a video without decoding it: every packet is counted, the first frame decoded.
+    """Look at a video: every packet is counted, only the first frame is decoded.
 
     Raises:
         VideoError: missing, empty, no video, truncated, or not decodable; the message is the reason.
@@ -65,11 +65,7 @@ def probe(path: Path | str) -> VideoInfo:
 
 
 def _check_whole(path: Path | str, container: InputContainer, stream: VideoStream, packets: _Packets) -> None:
-    """Compare what is there with what the file's headers promise.
-
-    Raises:
-        VideoError: there is less.
-    """
+    """Refuse, by a `VideoError`, a file with less in it than its headers promise."""
     name, expected, stored = container.format.name, stream.frames, packets.stored
     # An index says more than the size of an MP4 file, which some writers get wrong; one in fragments has none.
     reason = None if expected and "mp4" in name else damage(path)

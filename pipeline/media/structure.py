@@ -71,10 +71,8 @@ def _walker(data: mmap.mmap) -> Callable[[mmap.mmap], str | None]:
         return _mp4
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return _avi
-    for mark, walker in ((b"OggS", _ogg), (b"GIF8", _gif), (b"FLV\1", _flv), (_ASF, _asf)):
-        if head.startswith(mark):
-            return walker
-    return _transport
+    begins = {b"OggS": _ogg, b"GIF8": _gif, b"FLV\1": _flv, _ASF: _asf}
+    return next((walker for mark, walker in begins.items() if head.startswith(mark)), _transport)
 
 
 def _truncated(stored: int, announced: int, said: str = "") -> str:

@@ -175,8 +175,7 @@ def _in_processes(jobs: Sequence[Job], treatment: Treatment, count: int, tell: C
 
     try:
         for number in range(count):
-            # All cores are given out, each to one process while there are enough.
-            workers.append(_Worker(treatment, cores[number % len(cores) :: count]))
+            workers.append(_Worker(treatment, _share(cores, number, count)))
             give(workers[-1])
         while busy := {worker.pipe: worker for worker in workers if worker.index is not None}:
             for pipe in wait(list(busy)):
@@ -197,6 +196,11 @@ def _in_processes(jobs: Sequence[Job], treatment: Treatment, count: int, tell: C
         for worker in workers:
             if worker.index is not None:
                 remove_leftovers(jobs[worker.index].output)
+
+
+def _share(cores: Sequence[int], number: int, count: int) -> Sequence[int]:
+    """The cores of one of ``count`` processes: all are given out, each to one process while there are enough."""
+    return cores[number % len(cores) :: count]
 
 
 class _Worker:
