@@ -108,7 +108,7 @@ def decode(
     Args:
         container: The file.
         stream: Its video stream.
-        sought: The container was sought in, so that the first frame must say itself when it is shown.
+        sought: There was a seek in the container, so the first frame must have a time stamp of its own.
 
     Raises:
         VideoError: the stream is damaged; the message says at which frame.
@@ -206,11 +206,7 @@ class FrameDecoder:
         return max(0, (-(-packets // 2) if self._is_interlaced else packets) - self.frames)
 
     def finish(self) -> None:
-        """Look back at the end of the stream.
-
-        Raises:
-            VideoError: frames are missing.
-        """
+        """At the end of the stream refuse, by a `VideoError`, one of which frames are missing."""
         if self.missing and not self._lenient:
             raise VideoError(f"damaged: {self.missing} of {self.frames + self.missing} frames cannot be decoded")
 
@@ -221,9 +217,9 @@ def _is_hidden(packet: Packet) -> bool:
 
 
 def sample(frames: Iterator[tuple[float, VideoFrame]], rate: float | None) -> Iterator[tuple[float, VideoFrame]]:
-    """Thin frames out to ``rate`` per second: for each tick the frame nearest to it, none twice.
+    """Thin frames out to ``rate`` per second: the frame nearest to each tick, none twice; None keeps every frame.
 
-    Ticks start at the first frame. Time stamps stay the frames' own. ``None`` keeps every frame.
+    Ticks start at the first frame. Frames keep their own time stamps.
     """
     if rate is None:
         yield from frames

@@ -68,8 +68,7 @@ def rewritten(
         The decoded pictures (YUV), each with a time stamp after its predecessor's, and the writer that takes pictures.
 
     Raises:
-        ActaError: ``output`` is ``source``, its container is unknown or cannot hold what is to be kept, or the disk is
-            full.
+        ActaError: ``output`` is ``source``, its container is unknown or cannot keep everything, or the disk is full.
         VideoError: ``source`` is damaged; nothing is written then.
     """
     check_no_input([output], [source])

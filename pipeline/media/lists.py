@@ -140,7 +140,7 @@ def record_path(dataset: str) -> Path:
 
 
 class PlansLists:
-    """The lists that a plan is made from. Those that another plan reads, which may be running, are left as they are.
+    """The lists that a plan is made from. Lists that another plan reads, which may be running, stay as they are.
 
     Plans share a lock as long as they live, and whoever has it alone may change lists. Where another plan has it too,
     lists that differ from the ones there are written aside, in a folder that ends with the process: looking at a plan
@@ -206,11 +206,7 @@ class PlansLists:
         return str(aside if aside and aside.exists() else self._results / folder / f"{name}.json")
 
     def check(self) -> None:
-        """Before anything is run: jobs read the lists of the results, so these must be the plan's.
-
-        Raises:
-            ActaError: they are another plan's.
-        """
+        """Before anything is run: jobs read the lists of the results; if these are another plan's, an `ActaError`."""
         for folder, texts in self._texts.items():
             written = self._results / folder
             if set(shard_names(written)) != set(texts) or not all(

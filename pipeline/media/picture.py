@@ -29,14 +29,9 @@ _LOST = {
 
 
 class Picture:
-    """The video stream of a copy.
+    """The video stream of a copy, which is added to it at once, so that the picture comes first.
 
-    Args:
-        source: The stream whose pictures are encoded.
-        out: The copy. The stream is added to it, so the picture comes first.
-        crf: libx264's constant rate factor.
-        preset: libx264's preset.
-        note: Called with a line on everything that the copy cannot keep.
+    ``crf`` and ``preset`` are libx264's; ``note`` is called with a line on everything that the copy cannot keep.
     """
 
     def __init__(self, source: VideoStream, out: OutputContainer, crf: int, preset: str, note: Callable[[str], object]):

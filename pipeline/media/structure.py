@@ -1,6 +1,6 @@
-"""What is missing of a video file by its outer structure: FFmpeg steps over gaps and stops early without a word.
+"""What is missing from a video file by its outer structure: FFmpeg steps over gaps and stops early without a word.
 
-Each container has a walker that goes from element to element and looks at no picture. None refuses what is not certain.
+Each container has a walker that goes from element to element and looks at no picture. None refuses a doubtful file.
 """
 
 import mmap

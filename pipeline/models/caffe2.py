@@ -37,15 +37,10 @@ def caffe2_name(name: str) -> str:
 
 
 def renamed(blobs: Mapping[str, Tensor], rename: Callable[[str], str], source: str) -> dict[str, Tensor]:
-    """The weights of a Caffe2 file as the networks here have them.
-
-    Args:
-        blobs: The weights by their names there.
-        rename: The name here of one; an `ActaError` where there is none.
-        source: Where they are from, for the message.
+    """The weights of the Caffe2 file ``source`` under the names that they have here.
 
     Raises:
-        ActaError: a weight is unknown.
+        ActaError: ``rename`` raises one, as it does not know a weight.
     """
     try:
         state = {rename(name): blob for name, blob in blobs.items()}

@@ -1,8 +1,4 @@
-"""A trained network on disk: weights in safetensors, and a JSON beside them that says what they are.
-
-The JSON holds the format, the architecture, the classes in the order of the outputs, what the network must be shown
-(frame rate, frames, view, which variant of the frames) and the provenance. Nothing is unpickled.
-"""
+"""A trained classifier on disk, as `pipeline.models.described` says; nothing is unpickled."""
 
 import json
 from dataclasses import dataclass
@@ -57,12 +53,7 @@ class _File(ModelFile[Description]):
 
 
 _FILE = _File(FORMAT, Description, lambda said: ("classes", said.classes, said.architecture.classes))
-read_description, model_weights = _FILE.read, _FILE.weights
-
-
-def save_model(path: Path, model: nn.Module, description: Description) -> None:
-    """Write ``path`` (.safetensors) and the JSON beside it."""
-    _FILE.save(path, model, description)
+read_description, model_weights, save_model = _FILE.read, _FILE.weights, _FILE.save
 
 
 def save_absent(path: Path, reason: str) -> None:

@@ -1,7 +1,7 @@
-"""A network on disk: its weights in safetensors, and a JSON beside them that says what it is.
+"""A network on disk: its weights in safetensors, and next to them a JSON that says what it is.
 
-The JSON may come from anybody. It is read strictly: every field of the type and within the bounds that its class says,
-before anything is built of it; and what is built must be as large as the weights that are there.
+The JSON may come from anybody. It is read strictly: every field must have the type and be within the bounds that its
+class says before anything is built from it, and what is built must be as large as the weights that are there.
 """
 
 import hashlib
@@ -38,8 +38,7 @@ class ModelFile(Generic[DescriptionT]):
     Args:
         form: The ``format`` in its JSON.
         kind: The class of its descriptions: what else the JSON must hold.
-        names: What a description names (``classes``), these names, and how many outputs its network has; None: it names
-            none.
+        names: What a description names (``classes``), these names, and the number of its network's outputs, if any.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class ModelFile(Generic[DescriptionT]):
         self._form, self._kind, self._names = form, kind, names
 
     def save(self, path: Path, network: nn.Module, description: DescriptionT) -> None:
-        """Write ``path`` (.safetensors) and the JSON beside it."""
+        """Write ``path`` (.safetensors) and the JSON next to it."""
         said = {
             name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
             for name, value in asdict(description).items()
@@ -61,10 +60,10 @@ class ModelFile(Generic[DescriptionT]):
         write_described(path, {"format": self._form, **said, "weights": sha256}, weights)
 
     def read(self, path: Path) -> DescriptionT:
-        """The description beside a network.
+        """The description next to a network.
 
         Raises:
-            ActaError: it is missing, damaged or of another format, or describes no network that can be.
+            ActaError: it is missing, damaged or of another format, or describes an impossible network.
         """
         return self._read(path)[0]
 
@@ -76,7 +75,7 @@ class ModelFile(Generic[DescriptionT]):
             build: Builds a network as described, with any weights; first one without memory, to compare with the file.
 
         Raises:
-            ActaError: the file is missing or damaged, or its weights are not those of the network beside it.
+            ActaError: the file is missing or damaged, or its weights are not those of the described network.
         """
         path = source.path if isinstance(source, Opened) else source
         description, sha256 = self._read(path)
@@ -104,19 +103,19 @@ class ModelFile(Generic[DescriptionT]):
 
 
 def write_described(path: Path, content: Mapping[str, Any], weights: bytes) -> None:
-    """Write ``path`` (.safetensors) and the JSON beside it; the weights come last, so their presence means both."""
+    """Write ``path`` (.safetensors) and the JSON next to it; the weights come last, so their presence means both."""
     write_json(path.with_suffix(".json"), content)
     with atomic(path) as temporary:
         temporary.write_bytes(weights)
 
 
 def read_content(path: Path, form: str, what: str = "model") -> dict[str, Any]:
-    """The JSON beside a network, not yet validated, without ``format``.
+    """The JSON next to a network, not yet validated, without ``format``.
 
     Args:
         path: The weights (.safetensors).
         form: The format that is needed.
-        what: What it is to the user, for the message.
+        what: What to call it in a message.
 
     Raises:
         ActaError: it is missing, is no JSON, has another format, or was changed since it was written.
@@ -139,11 +138,7 @@ def read_content(path: Path, form: str, what: str = "model") -> dict[str, Any]:
 
 
 def _validated(kind: type[DescriptionT], content: Mapping[str, Any], beside: Path) -> DescriptionT:
-    """A description from its JSON, which is strictly of its class.
-
-    Raises:
-        ActaError: a field is missing, unknown, of another type or out of bounds; its name, value and what is allowed.
-    """
+    """A description from its JSON; a field that is not strictly as its class says is an `ActaError` that names it."""
     try:
         return TypeAdapter(kind).validate_json(json.dumps(content), strict=True)
     except ValidationError as error:

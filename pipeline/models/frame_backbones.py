@@ -20,10 +20,7 @@ _MEAN, _STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 class FrameBackbone(nn.Module):
     """An image network up to the average over the picture; its batch norm is frozen, parameters and statistics.
 
-    Args:
-        network: The layers before the average.
-        blocks: How many of its last blocks train (`build_frame_backbone`).
-        size: Channels of its output.
+    The last ``blocks`` of the ``network`` train (`build_frame_backbone`); ``size`` is the number of its outputs.
     """
 
     def __init__(self, network: nn.Sequential, blocks: int, size: int):

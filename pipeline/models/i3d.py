@@ -40,10 +40,7 @@ _TAIL = tuple(_LAYERS)[-3:]
 class I3D(nn.Module):
     """I3D up to Mixed_4f on the clip, RoIAlign, and the rest on each region.
 
-    Args:
-        classes: Outputs.
-        width: Factor on every number of channels of the published network.
-        dropout: Before the classifier.
+    ``width`` is a factor on every number of channels of the published network; ``dropout`` precedes the classifier.
     """
 
     def __init__(self, classes: int, width: float = 1.0, dropout: float = 0.0):
@@ -82,14 +79,9 @@ class I3D(nn.Module):
         return regions
 
     def forward(self, pathways: Sequence[Tensor], boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Features and logits of actors.
+        """Features of actors, Mixed_5c's mean over time and space (Σ n_i, channels), and logits (Σ n_i, classes).
 
-        Args:
-            pathways: One, of clips (b, 3, t, height, width) in [-1, 1].
-            boxes: b tensors (n_i, 4): x1, y1, x2, y2 in [0, 1] of the picture.
-
-        Returns:
-            Mixed_5c's mean over time and space (Σ n_i, channels), and the logits (Σ n_i, classes).
+        The only pathway is (b, 3, t, height, width) in [-1, 1]; boxes are those of `actor_backbones.ActorNetwork`.
         """
         (clips,) = pathways
         regions = _replicated_roi_align(self.trunk(clips), boxes, clips.shape[-2], clips.shape[-1])
@@ -97,7 +89,7 @@ class I3D(nn.Module):
         return features, self.logits["conv3d"](self.dropout(features)[..., None, None, None]).flatten(1)
 
     def freeze_trunk(self) -> None:
-        """Leave what follows Mixed_4f to training, and keep the statistics of every batch norm as they are.
+        """Leave only what follows Mixed_4f trainable, and keep the statistics of every batch norm as they are.
 
         The statistics of the tail stay too: a batch has few regions, and those of a clip are much alike.
         """

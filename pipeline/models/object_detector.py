@@ -35,8 +35,8 @@ class ObjectDetector:
 
     Args:
         name: ``resnet50_fpn_v2`` (torchvision's Faster R-CNN v2) or ``mobilenet_v2_fpn``.
-        classes: What it finds, ``person`` among it; the background is not named.
-        short_side: To which pictures are scaled, in pixels.
+        classes: What it finds, including ``person``; the background is not named.
+        short_side: The side that pictures are scaled to, in pixels.
         feature_size: Of the box head; 1024 as published.
     """
 
@@ -111,13 +111,9 @@ def start_from_imagenet(model: FasterRCNN, source: Path | Opened) -> None:
 
 
 def find(model: FasterRCNN, pictures: Sequence[Tensor], score: float, most: int) -> list[Found]:
-    """Everything on these pictures; the model must be in evaluation mode.
+    """The ``most`` things with at least that score on each picture; the model must be in evaluation mode.
 
-    Args:
-        model: The detector.
-        pictures: uint8 RGB (3, height, width) each, on the model's device.
-        score: Lowest that counts.
-        most: How many of a picture, at most.
+    Pictures are uint8 RGB (3, height, width), on the model's device.
     """
     heads = model.roi_heads
     heads.score_thresh, heads.detections_per_img = score, most
@@ -150,15 +146,12 @@ _FILE = ModelFile("acta-object-detector-1", _Description)
 
 
 def save_detector(path: Path, model: FasterRCNN, detector: ObjectDetector, provenance: dict[str, Any]) -> None:
-    """Write ``path`` (.safetensors) and the JSON beside it."""
+    """Write ``path`` (.safetensors) and the JSON next to it."""
     _FILE.save(path, model, _Description(detector, provenance))
 
 
 def load_detector(source: Path | Opened) -> tuple[FasterRCNN, ObjectDetector]:
-    """A detector on the CPU in evaluation mode: one of `save_detector`, or torchvision's COCO weights (``.pth``).
-
-    Errors are as of `ModelFile.load`.
-    """
+    """A detector on the CPU in evaluation mode: one of `save_detector`, or torchvision's COCO weights (``.pth``)."""
     path = source.path if isinstance(source, Opened) else source
     if path.suffix == ".pth":
         detector = ObjectDetector("resnet50_fpn_v2", coco_classes(), 800)

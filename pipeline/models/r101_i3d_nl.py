@@ -31,10 +31,8 @@ _STAGES: dict[int, tuple[int, tuple[int, ...], tuple[int, ...], int, int]] = {
 class R101I3DNL(nn.Module):
     """The backbone with its head for actors.
 
-    Args:
-        classes: Outputs.
-        width: Factor on every number of channels of the published network.
-        dropout: Before the classifier; 0.3 in the published training.
+    ``width`` is a factor on every number of channels of the published network; ``dropout`` precedes the classifier,
+    with 0.3 in the published training.
     """
 
     def __init__(self, classes: int, width: float = 1.0, dropout: float = 0.0):
@@ -57,14 +55,9 @@ class R101I3DNL(nn.Module):
         nn.init.zeros_(projection.bias)
 
     def forward(self, pathways: Sequence[Tensor], boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Features and logits of actors.
+        """Features of actors, res5's `region_maxima` (Σ n_i, channels), and logits (Σ n_i, classes).
 
-        Args:
-            pathways: One, of clips (b, 3, t, height, width), normalised.
-            boxes: b tensors (n_i, 4): x1, y1, x2, y2 in [0, 1] of the picture.
-
-        Returns:
-            res5's region features (Σ n_i, channels), see `region_maxima`, and the logits (Σ n_i, classes).
+        The only pathway is (b, 3, t, height, width), normalised; boxes are those of `actor_backbones.ActorNetwork`.
         """
         (clips,) = pathways
         x = self.conv1_bn(self.conv1(clips)).relu_()
@@ -85,7 +78,7 @@ class R101I3DNL(nn.Module):
 
 
 class Affine(nn.Module):
-    """A fixed scale and bias for each channel: what a batch norm does whose statistics and weights are kept."""
+    """A fixed scale and bias for each channel, as a batch norm with fixed statistics and weights has."""
 
     weight: Tensor
     bias: Tensor
@@ -102,15 +95,14 @@ class Affine(nn.Module):
 def region_maxima(features: Tensor, boxes: Sequence[Tensor], height: int, width: int) -> Tensor:
     """Facebook's head for actors: mean over time, RoIAlign to 7 x 7, maximum over space.
 
-    The mean of the regions of a box replicated in time is the region of the mean, for RoIAlign is linear. As both
+    The mean of the regions of a box replicated in time is the region of the mean, as RoIAlign is linear. As both
     published networks were trained and tested, a box ends at the last pixel of the picture, and RoIAlign is the
     first version, without the half-pixel shift (PySlowFast: ``DETECTION.ALIGNED: False`` of `configs/AVA/c2`).
 
     Args:
         features: (b, c, t, h, w), one position for 16 pixels.
         boxes: b tensors (n_i, 4): x1, y1, x2, y2 in [0, 1] of the picture.
-        height: Of the clips, in pixels.
-        width: Likewise.
+        height, width: Of the clips, in pixels.
 
     Returns:
         (Σ n_i, c).

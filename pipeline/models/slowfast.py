@@ -12,11 +12,9 @@ from pipeline.models.modules import conv3d, initialise, linear
 
 
 class SlowFast(nn.Module):
-    """Two pathways of bottleneck ResNets with lateral connections from Fast to Slow.
+    """Two pathways of bottleneck ResNets with lateral connections from Fast to Slow: a ``slowfast_…`` backbone.
 
-    Args:
-        architecture: One of the ``slowfast_…`` backbones with its width, depth and input.
-        dropout: Before the classifier; the thesis uses 0.5 (Sec. 6.2.2).
+    ``dropout`` precedes the classifier; the thesis uses 0.5 (Sec. 6.2.2).
     """
 
     def __init__(self, architecture: Architecture, dropout: float = 0.0):

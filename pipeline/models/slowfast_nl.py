@@ -24,12 +24,9 @@ _ALPHA = 4  # how many frames of Fast there are for one of Slow
 
 
 class SlowFastNL(nn.Module):
-    """The backbone with its head for actors.
+    """The backbone with its head for actors; ``dropout`` precedes the classifier, with 0.5 in the published training.
 
-    Args:
-        architecture: ``slowfast_8x8_…`` with its width and frames: 64 for 8x8, 128 for 16x8. What they have in common
-            is the stride of the pathways, 8 and 2 frames.
-        dropout: Before the classifier; 0.5 in the published training.
+    Both 8x8 and 16x8 have the architecture ``slowfast_8x8_…``, with 64 and 128 frames: pathways of strides 8 and 2.
     """
 
     def __init__(self, architecture: Architecture, dropout: float = 0.0):
@@ -45,15 +42,9 @@ class SlowFastNL(nn.Module):
                     module.padding, module.dilation = (0, 2, 2), (1, 2, 2)
 
     def forward(self, pathways: Sequence[Tensor], boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Features and logits of actors.
+        """Features of actors, both pathways' `region_maxima` (Σ n_i, channels), and logits (Σ n_i, classes).
 
-        Args:
-            pathways: The Slow and the Fast clips, each (b, 3, t, height, width), normalised.
-            boxes: b tensors (n_i, 4): x1, y1, x2, y2 in [0, 1] of the picture.
-
-        Returns:
-            The region features of both pathways (Σ n_i, channels of Slow and Fast), see `region_maxima`, and the
-            logits (Σ n_i, classes).
+        Slow and Fast are (b, 3, t, height, width), normalised; boxes are those of `actor_backbones.ActorNetwork`.
         """
         size = pathways[0].shape[-2:]
         features = torch.cat([region_maxima(x, boxes, *size) for x in stage_5(self, pathways)], 1)
@@ -92,8 +83,8 @@ class _Res4(nn.Module):
 def slow_positions(fast: int) -> list[int]:
     """Which of the Fast pathway's frames the Slow one sees.
 
-    PySlowFast spreads them evenly from the first frame to the last, and so this is no plain stride; its own call is
-    used because the fractions are cut off in float32.
+    PySlowFast spreads them evenly from the first frame to the last, so this is no plain stride. Its own call is used
+    because it cuts off fractions in float32.
     """
     return torch.linspace(0, fast - 1, fast // _ALPHA, device="cpu").long().tolist()
 

@@ -11,7 +11,7 @@ def load_state(model: nn.Module, state: dict[str, Tensor], source: str, replace:
     Args:
         model: The network.
         state: Tensors by name; counters of batch norm (``num_batches_tracked``) may be missing.
-        source: Where they are from, for the message.
+        source: Where they come from, for the message.
         replace: Names whose weights are kept as they are in ``model`` where the shape differs (a new classifier).
 
     Raises:
@@ -25,11 +25,12 @@ def check_state(
 ) -> dict[str, Tensor]:
     """What `load_state` would load; arguments and errors as there. ``model`` may be without memory (meta)."""
     wanted = model.state_dict()
-    state = {name: tensor for name, tensor in state.items() if not (name in replace and _differs(tensor, wanted[name]))}
+    shapes = {name: tensor.shape for name, tensor in wanted.items()}
+    state = {name: tensor for name, tensor in state.items() if name not in replace or tensor.shape == shapes[name]}
     counters = {name for name in wanted if name.endswith("num_batches_tracked")}
     missing = sorted(set(wanted) - set(state) - counters - set(replace))
     unknown = sorted(set(state) - set(wanted))
-    wrong = sorted(name for name in set(state) & set(wanted) if _differs(state[name], wanted[name]))
+    wrong = sorted(name for name in set(state) & set(wanted) if state[name].shape != shapes[name])
     problems = [
         f"{len(names)} {kind}, such as {names[0]!r}"
         for kind, names in (("missing", missing), ("unknown", unknown))
@@ -37,11 +38,7 @@ def check_state(
     ]
     if wrong:
         first = wrong[0]
-        problems.append(f"{first!r} has the shape {list(state[first].shape)} instead of {list(wanted[first].shape)}")
+        problems.append(f"{first!r} has the shape {list(state[first].shape)} instead of {list(shapes[first])}")
     if problems:
         raise ActaError(f"{source} holds the weights of another architecture: {'; '.join(problems)}")
     return state
-
-
-def _differs(first: Tensor, second: Tensor) -> bool:
-    return first.shape != second.shape

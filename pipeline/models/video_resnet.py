@@ -12,12 +12,7 @@ from pipeline.models.modules import conv3d, initialise, linear
 
 
 class VideoResNet(nn.Module):
-    """A ResNet of basic blocks over space and time.
-
-    Args:
-        architecture: ``r2plus1d_18`` or ``r3d_18`` with its width, depth and input.
-        dropout: Before the classifier.
-    """
+    """A ResNet of basic blocks over space and time, ``r2plus1d_18`` or ``r3d_18``; dropout precedes its classifier."""
 
     def __init__(self, architecture: Architecture, dropout: float = 0.0):
         super().__init__()

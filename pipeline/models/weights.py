@@ -25,10 +25,8 @@ from pipeline.runtime.wheels import WheelMember, fetch, file_sha256
 class Url:
     """A file on the web.
 
-    Args:
-        url: Where it is.
-        digits: The first of its sha256 in hex: torchvision publishes eight, in the file's name. So few can be forged
-            in minutes; `fetch_weights` asks for all 64, and pins them beside the file.
+    ``digits`` are the first of its sha256 in hex: torchvision publishes eight, in the file's name. So few can be forged
+    in minutes; `fetch_weights` asks for all 64, and pins them next to the file.
     """
 
     url: str
@@ -175,9 +173,7 @@ def named_networks(networks: Sequence[FindSettings]) -> list[tuple[str, FindSett
 
 
 def registered_digest(name: str) -> str:
-    """The sha256 of a registered model, as a provenance states it.
-
-    Of weights that are pinned when they are fetched, and are not yet, it is only what is published of it.
+    """The sha256 of a registered model, as a provenance states it; before it is pinned, only its published digits.
 
     Raises:
         ActaError: unknown name, or a pin that is not trusted.
@@ -241,11 +237,11 @@ def _asked(name: str, source: Url) -> str:
 
 
 def fetch_weights(names: Iterable[str], sha256: str | None = None, *, trust_first: bool = False) -> list[Path]:
-    """Bring models into the cache; those that are there and whole are left alone. Returns what was written.
+    """Bring models into the cache and return what was written; those that are there and whole are left alone.
 
     Args:
         names: Of `WEIGHTS`.
-        sha256: The whole hash of the one model that is named, where the registry has not got it.
+        sha256: The whole hash of the only named model, where the registry does not have it.
         trust_first: Pin such models as they come, or as they are in the cache, where no hash is given or pinned.
 
     Raises:

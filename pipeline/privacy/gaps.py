@@ -57,12 +57,9 @@ def _link(tracks: list[_Track], frame: Instances, now: int, held: deque[Instance
 
 
 def linked(before: np.ndarray, after: np.ndarray, least: float) -> list[tuple[int, int]]:
-    """Indices of boxes that may be the same instance: each box at most once, those that overlap most first.
+    """Indices of boxes, (n, 4) and (m, 4), that may be the same instance, with an IoU of at least ``least``.
 
-    Args:
-        before: float32 (n, 4).
-        after: float32 (m, 4).
-        least: Lowest IoU of a pair.
+    Those that overlap most come first; each box is in at most one pair.
     """
     if not len(before) or not len(after):
         return []

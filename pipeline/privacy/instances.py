@@ -208,11 +208,7 @@ class DetectionShard(Shard):
         return self.array("frames/first")[:].astype(np.int64)
 
     def frames(self, video: str) -> list[Instances]:
-        """Detections of every frame of a video.
-
-        Raises:
-            KeyError: the video is not in this shard.
-        """
+        """Detections of every frame of a video; a `KeyError` if it is not in this shard."""
         start, stop = self.span(video)
         first = self._first_instance[start : stop + 1]
         low, high = int(first[0]), int(first[-1])

@@ -70,16 +70,8 @@ def anonymize_photograph(
 ) -> Anonymized:
     """Write ``output``, an anonymised copy of the photograph ``source``.
 
-    It is searched at each network's ``long_side`` and at twice that: a picture of a group has small faces, and time
-    enough.
-
-    Args:
-        source: The photograph. It is only read.
-        output: The copy; its suffix, one of `FORMATS`, chooses the format.
-        detect: Detector and resolution.
-        obfuscate: Filter, shape and size.
-        overwrite: Replace a file that is there already.
-        preview: Hide nothing, but draw what would be hidden; only the owner can read the output (mode 0600).
+    It is searched at each network's ``long_side`` and at twice that: a picture of a group has small faces, and one
+    picture takes little time. Arguments are those of `anonymize_video`; the suffix of ``output`` is one of `FORMATS`.
 
     Raises:
         ActaError: ``output`` is there, or its format is unknown or cannot hold what the photograph is.

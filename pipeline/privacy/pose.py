@@ -22,15 +22,11 @@ _MARGIN = 1.25  # MediaPipe's enlargement of the crop that the landmark network 
 
 
 class Pose(Detector):
-    """People whom the landmark network takes for such: the score is its presence, the box a square about the hips.
+    """People that the landmark network recognises as such: the score is its presence, the box a square about the hips.
 
     The detector sees the image letterboxed, the landmark network a square around the hips that reaches to the farthest
-    end of the body and is turned so that the person stands upright.
-
-    Args:
-        weights: The landmark network (``pose_landmark_full.tflite``).
-        threshold: Lowest presence that counts.
-        proposals: The detector (``pose_detection.tflite``).
+    end of the body and is turned so that the person stands upright. ``weights`` are those of the landmark network
+    (``pose_landmark_full.tflite``), ``proposals`` those of the detector (``pose_detection.tflite``).
     """
 
     def __init__(self, weights: Path | Opened, threshold: float, proposals: Path | Opened):

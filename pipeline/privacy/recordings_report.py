@@ -17,7 +17,7 @@ _WIDEST = 40  # characters of a name next to the bar
 
 
 class Report:
-    """What is told of a run.
+    """What the user is told of a run.
 
     Args:
         plan: What is to be done.
@@ -112,9 +112,6 @@ class Outlook:
     To ask thousands of files on a network for their frames takes minutes. So each is asked when it is begun; before,
     its size stands for its frames, at the mean of the files that were asked. A photograph is one frame. The frames of a
     file that is left out do not count.
-
-    Attributes:
-        done: Frames that are done.
     """
 
     def __init__(self, jobs: Sequence[Job]):

@@ -73,16 +73,13 @@ Event = Moved | Said | Anonymized | LeftOut
 def anonymize_file(
     job: Job, treatment: Treatment, moved: Callable[[int], object], detections: Path | None = None
 ) -> Anonymized:
-    """Anonymise one file.
+    """Anonymise one file; errors are those of `anonymize_video` and `anonymize_photograph`.
 
     Args:
         job: The file.
         treatment: How.
         moved: Called with the number of frames that are done.
-        detections: Where to write what was found (HDF5), too.
-
-    Raises:
-        ActaError: as `anonymize_video` and `anonymize_photograph` say, or ``detections`` is there.
+        detections: Where to write what was found, too (HDF5); an existing file is an `ActaError`.
     """
     if detections is not None:
         with atomic(detections, overwrite=treatment.overwrite) as temporary:
