@@ -21,7 +21,7 @@ class People(Detector):
     """A detector of bodies and one of faces as one detector, which gives one instance for each person.
 
     A body that was found includes the heads of its faces. A face whose body was not found gets one in the proportions
-    of somebody upright. Each detector is shown the picture with a longer side of at most so many pixels (None: all).
+    of somebody upright. Each detector is shown the picture with a longer side of at most ``…_side`` pixels (None: all).
     """
 
     def __init__(self, bodies: Detector, bodies_side: int | None, faces: Detector, faces_side: int | None):
