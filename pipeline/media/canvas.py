@@ -1,4 +1,4 @@
-"""Pictures of one size, whatever the frames are, with captions written into them."""
+"""Pictures of one size, whatever size the frames have, with captions written into them."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -38,10 +38,8 @@ class Canvas:
         scaled = self._scaler.reformat(frame, *stored, "yuv420p", dst_colorspace=matrix, dst_color_range="MPEG")
         picture = np.empty(self.height * self.width * 3 // 2, np.uint8)
         top, left = (self.height - height) // 4 * 2, (self.width - width) // 4 * 2
-        sources, targets = (
-            _planes(scaled.to_ndarray().ravel(), *stored[::-1]),
-            _planes(picture, self.height, self.width),
-        )
+        sources = _planes(scaled.to_ndarray().ravel(), *stored[::-1])
+        targets = _planes(picture, self.height, self.width)
         for source, target, black, step in zip(sources, targets, (16, 128, 128), (1, 2, 2), strict=True):
             target[:] = black
             place = (slice(top // step, (top + height) // step), slice(left // step, (left + width) // step))

@@ -136,8 +136,8 @@ def decode(
 class FrameDecoder:
     """Decodes the packets of a stream and counts, so that nothing is lost unnoticed.
 
-    Every packet that is to be shown must give a frame. Those before the first frame may be pictures that refer to what
-    the recording does not hold, which no player shows.
+    Every packet that is to be shown must give a frame. Those before the first frame may be pictures that refer to
+    others outside the recording, which no player shows.
 
     Args:
         stream: The video stream.
@@ -145,11 +145,10 @@ class FrameDecoder:
 
     Attributes:
         frames: Whole frames so far.
-        damaged: Packets and frames that were passed over.
     """
 
     def __init__(self, stream: VideoStream, *, lenient: bool = False):
-        self.frames = self.damaged = 0
+        self.frames = 0
         self._lenient = lenient
         self._packets = 0
         self._early: list[int] | None = []  # stamps of packets until the first frame is there
@@ -171,14 +170,12 @@ class FrameDecoder:
         except av.error.FFmpegError:
             if not self._lenient:
                 raise
-            self.damaged += 1
             return
         for frame in frames:
             assert isinstance(frame, VideoFrame)
             if frame.is_corrupt:
                 if not self._lenient:
                     raise VideoError(f"damaged: frame {self.frames} is incomplete")
-                self.damaged += 1
                 continue
             self._begin(frame)
             self._is_interlaced |= frame.interlaced_frame
@@ -201,7 +198,7 @@ class FrameDecoder:
 
     @property
     def missing(self) -> int:
-        """Frames that were announced by packets and did not come; two packets may be the fields of one frame."""
+        """Frames that packets announced and that never came; two packets may be the fields of one frame."""
         packets = self._packets if self._early is None else len(self._early)
         return max(0, (-(-packets // 2) if self._is_interlaced else packets) - self.frames)
 
@@ -286,7 +283,7 @@ def _orientation(matrix: tuple[int, ...]) -> Orientation:
 
 
 def pixel_aspect(stream: VideoStream) -> Fraction | None:
-    """Width over height of one stored pixel; None: square, or not to be believed."""
+    """Width over height of one stored pixel; None: square, or an incredible value."""
     aspect = stream.sample_aspect_ratio
     return aspect if aspect and 1 <= max(aspect, 1 / aspect) <= _MAX_ASPECT else None
 
@@ -315,7 +312,7 @@ def scaled_size(
 def shown_size(
     frame: VideoFrame, size: int | tuple[int, int] | None, aspect: Fraction | None = None
 ) -> tuple[int, int]:
-    """`scaled_size`, however large: nothing is made of it."""
+    """`scaled_size` without a limit, where no picture of that size is made."""
     return _scaled_size(frame.width, frame.height, orientation(frame).quarters % 2 == 1, size, aspect)
 
 

@@ -83,7 +83,7 @@ def rewritten(
         damage = str(error)
     try:
         with (
-            # A damaged packet takes with it what other decoding threads hold.
+            # With a damaged packet everything is lost that other decoding threads hold.
             open_video(source, threads=1 if encoding.keep_what_is_whole else 0) as (container, stream),
             atomic(output, overwrite=overwrite) as temporary,
             WholeFile(temporary) as file,
@@ -99,7 +99,7 @@ def rewritten(
 
 
 class WholeFile(io.FileIO):
-    """A file that remembers a failed write: the muxer would pass over it and end with a file that is not whole."""
+    """A file that remembers a failed write, which the muxer would pass over, leaving a file that is not whole."""
 
     def __init__(self, path: Path):
         super().__init__(path, "w+")

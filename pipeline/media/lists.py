@@ -1,4 +1,4 @@
-"""Lists of videos, one file per shard: the only thing that the plan reads of a dataset.
+"""Lists of videos, one file per shard: the only part of a dataset that the plan reads.
 
 A list is rewritten only when its content changes, so that adding, removing or replacing a video reruns its shard alone.
 A video's shard is a hash of its id: it never changes when other videos come or go. A list is a JSON array of rows: id,
@@ -79,7 +79,7 @@ def write_texts(texts: Mapping[str, str], folder: Path) -> list[str]:
 
 
 def shard_names(folder: Path) -> list[str]:
-    """The shards that `write_lists` last found to hold videos."""
+    """The names of the lists in a folder: the shards that hold videos, or the games."""
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
@@ -189,9 +189,9 @@ class PlansLists:
         return self._aside
 
     def share(self) -> None:
-        """All lists are written: from here on others may have the lock too, and none alone.
+        """After all lists are written: from here on others may share the lock, and none can have it alone.
 
-        A plan that will run waits for one that has it alone, and is still listing.
+        A plan that will run waits for one that has it alone, as that is still listing.
         """
         with suppress(OSError):  # no locks here
             fcntl.flock(self._lock, fcntl.LOCK_SH | (fcntl.LOCK_NB if self._looking else 0))

@@ -1,4 +1,4 @@
-"""The encoded picture of a copy: as much like the source's as its container allows, and a note on what is not."""
+"""The encoded picture of a copy: as much like the source's as its container allows, with notes on any difference."""
 
 import struct
 from collections.abc import Callable

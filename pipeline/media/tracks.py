@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import av
 import av.error
@@ -168,11 +168,7 @@ class Converted(Track):
         self._samples = self._silence = 0
 
     def take(self, packet: Packet) -> list[Packet]:
-        packets: list[Packet] = []
-        for frame in packet.decode():
-            assert isinstance(frame, AudioFrame)
-            packets += self._write(frame)
-        return packets
+        return [made for frame in packet.decode() for made in self._write(cast(AudioFrame, frame))]
 
     def end(self) -> list[Packet]:
         return self._heard(self._target.encode(None))

@@ -63,7 +63,7 @@ class ActorBackbone:
     """Which network.
 
     Args:
-        name: Of the published one.
+        name: The published one.
         classes: Outputs of its classifier.
         width: Factor on every number of channels of the published network.
         frames: Consecutive frames of the raw clip; None: the published number.
@@ -85,7 +85,7 @@ class ActorBackbone:
 
     @property
     def feature_size(self) -> int:
-        """Of an actor: 1024, 2048 or 2304 in the published networks."""
+        """Size of an actor's feature: 1024, 2048 or 2304 in the published networks."""
         if self.name == "i3d":
             return i3d.feature_size(self.width)
         if self.name == "r101_i3d_nl":
@@ -207,7 +207,7 @@ def load_published(source: Path | Opened, a: ActorBackbone) -> tuple[ActorNetwor
 
 @dataclass(frozen=True)
 class _Description:
-    """What the JSON says."""
+    """The content of the JSON."""
 
     __pydantic_config__ = STRICT
 

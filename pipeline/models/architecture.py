@@ -1,4 +1,4 @@
-"""What a video backbone is, before there is a network: its numbers of channels, blocks, frames and pixels.
+"""The description of a video backbone, without the network: its numbers of channels, blocks, frames and pixels.
 
 A reduced architecture is the base one under the operators of Sec. 6.1.1: s (spatial resolution), t (length of the
 clip), f (frame rate), c (channels), l (layers). Their factors are accumulated per axis, applied to the base network's
@@ -107,7 +107,7 @@ class Architecture:
         return self.frames or BASES[self.backbone].frames
 
     def channels(self, base: int) -> int:
-        """A published number of channels, as it is here."""
+        """A published number of channels after width and reductions."""
         return max(1, int(base * self.width / self._factor("c")))
 
     @property
@@ -116,7 +116,7 @@ class Architecture:
         return tuple(max(1, int(n / self._factor("l"))) for n in self.blocks or BASES[self.backbone].blocks)
 
     def pixels(self, base: int) -> int:
-        """A side of the base network's input, as it is here."""
+        """A side of the base network's input, in pixels, after reductions."""
         return max(1, int(base / self._factor("s")))
 
     @property
@@ -177,7 +177,7 @@ class Architecture:
         return network
 
     def _shape(self, size: int) -> tuple[object, ...]:
-        """All that decides what the network computes."""
+        """Everything that determines what the network computes."""
         channels = tuple(self.channels(8 << power) for power in range(9))
         return (self.pixels(size), channels, self.stage_blocks, self.pathways)
 
@@ -207,5 +207,5 @@ def _check_operator(operator: str) -> None:
 
 
 def frames_needed(architectures: Sequence[Architecture]) -> list[int]:
-    """Positions in the raw clip that at least one of the networks looks at, in ascending order."""
+    """Positions in the raw clip that at least one of the networks sees, in ascending order."""
     return sorted({position for a in architectures for pathway in a.pathways for position in pathway})

@@ -22,14 +22,14 @@ FORMAT = "acta-model-1"
 
 @dataclass(frozen=True)
 class Description:
-    """What a model file's JSON says.
+    """The content of a model file's JSON.
 
     Args:
         architecture: The network.
         classes: Labels in the order of its outputs.
         variant: The frames that it was trained on.
         rate: Frames per second of its clips; None: the video's own.
-        view: What of a frame it saw in training; `ViewSettings.test` is what to show it.
+        view: The part of a frame that it saw in training; `ViewSettings.test` is what to show it.
         provenance: What it was made from.
     """
 
@@ -57,7 +57,7 @@ read_description, model_weights, save_model = _FILE.read, _FILE.weights, _FILE.s
 
 
 def save_absent(path: Path, reason: str) -> None:
-    """Write, in place of a network that cannot be or was given up, an empty model file that says why."""
+    """Write, in place of a network that is impossible or was given up, an empty model file that says why."""
     write_described(path, {"format": FORMAT, "absent": reason}, save({}))
 
 

@@ -1,4 +1,4 @@
-"""Layers as numbers, out of which networks are described, built and counted."""
+"""Layers as numbers, from which networks are described, built and counted."""
 
 from dataclasses import dataclass
 

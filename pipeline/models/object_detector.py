@@ -134,7 +134,7 @@ def find(model: FasterRCNN, pictures: Sequence[Tensor], score: float, most: int)
 
 @dataclass(frozen=True)
 class _Description:
-    """What the JSON says."""
+    """The content of the JSON."""
 
     __pydantic_config__ = STRICT
 

@@ -43,7 +43,7 @@ class Opened:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the bytes, in hex."""
+        """The hash of the bytes, in hex."""
         return hashlib.sha256(self.content).hexdigest()
 
     @property

@@ -19,14 +19,14 @@ HASH = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Pin:
-    """``by``: whether whoever fetched gave the hash, or it is that of what came first."""
+    """``by``: whether the user gave the hash, or it is that of the first file that came."""
 
     sha256: str
     by: Literal["given", "first fetch"]
 
     @property
     def note(self) -> str | None:
-        """What a provenance says of the hash; None: nothing, somebody vouched for it."""
+        """What a provenance says of the hash; None if somebody vouched for it."""
         return "trusted at the first fetch" if self.by == "first fetch" else None
 
 

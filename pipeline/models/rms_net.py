@@ -87,7 +87,7 @@ class RmsNet(nn.Module):
         return frames.to(self.classify.weight.dtype)
 
     def head(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """As `forward`, of what `embed` gives of a clip's frames: (b, T, d)."""
+        """As `forward`, of the vectors (b, T, d) that `embed` gives of the frames."""
         if self.project is not None:
             vectors = self.project(vectors)
         hidden = self.hidden(self.convolutions(vectors.transpose(1, 2)).amax(2))

@@ -46,7 +46,7 @@ class SlowFast(nn.Module):
 
 
 def stage_5(network: nn.Module, pathways: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """The maps that stage 5 of a `SlowFast`, or of a network with its modules, gives of the Slow and the Fast clip."""
+    """The maps of the Slow and the Fast clip after stage 5 of a `SlowFast`, or of a network with its modules."""
     slow, fast = (network.get_submodule(f"s1.pathway{i}_stem")(clip) for i, clip in enumerate(pathways))
     for number in range(1, 5):
         slow = network.get_submodule(f"s{number}_fuse")(slow, fast)

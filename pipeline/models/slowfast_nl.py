@@ -20,7 +20,7 @@ from pipeline.models.slowfast import SlowFast, stage_5
 
 _ATTENDING = {"slowfast_8x8_r50": (), "slowfast_8x8_r101": (6, 13, 20)}  # blocks of res4 before a non-local block
 _TEMPORAL = 6  # blocks of res4 that convolve over time
-_ALPHA = 4  # how many frames of Fast there are for one of Slow
+_ALPHA = 4  # frames of Fast for each frame of Slow
 
 
 class SlowFastNL(nn.Module):
@@ -81,7 +81,7 @@ class _Res4(nn.Module):
 
 
 def slow_positions(fast: int) -> list[int]:
-    """Which of the Fast pathway's frames the Slow one sees.
+    """Which frames of the Fast pathway the Slow one sees.
 
     PySlowFast spreads them evenly from the first frame to the last, so this is no plain stride. Its own call is used
     because it cuts off fractions in float32.

@@ -45,7 +45,7 @@ def stage_complexity(architecture: StageArchitecture, actors: int = 4, objects: 
 
 
 def _multiply_adds_of_heads(architecture: StageArchitecture, nodes: int) -> int:
-    """Of one layer's projections, scores and sums of neighbours."""
+    """Multiply-adds of one layer's projections, scores and sums of neighbours."""
     projection = architecture.head_projection
     together = nodes * nodes * projection.after  # a product of two vectors of a head for each pair of nodes
     if architecture.attention == "additive":  # Eq. 3.3: a node's product with each half of a, then the weighted sums
@@ -54,7 +54,7 @@ def _multiply_adds_of_heads(architecture: StageArchitecture, nodes: int) -> int:
 
 
 def _parameters_of_heads(architecture: StageArchitecture) -> int:
-    """Of one layer's projections, the vector a of Eq. 3.3, and the normalisation."""
+    """Parameters of one layer's projections, the vector a of Eq. 3.3, and the normalisation."""
     projection = architecture.head_projection
     weights = 3 * projection.parameters
     if architecture.attention == "additive":

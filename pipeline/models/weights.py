@@ -1,4 +1,4 @@
-"""Every pretrained model by name, source, licence and sha256, and the cache that holds them.
+"""Every pretrained model with its name, source, licence and sha256, and the cache that holds them.
 
 ``acta weights fetch`` fills the cache where there is a network; jobs only read it. The cache is ``$ACTA_CACHE`` or
 ``~/.cache/acta``. A missing model is an error that says how to get it; nothing falls back to random weights.

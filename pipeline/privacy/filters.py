@@ -37,14 +37,13 @@ def hide(
     Returns:
         Whether anything was changed.
     """
+    hidden = list(zip(instances.boxes, instances.masks, strict=True))
     if instances.failed or settings.filter == "frame":
-        for plane, value in zip(planes, black, strict=True):
-            _hide_box(plane, size, _WHOLE, None, settings, value)
-        return True
-    for box, mask in zip(instances.boxes, instances.masks, strict=True):
+        hidden = [(_WHOLE, None)]
+    for box, mask in hidden:
         for plane, value in zip(planes, black, strict=True):
             _hide_box(plane, size, box, mask, settings, value)
-    return len(instances) > 0
+    return bool(hidden)
 
 
 def _hide_box(

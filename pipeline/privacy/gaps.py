@@ -1,4 +1,4 @@
-"""What must be hidden in frames in which the detector missed something.
+"""What to hide in frames in which the detector missed something.
 
 Instances are linked from frame to frame by the overlap of their boxes (the thesis, Sec. 5.1, names tracking for complex
 scenes). What is filled into a frame depends on the next few frames only, so a stream is delayed by no more.

@@ -79,7 +79,7 @@ def _share(part: np.ndarray, box: np.ndarray, mask: np.ndarray | None) -> float:
 
 
 def _with_head(box: np.ndarray, mask: np.ndarray | None, head: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """A body that was found with a head of its own; a mask's cells keep about their size."""
+    """A body that was found, extended by its head; a mask's cells keep about their size."""
     whole = hull(box, head)
     if mask is None:
         return whole, None

@@ -141,7 +141,7 @@ def _decoded(image: Any) -> _Photograph:
 
 
 def _pixels(image: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    """Upright pixels and transparency. Each step lets the picture before go: there is room for few large ones."""
+    """Upright pixels and transparency. Each step frees the picture before it: there is room for few large ones."""
     ImageOps.exif_transpose(image, in_place=True)
     wanted = _PLAIN.get(image.mode, image.mode)
     if "transparency" in image.info and wanted in ("L", "RGB"):
@@ -227,7 +227,7 @@ def _fitting(photograph: _Photograph, form: str, output: Path) -> _Photograph:
 
 
 def _shown(pixels: np.ndarray) -> np.ndarray:
-    """A copy as 8-bit RGB; of 16 bits the whole span, as few photographs use all of it."""
+    """A copy as 8-bit RGB; 16 bits are stretched to the brightest pixel, as few photographs use all of them."""
     if pixels.dtype == np.uint16:
         grey = np.rint(np.arange(2**16) * (255 / max(1, int(pixels.max())))).clip(0, 255).astype(np.uint8)
         pixels = grey[pixels]

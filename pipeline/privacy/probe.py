@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline.config.base import What
 from pipeline.config.detectors import DETECTORS
-from pipeline.config.privacy import Auditor, FindSettings, ObfuscateSettings, SearchSettings
+from pipeline.config.privacy import Auditor, ObfuscateSettings, SearchSettings
 from pipeline.privacy.boxes import iou
 from pipeline.privacy.detectors import make_auditor, make_detector
 from pipeline.privacy.filters import hide
@@ -45,8 +45,12 @@ def check_search(what: What, detect: SearchSettings) -> None:
         alone = SearchSettings(**(detect.model_dump() | network.model_dump() | {"faces": None}))
         instances = _search(alone)
         if not _is_found(instances, kind):
+            threshold, side = network.threshold, network.long_side
+            own = f"its own score of {DETECTORS[network.detector].threshold:g}"
+            score = own if threshold is None else f"a score of {threshold:g}"
+            size = "" if side is None else f", in pictures of at most {side} pixels"
             raise ActaError(
-                f"{network.detector}, {_score(network)}{_size(network)}, does not find the {_NAMES[kind]} on a clear "
+                f"{network.detector}, from {score} on{size}, does not find the {_NAMES[kind]} on a clear "
                 f"photograph{f' ({instances.reason})' if instances.reason else ''}, so it would hide nothing; lower "
                 "its `threshold`, raise its `long_side`, or choose another detector"
             )
@@ -142,13 +146,3 @@ def _detail(image: np.ndarray) -> np.ndarray:
     grey = cv2.cvtColor(_face(image), cv2.COLOR_RGB2GRAY).astype(np.float32)
     scaled = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     return scaled - cv2.GaussianBlur(scaled, (0, 0), _DETAIL)
-
-
-def _score(network: FindSettings) -> str:
-    if network.threshold is None:
-        return f"from its own score of {DETECTORS[network.detector].threshold:g} on"
-    return f"from a score of {network.threshold:g} on"
-
-
-def _size(network: FindSettings) -> str:
-    return "" if network.long_side is None else f", in pictures of at most {network.long_side} pixels"

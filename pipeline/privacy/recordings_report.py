@@ -107,7 +107,7 @@ class Report:
 
 
 class Outlook:
-    """How many frames a run has and has done.
+    """How many frames of a run there are, and how many are done.
 
     To ask thousands of files on a network for their frames takes minutes. So each is asked when it is begun; before,
     its size stands for its frames, at the mean of the files that were asked. A photograph is one frame. The frames of a
@@ -141,18 +141,18 @@ class Outlook:
         return self._finished + running + self._waiting_photographs + self._waiting_bytes * mean or None
 
     def begin(self, index: int, frames: int | None) -> None:
-        """A job is begun; its number of frames, where the file says it."""
+        """Begin a job, with its number of frames where the file says it."""
         self._running[index] = (0, frames)
         self._waiting_photographs -= self._photographs[index]
         self._waiting_bytes -= self._sizes[index]
         self._learn(index, frames)
 
     def move(self, index: int, moved: int) -> None:
-        """The number of frames of a job that are done."""
+        """Take in how many frames of a job are done."""
         self._running[index] = (moved, self._running[index][1])
 
     def end(self, index: int, frames: int | None) -> None:
-        """A job has ended; its number of frames, None where it was left out."""
+        """End a job, with its number of frames, None where it was left out."""
         _, announced = self._running.pop(index)
         self._finished += frames or 0
         if announced is None:

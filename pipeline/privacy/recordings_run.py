@@ -62,7 +62,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class Said:
-    """A line that a job had to say."""
+    """A line that a job printed."""
 
     line: str
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.config.detectors import DETECTORS
 
-# Of the shipped config.yaml, where a variant has the larger value the other's.
+# The values of the shipped config.yaml; where the variants differ, the laxer one.
 _ENLARGE, _KERNEL, _BLOCKS = 1.2, 1.0, 4
 _INTERVAL, _LONG_SIDE = 0.1, 640
 
