@@ -11,7 +11,7 @@ from matplotlib.ft2font import FT2Font
 
 from pipeline.media.decode import orientation, scaled_size
 
-_SHADE = 0.6  # how much the ground of a caption is darkened
+_SHADE = 0.6  # how much the background of a caption is darkened
 _LEAST_TEXT = 11  # pixels
 
 
@@ -52,7 +52,7 @@ class Canvas:
         return painted
 
     def _write(self, planes: Sequence[np.ndarray], lines: tuple[str, ...]) -> None:
-        """White text on a darkened ground at the lower left."""
+        """White text on a darkened background at the lower left."""
         if lines != self._lines:
             self._lines = lines
             self._stamp = _text(lines, min(self.height, self.width)) if lines else None

@@ -1,4 +1,4 @@
-"""Decoding with PyAV: hostile files kept in, pictures upright, nothing dropped in silence.
+"""Decoding with PyAV: hostile files kept in, pictures upright, nothing dropped silently.
 
 Coordinates: images are uint8 (height, width, 3), RGB, upright (as a player shows them).
 """

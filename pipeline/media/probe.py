@@ -18,8 +18,8 @@ from pipeline.runtime.errors import VideoError
 
 _MISSING_SECONDS = 0.5  # a header may round its duration; more than this and this part missing is a truncated file
 _MISSING_FRACTION = 0.03
-# Containers whose durations promise nothing: read off the stamps themselves or, in Matroska, with the time that the last
-# picture is shown, which its packets do not tell.
+# Containers whose durations promise nothing: read off the stamps themselves or, in Matroska, including how long the
+# last picture is shown, which its packets do not tell.
 _UNPROMISING = (*ESTIMATING, "matroska")
 _WITH_DURATION = ("flv", "asf")  # containers whose header promises when the last stream ends
 _PENDING = 2  # packets that a parser holds back when a loss is noticed

@@ -260,7 +260,7 @@ def _sum_is_right(page: bytes) -> bool:
 
 def _gif(data: mmap.mmap) -> str | None:
     size = len(data)
-    place = 13 + _colors(data[10]) if size > 10 else size
+    place = 13 + _colours(data[10]) if size > 10 else size
     while place < size:
         kind = data[place]
         if kind == 0x3B:
@@ -271,7 +271,7 @@ def _gif(data: mmap.mmap) -> str | None:
         if kind == 0x21:
             place += 2
         elif kind == 0x2C:
-            place += 11 + (_colors(data[place + 9]) if place + 9 < size else 0)
+            place += 11 + (_colours(data[place + 9]) if place + 9 < size else 0)
         else:
             return f"damaged: no block of GIF at byte {place}"
         while place < size and data[place]:
@@ -280,8 +280,8 @@ def _gif(data: mmap.mmap) -> str | None:
     return "truncated: its end mark is missing"
 
 
-def _colors(flags: int) -> int:
-    """Bytes of a color table."""
+def _colours(flags: int) -> int:
+    """Bytes of a colour table."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 

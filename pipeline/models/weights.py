@@ -308,7 +308,7 @@ def _entry(name: str) -> Weights:
 
 
 def _download(source: Url, path: Path, name: str, wanted: str) -> str:
-    """Put the file in its place; its sha256."""
+    """Download the file into its place; returns its sha256."""
     try:
         with atomic(path) as temporary:
             with urllib.request.urlopen(source.url, timeout=60) as response, temporary.open("wb") as file:  # noqa: S310

@@ -1,4 +1,4 @@
-"""Boxes as arrays (x1, y1, x2, y2), in any unit: what holds several, larger ones, overlaps."""
+"""Boxes as arrays (x1, y1, x2, y2), in any unit: hulls, enlargement, overlaps."""
 
 import cv2
 import numpy as np

@@ -134,7 +134,7 @@ def detect_frame(
 _MARGIN = 0.1
 _GRID = 32  # pixels: the networks' coarsest stride; on it they see a part as they see the whole
 _WORTHWHILE = 0.6  # of the picture: a larger part is hardly cheaper than the whole
-_NEAR = 1.5  # pixels: what is as near to the edge of a part may go on behind it
+_NEAR = 1.5  # pixels: an instance this near to the edge of a part may extend beyond it
 
 _Part = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 
@@ -152,7 +152,7 @@ def _around(region: np.ndarray, height: int, width: int) -> _Part:
 
 
 def _is_cut_off(instances: Instances, part: _Part, height: int, width: int) -> bool:
-    """Whether an instance reaches the edge of a part where the picture goes on behind it."""
+    """Whether an instance reaches the edge of a part where the picture goes on beyond it."""
     goes_on = np.array([part[0] > 0, part[1] > 0, part[2] < width, part[3] < height])
     reaches = np.abs(instances.boxes * [width, height, width, height] - part) < _NEAR
     return bool((reaches & goes_on).any())

@@ -20,7 +20,7 @@ from pipeline.privacy.pose import Pose
 from pipeline.privacy.ssdlite import SSDLite
 from pipeline.runtime.errors import ActaError
 
-# The code behind each name; the rest is in the table.
+# The code behind each name; `DETECTORS` has the rest.
 _CODE: dict[str, Callable[[Opened, float, str], Detector]] = {
     "retinaface": RetinaFace,
     "centerface": CenterFace,

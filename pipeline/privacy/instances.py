@@ -37,7 +37,7 @@ class Instances:
     Args:
         boxes: float32 (n, 4), relative x1, y1, x2, y2.
         scores: float32 (n,), in [0, 1].
-        masks: n boolean grids over their boxes, or None where the box is all there is.
+        masks: n boolean grids over their boxes, or None where there is only the box.
         filled: bool (n,), true for what gap filling added.
         failed: The detector failed on this frame.
         reason: Why it failed, in one line; not stored.

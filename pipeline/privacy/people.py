@@ -14,7 +14,7 @@ _HALF_WIDTH, _DOWN = 1.8, 7.0
 # A found body belongs to a face if it covers at least this share of the face and of the area `_CHEST` face heights
 # below the chin.
 _COVERED, _CHEST = 0.5, 2.0
-_NOTHING = 1e-9  # of the picture: what rounding leaves of an overlap
+_NOTHING = 1e-9  # share of the picture that rounding may leave of an overlap
 
 
 class People(Detector):

@@ -25,7 +25,7 @@ from pipeline.privacy.motion import follow, is_cut, small_grey, something_new
 _SAME_IOU = 0.3  # of the boxes of one instance in two searched frames
 _LONGEST = 16  # frames: at least one in this number is searched, however long the interval
 _NO_PICTURE = np.zeros((0, 0), np.uint8)
-_HELD = 64  # frames that wait for the searched one behind them; decoded frames are what costs memory …
+_HELD = 64  # frames that wait for the searched one after them; decoded frames take memory …
 _LARGE = 3840 * 2160  # pixels; … and larger ones count as several
 
 
@@ -57,7 +57,7 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Side:
-    """A searched frame, for those before and behind it."""
+    """A searched frame, for those before and after it."""
 
     grey: np.ndarray
     found: Instances
