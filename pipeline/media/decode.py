@@ -105,10 +105,7 @@ def decode(
 ) -> Iterator[tuple[float, VideoFrame]]:
     """Every frame of a stream with its time in seconds, in the order of showing.
 
-    Args:
-        container: The file.
-        stream: Its video stream.
-        sought: There was a seek in the container, so the first frame must have a time stamp of its own.
+    After a seek in the container (``sought``) the first frame must have a time stamp of its own.
 
     Raises:
         VideoError: the stream is damaged; the message says at which frame.

@@ -45,13 +45,7 @@ def check_frames(count: int) -> None:
 
 
 def check_filled(frames: int, seconds: float, shown: float = _SHOWN) -> None:
-    """Refuse a video whose pictures would have to be repeated for too long.
-
-    Args:
-        frames: How many pictures it has.
-        seconds: How long it lasts.
-        shown: Seconds that every picture may be shown.
-    """
+    """Refuse a video whose pictures would have to be repeated for too long: each may be shown for ``shown`` seconds."""
     most = _limit("ACTA_MAX_STILL", _STILL)
     if seconds > frames * shown + most:
         raise VideoError(

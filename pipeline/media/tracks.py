@@ -73,12 +73,9 @@ _GAP = 0.02  # seconds; stamps may be off by so much, as some containers round t
 
 
 class Track:
-    """One stream of the copy that is not the picture; takes the source's packets.
+    """One stream of the copy that is not the picture; takes the packets of its source.
 
-    Args:
-        source: The stream.
-        target: Its copy.
-        container: FFmpeg's name of the copy's container.
+    ``container`` is FFmpeg's name of the copy's container.
     """
 
     def __init__(self, source: Any, target: Any, container: str):

@@ -90,8 +90,7 @@ class ActorBackbone:
             return i3d.feature_size(self.width)
         if self.name == "r101_i3d_nl":
             return r101_i3d_nl.feature_size(self.width)
-        slowfast = self.slowfast
-        return slowfast.channels(2048) + slowfast.channels(256)
+        return sum(map(self.slowfast.channels, (2048, 256)))
 
     @property
     def span(self) -> int:

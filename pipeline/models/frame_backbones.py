@@ -61,13 +61,11 @@ class FrameBackbone(nn.Module):
         """
         if self._fused is not None:
             with torch.no_grad():
-                fused: Tensor = self._fused(self._normalised(pictures)).mean((2, 3))
-            return fused
+                return self._fused(self._normalised(pictures)).mean((2, 3))
         frozen, trained = self.split()
         with torch.no_grad():
             maps = torch.cat([frozen(self._normalised(part)) for part in pictures.split(at_once or len(pictures))])
-        averaged: Tensor = trained(maps).mean((2, 3))
-        return averaged
+        return trained(maps).mean((2, 3))
 
     def fuse(self) -> "FrameBackbone":
         """For inference from now on: batch norm becomes a part of the convolutions, in a quarter less time."""

@@ -187,8 +187,7 @@ def _check_jpeg(content: bytes) -> None:
 def _bits(image: Any) -> int:
     """Bits of a channel as stored; the library would cut colours of more to 8 without a word."""
     if image.format == "PNG":
-        bits: int = _stored(image)[24]
-        return bits
+        return _stored(image)[24]
     if image.format == "TIFF":
         return int(max(image.tag_v2.get(258, (8,))))
     return 8

@@ -17,14 +17,7 @@ _WIDEST = 40  # characters of a name next to the bar
 
 
 class Report:
-    """What the user is told of a run.
-
-    Args:
-        plan: What is to be done.
-        treatment: How.
-        bar: Shows the progress, in frames.
-        debug: Also show where in the code a bug arose.
-    """
+    """What the user is told of a run. The bar counts frames; ``debug`` shows where in the code a bug is."""
 
     def __init__(self, plan: Plan, treatment: Treatment, bar: Progress[Any], *, debug: bool = False):
         self._plan, self._treatment, self._bar, self._debug = plan, treatment, bar, debug

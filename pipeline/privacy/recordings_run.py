@@ -75,11 +75,8 @@ def anonymize_file(
 ) -> Anonymized:
     """Anonymise one file; errors are those of `anonymize_video` and `anonymize_photograph`.
 
-    Args:
-        job: The file.
-        treatment: How.
-        moved: Called with the number of frames that are done.
-        detections: Where to write what was found, too (HDF5); an existing file is an `ActaError`.
+    ``moved`` is called with the number of frames that are done. What was found is written to ``detections`` (HDF5), if
+    given; an existing file there is an `ActaError`.
     """
     if detections is not None:
         with atomic(detections, overwrite=treatment.overwrite) as temporary:
@@ -116,14 +113,10 @@ def run(
     tell: Callable[[int, Event], object],
     detections: Path | None = None,
 ) -> None:
-    """Anonymise files. One that fails does not stop the others.
+    """Anonymise files, several at the same time in processes that share the cores. One that fails stops no other.
 
-    Args:
-        jobs: The files.
-        treatment: How.
-        processes: How many at the same time; they share the cores.
-        tell: Called with a job's number and each event of it: first ``Moved(0)``, last what was done or why not.
-        detections: With one job: where to write what was found.
+    ``tell`` is called with a job's number and each of its events: first ``Moved(0)``, last what was done or why not.
+    What was found is written to ``detections``, if there is one job only.
     """
     if min(processes, len(jobs)) > 1:
         _in_processes(jobs, treatment, min(processes, len(jobs)), tell)
