@@ -1,4 +1,4 @@
-"""Pictures of one size, whatever the frames are, with captions written into them."""
+"""Pictures of one size, whatever size the frames have, with captions written into them."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -11,7 +11,7 @@ from matplotlib.ft2font import FT2Font
 
 from pipeline.media.decode import orientation, scaled_size
 
-_SHADE = 0.6  # how much the ground of a caption is darkened
+_SHADE = 0.6  # how much the background of a caption is darkened
 _LEAST_TEXT = 11  # pixels
 
 
@@ -38,10 +38,8 @@ class Canvas:
         scaled = self._scaler.reformat(frame, *stored, "yuv420p", dst_colorspace=matrix, dst_color_range="MPEG")
         picture = np.empty(self.height * self.width * 3 // 2, np.uint8)
         top, left = (self.height - height) // 4 * 2, (self.width - width) // 4 * 2
-        sources, targets = (
-            _planes(scaled.to_ndarray().ravel(), *stored[::-1]),
-            _planes(picture, self.height, self.width),
-        )
+        sources = _planes(scaled.to_ndarray().ravel(), *stored[::-1])
+        targets = _planes(picture, self.height, self.width)
         for source, target, black, step in zip(sources, targets, (16, 128, 128), (1, 2, 2), strict=True):
             target[:] = black
             place = (slice(top // step, (top + height) // step), slice(left // step, (left + width) // step))
@@ -54,7 +52,7 @@ class Canvas:
         return painted
 
     def _write(self, planes: Sequence[np.ndarray], lines: tuple[str, ...]) -> None:
-        """White text on a darkened ground at the lower left."""
+        """White text on a darkened background at the lower left."""
         if lines != self._lines:
             self._lines = lines
             self._stamp = _text(lines, min(self.height, self.width)) if lines else None

@@ -1,4 +1,4 @@
-"""Decoding with PyAV: hostile files kept in, pictures upright, nothing dropped in silence.
+"""Decoding with PyAV: hostile files kept in, pictures upright, nothing dropped silently.
 
 Coordinates: images are uint8 (height, width, 3), RGB, upright (as a player shows them).
 """
@@ -105,10 +105,7 @@ def decode(
 ) -> Iterator[tuple[float, VideoFrame]]:
     """Every frame of a stream with its time in seconds, in the order of showing.
 
-    Args:
-        container: The file.
-        stream: Its video stream.
-        sought: The container was sought in, so that the first frame must say itself when it is shown.
+    After a seek in the container (``sought``) the first frame must have a time stamp of its own.
 
     Raises:
         VideoError: the stream is damaged; the message says at which frame.
@@ -136,8 +133,8 @@ def decode(
 class FrameDecoder:
     """Decodes the packets of a stream and counts, so that nothing is lost unnoticed.
 
-    Every packet that is to be shown must give a frame. Those before the first frame may be pictures that refer to what
-    the recording does not hold, which no player shows.
+    Every packet that is to be shown must give a frame. Those before the first frame may be pictures that refer to
+    others outside the recording, which no player shows.
 
     Args:
         stream: The video stream.
@@ -145,11 +142,10 @@ class FrameDecoder:
 
     Attributes:
         frames: Whole frames so far.
-        damaged: Packets and frames that were passed over.
     """
 
     def __init__(self, stream: VideoStream, *, lenient: bool = False):
-        self.frames = self.damaged = 0
+        self.frames = 0
         self._lenient = lenient
         self._packets = 0
         self._early: list[int] | None = []  # stamps of packets until the first frame is there
@@ -171,14 +167,12 @@ class FrameDecoder:
         except av.error.FFmpegError:
             if not self._lenient:
                 raise
-            self.damaged += 1
             return
         for frame in frames:
             assert isinstance(frame, VideoFrame)
             if frame.is_corrupt:
                 if not self._lenient:
                     raise VideoError(f"damaged: frame {self.frames} is incomplete")
-                self.damaged += 1
                 continue
             self._begin(frame)
             self._is_interlaced |= frame.interlaced_frame
@@ -201,16 +195,12 @@ class FrameDecoder:
 
     @property
     def missing(self) -> int:
-        """Frames that were announced by packets and did not come; two packets may be the fields of one frame."""
+        """Frames that packets announced and that never came; two packets may be the fields of one frame."""
         packets = self._packets if self._early is None else len(self._early)
         return max(0, (-(-packets // 2) if self._is_interlaced else packets) - self.frames)
 
     def finish(self) -> None:
-        """Look back at the end of the stream.
-
-        Raises:
-            VideoError: frames are missing.
-        """
+        """At the end of the stream refuse, by a `VideoError`, one of which frames are missing."""
         if self.missing and not self._lenient:
             raise VideoError(f"damaged: {self.missing} of {self.frames + self.missing} frames cannot be decoded")
 
@@ -221,9 +211,9 @@ def _is_hidden(packet: Packet) -> bool:
 
 
 def sample(frames: Iterator[tuple[float, VideoFrame]], rate: float | None) -> Iterator[tuple[float, VideoFrame]]:
-    """Thin frames out to ``rate`` per second: for each tick the frame nearest to it, none twice.
+    """Thin frames out to ``rate`` per second: the frame nearest to each tick, none twice; None keeps every frame.
 
-    Ticks start at the first frame. Time stamps stay the frames' own. ``None`` keeps every frame.
+    Ticks start at the first frame. Frames keep their own time stamps.
     """
     if rate is None:
         yield from frames
@@ -265,7 +255,7 @@ class Orientation:
 
 
 def side_data(frame: VideoFrame, kind: Type) -> bytes | None:
-    """What the file says beside a frame, as FFmpeg's structure of that kind."""
+    """What the file says along with a frame, as FFmpeg's structure of that kind."""
     data: Any = frame.side_data.get(kind)  # type: ignore[call-overload]  # PyAV's stub knows indices only
     return None if data is None else bytes(data)
 
@@ -290,7 +280,7 @@ def _orientation(matrix: tuple[int, ...]) -> Orientation:
 
 
 def pixel_aspect(stream: VideoStream) -> Fraction | None:
-    """Width over height of one stored pixel; None: square, or not to be believed."""
+    """Width over height of one stored pixel; None: square, or an incredible value."""
     aspect = stream.sample_aspect_ratio
     return aspect if aspect and 1 <= max(aspect, 1 / aspect) <= _MAX_ASPECT else None
 
@@ -319,7 +309,7 @@ def scaled_size(
 def shown_size(
     frame: VideoFrame, size: int | tuple[int, int] | None, aspect: Fraction | None = None
 ) -> tuple[int, int]:
-    """`scaled_size`, however large: nothing is made of it."""
+    """`scaled_size` without a limit, where no picture of that size is made."""
     return _scaled_size(frame.width, frame.height, orientation(frame).quarters % 2 == 1, size, aspect)
 
 

@@ -23,7 +23,7 @@ from pipeline.media.decode import FrameDecoder, Orientation, describe, open_vide
 from pipeline.media.picture import Picture, as_yuv
 from pipeline.media.probe import probe
 from pipeline.media.timeline import Timeline, move, steady
-from pipeline.media.tracks import SUFFIXES, counted, flush, make_tracks
+from pipeline.media.tracks import SUFFIXES, counted, make_tracks
 from pipeline.runtime.errors import ActaError, VideoError, is_storage_failure
 from pipeline.runtime.files import atomic, check_no_input
 
@@ -62,14 +62,13 @@ def rewritten(
         source: The video. It is only read.
         output: The copy; its suffix chooses the container.
         encoding: How it is written, and what is kept.
-        overwrite: Replace a file that is there already; never ``source``.
+        overwrite: Replace an existing file; never ``source``.
 
     Yields:
         The decoded pictures (YUV), each with a time stamp after its predecessor's, and the writer that takes pictures.
 
     Raises:
-        ActaError: ``output`` is ``source``, its container is unknown or cannot hold what is to be kept, or the disk is
-            full.
+        ActaError: ``output`` is ``source``, its container is unknown or cannot keep everything, or the disk is full.
         VideoError: ``source`` is damaged; nothing is written then.
     """
     check_no_input([output], [source])
@@ -84,7 +83,7 @@ def rewritten(
         damage = str(error)
     try:
         with (
-            # A damaged packet takes with it what other decoding threads hold.
+            # With a damaged packet everything is lost that other decoding threads hold.
             open_video(source, threads=1 if encoding.keep_what_is_whole else 0) as (container, stream),
             atomic(output, overwrite=overwrite) as temporary,
             WholeFile(temporary) as file,
@@ -100,7 +99,7 @@ def rewritten(
 
 
 class WholeFile(io.FileIO):
-    """A file that remembers a failed write: the muxer would pass over it and end with a file that is not whole."""
+    """A file that remembers a failed write, which the muxer would pass over, leaving a file that is not whole."""
 
     def __init__(self, path: Path):
         super().__init__(path, "w+")
@@ -168,7 +167,11 @@ class VideoWriter:
             if packet.stream.index in self._tracks:
                 self._pass_on(packet)
                 continue
-            for frame in self._decoded(packet):
+            try:
+                frames = list(self._decoder.decode(packet))
+            except av.error.FFmpegError as error:
+                raise self._failed(error) from None
+            for frame in frames:
                 if self._shape is None:
                     self._picture.look_at(frame)
                 self._check(frame)
@@ -190,12 +193,6 @@ class VideoWriter:
                 return
             self._timeline.place(packet)
             yield packet
-
-    def _decoded(self, packet: Packet) -> list[VideoFrame]:
-        try:
-            return list(self._decoder.decode(packet))
-        except av.error.FFmpegError as error:
-            raise self._failed(error) from None
 
     def _failed(self, error: Exception) -> VideoError:
         return VideoError(f"decoding failed after {self._decoder.frames} frames: {describe(error)}")
@@ -222,7 +219,7 @@ class VideoWriter:
         if not self._written:
             raise VideoError("no frame can be decoded")
         self._out.mux(self._picture.encode(None))
-        self._out.mux(flush(self._tracks.values()))
+        self._out.mux([packet for track in self._tracks.values() for packet in track.end()])
         self._say_what_is_missing(damage)
 
     def _say_what_is_missing(self, damage: str) -> None:

@@ -1,4 +1,4 @@
-"""The frames of one video as JPEG, at the times and in the size that are asked for."""
+"""The frames of one video as JPEG, at the requested times and size."""
 
 from pathlib import Path
 

@@ -9,11 +9,7 @@ from pipeline.runtime.errors import VideoError
 
 
 def decode_stored(jpeg: np.ndarray, kind: int) -> np.ndarray:
-    """A stored frame: uint8 (height, width, 3).
-
-    Args:
-        jpeg: Its bytes, uint8 (n,).
-        kind: OpenCV's: ``cv2.IMREAD_COLOR`` (BGR) or ``cv2.IMREAD_COLOR_RGB``.
+    """A stored frame, uint8 (height, width, 3), of its bytes; ``kind``: ``cv2.IMREAD_COLOR`` (BGR) or ``…_COLOR_RGB``.
 
     Raises:
         VideoError: it is no JPEG image, or a larger one than any frame may be.

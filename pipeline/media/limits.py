@@ -1,7 +1,8 @@
 """What a picture or a video may ask for, checked before memory, disk or time is spent on it.
 
-A file of a few kilobytes can announce pictures of gigabytes, or a second picture a year after the first. Whoever has
-larger files raises a limit by its environment variable; a limit decides what is refused and never a result.
+A file of a few kilobytes can announce pictures of gigabytes, or a second picture a year after the first. What is too
+much is refused by a `VideoError`. Whoever has larger files raises a limit by its environment variable; a limit decides
+what is refused and never a result.
 """
 
 import os
@@ -11,7 +12,7 @@ from pipeline.runtime.errors import ActaError, VideoError
 # Pixels: what level 6 of HEVC allows, a little more than 8K; and 16384 x 8192, more than cameras of 100 megapixels.
 _FRAME, _PHOTOGRAPH = 35_651_584, 2**27
 _FRAMES = 5_000_000  # of a video: two days at 30 a second
-# Seconds of which nothing but the picture before is known: for each picture, and besides in the whole video.
+# Seconds of which only the picture before is known: for each picture, and in addition for the whole video.
 _SHOWN, _STILL = 2.0, 600
 _VARIABLES = {"ACTA_MAX_PIXELS": "pixels", "ACTA_MAX_FRAMES": "frames", "ACTA_MAX_STILL": "seconds"}
 
@@ -21,26 +22,13 @@ def max_frame_pixels() -> int:
     return _limit("ACTA_MAX_PIXELS", _FRAME)
 
 
-def max_frames() -> int:
-    """Frames of one video."""
-    return _limit("ACTA_MAX_FRAMES", _FRAMES)
-
-
 def check_frame(width: int, height: int) -> None:
-    """Refuse a frame of too many pixels.
-
-    Raises:
-        VideoError: it has more than the limit.
-    """
+    """Refuse a frame of too many pixels."""
     _check_pixels(width, height, max_frame_pixels())
 
 
 def check_photograph(width: int, height: int) -> None:
-    """Refuse a photograph of too many pixels.
-
-    Raises:
-        VideoError: it has more than the limit.
-    """
+    """Refuse a photograph of too many pixels."""
     _check_pixels(width, height, _limit("ACTA_MAX_PIXELS", _PHOTOGRAPH))
 
 
@@ -50,29 +38,14 @@ def _check_pixels(width: int, height: int, most: int) -> None:
 
 
 def check_frames(count: int) -> None:
-    """Refuse a video of too many frames.
-
-    Args:
-        count: Its frames as far as they were read.
-
-    Raises:
-        VideoError: these are more than the limit.
-    """
-    if count > max_frames():
-        raise VideoError(f"more than {max_frames():,} frames, which is the most ({_raising('ACTA_MAX_FRAMES')})")
+    """Refuse a video of which already too many frames were read."""
+    most = _limit("ACTA_MAX_FRAMES", _FRAMES)
+    if count > most:
+        raise VideoError(f"more than {most:,} frames, which is the most ({_raising('ACTA_MAX_FRAMES')})")
 
 
 def check_filled(frames: int, seconds: float, shown: float = _SHOWN) -> None:
-    """Refuse a video whose pictures would have to be repeated for too long.
-
-    Args:
-        frames: How many pictures it has.
-        seconds: How long it lasts.
-        shown: Seconds that every picture may be shown.
-
-    Raises:
-        VideoError: it lasts longer than its pictures and the limit allow.
-    """
+    """Refuse a video whose pictures would have to be repeated for too long: each may be shown for ``shown`` seconds."""
     most = _limit("ACTA_MAX_STILL", _STILL)
     if seconds > frames * shown + most:
         raise VideoError(
@@ -82,15 +55,7 @@ def check_filled(frames: int, seconds: float, shown: float = _SHOWN) -> None:
 
 
 def check_silence(silence: float, sound: float) -> None:
-    """Refuse sound with gaps that would have to be filled with too much silence.
-
-    Args:
-        silence: Seconds of the gaps so far.
-        sound: Seconds of sound so far.
-
-    Raises:
-        VideoError: the gaps are longer than the sound and the limit allow.
-    """
+    """Refuse sound with gaps that would have to be filled with too much silence, both so far and in seconds."""
     most = _limit("ACTA_MAX_STILL", _STILL)
     if silence > sound + most:
         raise VideoError(
@@ -104,11 +69,7 @@ def _raising(variable: str) -> str:
 
 
 def _limit(variable: str, usual: int) -> int:
-    """A limit, from the environment where it says one.
-
-    Raises:
-        ActaError: it says no whole number above 0.
-    """
+    """A limit, from the environment where it has one."""
     said = os.environ.get(variable)
     if said is None:
         return usual

@@ -1,4 +1,4 @@
-"""Lists of videos, one file per shard: the only thing that the plan reads of a dataset.
+"""Lists of videos, one file per shard: the only part of a dataset that the plan reads.
 
 A list is rewritten only when its content changes, so that adding, removing or replacing a video reruns its shard alone.
 A video's shard is a hash of its id: it never changes when other videos come or go. A list is a JSON array of rows: id,
@@ -45,7 +45,7 @@ def shard_name(index: int, shards: int) -> str:
 
 
 def list_texts(videos: Iterable[Listed], shards: int) -> dict[str, str]:
-    """What the list files of videos hold, by shard, in order; shards without videos have none.
+    """The contents of the list files of videos, by shard, in order; shards without videos have none.
 
     Raises:
         ActaError: two videos have the same id.
@@ -63,15 +63,11 @@ def list_texts(videos: Iterable[Listed], shards: int) -> dict[str, str]:
 
 
 def write_lists(videos: Iterable[Listed], folder: Path, shards: int) -> list[str]:
-    """Bring the list files in ``folder`` up to date and return the names of the shards that hold videos.
-
-    Raises:
-        ActaError: two videos have the same id.
-    """
-    return _write_texts(list_texts(videos, shards), folder)
+    """`list_texts` into files: bring those in ``folder`` up to date and return the names of the shards with videos."""
+    return write_texts(list_texts(videos, shards), folder)
 
 
-def _write_texts(texts: Mapping[str, str], folder: Path) -> list[str]:
+def write_texts(texts: Mapping[str, str], folder: Path) -> list[str]:
     """Bring the list files in ``folder`` up to date, and return their names. The others are removed."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
@@ -83,7 +79,7 @@ def _write_texts(texts: Mapping[str, str], folder: Path) -> list[str]:
 
 
 def shard_names(folder: Path) -> list[str]:
-    """The shards that `write_lists` last found to hold videos."""
+    """The names of the lists in a folder: the shards that hold videos, or the games."""
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
@@ -102,19 +98,11 @@ def read_list(path: Path) -> list[Listed]:
 
 
 def game_texts(games: Mapping[str, Sequence[Listed]]) -> dict[str, str]:
-    """What the list files of games hold, by the game's key."""
+    """The contents of the list files of games, by the game's key."""
     return {
         key: json.dumps({"game": str(PurePosixPath(rows[0].path).parent), "files": rows}) + "\n"
         for key, rows in games.items()
     }
-
-
-def write_game_lists(games: Mapping[str, Sequence[Listed]], folder: Path) -> list[str]:
-    """Bring the list files in ``folder``, one a game, up to date and return their keys.
-
-    A list is rewritten only when its content changes; those of other games are removed.
-    """
-    return _write_texts(game_texts(games), folder)
 
 
 def read_game_list(path: Path) -> tuple[str, list[Listed]]:
@@ -133,7 +121,7 @@ def read_game_list(path: Path) -> tuple[str, list[Listed]]:
 
 
 def write_if_changed(path: Path, content: str) -> None:
-    """Write a text file, unless that is what it holds: its time stays, and nothing reruns."""
+    """Write a text file, unless it holds just that: its time stays, and nothing reruns."""
     if not _holds(path, content):
         with atomic(path) as temporary:
             temporary.write_text(content)
@@ -152,7 +140,7 @@ def record_path(dataset: str) -> Path:
 
 
 class PlansLists:
-    """The lists that a plan is made from. Those that another plan reads, which may be running, are left as they are.
+    """The lists that a plan is made from. Lists that another plan reads, which may be running, stay as they are.
 
     Plans share a lock as long as they live, and whoever has it alone may change lists. Where another plan has it too,
     lists that differ from the ones there are written aside, in a folder that ends with the process: looking at a plan
@@ -188,7 +176,7 @@ class PlansLists:
         """Bring the lists in a folder of the results up to date, or write them aside; returns their names."""
         self._texts[folder] = dict(texts)
         if self.alone:
-            return sorted(_write_texts(texts, self._results / folder))
+            return sorted(write_texts(texts, self._results / folder))
         for name, text in texts.items():
             if not _holds(self._results / folder / f"{name}.json", text):
                 write_if_changed(self._folder_aside() / folder / f"{name}.json", text)
@@ -201,9 +189,9 @@ class PlansLists:
         return self._aside
 
     def share(self) -> None:
-        """All lists are written: from here on others may have the lock too, and none alone.
+        """After all lists are written: from here on others may share the lock, and none can have it alone.
 
-        A plan that will run waits for one that has it alone, and is still listing.
+        A plan that will run waits for one that has it alone, as that is still listing.
         """
         with suppress(OSError):  # no locks here
             fcntl.flock(self._lock, fcntl.LOCK_SH | (fcntl.LOCK_NB if self._looking else 0))
@@ -218,11 +206,7 @@ class PlansLists:
         return str(aside if aside and aside.exists() else self._results / folder / f"{name}.json")
 
     def check(self) -> None:
-        """Before anything is run: jobs read the lists of the results, so these must be the plan's.
-
-        Raises:
-            ActaError: they are another plan's.
-        """
+        """Before anything is run: jobs read the lists of the results; if these are another plan's, an `ActaError`."""
         for folder, texts in self._texts.items():
             written = self._results / folder
             if set(shard_names(written)) != set(texts) or not all(

@@ -1,4 +1,4 @@
-"""The encoded picture of a copy: as much like the source's as its container allows, and a note on what is not."""
+"""The encoded picture of a copy: as much like the source's as its container allows, with notes on any difference."""
 
 import struct
 from collections.abc import Callable
@@ -29,14 +29,9 @@ _LOST = {
 
 
 class Picture:
-    """The video stream of a copy.
+    """The video stream of a copy, which is added to it at once, so that the picture comes first.
 
-    Args:
-        source: The stream whose pictures are encoded.
-        out: The copy. The stream is added to it, so the picture comes first.
-        crf: libx264's constant rate factor.
-        preset: libx264's preset.
-        note: Called with a line on everything that the copy cannot keep.
+    ``crf`` and ``preset`` are libx264's; ``note`` is called with a line on everything that the copy cannot keep.
     """
 
     def __init__(self, source: VideoStream, out: OutputContainer, crf: int, preset: str, note: Callable[[str], object]):
@@ -138,7 +133,7 @@ class Picture:
         return {"a53cc": "0"} | ({"x264-params": ":".join(parameters)} if parameters else {})
 
     def look_at(self, frame: VideoFrame) -> None:
-        """Take from the first decoded frame what is said beside it; note what of that the copy cannot keep."""
+        """Take what comes with the first decoded frame, and note what the copy cannot keep of it."""
         self._matrix, self._shown = display_matrix(frame), orientation(frame)
         self._is_interlaced, self._mastering = frame.interlaced_frame, _mastering(frame)
         for kind, words in _LOST.items():

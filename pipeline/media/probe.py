@@ -18,8 +18,8 @@ from pipeline.runtime.errors import VideoError
 
 _MISSING_SECONDS = 0.5  # a header may round its duration; more than this and this part missing is a truncated file
 _MISSING_FRACTION = 0.03
-# Durations that promise nothing: read off the stamps themselves, or, in Matroska, with the time that a last picture is
-# shown, which its packets do not tell.
+# Containers whose durations promise nothing: read off the stamps themselves or, in Matroska, including how long the
+# last picture is shown, which its packets do not tell.
 _UNPROMISING = (*ESTIMATING, "matroska")
 _WITH_DURATION = ("flv", "asf")  # containers whose header promises when the last stream ends
 _PENDING = 2  # packets that a parser holds back when a loss is noticed
@@ -27,7 +27,7 @@ _PENDING = 2  # packets that a parser holds back when a loss is noticed
 
 @dataclass(frozen=True)
 class _Packets:
-    """What was counted: stored and shown pictures, seconds that these last, and the time at which any stream ends."""
+    """What was counted: stored and shown pictures, the seconds that they last, and the end of the last stream."""
 
     stored: int
     shown: int
@@ -36,7 +36,7 @@ class _Packets:
 
 
 def probe(path: Path | str) -> VideoInfo:
-    """Look at a video without decoding it: every packet is counted, the first frame decoded.
+    """Look at a video: every packet is counted, only the first frame is decoded.
 
     Raises:
         VideoError: missing, empty, no video, truncated, or not decodable; the message is the reason.
@@ -65,11 +65,7 @@ def probe(path: Path | str) -> VideoInfo:
 
 
 def _check_whole(path: Path | str, container: InputContainer, stream: VideoStream, packets: _Packets) -> None:
-    """Compare what is there with what the file's headers promise.
-
-    Raises:
-        VideoError: there is less.
-    """
+    """Refuse, by a `VideoError`, a file with less in it than its headers promise."""
     name, expected, stored = container.format.name, stream.frames, packets.stored
     # An index says more than the size of an MP4 file, which some writers get wrong; one in fragments has none.
     reason = None if expected and "mp4" in name else damage(path)

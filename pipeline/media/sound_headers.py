@@ -6,14 +6,10 @@ _STREAMINFO = 34  # bytes; RFC 9639, 8.2
 
 
 def plain_header(codec: str, given: bytes) -> bytes:
-    """What a decoder needs of a header.
-
-    Args:
-        codec: FFmpeg's name.
-        given: The source's header.
+    """What a decoder needs of the source's header; ``codec`` is FFmpeg's name.
 
     Raises:
-        ValueError: it is not as its standard has it.
+        ValueError: it does not follow its standard.
     """
     if codec == "vorbis":
         identification, _, setup = _laced(given)

@@ -1,4 +1,4 @@
-"""The digest of a video's file, by which what is made of it at different times is known to be of the same one."""
+"""The digest of a video's file, which shows whether results made at different times come from the same file."""
 
 import hashlib
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.runtime.errors import VideoError
 
-# The time of the last change of anything (ctime) tells of a content changed whose own time was put back.
+# The time of the last change of anything (ctime) shows a changed content even if its own time was set back.
 _SAME = ("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
 
 

@@ -1,4 +1,7 @@
-"""Published files that say which videos are of which class and split: UCF101's, HMDB51's and Kinetics' own forms."""
+"""Published files that give the class and the split of each video, in the forms of UCF101, HMDB51 and Kinetics.
+
+What cannot be read, is no such line or contradicts another one is an `ActaError` that names the file and its lines.
+"""
 
 import operator
 import re
@@ -14,16 +17,12 @@ _LONGEST_TIME = 1_000_000  # seconds; the published names have six digits
 
 
 def leads_out(name: str) -> bool:
-    """Whether a name that a file gives, taken as a path, can lead out of the folder that it is meant for."""
+    """Whether a name in a file, taken as a path, can lead out of the folder that it is meant for."""
     return name.startswith("/") or "\0" in name or ".." in PurePosixPath(name).parts
 
 
 def check_stays(name: str, place: str) -> None:
-    """Refuse a name that `leads_out`; ``place`` is the file and line that have it.
-
-    Raises:
-        ActaError: naming both.
-    """
+    """Refuse a name that `leads_out`; ``place`` is the file and line that have it."""
     if leads_out(name):
         raise ActaError(f"{place}: {name!r} leads out of the data set's folder; a name is below it and has no '..'")
 
@@ -33,9 +32,6 @@ def read_ucf_list(path: Path) -> Iterator[tuple[int, str, str]]:
 
     Yields:
         The line's number from 1, the class, the file's name.
-
-    Raises:
-        ActaError: the file cannot be read, or a line is none; the message names it.
     """
     for line, text in read_lines(path, "the split file"):
         *before, last = text.rsplit(None, 1)
@@ -52,9 +48,6 @@ def read_hmdb_list(path: Path) -> Iterator[tuple[int, str, str]]:
 
     Yields:
         The line's number from 1, the file's name, and 1 (train), 2 (test) or 0 (not in this split).
-
-    Raises:
-        ActaError: the file cannot be read, or a line is none; the message names it.
     """
     for line, text in read_lines(path, "the split file"):
         name, use = ["", *text.rsplit(None, 1)][-2:]
@@ -65,7 +58,7 @@ def read_hmdb_list(path: Path) -> Iterator[tuple[int, str, str]]:
 
 
 def _is_file(name: str) -> bool:
-    """Whether it can be a file's name; words after its suffix are none of it."""
+    """Whether it can be a file's name, in which no words follow the suffix."""
     return name not in ("", ".") and "/" not in name and not re.search(r"\s", PurePosixPath(name).suffix)
 
 
@@ -77,11 +70,7 @@ class Parts:
     _parts: dict[str, dict[int, tuple[str, str]]] = field(default_factory=dict)
 
     def add(self, file: str, label: str, split: int, part: str, place: str) -> None:
-        """Take in one line; ``part`` is "" for a file that is in neither part of the split.
-
-        Raises:
-            ActaError: another line gives the file another class, or another part of the same split.
-        """
+        """Take in one line; ``part`` is "" for a file that is in neither part of the split."""
         known, before = self._class.setdefault(file, (label, place))
         if known != label:
             raise ActaError(f"{place}: {file!r} is of the class {label!r}, but {before} has it in {known!r}")
@@ -97,11 +86,7 @@ class Parts:
 
 
 def read_ucf101(folder: Path) -> Iterator[tuple[str, str, str]]:
-    """UCF101's lists of the splits that are there, as (file, class, parts).
-
-    Raises:
-        ActaError: a list is missing or cannot be read, or two lines contradict each other.
-    """
+    """UCF101's lists of the splits that are there, as (file, class, parts)."""
     parts = Parts()
     numbers = [n for n in (1, 2, 3) if any((folder / f"{part}list0{n}.txt").exists() for part in ("train", "test"))]
     for split in numbers or [1]:
@@ -113,11 +98,7 @@ def read_ucf101(folder: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def read_hmdb51(folder: Path) -> Iterator[tuple[str, str, str]]:
-    """HMDB51's lists of the splits that are there, as (file, class, parts).
-
-    Raises:
-        ActaError: there is no list, one cannot be read, or two lines contradict each other.
-    """
+    """HMDB51's lists of the splits that are there, as (file, class, parts)."""
     parts = Parts()
     if not any(folder.glob("?*_test_split[123].txt")):
         raise ActaError(f"no <class>_test_split1.txt in data.annotations {str(folder)!r}")
@@ -135,9 +116,6 @@ def read_kinetics(path: Path) -> Iterator[tuple[str, str, str]]:
     """Kinetics' table ``label,youtube_id,time_start,time_end,split``, as (file, label, split).
 
     A file is called ``<id>_<start:06d>_<end:06d>.mp4``; rows that say the same of one count once.
-
-    Raises:
-        ActaError: the table cannot be read, a row is none, or two rows contradict each other; the message names lines.
     """
     needed = ("label", "youtube_id", "time_start", "time_end", "split")
     rows = read_rows(path, "data.annotations")

@@ -1,6 +1,6 @@
-"""What is missing of a video file by its outer structure: FFmpeg steps over gaps and stops early without a word.
+"""What is missing from a video file by its outer structure: FFmpeg steps over gaps and stops early without a word.
 
-Each container has a walker that goes from element to element and looks at no picture. None refuses what is not certain.
+Each container has a walker that goes from element to element and looks at no picture. None refuses a doubtful file.
 """
 
 import mmap
@@ -71,10 +71,8 @@ def _walker(data: mmap.mmap) -> Callable[[mmap.mmap], str | None]:
         return _mp4
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return _avi
-    for mark, walker in ((b"OggS", _ogg), (b"GIF8", _gif), (b"FLV\1", _flv), (_ASF, _asf)):
-        if head.startswith(mark):
-            return walker
-    return _transport
+    begins = {b"OggS": _ogg, b"GIF8": _gif, b"FLV\1": _flv, _ASF: _asf}
+    return next((walker for mark, walker in begins.items() if head.startswith(mark)), _transport)
 
 
 def _truncated(stored: int, announced: int, said: str = "") -> str:
@@ -262,7 +260,7 @@ def _sum_is_right(page: bytes) -> bool:
 
 def _gif(data: mmap.mmap) -> str | None:
     size = len(data)
-    place = 13 + _colors(data[10]) if size > 10 else size
+    place = 13 + _colours(data[10]) if size > 10 else size
     while place < size:
         kind = data[place]
         if kind == 0x3B:
@@ -273,7 +271,7 @@ def _gif(data: mmap.mmap) -> str | None:
         if kind == 0x21:
             place += 2
         elif kind == 0x2C:
-            place += 11 + (_colors(data[place + 9]) if place + 9 < size else 0)
+            place += 11 + (_colours(data[place + 9]) if place + 9 < size else 0)
         else:
             return f"damaged: no block of GIF at byte {place}"
         while place < size and data[place]:
@@ -282,8 +280,8 @@ def _gif(data: mmap.mmap) -> str | None:
     return "truncated: its end mark is missing"
 
 
-def _colors(flags: int) -> int:
-    """Bytes of a color table."""
+def _colours(flags: int) -> int:
+    """Bytes of a colour table."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 

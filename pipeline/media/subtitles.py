@@ -1,7 +1,7 @@
 """What stays of subtitles in a copy: the text, or the picture of it, and its times.
 
 Headers and packets of subtitles also hold titles, authors, comments, names of speakers, fonts and addresses. A text is
-written again with a header of our own; of pictures only sizes and colours are known to the header.
+written again with a header of our own; a header of pictures keeps sizes and colours only. Codecs have FFmpeg's names.
 """
 
 import re
@@ -37,12 +37,7 @@ _DVB_HEADER = 5  # bytes: two numbers of pages and a type
 
 
 def plain_track(codec: str, given: bytes | None) -> bytes | None:
-    """A copy's header of a subtitle track.
-
-    Args:
-        codec: FFmpeg's name.
-        given: The source's header.
-    """
+    """A copy's header of a subtitle track, from the one that the source has."""
     if codec == "ass":
         return _ASS_HEADER
     if codec == "mov_text":
@@ -56,12 +51,7 @@ def plain_track(codec: str, given: bytes | None) -> bytes | None:
 
 
 def plain_text(codec: str, data: bytes) -> bytes | None:
-    """What a copy's packet holds of a source's; None: nothing of it stays.
-
-    Args:
-        codec: FFmpeg's name.
-        data: The source's packet.
-    """
+    """What stays of the content of a packet; None: nothing."""
     if codec == "ass":
         return _ass(data)
     if codec == "mov_text":
@@ -80,7 +70,7 @@ def _ass(data: bytes) -> bytes | None:
 
 
 def plain_packet(codec: str, packet: Packet, target: Any) -> Packet | None:
-    """A packet with the times of another and what stays of its content, but nothing that came beside it."""
+    """A packet with the times of another and what stays of its content, but nothing that came with it."""
     data = plain_text(codec, bytes(packet))
     if data is None:
         return None

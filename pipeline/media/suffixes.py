@@ -1,4 +1,4 @@
-"""By which suffixes files are taken for videos."""
+"""The suffixes of files that are taken for videos."""
 
 SUFFIXES = frozenset(
     [".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"]

@@ -18,13 +18,9 @@ _AHEAD = 32  # frames among which the next good stamp is looked for
 
 
 class Timeline:
-    """Moves the stamps of packets so that time goes on where recordings were joined.
+    """Moves the stamps of packets, given in the order of the file, so that time goes on where recordings were joined.
 
-    Args:
-        container: The file. Its packets must be given in the order in which they are read.
-
-    Attributes:
-        zero: The stamp, in seconds, that players show as 0.
+    ``zero`` is the stamp, in seconds, that players show as 0.
     """
 
     def __init__(self, container: InputContainer):

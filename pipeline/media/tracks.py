@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import av
 import av.error
@@ -50,7 +50,7 @@ _NAMES = {  # decoders' names to codecs'
     "srt": "subrip",
     "ssa": "ass",
 }
-# ISO 639-2 has two codes for some languages, of which QuickTime takes one.
+# ISO 639-2 has two codes for some languages; QuickTime takes one of them.
 _BIBLIOGRAPHIC = {
     "deu": "ger",
     "ell": "gre",
@@ -73,11 +73,14 @@ _GAP = 0.02  # seconds; stamps may be off by so much, as some containers round t
 
 
 class Track:
-    """One stream of the copy that is not the picture; takes the source's packets."""
+    """One stream of the copy that is not the picture; takes the packets of its source.
 
-    def __init__(self, source: Any, target: Any, language: str | None):
-        self._target = target
-        if language:
+    ``container`` is FFmpeg's name of the copy's container.
+    """
+
+    def __init__(self, source: Any, target: Any, container: str):
+        self._target, self._container = target, container
+        if language := language_in(container, source.language):
             target.metadata["language"] = language
         target.disposition = source.disposition
 
@@ -95,16 +98,11 @@ class Copied(Track):
 
     Sound that begins before zero is either an encoder's priming, which players pass over where the container lets them
     know, or was cut by an edit list. Where the copy cannot say so, priming is left out, too.
-
-    Args:
-        source: The stream.
-        target: Its copy.
-        container: FFmpeg's name of the copy's container.
     """
 
     def __init__(self, source: Any, target: Any, container: str):
-        super().__init__(source, target, language_in(container, source.language))
-        self._container, self._announced = container, _announced(source)
+        super().__init__(source, target, container)
+        self._announced = _announced(source)
         self._begin: float | None = None
         self._last: int | None = None
 
@@ -139,7 +137,7 @@ class Copied(Track):
 
 
 class Subtitles(Copied):
-    """A track of which text and times stay (`pipeline.media.subtitles`)."""
+    """A track that keeps its texts and times (`pipeline.media.subtitles`)."""
 
     def __init__(self, source: Any, target: Any, container: str):
         super().__init__(source, target, container)
@@ -160,26 +158,22 @@ class Converted(Track):
     """Sound that is re-encoded in step with its stamps: gaps become silence, overlaps are cut."""
 
     def __init__(self, source: Any, target: Any, container: str):
-        super().__init__(source, target, language_in(container, source.language))
-        self._can_begin_before_zero = container in _EDITABLE + _ANNOUNCING
+        super().__init__(source, target, container)
         self._layout, self._rate = target.layout.name, target.rate
         self._resampler: AudioResampler | None = None
         self._shape: tuple[str, str, int] | None = None
         self._samples = self._silence = 0
 
     def take(self, packet: Packet) -> list[Packet]:
-        packets: list[Packet] = []
-        for frame in packet.decode():
-            assert isinstance(frame, AudioFrame)
-            packets += self._write(frame)
-        return packets
+        return [made for frame in packet.decode() for made in self._write(cast(AudioFrame, frame))]
 
     def end(self) -> list[Packet]:
         return self._heard(self._target.encode(None))
 
     def _heard(self, packets: Iterable[Packet]) -> list[Packet]:
         """All but the encoder's priming, where the container cannot say what that is."""
-        return [packet for packet in packets if self._can_begin_before_zero or (packet.pts or 0) >= 0]
+        can_say = self._container in _EDITABLE + _ANNOUNCING
+        return [packet for packet in packets if can_say or (packet.pts or 0) >= 0]
 
     def _write(self, frame: AudioFrame) -> list[Packet]:
         shape = (frame.format.name, frame.layout.name, frame.sample_rate)
@@ -223,7 +217,7 @@ class Converted(Track):
 
 
 def language_in(container: str, language: str | None) -> str | None:
-    """A language as a container takes it; None where it takes none such, or where it is no code but words.
+    """A language as a container takes it; None where it does not take it, or where it is no code but words.
 
     Matroska takes the codes of BCP 47, MPEG-TS and MP4 those of three letters, QuickTime a list of its own.
     """
@@ -327,8 +321,3 @@ def _subtitles(stream: Any, out: OutputContainer) -> Track:
     target: Any = out.add_stream_from_template(stream)
     target.codec_context.extradata = plain_track(codec, stream.codec_context.extradata)
     return Subtitles(stream, target, container)
-
-
-def flush(tracks: Iterable[Track]) -> list[Packet]:
-    """What the tracks still hold back."""
-    return [packet for track in tracks for packet in track.end()]

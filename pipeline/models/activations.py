@@ -1,4 +1,4 @@
-"""Measures how many bytes of activations a run of operations holds at once."""
+"""How many bytes of activations a run of operations holds at once."""
 
 import weakref
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class _Live(TorchDispatchMode):
         self._alive: dict[int, int] = {}
 
     def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
-        # Of a weight there may be views; they are no activations.
+        # Views of weights are no activations.
         given = {tensor.untyped_storage()._cdata for tensor in _tensors((arguments, options))}
         made = function(*arguments, **(options or {}))
         for tensor in _tensors(made):

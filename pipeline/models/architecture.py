@@ -1,4 +1,4 @@
-"""What a video backbone is, before there is a network: its numbers of channels, blocks, frames and pixels.
+"""The description of a video backbone, without the network: its numbers of channels, blocks, frames and pixels.
 
 A reduced architecture is the base one under the operators of Sec. 6.1.1: s (spatial resolution), t (length of the
 clip), f (frame rate), c (channels), l (layers). Their factors are accumulated per axis, applied to the base network's
@@ -17,10 +17,9 @@ from pipeline.config.names import BackboneName
 from pipeline.models.bounds import STRICT, Count, Frames, Width
 from pipeline.runtime.errors import ActaError
 
-OPERATORS = ("s", "t", "f", "c", "l")
 # Sec. 6.2.2: each operator about halves the multiply-adds.
 FACTORS = {"s": 1.4, "t": 2.0, "f": 2.0, "c": 1.4, "l": 2.0}
-
+OPERATORS = tuple(FACTORS)
 
 Factor = Annotated[float, Field(ge=1, le=1000)]
 
@@ -82,8 +81,7 @@ class Architecture:
         if self.backbone not in BASES:
             raise ActaError(f"there is no backbone {self.backbone!r}; choose one of {', '.join(BASES)}")
         for operator, factor in self.reductions:
-            if operator not in OPERATORS:
-                raise ActaError(f"there is no reduction {operator!r}; choose from {', '.join(OPERATORS)}")
+            _check_operator(operator)
             if factor < 1:
                 raise ActaError(f"reduction {operator!r} has the factor {factor}; at least 1 is needed")
         if not self._reduced_clip():
@@ -109,7 +107,7 @@ class Architecture:
         return self.frames or BASES[self.backbone].frames
 
     def channels(self, base: int) -> int:
-        """A published number of channels, as it is here."""
+        """A published number of channels after width and reductions."""
         return max(1, int(base * self.width / self._factor("c")))
 
     @property
@@ -118,7 +116,7 @@ class Architecture:
         return tuple(max(1, int(n / self._factor("l"))) for n in self.blocks or BASES[self.backbone].blocks)
 
     def pixels(self, base: int) -> int:
-        """A side of the base network's input, as it is here."""
+        """A side of the base network's input, in pixels, after reductions."""
         return max(1, int(base / self._factor("s")))
 
     @property
@@ -129,8 +127,7 @@ class Architecture:
         their strides (Slow first), and one frame is left of a clip shorter than a stride.
         """
         clip = self._reduced_clip()
-        strides = self.strides
-        return tuple(tuple(clip[::stride][: max(1, len(clip) // stride)]) for stride in strides)
+        return tuple(tuple(clip[::stride][: max(1, len(clip) // stride)]) for stride in self.strides)
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -180,7 +177,7 @@ class Architecture:
         return network
 
     def _shape(self, size: int) -> tuple[object, ...]:
-        """All that decides what the network computes."""
+        """Everything that determines what the network computes."""
         channels = tuple(self.channels(8 << power) for power in range(9))
         return (self.pixels(size), channels, self.stage_blocks, self.pathways)
 
@@ -200,11 +197,15 @@ def parse_reductions(text: str) -> tuple[Reduction, ...]:
     """
     operators = [part.strip() for part in text.split(",") if part.strip()]
     for operator in operators:
-        if operator not in FACTORS:
-            raise ActaError(f"there is no reduction {operator!r}; choose from {', '.join(OPERATORS)}")
+        _check_operator(operator)
     return tuple(Reduction(operator, FACTORS[operator]) for operator in operators)
 
 
+def _check_operator(operator: str) -> None:
+    if operator not in OPERATORS:
+        raise ActaError(f"there is no reduction {operator!r}; choose from {', '.join(OPERATORS)}")
+
+
 def frames_needed(architectures: Sequence[Architecture]) -> list[int]:
-    """Positions in the raw clip that at least one of the networks looks at, in ascending order."""
+    """Positions in the raw clip that at least one of the networks sees, in ascending order."""
     return sorted({position for a in architectures for pathway in a.pathways for position in pathway})

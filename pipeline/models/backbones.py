@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.models.architecture import BASES, Architecture
+from pipeline.models.modules import normalised
 from pipeline.models.slowfast import SlowFast
 from pipeline.models.video_resnet import VideoResNet
 
@@ -20,20 +21,15 @@ def build(architecture: Architecture, dropout: float = 0.0) -> nn.Module:
 def pathways(
     clips: Tensor, positions: Sequence[int], architecture: Architecture, dtype: torch.dtype = torch.float32
 ) -> list[Tensor]:
-    """What a network is given of a batch of clips.
+    """For each pathway of a network its clips (n, 3, its frames, its side, its side), normalised.
 
     Args:
         clips: uint8 RGB (n, t, 3, side, side).
         positions: For each of the t frames its position in the raw clip (`frames_needed`).
         architecture: The network; where it is spatially reduced, the square is resized (operator s, Sec. 6.1.1).
         dtype: Of the result.
-
-    Returns:
-        For each pathway a tensor (n, 3, its frames, its side, its side), normalised.
     """
     base = BASES[architecture.backbone]
-    mean = torch.tensor(base.mean, dtype=dtype, device=clips.device).view(3, 1, 1, 1) * 255
-    std = torch.tensor(base.std, dtype=dtype, device=clips.device).view(3, 1, 1, 1) * 255
     order = {position: index for index, position in enumerate(positions)}
     side, reduced = clips.shape[-1], architecture.pixels(clips.shape[-1])
     views = []
@@ -42,5 +38,5 @@ def pathways(
         if reduced != side:
             small = F.interpolate(frames.flatten(0, 1), (reduced, reduced), mode="bilinear", antialias=True)
             frames = small.unflatten(0, frames.shape[:2])
-        views.append(frames.transpose(1, 2).sub(mean).div(std).contiguous(memory_format=torch.channels_last_3d))
+        views.append(normalised(frames, base.mean, base.std))
     return views

@@ -1,4 +1,4 @@
-"""What numbers in the description of a network may be: within what any network needs, so that none takes all memory."""
+"""Bounds of the numbers in a network's description: more than any network needs, and too little to use up memory."""
 
 from typing import Annotated
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pipeline.runtime.errors import ActaError
 
-_TAILS = {"w": "weight", "b": "bias", "s": "weight", "rm": "running_mean", "riv": "running_var"}
+TAILS = {"w": "weight", "b": "bias", "s": "weight", "rm": "running_mean", "riv": "running_var"}
 
 
 def caffe2_name(name: str) -> str:
@@ -22,7 +22,7 @@ def caffe2_name(name: str) -> str:
     fast = stem.startswith("t_")
     plain = stem.removeprefix("t_")
     pathway = f"pathway{int(fast)}"
-    end = _TAILS.get(tail, tail)
+    end = TAILS.get(tail, tail)
     if plain in ("conv1", "res_conv1"):
         return f"s1.{pathway}_stem.{'bn' if norm else 'conv'}.{end}"
     if plain == "pred":
@@ -37,15 +37,10 @@ def caffe2_name(name: str) -> str:
 
 
 def renamed(blobs: Mapping[str, Tensor], rename: Callable[[str], str], source: str) -> dict[str, Tensor]:
-    """The weights of a Caffe2 file as the networks here have them.
-
-    Args:
-        blobs: The weights by their names there.
-        rename: The name here of one; an `ActaError` where there is none.
-        source: Where they are from, for the message.
+    """The weights of the Caffe2 file ``source`` under the names that they have here.
 
     Raises:
-        ActaError: a weight is unknown.
+        ActaError: ``rename`` raises one, as it does not know a weight.
     """
     try:
         state = {rename(name): blob for name, blob in blobs.items()}

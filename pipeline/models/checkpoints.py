@@ -1,4 +1,4 @@
-"""Checkpoints of other people: whatever they wrapped the weights in, the weights by name; else what the file is."""
+"""Checkpoints from elsewhere: the weights by name, whatever they are wrapped in, or an error that says what it is."""
 
 import re
 import sys
@@ -17,13 +17,13 @@ from pipeline.models.pickles import Unpickler, unpickle
 from pipeline.models.torch_files import LEGACY, ZIP, Foreign, read_torch
 from pipeline.runtime.errors import ActaError
 
-# Under which names the weights lie beside epochs and optimisers: those that were trained, and their running averages.
+# The names of the weights among epochs and optimisers: those that were trained, and their running averages.
 _WRAPPERS = ("state_dict", "model_state", "model_state_dict", "model", "network", "net", "module", "weights", "params")
 _AVERAGED = ("ema_state_dict", "model_ema", "state_dict_ema", "ema_model", "params_ema", "model_averaged", "ema")
-# What wrapping a network in others puts before the names of its weights: DDP, torch.compile, Lightning and the like.
+# What DDP, torch.compile, Lightning and the like put before the names of a network's weights.
 _PREFIXES = ("module.", "model.", "net.", "network.")
 _COMPILED = "_orig_mod."
-# Beside averaged weights: how many networks went into them.
+# What comes with averaged weights: how many networks went into them.
 _COUNTERS = ("n_averaged", "steps", "num_updates", "decay")
 _OF_OPTIMISER = re.compile(r".*_momentum|lr|model_iter|epoch")  # in Caffe2's files
 _NESTED = 4
@@ -52,13 +52,12 @@ def read_state(source: Path | Opened) -> dict[str, Tensor]:
 def read_checkpoint(source: Path | Opened) -> Checkpoint:
     """The weights of a checkpoint, out of whatever wraps them; the content decides what it is, not the file's name.
 
-    Read are files of ``torch.save``, safetensors, and pickles of arrays (Caffe2, Detectron2). Weights under a name
+    It reads files of ``torch.save``, safetensors, and pickles of arrays (Caffe2, Detectron2). Weights under a name
     (``state_dict``, ``model_state``, ``model``, …) are taken out, prefixes (``module.``, ``_orig_mod.``) taken off.
     Where trained weights and their running average are both there, the former are taken, with a line on stderr.
 
     Raises:
-        ActaError: the file is missing, damaged, or holds no weights, or more than one network's: what it is, and what
-            to do.
+        ActaError: the file is missing or damaged, or does not hold one network's weights; and what to do.
     """
     file = opened(source)
     try:
@@ -83,7 +82,8 @@ def _read(file: Opened) -> Checkpoint:
     if not isinstance(tree, Mapping):
         raise ActaError(f"it holds a {type(tree).__name__}, not weights by name")
     if isinstance(blobs := tree.get("blobs"), Mapping):
-        return Checkpoint(_tensors(_weights_of_blobs(blobs), torch.float32), caffe2=True)
+        state = {str(name): blob for name, blob in blobs.items() if not _OF_OPTIMISER.fullmatch(str(name))}
+        return Checkpoint(_tensors(state, torch.float32), caffe2=True)
     return Checkpoint(_tensors(_unwrapped(tree, file.path)), caffe2=False)
 
 
@@ -116,11 +116,10 @@ def _is_state(tree: Mapping[Any, Any]) -> bool:
         return False
     if any("." in name for name in weights):
         return True
-    return len(weights) == len(tree) and any(_is_real(value) for value in weights.values())
-
-
-def _is_real(value: Tensor | np.ndarray) -> bool:
-    return value.is_floating_point() if isinstance(value, Tensor) else value.dtype.kind == "f"
+    return len(weights) == len(tree) and any(
+        value.is_floating_point() if isinstance(value, Tensor) else value.dtype.kind == "f"
+        for value in weights.values()
+    )
 
 
 def _inner(tree: Mapping[Any, Any], path: Path) -> Mapping[Any, Any]:
@@ -173,10 +172,6 @@ def _bare(state: dict[Any, Any]) -> dict[str, Any]:
         if prefix is None:
             return named
         named = {name.removeprefix(prefix): named[name] for name in weights}
-
-
-def _weights_of_blobs(blobs: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(name): value for name, value in blobs.items() if not _OF_OPTIMISER.fullmatch(str(name))}
 
 
 def _tensors(state: Mapping[str, Any], dtype: torch.dtype | None = None) -> dict[str, Tensor]:

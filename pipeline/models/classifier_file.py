@@ -1,8 +1,4 @@
-"""A trained network on disk: weights in safetensors, and a JSON beside them that says what they are.
-
-The JSON holds the format, the architecture, the classes in the order of the outputs, what the network must be shown
-(frame rate, frames, view, which variant of the frames) and the provenance. Nothing is unpickled.
-"""
+"""A trained classifier on disk, as `pipeline.models.described` says; nothing is unpickled."""
 
 import json
 from dataclasses import dataclass
@@ -26,14 +22,14 @@ FORMAT = "acta-model-1"
 
 @dataclass(frozen=True)
 class Description:
-    """What a model file's JSON says.
+    """The content of a model file's JSON.
 
     Args:
         architecture: The network.
         classes: Labels in the order of its outputs.
         variant: The frames that it was trained on.
         rate: Frames per second of its clips; None: the video's own.
-        view: What of a frame it saw in training; `ViewSettings.test` is what to show it.
+        view: The part of a frame that it saw in training; `ViewSettings.test` is what to show it.
         provenance: What it was made from.
     """
 
@@ -57,16 +53,11 @@ class _File(ModelFile[Description]):
 
 
 _FILE = _File(FORMAT, Description, lambda said: ("classes", said.classes, said.architecture.classes))
-read_description, model_weights = _FILE.read, _FILE.weights
-
-
-def save_model(path: Path, model: nn.Module, description: Description) -> None:
-    """Write ``path`` (.safetensors) and the JSON beside it."""
-    _FILE.save(path, model, description)
+read_description, model_weights, save_model = _FILE.read, _FILE.weights, _FILE.save
 
 
 def save_absent(path: Path, reason: str) -> None:
-    """Write, in place of a network that cannot be or was given up, an empty model file that says why."""
+    """Write, in place of a network that is impossible or was given up, an empty model file that says why."""
     write_described(path, {"format": FORMAT, "absent": reason}, save({}))
 
 

@@ -4,6 +4,7 @@ The layers are those that the network is built from. Its activations are followe
 frees them; a test compares all three numbers with those that torch counts.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -66,8 +67,7 @@ class _Activation:
 
     @property
     def numbers(self) -> int:
-        frames, height, width = self.sides
-        return self.channels * frames * height * width
+        return self.channels * math.prod(self.sides)
 
 
 class _Count:
@@ -92,8 +92,7 @@ class _Count:
     def convolve(self, layer: Convolution, x: _Activation) -> _Activation:
         frames, height, width = (_strided(side, step) for side, step in zip(x.sides, layer.stride, strict=True))
         made = self.make(layer.after, (frames, height, width))
-        over_time, down, across = layer.kernel
-        weights = layer.before * layer.after * over_time * down * across
+        weights = layer.before * layer.after * math.prod(layer.kernel)
         self.parameters += weights
         self.multiply_adds += weights * frames * height * width
         return made
@@ -116,9 +115,6 @@ class _Count:
         sides = (frames, _strided(height, 2), _strided(width, 2))
         return self.make(x.channels, sides, meanwhile=2 * _Activation(x.channels, sides).numbers)
 
-    def average(self, x: _Activation) -> _Activation:
-        return self.make(x.channels, (1, 1, 1))
-
     def classify(self, layer: Linear) -> None:
         self.parameters += layer.parameters
         self.multiply_adds += layer.before * layer.after
@@ -137,24 +133,22 @@ def _strided(side: int, stride: int) -> int:
 def _video_resnet(count: _Count, layers: VideoResNetLayers, clips: Sequence[_Activation]) -> None:
     (clip,) = clips
     x = _in_sequence(count, layers.stem, clip)
-    for first, *others in layers.stages:
-        y = _basic_block(count, first, x)
-        for block in others:
-            z = _basic_block(count, block, y)
-            count.free(y)
-            y = z
+    for stage in layers.stages:
+        y = x
+        for block in stage:
+            y = _basic_block(count, block, y, kept=x)
         count.free(x)
         x = y
-    count.average(x)
+    count.make(x.channels, (1, 1, 1))  # their average
     count.classify(layers.classifier)
 
 
-def _basic_block(count: _Count, block: BasicBlock, x: _Activation) -> _Activation:
+def _basic_block(count: _Count, block: BasicBlock, x: _Activation, kept: _Activation) -> _Activation:
     shortcut = x if block.downsample is None else count.convolve_normalise(block.downsample, x)
     y = _in_sequence(count, block.conv1, x)
     z = _in_sequence(count, block.conv2, y)
     count.free(y)
-    return _add(count, x, shortcut, z)
+    return _add(count, x, shortcut, z, kept)
 
 
 def _in_sequence(count: _Count, layers: Sequence[Convolution], x: _Activation) -> _Activation:
@@ -168,11 +162,14 @@ def _in_sequence(count: _Count, layers: Sequence[Convolution], x: _Activation) -
     return y
 
 
-def _add(count: _Count, x: _Activation, shortcut: _Activation, branch: _Activation) -> _Activation:
+def _add(count: _Count, x: _Activation, shortcut: _Activation, branch: _Activation, kept: _Activation) -> _Activation:
+    """The end of a block, whose input is freed unless it is to be ``kept``."""
     made = count.make(branch.channels, branch.sides)
     count.free(branch)
     if shortcut is not x:
         count.free(shortcut)
+    if x is not kept:
+        count.free(x)
     return made
 
 
@@ -183,7 +180,7 @@ def _slowfast(count: _Count, layers: SlowFastLayers, clips: Sequence[_Activation
         joined = count.make(slow.channels + lateral.channels, slow.sides)
         count.free(slow, lateral)
         slow, fast = _stage(count, stage, joined, fast)
-    pooled = [count.average(x) for x in (slow, fast)]
+    pooled = [count.make(x.channels, (1, 1, 1)) for x in (slow, fast)]  # their averages
     count.make(sum(x.channels for x in pooled), (1, 1, 1))
     count.free(*pooled)
     count.classify(layers.classifier)
@@ -200,24 +197,18 @@ def _stage(
     count: _Count, stage: SlowFastStage, slow: _Activation, fast: _Activation
 ) -> tuple[_Activation, _Activation]:
     """A block of each pathway by turns."""
-    x, y = _bottleneck(count, stage.slow[0], slow), _bottleneck(count, stage.fast[0], fast)
-    for of_slow, of_fast in zip(stage.slow[1:], stage.fast[1:], strict=True):
-        x, y = _next(count, of_slow, x), _next(count, of_fast, y)
+    x, y = slow, fast
+    for of_slow, of_fast in zip(stage.slow, stage.fast, strict=True):
+        x, y = _bottleneck(count, of_slow, x, kept=slow), _bottleneck(count, of_fast, y, kept=fast)
     count.free(slow, fast)
     return x, y
 
 
-def _next(count: _Count, block: Bottleneck, x: _Activation) -> _Activation:
-    made = _bottleneck(count, block, x)
-    count.free(x)
-    return made
-
-
-def _bottleneck(count: _Count, block: Bottleneck, x: _Activation) -> _Activation:
+def _bottleneck(count: _Count, block: Bottleneck, x: _Activation, kept: _Activation) -> _Activation:
     y = count.convolve_normalise(block.a, x)
     for layer in (block.b, block.c):
         z = count.convolve_normalise(layer, y)
         count.free(y)
         y = z
     shortcut = x if block.shortcut is None else count.convolve_normalise(block.shortcut, x)
-    return _add(count, x, shortcut, y)
+    return _add(count, x, shortcut, y, kept)

@@ -1,7 +1,7 @@
-"""A network on disk: its weights in safetensors, and a JSON beside them that says what it is.
+"""A network on disk: its weights in safetensors, and next to them a JSON that says what it is.
 
-The JSON may come from anybody. It is read strictly: every field of the type and within the bounds that its class says,
-before anything is built of it; and what is built must be as large as the weights that are there.
+The JSON may come from anybody. It is read strictly: every field must have the type and be within the bounds that its
+class says before anything is built from it, and what is built must be as large as the weights that are there.
 """
 
 import hashlib
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from pipeline.models.opened import Opened
-from pipeline.models.state import check_state, load_state, read_weights, state_bytes
+from pipeline.models.opened import Opened, opened
+from pipeline.models.state import check_state, load_state
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import atomic, write_json
 from pipeline.runtime.seals import make_again, unsealed
@@ -37,8 +38,7 @@ class ModelFile(Generic[DescriptionT]):
     Args:
         form: The ``format`` in its JSON.
         kind: The class of its descriptions: what else the JSON must hold.
-        names: What a description names (``classes``), these names, and how many outputs its network has; None: it names
-            none.
+        names: What a description names (``classes``), these names, and the number of its network's outputs, if any.
     """
 
     def __init__(
@@ -50,20 +50,20 @@ class ModelFile(Generic[DescriptionT]):
         self._form, self._kind, self._names = form, kind, names
 
     def save(self, path: Path, network: nn.Module, description: DescriptionT) -> None:
-        """Write ``path`` (.safetensors) and the JSON beside it."""
+        """Write ``path`` (.safetensors) and the JSON next to it."""
         said = {
             name: value.model_dump(mode="json") if isinstance(value, BaseModel) else value
             for name, value in asdict(description).items()
         }
-        weights = state_bytes(network)
+        weights = save({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()})
         sha256 = hashlib.sha256(weights).hexdigest()
         write_described(path, {"format": self._form, **said, "weights": sha256}, weights)
 
     def read(self, path: Path) -> DescriptionT:
-        """The description beside a network.
+        """The description next to a network.
 
         Raises:
-            ActaError: it is missing, damaged or of another format, or describes no network that can be.
+            ActaError: it is missing, damaged or of another format, or describes an impossible network.
         """
         return self._read(path)[0]
 
@@ -75,11 +75,11 @@ class ModelFile(Generic[DescriptionT]):
             build: Builds a network as described, with any weights; first one without memory, to compare with the file.
 
         Raises:
-            ActaError: the file is missing or damaged, or its weights are not those of the network beside it.
+            ActaError: the file is missing or damaged, or its weights are not those of the described network.
         """
-        description, sha256 = self._read(source.path if isinstance(source, Opened) else source)
-        file = source if isinstance(source, Opened) else open_model(source)
-        return loaded(lambda: build(description), described_weights(file, sha256), str(file.path)), description
+        path = source.path if isinstance(source, Opened) else source
+        description, sha256 = self._read(path)
+        return loaded(lambda: build(description), described_weights(source, sha256), str(path)), description
 
     def weights(self, file: Opened) -> dict[str, Tensor]:
         """The weights alone, for another network to start from; errors as of `load`."""
@@ -93,29 +93,29 @@ class ModelFile(Generic[DescriptionT]):
         """The description, and the sha256 of the weights; None: the file is older and has none."""
         content = self.content(path)
         sha256 = content.pop("weights", None)
-        description = _validated(self._kind, content, path.with_suffix(".json"))
+        beside = path.with_suffix(".json")
+        description = _validated(self._kind, content, beside)
         if self._names is not None:
             what, names, outputs = self._names(description)
             if len(names) != outputs:
-                beside = path.with_suffix(".json")
                 raise ActaError(f"{beside} names {len(names)} {what}, but the network has {outputs} outputs")
         return description, sha256
 
 
 def write_described(path: Path, content: Mapping[str, Any], weights: bytes) -> None:
-    """Write ``path`` (.safetensors) and the JSON beside it; the weights come last, so their presence means both."""
+    """Write ``path`` (.safetensors) and the JSON next to it; the weights come last, so their presence means both."""
     write_json(path.with_suffix(".json"), content)
     with atomic(path) as temporary:
         temporary.write_bytes(weights)
 
 
 def read_content(path: Path, form: str, what: str = "model") -> dict[str, Any]:
-    """The JSON beside a network, not yet validated, without ``format``.
+    """The JSON next to a network, not yet validated, without ``format``.
 
     Args:
         path: The weights (.safetensors).
         form: The format that is needed.
-        what: What it is to the user, for the message.
+        what: What to call it in a message.
 
     Raises:
         ActaError: it is missing, is no JSON, has another format, or was changed since it was written.
@@ -138,11 +138,7 @@ def read_content(path: Path, form: str, what: str = "model") -> dict[str, Any]:
 
 
 def _validated(kind: type[DescriptionT], content: Mapping[str, Any], beside: Path) -> DescriptionT:
-    """A description from its JSON, which is strictly of its class.
-
-    Raises:
-        ActaError: a field is missing, unknown, of another type or out of bounds; its name, value and what is allowed.
-    """
+    """A description from its JSON; a field that is not strictly as its class says is an `ActaError` that names it."""
     try:
         return TypeAdapter(kind).validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
@@ -157,18 +153,20 @@ def _validated(kind: type[DescriptionT], content: Mapping[str, Any], beside: Pat
         raise ActaError(f"{beside} does not describe a model: {error}") from None
 
 
-def described_weights(file: Opened, weights: str | None) -> dict[str, Tensor]:
-    """The tensors of a file.
-
-    Args:
-        file: The file (.safetensors).
-        weights: Its sha256 as described; None: the description is older and has none.
+def described_weights(source: Path | Opened, sha256: str | None) -> dict[str, Tensor]:
+    """The tensors of a .safetensors file; ``sha256`` is the described one, None in descriptions that are older.
 
     Raises:
-        ActaError: it is damaged, or another file than the described one.
+        ActaError: it is missing or damaged, or another file than the described one.
     """
-    state = read_weights(file)
-    if weights is not None and file.sha256 != weights:
+    if isinstance(source, Path) and not source.exists():
+        raise ActaError(f"there is no model file {source}")
+    file = opened(source, "the model file")
+    try:
+        state = load(file.content)
+    except Exception as error:  # besides its own, the library lets through what an unknown type or shape leads to
+        raise ActaError(f"{file.path} is not a whole safetensors file: {error}") from None
+    if sha256 is not None and file.sha256 != sha256:
         raise ActaError(f"{file.path} was changed or damaged since it was written; {make_again(file.path)}")
     return state
 
@@ -188,14 +186,3 @@ def loaded(make: Callable[[], NetworkT], state: dict[str, Tensor], source: str) 
     network = make()
     load_state(network, state, source)
     return network
-
-
-def open_model(path: Path) -> Opened:
-    """The file of a network, opened.
-
-    Raises:
-        ActaError: there is none, or it cannot be read.
-    """
-    if not path.exists():
-        raise ActaError(f"there is no model file {path}")
-    return Opened(path, "the model file")

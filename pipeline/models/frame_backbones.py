@@ -1,7 +1,7 @@
 """torchvision's image networks without their classifiers: a vector of each frame (Secs. 4.1.1 and 4.2.5)."""
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,18 +14,13 @@ from pipeline.runtime.errors import ActaError
 
 Trainable = Literal["none", "last_block", "conv5", "conv4"]
 
-# Under which name `pipeline.models.weights` has what torchvision trained on ImageNet.
-REGISTERED: dict[FrameBackboneName, str] = {name: name for name in get_args(FrameBackboneName)}
 _MEAN, _STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
 class FrameBackbone(nn.Module):
     """An image network up to the average over the picture; its batch norm is frozen, parameters and statistics.
 
-    Args:
-        network: The layers before the average.
-        blocks: How many of its last blocks train (`build_frame_backbone`).
-        size: Channels of its output.
+    The last ``blocks`` of the ``network`` train (`build_frame_backbone`); ``size`` is the number of its outputs.
     """
 
     def __init__(self, network: nn.Sequential, blocks: int, size: int):
@@ -66,13 +61,11 @@ class FrameBackbone(nn.Module):
         """
         if self._fused is not None:
             with torch.no_grad():
-                fused: Tensor = self._fused(self._normalised(pictures)).mean((2, 3))
-            return fused
+                return self._fused(self._normalised(pictures)).mean((2, 3))
         frozen, trained = self.split()
         with torch.no_grad():
             maps = torch.cat([frozen(self._normalised(part)) for part in pictures.split(at_once or len(pictures))])
-        averaged: Tensor = trained(maps).mean((2, 3))
-        return averaged
+        return trained(maps).mean((2, 3))
 
     def fuse(self) -> "FrameBackbone":
         """For inference from now on: batch norm becomes a part of the convolutions, in a quarter less time."""

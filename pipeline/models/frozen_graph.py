@@ -1,8 +1,8 @@
 """Convolutional networks in TensorFlow's frozen graphs (``.pb``), as ONNX models.
 
 TensorFlow itself is not needed: a graph is a protocol buffer of nodes (tensorflow/core/framework/graph.proto), read
-here field by field. Converted is what leads from a tensor to some others, so that what each detector does in its own
-way, scaling before and suppression after, stays outside.
+here field by field. Only the part between some tensors is converted, so that what each detector does in its own way,
+scaling before and suppression after, stays outside.
 """
 
 import struct
@@ -19,7 +19,7 @@ from pipeline.models.opened import Opened, opened
 from pipeline.runtime.errors import ActaError
 
 _FLOAT = 1  # DT_FLOAT
-# How many of a node's inputs, the last ones, are constants.
+# The number of constants at the end of a node's inputs.
 _CONSTANTS = {"Conv2D": 1, "DepthwiseConv2dNative": 1, "BiasAdd": 1, "FusedBatchNorm": 4}
 
 
@@ -158,19 +158,14 @@ def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
-        match key & 7:
-            case 0:
-                value, at = _varint(message, at)
-                yield key >> 3, value
-                continue
-            case 1:
-                size = 8
-            case 2:
-                size, at = _varint(message, at)
-            case 5:
-                size = 4
-            case kind:
-                raise ValueError(f"a field of type {kind}")
+        kind = key & 7
+        if kind == 0:
+            value, at = _varint(message, at)
+            yield key >> 3, value
+            continue
+        if kind not in (1, 2, 5):
+            raise ValueError(f"a field of type {kind}")
+        size, at = _varint(message, at) if kind == 2 else ({1: 8, 5: 4}[kind], at)
         at += size
         if at > len(message):
             raise ValueError("it ends too early")

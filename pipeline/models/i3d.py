@@ -14,58 +14,47 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import roi_align
 
+from pipeline.models.layers import scaled
+
 _REGION, _STRIDE = 14, 16  # positions of a region along a side; pixels of the picture that one of Mixed_4f stands for
-# Channels of each Inception module: 1x1, the two 3x3 branches with what they are reduced to before, and the pool's.
-_MIXED = {
+# What follows the first convolutions, in order. Of a pool: its kernel. Of an Inception module: the channels of the 1x1
+# branch, of the two 3x3 branches, each after what it is reduced to before, and of the pool's branch.
+_LAYERS: dict[str, tuple[int, ...]] = {
+    "MaxPool3d_3a_3x3": (1, 3, 3),
     "Mixed_3b": (64, 96, 128, 16, 32, 32),
     "Mixed_3c": (128, 128, 192, 32, 96, 64),
+    "MaxPool3d_4a_3x3": (3, 3, 3),
     "Mixed_4b": (192, 96, 208, 16, 48, 64),
     "Mixed_4c": (160, 112, 224, 24, 64, 64),
     "Mixed_4d": (128, 128, 256, 24, 64, 64),
     "Mixed_4e": (112, 144, 288, 32, 64, 64),
     "Mixed_4f": (256, 160, 320, 32, 128, 128),
+    "MaxPool3d_5a_2x2": (2, 2, 2),
     "Mixed_5b": (256, 160, 320, 32, 128, 128),
     "Mixed_5c": (384, 192, 384, 48, 128, 128),
 }
-_TRUNK = (
-    "Conv3d_1a_7x7",
-    "MaxPool3d_2a_3x3",
-    "Conv3d_2b_1x1",
-    "Conv3d_2c_3x3",
-    "MaxPool3d_3a_3x3",
-    "Mixed_3b",
-    "Mixed_3c",
-    "MaxPool3d_4a_3x3",
-    "Mixed_4b",
-    "Mixed_4c",
-    "Mixed_4d",
-    "Mixed_4e",
-    "Mixed_4f",
-)
-_TAIL = ("MaxPool3d_5a_2x2", "Mixed_5b", "Mixed_5c")
+_TRUNK = ("Conv3d_1a_7x7", "MaxPool3d_2a_3x3", "Conv3d_2b_1x1", "Conv3d_2c_3x3", *list(_LAYERS)[:-3])
+_TAIL = tuple(_LAYERS)[-3:]
 
 
 class I3D(nn.Module):
     """I3D up to Mixed_4f on the clip, RoIAlign, and the rest on each region.
 
-    Args:
-        classes: Outputs.
-        width: Factor on every number of channels of the published network.
-        dropout: Before the classifier.
+    ``width`` is a factor on every number of channels of the published network; ``dropout`` precedes the classifier.
     """
 
     def __init__(self, classes: int, width: float = 1.0, dropout: float = 0.0):
         super().__init__()
-        stem, before = _scaled(64, width), _scaled(192, width)
+        stem, before = scaled(64, width), scaled(192, width)
         self.Conv3d_1a_7x7 = _Unit(3, stem, 7, 2)
-        self.MaxPool3d_2a_3x3 = _Pool((1, 3, 3), (1, 2, 2))
+        self.MaxPool3d_2a_3x3 = _Pool((1, 3, 3))
         self.Conv3d_2b_1x1 = _Unit(stem, stem, 1)
         self.Conv3d_2c_3x3 = _Unit(stem, before, 3)
-        self.MaxPool3d_3a_3x3 = _Pool((1, 3, 3), (1, 2, 2))
-        self.MaxPool3d_4a_3x3 = _Pool((3, 3, 3), (2, 2, 2))
-        self.MaxPool3d_5a_2x2 = _Pool((2, 2, 2), (2, 2, 2))
-        for name, published in _MIXED.items():
-            mixed = _Mixed(before, [_scaled(channels, width) for channels in published])
+        for name, numbers in _LAYERS.items():
+            if name.startswith("MaxPool"):
+                self.add_module(name, _Pool(numbers))
+                continue
+            mixed = _Mixed(before, [scaled(channels, width) for channels in numbers])
             self.add_module(name, mixed)
             before = mixed.channels
         self.dropout = nn.Dropout(dropout)
@@ -90,14 +79,9 @@ class I3D(nn.Module):
         return regions
 
     def forward(self, pathways: Sequence[Tensor], boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Features and logits of actors.
+        """Features of actors, Mixed_5c's mean over time and space (Σ n_i, channels), and logits (Σ n_i, classes).
 
-        Args:
-            pathways: One, of clips (b, 3, t, height, width) in [-1, 1].
-            boxes: b tensors (n_i, 4): x1, y1, x2, y2 in [0, 1] of the picture.
-
-        Returns:
-            Mixed_5c's mean over time and space (Σ n_i, channels), and the logits (Σ n_i, classes).
+        The only pathway is (b, 3, t, height, width) in [-1, 1]; boxes are those of `actor_backbones.ActorNetwork`.
         """
         (clips,) = pathways
         regions = _replicated_roi_align(self.trunk(clips), boxes, clips.shape[-2], clips.shape[-1])
@@ -105,7 +89,7 @@ class I3D(nn.Module):
         return features, self.logits["conv3d"](self.dropout(features)[..., None, None, None]).flatten(1)
 
     def freeze_trunk(self) -> None:
-        """Leave what follows Mixed_4f to training, and keep the statistics of every batch norm as they are.
+        """Leave only what follows Mixed_4f trainable, and keep the statistics of every batch norm as they are.
 
         The statistics of the tail stay too: a batch has few regions, and those of a clip are much alike.
         """
@@ -126,7 +110,7 @@ class I3D(nn.Module):
 
 def feature_size(width: float = 1.0) -> int:
     """Channels of Mixed_5c: 1024 in the published network."""
-    first, _, second, _, third, fourth = (_scaled(channels, width) for channels in _MIXED["Mixed_5c"])
+    first, _, second, _, third, fourth = (scaled(channels, width) for channels in _LAYERS["Mixed_5c"])
     return first + second + third + fourth
 
 
@@ -143,10 +127,6 @@ def _replicated_roi_align(features: Tensor, boxes: Sequence[Tensor], height: int
         aligned=True,
     )
     return regions.unflatten(1, features.shape[1:3])
-
-
-def _scaled(channels: int, width: float) -> int:
-    return max(1, int(channels * width))
 
 
 def _same(x: Tensor, kernel: Sequence[int], stride: Sequence[int]) -> Tensor:
@@ -174,11 +154,11 @@ class _Unit(nn.Module):
 
 
 class _Pool(nn.Module):
-    """Maximum of what a ReLU gives, for which zeros around are neutral."""
+    """Maximum of what a ReLU gives, for which zeros around are neutral. Sides of the kernel of 1 have no stride."""
 
-    def __init__(self, kernel: tuple[int, int, int], stride: tuple[int, int, int]):
+    def __init__(self, kernel: Sequence[int], stride: int = 2):
         super().__init__()
-        self._kernel, self._stride = kernel, stride
+        self._kernel, self._stride = tuple(kernel), tuple(min(side, stride) for side in kernel)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.max_pool3d(_same(x, self._kernel, self._stride), self._kernel, self._stride)
@@ -196,7 +176,7 @@ class _Mixed(nn.Module):
         self.b1b = _Unit(reduced_second, second, 3)
         self.b2a = _Unit(before, reduced_third, 1)
         self.b2b = _Unit(reduced_third, third, 3)
-        self.b3a = _Pool((3, 3, 3), (1, 1, 1))
+        self.b3a = _Pool((3, 3, 3), 1)
         self.b3b = _Unit(before, fourth, 1)
 
     def forward(self, x: Tensor) -> Tensor:

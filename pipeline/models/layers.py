@@ -1,8 +1,13 @@
-"""Layers as numbers, out of which networks are described, built and counted."""
+"""Layers as numbers, from which networks are described, built and counted."""
 
 from dataclasses import dataclass
 
 Sides = tuple[int, int, int]  # frames, height, width
+
+
+def scaled(channels: int, width: float) -> int:
+    """A published number of channels times a factor, truncated, at least one."""
+    return max(1, int(channels * width))
 
 
 @dataclass(frozen=True)

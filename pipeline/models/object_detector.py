@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn_v2
 from torchvision.models.detection.backbone_utils import mobilenet_backbone
-from torchvision.models.detection.faster_rcnn import FasterRCNN_ResNet50_FPN_V2_Weights
+from torchvision.models.detection.faster_rcnn import FasterRCNN_ResNet50_FPN_V2_Weights, FastRCNNPredictor
 from torchvision.models.detection.rpn import AnchorGenerator
 from torchvision.ops import MultiScaleRoIAlign
 
@@ -35,8 +35,8 @@ class ObjectDetector:
 
     Args:
         name: ``resnet50_fpn_v2`` (torchvision's Faster R-CNN v2) or ``mobilenet_v2_fpn``.
-        classes: What it finds, ``person`` among it; the background is not named.
-        short_side: To which pictures are scaled, in pixels.
+        classes: What it finds, including ``person``; the background is not named.
+        short_side: The side that pictures are scaled to, in pixels.
         feature_size: Of the box head; 1024 as published.
     """
 
@@ -79,13 +79,12 @@ def build_detector(detector: ObjectDetector) -> FasterRCNN:
     align = MultiScaleRoIAlign([str(level) for level in range(_LEVELS)], 7, 2)
     size = detector.feature_size
     head = nn.Sequential(nn.Flatten(1), nn.Linear(256 * 49, size), nn.ReLU(), nn.Linear(size, size), nn.ReLU())
-    predictor = _Predictor(size, count)
     return FasterRCNN(
         backbone,
         rpn_anchor_generator=anchors,
         box_roi_pool=align,
         box_head=head,
-        box_predictor=predictor,
+        box_predictor=FastRCNNPredictor(size, count),
         rpn_batch_size_per_image=64,
         rpn_pre_nms_top_n_train=200,
         rpn_pre_nms_top_n_test=200,
@@ -94,15 +93,6 @@ def build_detector(detector: ObjectDetector) -> FasterRCNN:
         box_batch_size_per_image=32,
         **sizes,
     )
-
-
-class _Predictor(nn.Module):
-    def __init__(self, size: int, count: int):
-        super().__init__()
-        self.cls_score, self.bbox_pred = nn.Linear(size, count), nn.Linear(size, 4 * count)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.cls_score(x), self.bbox_pred(x)
 
 
 def start_from_imagenet(model: FasterRCNN, source: Path | Opened) -> None:
@@ -121,13 +111,9 @@ def start_from_imagenet(model: FasterRCNN, source: Path | Opened) -> None:
 
 
 def find(model: FasterRCNN, pictures: Sequence[Tensor], score: float, most: int) -> list[Found]:
-    """Everything on these pictures; the model must be in evaluation mode.
+    """The ``most`` things with at least that score on each picture; the model must be in evaluation mode.
 
-    Args:
-        model: The detector.
-        pictures: uint8 RGB (3, height, width) each, on the model's device.
-        score: Lowest that counts.
-        most: How many of a picture, at most.
+    Pictures are uint8 RGB (3, height, width), on the model's device.
     """
     heads = model.roi_heads
     heads.score_thresh, heads.detections_per_img = score, most
@@ -148,7 +134,7 @@ def find(model: FasterRCNN, pictures: Sequence[Tensor], score: float, most: int)
 
 @dataclass(frozen=True)
 class _Description:
-    """What the JSON says."""
+    """The content of the JSON."""
 
     __pydantic_config__ = STRICT
 
@@ -160,15 +146,12 @@ _FILE = ModelFile("acta-object-detector-1", _Description)
 
 
 def save_detector(path: Path, model: FasterRCNN, detector: ObjectDetector, provenance: dict[str, Any]) -> None:
-    """Write ``path`` (.safetensors) and the JSON beside it."""
+    """Write ``path`` (.safetensors) and the JSON next to it."""
     _FILE.save(path, model, _Description(detector, provenance))
 
 
 def load_detector(source: Path | Opened) -> tuple[FasterRCNN, ObjectDetector]:
-    """A detector on the CPU in evaluation mode: one of `save_detector`, or torchvision's COCO weights (``.pth``).
-
-    Errors are as of `ModelFile.load`.
-    """
+    """A detector on the CPU in evaluation mode: one of `save_detector`, or torchvision's COCO weights (``.pth``)."""
     path = source.path if isinstance(source, Opened) else source
     if path.suffix == ".pth":
         detector = ObjectDetector("resnet50_fpn_v2", coco_classes(), 800)

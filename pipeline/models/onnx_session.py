@@ -18,11 +18,9 @@ _EXACT = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 
 
 def start_session(model: bytes, device: str = "cpu") -> Any:
-    """A one-thread session on the device that was asked for; never, as onnxruntime would, on another in silence.
+    """A one-thread session of a network with all its weights (`read_onnx`) on ``cpu`` or ``cuda``.
 
-    Args:
-        model: The network, with all its weights (`read_onnx`).
-        device: ``cpu`` or ``cuda``.
+    It is never silently on another device than the one that was asked for, as onnxruntime's own would be.
 
     Raises:
         ActaError: this onnxruntime has no CUDA, or finds no GPU that it can use.
@@ -38,7 +36,7 @@ def start_session(model: bytes, device: str = "cpu") -> Any:
             f"device 'cuda' needs onnxruntime-gpu, but this onnxruntime only has {', '.join(offered)}; it takes the "
             "other's place: pip uninstall onnxruntime, then pip install onnxruntime-gpu"
         )
-    with redirect_stdout(StringIO()):  # it says what it does not find where nothing may be missing
+    with redirect_stdout(StringIO()):  # it lists what it does not find, even if nothing needs that
         onnxruntime.preload_dlls()
     session = onnxruntime.InferenceSession(model, options, providers=[(_CUDA, _EXACT), _CPU])
     if session.get_providers()[0] != _CUDA:
@@ -83,7 +81,7 @@ def _tensors(message: Any) -> Iterator[onnx.TensorProto]:
 
 
 def session_of_any_size(weights: Path | Opened, device: str) -> Any:
-    """A session that takes images of any size, of a file that may fix another.
+    """A session that takes images of any size, even if the file fixes one.
 
     Files of older exporters list their weights among the inputs and fix the input's size; without both, onnxruntime
     folds the batch norms into the convolutions and accepts any size.

@@ -25,8 +25,8 @@ class Opened:
 
     Args:
         path: The file.
-        what: What it is to the user, for the message.
-        note: What a provenance must say of its hash beside the hash itself.
+        what: What to call it in a message.
+        note: What a provenance must say of its hash besides the hash itself.
 
     Raises:
         ActaError: it is missing, is no regular file, or cannot be read.
@@ -43,7 +43,7 @@ class Opened:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the bytes, in hex."""
+        """The hash of the bytes, in hex."""
         return hashlib.sha256(self.content).hexdigest()
 
     @property
@@ -58,11 +58,7 @@ def opened(source: Path | Opened, what: str = "the checkpoint") -> Opened:
 
 
 def refuse_known(content: bytes) -> None:
-    """Refuse what plainly holds no weights by how it begins.
-
-    Raises:
-        ActaError: what it is, and what to do, without its path.
-    """
+    """Refuse what is plainly no weights, by an `ActaError` that says what it is and what to do, without its path."""
     if not content:
         raise ActaError("it is empty; copy or fetch it again")
     for start, what in _KNOWN.items():

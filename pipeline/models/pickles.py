@@ -1,6 +1,6 @@
 """Pickles of plain values and numpy arrays, read without running or trusting anything that they ask for.
 
-Such are the tables of Caffe2 and of annotated tubes. Admitted are numbers, texts, containers and arrays of numbers. A
+Caffe2's tables and annotated tubes are such files. Numbers, texts, containers and arrays of numbers are admitted. A
 file never reaches numpy's own constructors, which believe what they are told about sizes and pointers: arrays are
 built here, of numeric types only, and never of more bytes than the file has.
 """
@@ -21,7 +21,7 @@ from pipeline.runtime.errors import ActaError
 
 _NUMERIC = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|c8|c16)")
 _DEPTH, _DIMENSIONS = 100, 32
-# Of each opcode its name and the bytes of its argument; below 0 they follow from the file.
+# The name of each opcode and the bytes of its argument; if negative, the file says how many.
 _OPCODES = {ord(opcode.code): (opcode.name, opcode.arg.n if opcode.arg else 0) for opcode in pickletools.opcodes}
 _WIDTHS = {
     pickletools.TAKEN_FROM_ARGUMENT1: 1,
@@ -30,8 +30,8 @@ _WIDTHS = {
     pickletools.TAKEN_FROM_ARGUMENT8U: 8,
 }
 _PLACES = ("PUT", "BINPUT", "LONG_BINPUT")
-# Values that a file may unfold to for each of its bytes, and however small it is: what it holds once and names often
-# counts each time.
+# How many values a file may unfold to for each of its bytes, and however small it is. A value that it holds once and
+# refers to often counts each time.
 _PER_BYTE, _ALWAYS = 8, 1_000_000
 
 
@@ -56,14 +56,14 @@ def read_pickle(source: Path | Opened) -> Any:
 
 
 class Unpickler(pickle.Unpickler):
-    """Admits plain values and arrays; what else is asked for is refused, or as a subclass says."""
+    """Admits plain values and arrays; anything else is refused, unless a subclass has a stand-in."""
 
     def find_class(self, module: str, name: str) -> Any:
         admitted = _ADMITTED.get((module, name))
         return self.foreign(f"{module}.{name}") if admitted is None else admitted
 
     def foreign(self, name: str) -> Any:
-        """What stands for a name that is not admitted."""
+        """The stand-in for a name that is not admitted."""
         raise ActaError(f"it asks for {name}, which is no part of a table of weights; it is not opened")
 
 
@@ -156,7 +156,7 @@ class _Type:
 
 
 class AnyType(_Type):
-    """Where only tensors matter: arrays of what is no number, as names of classes, are read as empty."""
+    """For files where only tensors matter: other arrays than those of numbers, such as names, are read as empty."""
 
     def __init__(self, name: Any, *flags: Any):
         self.is_numeric = isinstance(name, str) and _NUMERIC.fullmatch(name) is not None
@@ -192,10 +192,6 @@ def _array(data: Any, kind: Any, shape: Any, order: str) -> np.ndarray:
     return flat.reshape(sizes, order=order)  # type: ignore[call-overload]
 
 
-def _reconstruct(kind: Any, shape: Any, code: Any) -> _Array:
-    return np.zeros(0).view(_Array)
-
-
 def _from_buffer(data: Any, kind: Any, shape: Any, order: Any, axes: Any = None) -> np.ndarray:
     if order == "K" and axes is not None:
         return _array(data, kind, shape, "C").transpose(axes)
@@ -213,11 +209,6 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
-def _no_bytes() -> bytes:
-    """What Python 3 writes for empty bytes in the protocols of Python 2."""
-    return b""
-
-
 class _Nothing:
     """Stands for the type of arrays, which a file names but need not have."""
 
@@ -233,8 +224,9 @@ _ADMITTED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): _Nothing(),
     ("numpy", "dtype"): _Type,
     ("_codecs", "encode"): _encode,
-    ("__builtin__", "bytes"): _no_bytes,
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
-    **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
-    **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},
+    ("__builtin__", "bytes"): lambda: b"",  # how Python 3 writes empty bytes in the protocols of Python 2
 }
+for _core in ("numpy.core", "numpy._core"):
+    _ADMITTED[f"{_core}.multiarray", "_reconstruct"] = lambda kind, shape, code: np.zeros(0).view(_Array)
+    _ADMITTED[f"{_core}.multiarray", "scalar"] = _scalar
+    _ADMITTED[f"{_core}.numeric", "_frombuffer"] = _from_buffer

@@ -1,4 +1,4 @@
-"""Pins: the whole sha256 of weights of which nobody publishes it, kept beside the file in the cache.
+"""Pins: the whole sha256 of weights for which nobody publishes it, kept next to the file in the cache.
 
 A pin is as good as the folder that it lies in, so it counts only where nobody else can have written it.
 """
@@ -15,20 +15,19 @@ from pipeline.runtime.files import write_json
 from pipeline.runtime.text import read_json
 
 HASH = re.compile("[0-9a-f]{64}")
-FIRST = "trusted at the first fetch"
 
 
 @dataclass(frozen=True)
 class Pin:
-    """``by``: whether whoever fetched gave the hash, or it is that of what came first."""
+    """``by``: whether the user gave the hash, or it is that of the first file that came."""
 
     sha256: str
     by: Literal["given", "first fetch"]
 
     @property
     def note(self) -> str | None:
-        """What a provenance says of the hash; None: nothing, somebody vouched for it."""
-        return FIRST if self.by == "first fetch" else None
+        """What a provenance says of the hash; None if somebody vouched for it."""
+        return "trusted at the first fetch" if self.by == "first fetch" else None
 
 
 def pin_path(weights: Path) -> Path:
@@ -63,18 +62,14 @@ def read_pin(weights: Path) -> Pin | None:
 
 
 def check_folder(weights: Path) -> None:
-    """Whether a pin could be trusted beside a file in the cache.
-
-    Raises:
-        ActaError: somebody else can write to a folder on the way to it.
-    """
+    """Refuse, by an `ActaError`, a place in the cache that others can write to, where no pin can be trusted."""
     path = pin_path(weights)
     for place in (*path.parent.absolute().parents, path.parent):
         _check_own(place, path)
 
 
 def make_folder(folder: Path) -> None:
-    """A folder, and those above it, that nobody else can write; those that are there stay as they are."""
+    """Make a folder, and those above it, that nobody else can write to; existing ones stay as they are."""
     for place in reversed((folder, *folder.absolute().parents)):
         if not place.exists():
             place.mkdir(exist_ok=True)

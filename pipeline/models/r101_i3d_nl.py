@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import roi_align
 
+from pipeline.models.layers import scaled
 from pipeline.models.nonlocal_block import NonLocal
 from pipeline.runtime.errors import ActaError
 
 _REGION, _STRIDE = 7, 16  # positions of a region along a side; pixels of the picture that one of res5 stands for
-_FEATURES = 2048
 _GROUP = 4  # frames among which res3 attends; res4 does among all
 # By stage: blocks, after which of them non-local blocks come, temporal kernels (repeated), spatial stride, dilation.
 _STAGES: dict[int, tuple[int, tuple[int, ...], tuple[int, ...], int, int]] = {
@@ -31,19 +31,17 @@ _STAGES: dict[int, tuple[int, tuple[int, ...], tuple[int, ...], int, int]] = {
 class R101I3DNL(nn.Module):
     """The backbone with its head for actors.
 
-    Args:
-        classes: Outputs.
-        width: Factor on every number of channels of the published network.
-        dropout: Before the classifier; 0.3 in the published training.
+    ``width`` is a factor on every number of channels of the published network; ``dropout`` precedes the classifier,
+    with 0.3 in the published training.
     """
 
     def __init__(self, classes: int, width: float = 1.0, dropout: float = 0.0):
         super().__init__()
-        before = _scaled(64, width)
+        before = scaled(64, width)
         self.conv1 = nn.Conv3d(3, before, (5, 7, 7), (1, 2, 2), (2, 3, 3), bias=False)
         self.conv1_bn = Affine(before)
         for stage, (blocks, attending, kernels, stride, dilation) in _STAGES.items():
-            inner, after = _scaled(16 << stage, width), _scaled(64 << stage, width)
+            inner, after = scaled(16 << stage, width), scaled(64 << stage, width)
             layers: list[nn.Module] = []
             for index in range(blocks):
                 time = kernels[index % len(kernels)]
@@ -57,14 +55,9 @@ class R101I3DNL(nn.Module):
         nn.init.zeros_(projection.bias)
 
     def forward(self, pathways: Sequence[Tensor], boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Features and logits of actors.
+        """Features of actors, res5's `region_maxima` (Σ n_i, channels), and logits (Σ n_i, classes).
 
-        Args:
-            pathways: One, of clips (b, 3, t, height, width), normalised.
-            boxes: b tensors (n_i, 4): x1, y1, x2, y2 in [0, 1] of the picture.
-
-        Returns:
-            res5's region features (Σ n_i, channels), see `region_maxima`, and the logits (Σ n_i, classes).
+        The only pathway is (b, 3, t, height, width), normalised; boxes are those of `actor_backbones.ActorNetwork`.
         """
         (clips,) = pathways
         x = self.conv1_bn(self.conv1(clips)).relu_()
@@ -85,7 +78,7 @@ class R101I3DNL(nn.Module):
 
 
 class Affine(nn.Module):
-    """A fixed scale and bias for each channel: what a batch norm does whose statistics and weights are kept."""
+    """A fixed scale and bias for each channel, as a batch norm with fixed statistics and weights has."""
 
     weight: Tensor
     bias: Tensor
@@ -102,15 +95,14 @@ class Affine(nn.Module):
 def region_maxima(features: Tensor, boxes: Sequence[Tensor], height: int, width: int) -> Tensor:
     """Facebook's head for actors: mean over time, RoIAlign to 7 x 7, maximum over space.
 
-    The mean of the regions of a box replicated in time is the region of the mean, for RoIAlign is linear. As both
+    The mean of the regions of a box replicated in time is the region of the mean, as RoIAlign is linear. As both
     published networks were trained and tested, a box ends at the last pixel of the picture, and RoIAlign is the
     first version, without the half-pixel shift (PySlowFast: ``DETECTION.ALIGNED: False`` of `configs/AVA/c2`).
 
     Args:
         features: (b, c, t, h, w), one position for 16 pixels.
         boxes: b tensors (n_i, 4): x1, y1, x2, y2 in [0, 1] of the picture.
-        height: Of the clips, in pixels.
-        width: Likewise.
+        height, width: Of the clips, in pixels.
 
     Returns:
         (Σ n_i, c).
@@ -124,7 +116,7 @@ def region_maxima(features: Tensor, boxes: Sequence[Tensor], height: int, width:
 
 def feature_size(width: float = 1.0) -> int:
     """Channels of res5: 2048 in the published network."""
-    return _scaled(_FEATURES, width)
+    return scaled(2048, width)
 
 
 def caffe2_name(name: str) -> str:
@@ -144,10 +136,6 @@ def caffe2_name(name: str) -> str:
         layer = match[3] if match[3] == "bn" else f"conv_{match[3]}"
         return f"nonlocal{match[1]}.{match[2]}.{layer}.{ends[match[4]]}"
     raise ActaError(f"{name!r} is no weight of R101-I3D-NL")
-
-
-def _scaled(channels: int, width: float) -> int:
-    return max(1, int(channels * width))
 
 
 def _attend(channels: int) -> NonLocal:

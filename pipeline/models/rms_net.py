@@ -15,7 +15,7 @@ class RmsNetArchitecture:
 
     Args:
         classes: C, without background.
-        features: Channels of the input features; with a backbone it is the backbone that decides them.
+        features: Channels of the input features; a backbone has its own number.
         clip: T: frames of a clip. The network itself takes any number; windows are cut to this one.
         projection: Outputs of FC1. None: the convolutions work straight on the features (the challenge, Sec. 4.3).
         convolutions: Output channels of the two convolutions over time.
@@ -24,7 +24,7 @@ class RmsNetArchitecture:
         hidden: Outputs of FC2.
         regression: Whether the offset is predicted.
         backbone: The network that sees the frames. None: the input is features.
-        trainable: What of the backbone trains (`pipeline.models.frame_backbones`).
+        trainable: Which part of the backbone trains (`pipeline.models.frame_backbones`).
     """
 
     __pydantic_config__ = STRICT
@@ -43,12 +43,7 @@ class RmsNetArchitecture:
 
 
 class RmsNet(nn.Module):
-    """The network with random weights.
-
-    Args:
-        architecture: Which one.
-        frames_at_once: Frames that the frozen part of the backbone computes at once; None: all.
-    """
+    """The network; the frozen part of its backbone computes ``frames_at_once``, None: all."""
 
     def __init__(self, architecture: RmsNetArchitecture, frames_at_once: int | None = None):
         super().__init__()
@@ -92,7 +87,7 @@ class RmsNet(nn.Module):
         return frames.to(self.classify.weight.dtype)
 
     def head(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """As `forward`, of what `embed` gives of a clip's frames: (b, T, d)."""
+        """As `forward`, of the vectors (b, T, d) that `embed` gives of the frames."""
         if self.project is not None:
             vectors = self.project(vectors)
         hidden = self.hidden(self.convolutions(vectors.transpose(1, 2)).amax(2))

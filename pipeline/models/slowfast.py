@@ -8,15 +8,13 @@ from torch import Tensor, nn
 from pipeline.models.architecture import Architecture
 from pipeline.models.backbone_layers import Bottleneck, SlowFastStage, slowfast_layers
 from pipeline.models.layers import Convolution
-from pipeline.models.modules import conv3d, linear
+from pipeline.models.modules import conv3d, initialise, linear
 
 
 class SlowFast(nn.Module):
-    """Two pathways of bottleneck ResNets with lateral connections from Fast to Slow.
+    """Two pathways of bottleneck ResNets with lateral connections from Fast to Slow: a ``slowfast_…`` backbone.
 
-    Args:
-        architecture: One of the ``slowfast_…`` backbones with its width, depth and input.
-        dropout: Before the classifier; the thesis uses 0.5 (Sec. 6.2.2).
+    ``dropout`` precedes the classifier; the thesis uses 0.5 (Sec. 6.2.2).
     """
 
     def __init__(self, architecture: Architecture, dropout: float = 0.0):
@@ -24,24 +22,13 @@ class SlowFast(nn.Module):
         layers = slowfast_layers(architecture)
         slow, fast = layers.stems
         self.s1 = nn.ModuleDict({"pathway0_stem": _Stem(slow), "pathway1_stem": _Stem(fast)})
-        self.s1_fuse = _Fuse(layers.fusions[0])
-        self.s2 = _Stage(layers.stages[0])
-        self.s2_fuse = _Fuse(layers.fusions[1])
-        self.s3 = _Stage(layers.stages[1])
-        self.s3_fuse = _Fuse(layers.fusions[2])
-        self.s4 = _Stage(layers.stages[2])
-        self.s4_fuse = _Fuse(layers.fusions[3])
-        self.s5 = _Stage(layers.stages[3])
+        for number, (fusion, stage) in enumerate(zip(layers.fusions, layers.stages, strict=True), 1):
+            self.add_module(f"s{number}_fuse", _Fuse(fusion))
+            self.add_module(f"s{number + 1}", _Stage(stage))
         self._pooled = layers.pooled
         projection = linear(layers.classifier)
         self.head = nn.ModuleDict({"dropout": nn.Dropout(dropout), "projection": projection})
-        for module in self.modules():
-            if isinstance(module, nn.Conv3d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            elif isinstance(module, _Bottleneck):
-                module.start_as_shortcut()
-        nn.init.normal_(projection.weight, 0, 0.01)
-        nn.init.zeros_(projection.bias)
+        initialise(self, projection)
 
     def joined_inputs(self) -> dict[str, tuple[int, ...]]:
         """By the name of a weight whose input channels are a concatenation: how many channels each part has."""
@@ -53,18 +40,18 @@ class SlowFast(nn.Module):
 
     def forward(self, pathways: Sequence[Tensor]) -> Tensor:
         """Logits (n, classes) of the Slow and the Fast clip, each (n, 3, t, height, width), normalised RGB."""
-        slow, fast = pathways
-        slow, fast = self.s1["pathway0_stem"](slow), self.s1["pathway1_stem"](fast)
-        slow = self.s1_fuse(slow, fast)
-        slow, fast = self.s2(slow, fast)
-        slow = self.s2_fuse(slow, fast)
-        slow, fast = self.s3(slow, fast)
-        slow = self.s3_fuse(slow, fast)
-        slow, fast = self.s4(slow, fast)
-        slow = self.s4_fuse(slow, fast)
-        slow, fast = self.s5(slow, fast)
+        slow, fast = stage_5(self, pathways)
         pooled = torch.cat([slow.mean((2, 3, 4)), fast.mean((2, 3, 4))], 1)
         return self.head["projection"](self.head["dropout"](pooled))
+
+
+def stage_5(network: nn.Module, pathways: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The maps of the Slow and the Fast clip after stage 5 of a `SlowFast`, or of a network with its modules."""
+    slow, fast = (network.get_submodule(f"s1.pathway{i}_stem")(clip) for i, clip in enumerate(pathways))
+    for number in range(1, 5):
+        slow = network.get_submodule(f"s{number}_fuse")(slow, fast)
+        slow, fast = network.get_submodule(f"s{number + 1}")(slow, fast)
+    return slow, fast
 
 
 class _Stem(nn.Module):
@@ -127,9 +114,7 @@ class _Bottleneck(nn.Module):
         for name, layer in (("a", layers.a), ("b", layers.b), ("c", layers.c)):
             self.branch2[name] = conv3d(layer)
             self.branch2[f"{name}_bn"] = nn.BatchNorm3d(layer.after)
-
-    def start_as_shortcut(self) -> None:
-        """Zero the last batch norm's scale, so that a new block passes its input on (PySlowFast's initialisation)."""
+        # PySlowFast's initialisation: a new block passes its input on.
         nn.init.zeros_(self.branch2.get_parameter("c_bn.weight"))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ blocks of res4 convolve over time (its name there ends in ``R101_50_50``), and t
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,20 +16,17 @@ from pipeline.models import caffe2
 from pipeline.models.architecture import Architecture
 from pipeline.models.nonlocal_block import NonLocal
 from pipeline.models.r101_i3d_nl import region_maxima
-from pipeline.models.slowfast import SlowFast
+from pipeline.models.slowfast import SlowFast, stage_5
 
 _ATTENDING = {"slowfast_8x8_r50": (), "slowfast_8x8_r101": (6, 13, 20)}  # blocks of res4 before a non-local block
 _TEMPORAL = 6  # blocks of res4 that convolve over time
-_ALPHA = 4  # how many frames of Fast there are for one of Slow
+_ALPHA = 4  # frames of Fast for each frame of Slow
 
 
 class SlowFastNL(nn.Module):
-    """The backbone with its head for actors.
+    """The backbone with its head for actors; ``dropout`` precedes the classifier, with 0.5 in the published training.
 
-    Args:
-        architecture: ``slowfast_8x8_…`` with its width and frames: 64 for 8x8, 128 for 16x8. What they have in common
-            is the stride of the pathways, 8 and 2 frames.
-        dropout: Before the classifier; 0.5 in the published training.
+    Both 8x8 and 16x8 have the architecture ``slowfast_8x8_…``, with 64 and 128 frames: pathways of strides 8 and 2.
     """
 
     def __init__(self, architecture: Architecture, dropout: float = 0.0):
@@ -46,28 +42,14 @@ class SlowFastNL(nn.Module):
                     module.padding, module.dilation = (0, 2, 2), (1, 2, 2)
 
     def forward(self, pathways: Sequence[Tensor], boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Features and logits of actors.
+        """Features of actors, both pathways' `region_maxima` (Σ n_i, channels), and logits (Σ n_i, classes).
 
-        Args:
-            pathways: The Slow and the Fast clips, each (b, 3, t, height, width), normalised.
-            boxes: b tensors (n_i, 4): x1, y1, x2, y2 in [0, 1] of the picture.
-
-        Returns:
-            The region features of both pathways (Σ n_i, channels of Slow and Fast), see `region_maxima`, and the
-            logits (Σ n_i, classes).
+        Slow and Fast are (b, 3, t, height, width), normalised; boxes are those of `actor_backbones.ActorNetwork`.
         """
-        slow, fast = pathways
-        size = slow.shape[-2:]
-        slow, fast = self._layer("s1.pathway0_stem", slow), self._layer("s1.pathway1_stem", fast)
-        slow = self._layer("s1_fuse", slow, fast)
-        for stage in ("s2", "s3", "s4"):
-            slow, fast = self._layer(stage, slow, fast)
-            slow = self._layer(f"{stage}_fuse", slow, fast)
-        features = torch.cat([region_maxima(x, boxes, *size) for x in self._layer("s5", slow, fast)], 1)
-        return features, self._layer("head.projection", self._layer("head.dropout", features))
-
-    def _layer(self, name: str, *inputs: Tensor) -> Any:
-        return self.get_submodule(name)(*inputs)
+        size = pathways[0].shape[-2:]
+        features = torch.cat([region_maxima(x, boxes, *size) for x in stage_5(self, pathways)], 1)
+        dropped = self.get_submodule("head.dropout")(features)
+        return features, self.get_submodule("head.projection")(dropped)
 
 
 class _Res4(nn.Module):
@@ -99,10 +81,10 @@ class _Res4(nn.Module):
 
 
 def slow_positions(fast: int) -> list[int]:
-    """Which of the Fast pathway's frames the Slow one sees.
+    """Which frames of the Fast pathway the Slow one sees.
 
-    PySlowFast spreads them evenly from the first frame to the last, and so this is no plain stride; its own call is
-    used because the fractions are cut off in float32.
+    PySlowFast spreads them evenly from the first frame to the last, so this is no plain stride. Its own call is used
+    because it cuts off fractions in float32.
     """
     return torch.linspace(0, fast - 1, fast // _ALPHA, device="cpu").long().tolist()
 
@@ -115,6 +97,6 @@ def caffe2_name(name: str) -> str:
     """
     if match := re.fullmatch(r"nonlocal_conv(\d)_(\d+)_(theta|phi|g|out|bn)_([a-z]+)", name):
         stage, block, layer, tail = match.groups()
-        ends = {"w": "weight", "b": "bias", "s": "weight", "rm": "running_mean", "riv": "running_var"}
-        return f"s{stage}.pathway0_nonlocal{block}.{layer if layer == 'bn' else f'conv_{layer}'}.{ends.get(tail, tail)}"
+        module = layer if layer == "bn" else f"conv_{layer}"
+        return f"s{stage}.pathway0_nonlocal{block}.{module}.{caffe2.TAILS.get(tail, tail)}"
     return caffe2.caffe2_name(name)

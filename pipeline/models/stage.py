@@ -71,8 +71,7 @@ class Stage(nn.Module):
         weights = proximity(graphs.boxes) if self.architecture.proximity == "boxes" else None
         for layer in self.layers:
             nodes = layer(nodes, linked, weights)
-        logits: Tensor = self.classifier(nodes[:, :count])
-        return logits
+        return self.classifier(nodes[:, :count])
 
 
 def links(graphs: Graphs, actors: int, architecture: StageArchitecture) -> Tensor:
@@ -110,16 +109,12 @@ class GraphAttentionLayer(nn.Module):
             self.key = linear(architecture.head_projection)
         self.join = linear(architecture.join)
         self.norm = nn.LayerNorm(architecture.width)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        gain = 1.414
-        heads = self._architecture.heads
-        weights = [self.project] if self._architecture.attention == "additive" else [self.project, self.query, self.key]
+        gain, heads = 1.414, architecture.heads
+        weights = [self.project] if architecture.attention == "additive" else [self.project, self.query, self.key]
         for weight in weights:  # each head is a matrix of its own
             for head in weight.weight.data.chunk(heads):
                 nn.init.xavier_uniform_(head, gain)
-        if self._architecture.attention == "additive":
+        if architecture.attention == "additive":
             for number in range(heads):
                 together = torch.empty(1, 2 * self._size)
                 nn.init.xavier_uniform_(together, gain)
@@ -144,8 +139,7 @@ class GraphAttentionLayer(nn.Module):
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1).masked_fill(~mask, 0)
         heads = F.elu(F.dropout(scores @ values, settings.dropout, self.training))
         joined = self.join(heads.transpose(1, 2).flatten(2))
-        out: Tensor = self.norm(nodes + joined)
-        return out
+        return self.norm(nodes + joined)
 
     def additive(self, values: Tensor) -> Tensor:
         """(b, heads, n, n) scores of values (b, heads, n, k), Eq. 3.3: a · (h_i ‖ h_j) is a₁ · h_i + a₂ · h_j."""

@@ -1,4 +1,4 @@
-"""What STAGE is, before there is a network: its features, layers and edges."""
+"""The description of STAGE, without the network: its features, layers and edges."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -87,12 +87,12 @@ class StageArchitecture:
 
     @property
     def head_projection(self) -> Linear:
-        """Of a layer, all heads side by side: to their values, and for Eq. 3.10 to queries and to keys."""
+        """A layer's projection of all heads together: to their values and, for Eq. 3.10, to queries and to keys."""
         return Linear(self.width, self.heads * self.head_size, bias=False)
 
     @property
     def join(self) -> Linear:
-        """Of a layer, after its heads."""
+        """A layer's projection after its heads."""
         return Linear(self.heads * self.head_size, self.width)
 
     @property

@@ -29,13 +29,9 @@ def stage_complexity(architecture: StageArchitecture, actors: int = 4, objects: 
         objects = 0
     nodes = actors + objects
     # Linear layers, and how many vectors each of them sees.
-    rows = [(architecture.classifier, actors)]
-    rows += [
-        (layer, count)
-        for layer, count in ((architecture.actor_projection, actors), (architecture.object_projection, objects))
-        if layer is not None
-    ]
-    rows += [(architecture.join, nodes)] * architecture.layers
+    projections = ((architecture.actor_projection, actors), (architecture.object_projection, objects))
+    rows = [(architecture.classifier, actors), *[(architecture.join, nodes)] * architecture.layers]
+    rows += [(layer, count) for layer, count in projections if layer is not None]
     linear = sum(count * layer.before * layer.after for layer, count in rows)
     of_layers = architecture.layers * _multiply_adds_of_heads(architecture, nodes)
     return StageComplexity(
@@ -49,7 +45,7 @@ def stage_complexity(architecture: StageArchitecture, actors: int = 4, objects: 
 
 
 def _multiply_adds_of_heads(architecture: StageArchitecture, nodes: int) -> int:
-    """Of one layer's projections, scores and sums of neighbours."""
+    """Multiply-adds of one layer's projections, scores and sums of neighbours."""
     projection = architecture.head_projection
     together = nodes * nodes * projection.after  # a product of two vectors of a head for each pair of nodes
     if architecture.attention == "additive":  # Eq. 3.3: a node's product with each half of a, then the weighted sums
@@ -58,7 +54,7 @@ def _multiply_adds_of_heads(architecture: StageArchitecture, nodes: int) -> int:
 
 
 def _parameters_of_heads(architecture: StageArchitecture) -> int:
-    """Of one layer's projections, the vector a of Eq. 3.3, and the normalisation."""
+    """Parameters of one layer's projections, the vector a of Eq. 3.3, and the normalisation."""
     projection = architecture.head_projection
     weights = 3 * projection.parameters
     if architecture.attention == "additive":

@@ -1,32 +1,8 @@
-"""Weights of any network in and out of .safetensors files, every name and shape matched."""
+"""Weights by name into any network, every name and shape matched."""
 
-from pathlib import Path
-
-from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from pipeline.models.opened import Opened, opened
 from pipeline.runtime.errors import ActaError
-
-
-def state_bytes(model: nn.Module) -> bytes:
-    """A network's weights as the content of a .safetensors file."""
-    return save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
-
-
-def read_weights(source: Path | Opened) -> dict[str, Tensor]:
-    """The tensors of a .safetensors file.
-
-    Raises:
-        ActaError: the file is missing or damaged.
-    """
-    if not isinstance(source, Opened) and not source.exists():
-        raise ActaError(f"there is no model file {source}")
-    file = opened(source, "the model file")
-    try:
-        return load(file.content)
-    except Exception as error:  # beside its own, the library lets through what an unknown type or shape leads to
-        raise ActaError(f"{file.path} is not a whole safetensors file: {error}") from None
 
 
 def load_state(model: nn.Module, state: dict[str, Tensor], source: str, replace: tuple[str, ...] = ()) -> None:
@@ -35,7 +11,7 @@ def load_state(model: nn.Module, state: dict[str, Tensor], source: str, replace:
     Args:
         model: The network.
         state: Tensors by name; counters of batch norm (``num_batches_tracked``) may be missing.
-        source: Where they are from, for the message.
+        source: Where they come from, for the message.
         replace: Names whose weights are kept as they are in ``model`` where the shape differs (a new classifier).
 
     Raises:
@@ -49,11 +25,12 @@ def check_state(
 ) -> dict[str, Tensor]:
     """What `load_state` would load; arguments and errors as there. ``model`` may be without memory (meta)."""
     wanted = model.state_dict()
-    state = {name: tensor for name, tensor in state.items() if not (name in replace and _differs(tensor, wanted[name]))}
+    shapes = {name: tensor.shape for name, tensor in wanted.items()}
+    state = {name: tensor for name, tensor in state.items() if name not in replace or tensor.shape == shapes[name]}
     counters = {name for name in wanted if name.endswith("num_batches_tracked")}
     missing = sorted(set(wanted) - set(state) - counters - set(replace))
     unknown = sorted(set(state) - set(wanted))
-    wrong = sorted(name for name in set(state) & set(wanted) if _differs(state[name], wanted[name]))
+    wrong = sorted(name for name in set(state) & set(wanted) if state[name].shape != shapes[name])
     problems = [
         f"{len(names)} {kind}, such as {names[0]!r}"
         for kind, names in (("missing", missing), ("unknown", unknown))
@@ -61,11 +38,7 @@ def check_state(
     ]
     if wrong:
         first = wrong[0]
-        problems.append(f"{first!r} has the shape {list(state[first].shape)} instead of {list(wanted[first].shape)}")
+        problems.append(f"{first!r} has the shape {list(state[first].shape)} instead of {list(shapes[first])}")
     if problems:
         raise ActaError(f"{source} holds the weights of another architecture: {'; '.join(problems)}")
     return state
-
-
-def _differs(first: Tensor, second: Tensor) -> bool:
-    return first.shape != second.shape

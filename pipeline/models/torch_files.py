@@ -1,7 +1,7 @@
 """Files that ``torch.save`` wrote, as zip archives (since torch 1.6) or one pickle after another, read as data.
 
-Nothing is run and no object of the file's own is made: tensors are cut out of the bytes that are there, and what a file
-holds besides, such as the settings of whoever trained, is an inert stand-in.
+Nothing is run and no object of the file's own is made: tensors are cut out of the bytes that are there. Whatever else a
+file holds, such as the settings of the training, becomes an inert stand-in.
 """
 
 import io
@@ -180,11 +180,7 @@ def _are_sizes(values: tuple[Any, ...]) -> bool:
 
 
 class _Builder:
-    """Makes tensors of views, each storage read once.
-
-    Args:
-        read: The bytes of a storage by its key.
-    """
+    """Makes tensors of views; ``read`` gives the bytes of a storage by its key, each once."""
 
     def __init__(self, read: Callable[[str], bytes]):
         self._read = read
@@ -233,19 +229,11 @@ def _rebuilt_as(storage: Any, offset: Any, size: Any, stride: Any, grad: Any, ho
     return _View(storage, offset, size, stride, dtype)
 
 
-def _parameter(data: Any, *hooks: Any) -> Any:
-    return data
-
-
-def _size(values: Any = ()) -> tuple[Any, ...]:
-    return tuple(values)
-
-
 _REBUILT: dict[tuple[str, str], Callable[..., Any]] = {
     ("torch._utils", "_rebuild_tensor"): _rebuilt,
     ("torch._utils", "_rebuild_tensor_v2"): _rebuilt,
     ("torch._utils", "_rebuild_tensor_v3"): _rebuilt_as,
-    ("torch._utils", "_rebuild_parameter"): _parameter,
-    ("torch._utils", "_rebuild_parameter_with_state"): _parameter,
-    ("torch", "Size"): _size,
+    ("torch._utils", "_rebuild_parameter"): lambda data, *hooks: data,
+    ("torch._utils", "_rebuild_parameter_with_state"): lambda data, *hooks: data,
+    ("torch", "Size"): lambda values=(): tuple(values),
 }

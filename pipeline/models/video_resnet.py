@@ -8,16 +8,11 @@ from torch import Tensor, nn
 from pipeline.models.architecture import Architecture
 from pipeline.models.backbone_layers import BasicBlock, video_resnet_layers
 from pipeline.models.layers import Convolution
-from pipeline.models.modules import conv3d, linear
+from pipeline.models.modules import conv3d, initialise, linear
 
 
 class VideoResNet(nn.Module):
-    """A ResNet of basic blocks over space and time.
-
-    Args:
-        architecture: ``r2plus1d_18`` or ``r3d_18`` with its width, depth and input.
-        dropout: Before the classifier.
-    """
+    """A ResNet of basic blocks over space and time, ``r2plus1d_18`` or ``r3d_18``; dropout precedes its classifier."""
 
     def __init__(self, architecture: Architecture, dropout: float = 0.0):
         super().__init__()
@@ -30,11 +25,7 @@ class VideoResNet(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool3d(1)
         self.dropout = nn.Dropout(dropout)
         self.fc = linear(layers.classifier)
-        for module in self.modules():
-            if isinstance(module, nn.Conv3d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        nn.init.normal_(self.fc.weight, 0, 0.01)
-        nn.init.zeros_(self.fc.bias)
+        initialise(self, self.fc)
 
     def forward(self, pathways: Sequence[Tensor]) -> Tensor:
         """Logits (n, classes) of one pathway (n, 3, t, height, width), normalised RGB."""

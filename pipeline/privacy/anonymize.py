@@ -68,7 +68,7 @@ def anonymize_video(
         output: The copy; its suffix chooses the container. It appears when it is whole.
         detect: How instances are found; for bodies including ``faces``.
         obfuscate: Filter and its size. ``frame`` hides every frame whole and runs no detector.
-        encoding: Quality and speed of the encoder, and what beside pictures is kept.
+        encoding: Quality and speed of the encoder, and what is kept besides pictures.
         overwrite: Replace a file that is there already; never ``source``.
         preview: Hide nothing, but draw what would be hidden; only the owner can read the output (mode 0600).
         threads: Frames searched at the same time; the result does not depend on it. None: one a core.

@@ -71,14 +71,8 @@ def audit(before: Path, after: Path, detections: Path, output: Output, settings:
         weights=detector_digests(settings),
         packages=("opencv-python-headless", *runtimes(settings.auditors)),
     )
-    content = {
-        "provenance": provenance.content,
-        "detect": detected.provenance,
-        "obfuscate": hidden.provenance,
-        "videos": rows,
-        "quarantine": [asdict(entry) for entry in hidden.quarantine],
-    }
-    write_json(output, content)
+    content = {"provenance": provenance.content, "detect": detected.provenance, "obfuscate": hidden.provenance}
+    write_json(output, content | {"videos": rows, "quarantine": [asdict(entry) for entry in hidden.quarantine]})
 
 
 def _audit(job: _Job, before: FrameShard, after: FrameShard, settings: Audit) -> dict[str, Any]:

@@ -7,16 +7,14 @@ import numpy as np
 
 from pipeline.models.litert import LiteModel
 from pipeline.models.opened import Opened, opened
-from pipeline.privacy.instances import Instances
+from pipeline.privacy.instances import Detector, Instances
 
 _PERSON = 1  # COCO's index
 _MASK_GRID = 64  # cells along a stored mask's longer side
 
 
-class MaskRCNN:
+class MaskRCNN(Detector):
     """torchvision's Mask R-CNN ResNet-50 FPN v2; person instances only, masks cut at 0.5 (He et al., ICCV 2017)."""
-
-    local = False
 
     def __init__(self, weights: Path | Opened, threshold: float, device: str = "cpu"):
         import torch
@@ -36,9 +34,6 @@ class MaskRCNN:
         self._model = model.eval().to(device)
         self._device = device
 
-    def input_size(self, height: int, width: int) -> tuple[int, int]:
-        return height, width
-
     def __call__(self, image: np.ndarray) -> Instances:
         height, width = image.shape[:2]
         tensor = self._torch.from_numpy(image.transpose(2, 0, 1).copy()).to(self._device).float() / 255
@@ -50,16 +45,14 @@ class MaskRCNN:
         return Instances.of(boxes / [width, height, width, height], outputs["scores"][people], masks)
 
 
-class Selfie:
-    """MediaPipe's selfie segmentation: one soft mask of everybody near the camera, parted into connected regions.
+class Selfie(Detector):
+    """MediaPipe's selfie segmentation: one soft mask of everybody near the camera, split into connected regions.
 
     Regions under 0.2 % of the frame are dropped as noise. Input 256 x 256, values in [0, 1].
     """
 
     _SIDE = 256
     _MIN_AREA = 0.002
-
-    local = False
 
     def __init__(self, weights: Path | Opened, threshold: float, device: str = "cpu"):
         self._model = LiteModel(weights)

@@ -1,4 +1,4 @@
-"""Boxes as arrays (x1, y1, x2, y2), in any unit: what holds several, larger ones, overlaps."""
+"""Boxes as arrays (x1, y1, x2, y2), in any unit: hulls, enlargement, overlaps."""
 
 import cv2
 import numpy as np
@@ -26,12 +26,9 @@ def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def suppress(boxes: np.ndarray, scores: np.ndarray, overlap: float) -> np.ndarray:
-    """Non-maximum suppression: indices of the boxes that stay, best score first.
+    """Non-maximum suppression: indices of the boxes (n, 4) that stay, best of the positive scores (n,) first.
 
-    Args:
-        boxes: (n, 4).
-        scores: (n,), positive.
-        overlap: Of two boxes with a higher IoU only the one with the better score stays.
+    Of two boxes with an IoU over ``overlap`` only the one with the better score stays.
     """
     corners = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
     kept = cv2.dnn.NMSBoxes(corners.tolist(), scores.tolist(), 0.0, overlap)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -25,13 +25,6 @@ from pipeline.runtime.errors import ActaError, VideoError
 from pipeline.runtime.files import Output
 from pipeline.runtime.provenance import provenance_of
 from pipeline.runtime.workers import map_videos, split_results
-
-
-@dataclass(frozen=True)
-class _Job:
-    id: str
-    video: Video
-    path: Path
 
 
 def detect_people(
@@ -60,15 +53,16 @@ def detect_people(
     make_detector(settings.detect, weights)  # missing weights are one error, not one a video
     check_search(settings.what, settings.detect)
     shard = read_manifest(manifest)
-    jobs = [_Job(video.id, video, root / video.path) for video in shard.videos]
     if settings.detect.uses_gpu:
         workers = min(workers, _PER_GPU)
-    results = map_videos(
-        partial(_detect, settings=settings, weights=weights), jobs, workers=workers, task="detect_people"
-    )
-    videos, bad = split_results(results, max_bad_fraction, len(jobs), "detect_people")
+    function = partial(_detect, root=root, settings=settings, weights=weights)
+    results = map_videos(function, shard.videos, workers=workers, task="detect_people")
+    videos, bad = split_results(results, max_bad_fraction, len(shard.videos), "detect_people")
     for video in videos:
-        for note in _failures(video).notes():
+        failures = Failures()
+        for time, frame in zip(video.times, video.frames, strict=True):
+            failures.add(time, frame)
+        for note in failures.notes():
             print(f"{video.id}: {note}", file=sys.stderr)
     provenance = provenance_of(
         __name__,
@@ -89,9 +83,9 @@ def detect_people(
 _PER_GPU = 4
 
 
-def _detect(job: _Job, settings: DetectPeople, weights: Mapping[str, str]) -> DetectedVideo:
-    detector = make_detector(settings.detect, weights)
-    with unchanged(job.path) as source, open_video(job.path) as (container, stream):
+def _detect(video: Video, root: Path, settings: DetectPeople, weights: Mapping[str, str]) -> DetectedVideo:
+    detector, path = make_detector(settings.detect, weights), root / video.path
+    with unchanged(path) as source, open_video(path) as (container, stream):
         find = partial(detect_frame, detector, settings=settings.detect, aspect=pixel_aspect(stream))
         frames = sample(decode(container, stream), settings.sampling.rate)
         searched = [(time, instances) for time, _, instances in search(frames, find, settings.detect, threads=1)]
@@ -99,14 +93,7 @@ def _detect(job: _Job, settings: DetectPeople, weights: Mapping[str, str]) -> De
         raise VideoError("no frame can be decoded")
     times = np.array([time for time, _ in searched])
     instances = [instances for _, instances in searched]
-    return DetectedVideo(job.video.id, job.video.label, job.video.split, times, instances, source)
-
-
-def _failures(video: DetectedVideo) -> Failures:
-    failures = Failures()
-    for time, frame in zip(video.times, video.frames, strict=True):
-        failures.add(time, frame)
-    return failures
+    return DetectedVideo(video.id, video.label, video.split, times, instances, source)
 
 
 def detect_frame(
@@ -124,7 +111,7 @@ def detect_frame(
         frame: The frame as stored.
         settings: Resolution, and whether turned pictures are searched too.
         aspect: Width over height of a stored pixel; None: square.
-        region: The relative box of the upright picture to which the search may be limited; None: all of it. A local
+        region: The relative box of the upright picture that the search may be limited to; None: all of it. A local
             detector is shown the region and its surroundings, any other the whole.
     """
     try:
@@ -147,7 +134,7 @@ def detect_frame(
 _MARGIN = 0.1
 _GRID = 32  # pixels: the networks' coarsest stride; on it they see a part as they see the whole
 _WORTHWHILE = 0.6  # of the picture: a larger part is hardly cheaper than the whole
-_NEAR = 1.5  # pixels: what is as near to the edge of a part may go on behind it
+_NEAR = 1.5  # pixels: an instance this near to the edge of a part may extend beyond it
 
 _Part = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 
@@ -165,7 +152,7 @@ def _around(region: np.ndarray, height: int, width: int) -> _Part:
 
 
 def _is_cut_off(instances: Instances, part: _Part, height: int, width: int) -> bool:
-    """Whether an instance reaches the edge of a part where the picture goes on behind it."""
+    """Whether an instance reaches the edge of a part where the picture goes on beyond it."""
     goes_on = np.array([part[0] > 0, part[1] > 0, part[2] < width, part[3] < height])
     reaches = np.abs(instances.boxes * [width, height, width, height] - part) < _NEAR
     return bool((reaches & goes_on).any())

@@ -20,12 +20,7 @@ from pipeline.privacy.pose import Pose
 from pipeline.privacy.ssdlite import SSDLite
 from pipeline.runtime.errors import ActaError
 
-
-def _pose(proposals: Opened, threshold: float, device: str) -> Detector:
-    return Pose(open_weights("pose_landmarks"), threshold, proposals)
-
-
-# The code behind each name; the rest is in the table.
+# The code behind each name; `DETECTORS` has the rest.
 _CODE: dict[str, Callable[[Opened, float, str], Detector]] = {
     "retinaface": RetinaFace,
     "centerface": CenterFace,
@@ -33,7 +28,7 @@ _CODE: dict[str, Callable[[Opened, float, str], Detector]] = {
     "ssdlite": SSDLite,
     "selfie": Selfie,
     "onnx": OnnxModel,
-    "pose": _pose,
+    "pose": lambda proposals, threshold, device: Pose(open_weights("pose_landmarks"), threshold, proposals),
 }
 
 
@@ -42,8 +37,7 @@ def make_detector(settings: SearchSettings, weights: Mapping[str, str] | None = 
 
     Args:
         settings: Which networks.
-        weights: The hashes of their weights as the provenance will state them (`detector_digests`), where there is
-            to be one: what was loaded must have these.
+        weights: The hashes that the provenance will state, if any (`detector_digests`): what was loaded must have them.
 
     Raises:
         ActaError: weights are missing, and how to get them; or they have changed since they were hashed.

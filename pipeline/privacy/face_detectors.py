@@ -1,4 +1,4 @@
-"""Face detectors in onnxruntime: RetinaFace, CenterFace, and any ONNX file that keeps a simple contract."""
+"""Face detectors in onnxruntime: RetinaFace, CenterFace, and any ONNX file that keeps to a simple contract."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.models.onnx_session import read_onnx, session_of_any_size, start_session
 from pipeline.models.opened import Opened, opened
 from pipeline.privacy.boxes import suppress
-from pipeline.privacy.instances import Instances, above
+from pipeline.privacy.instances import Detector, Instances, above
 from pipeline.runtime.errors import ActaError
 
 _STRIDES = (8, 16, 32)
@@ -16,11 +16,8 @@ _CENTER_VARIANCE, _SIZE_VARIANCE = 0.1, 0.2
 _RETINAFACE_MEAN_BGR = np.array([104, 117, 123], np.float32)
 
 
-class RetinaFace:
-    """RetinaFace with a MobileNet-0.25 backbone (Deng et al., CVPR 2020).
-
-    The image is padded to a multiple of 32 rather than stretched, so that faces keep their shape.
-    """
+class _FaceNetwork(Detector):
+    """A published network that is shown pictures of any size."""
 
     local = True
 
@@ -29,8 +26,12 @@ class RetinaFace:
         self._input = self._session.get_inputs()[0].name
         self._threshold = threshold
 
-    def input_size(self, height: int, width: int) -> tuple[int, int]:
-        return height, width
+
+class RetinaFace(_FaceNetwork):
+    """RetinaFace with a MobileNet-0.25 backbone (Deng et al., CVPR 2020).
+
+    The image is padded to a multiple of 32 rather than stretched, so that faces keep their shape.
+    """
 
     def __call__(self, image: np.ndarray) -> Instances:
         height, width = image.shape[:2]
@@ -48,15 +49,8 @@ class RetinaFace:
         return Instances.of(boxes[best] / [width, height, width, height], scores[best])
 
 
-class CenterFace:
+class CenterFace(_FaceNetwork):
     """CenterFace (Xu et al., 2019): a heat map of face centres with a size and an offset at every place, stride 4."""
-
-    local = True
-
-    def __init__(self, weights: Path | Opened, threshold: float, device: str = "cpu"):
-        self._session = session_of_any_size(weights, device)
-        self._input = self._session.get_inputs()[0].name
-        self._threshold = threshold
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
         return _round_up(height), _round_up(width)
@@ -75,15 +69,13 @@ class CenterFace:
         return Instances.of(boxes[best] / [width, height, width, height], scores[best])
 
 
-class OnnxModel:
+class OnnxModel(Detector):
     """Any detector in an ONNX file of this contract.
 
     Input: float32 (1, 3, height, width), RGB, 0 to 255; a fixed height and width in the file is respected.
     Outputs: ``boxes`` float32 (n, 4), relative x1, y1, x2, y2; ``scores`` float32 (n,); and optionally ``masks``
     float32 (n, h, w), probabilities on a grid over each box, cut at 0.5.
     """
-
-    local = False
 
     def __init__(self, weights: Path | Opened, threshold: float, device: str = "cpu"):
         file = opened(weights, "the weights")

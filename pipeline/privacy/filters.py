@@ -37,14 +37,13 @@ def hide(
     Returns:
         Whether anything was changed.
     """
+    hidden = list(zip(instances.boxes, instances.masks, strict=True))
     if instances.failed or settings.filter == "frame":
-        for plane, value in zip(planes, black, strict=True):
-            _hide_box(plane, size, _WHOLE, None, settings, value)
-        return True
-    for box, mask in zip(instances.boxes, instances.masks, strict=True):
+        hidden = [(_WHOLE, None)]
+    for box, mask in hidden:
         for plane, value in zip(planes, black, strict=True):
             _hide_box(plane, size, box, mask, settings, value)
-    return len(instances) > 0
+    return bool(hidden)
 
 
 def _hide_box(
@@ -93,10 +92,7 @@ def _around_ellipse(box: np.ndarray) -> np.ndarray:
 
 
 def _shares(box: np.ndarray, x1: int, y1: int, x2: int, y2: int) -> np.ndarray:
-    """How far the pixels of an area are to be hidden: 1 in the ellipse through a box's corners, less beyond it.
-
-    So all that the box holds is hidden whole, and the soft edge lies outside.
-    """
+    """How far to hide the pixels of an area: 1 in the ellipse through a box's corners, less in its soft edge."""
     center, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
     across = (np.arange(x1, x2) + 0.5 - center[0]) / half[0]
     down = (np.arange(y1, y2) + 0.5 - center[1]) / half[1]

@@ -1,4 +1,4 @@
-"""What must be hidden in frames in which the detector missed something.
+"""What to hide in frames in which the detector missed something.
 
 Instances are linked from frame to frame by the overlap of their boxes (the thesis, Sec. 5.1, names tracking for complex
 scenes). What is filled into a frame depends on the next few frames only, so a stream is delayed by no more.
@@ -51,18 +51,15 @@ def _link(tracks: list[_Track], frame: Instances, now: int, held: deque[Instance
     for i, j in pairs:
         missing = now - tracks[i].seen - 1
         for k in range(-missing, 0):
-            held[k - 1].add(hull(tracks[i].box, tracks_here[j].box), min(tracks[i].score, tracks_here[j].score), None)
+            held[k - 1].add(hull(tracks[i].box, tracks_here[j].box), min(tracks[i].score, tracks_here[j].score))
     ended = {i for i, _ in pairs}
     return [track for i, track in enumerate(tracks) if i not in ended] + tracks_here
 
 
 def linked(before: np.ndarray, after: np.ndarray, least: float) -> list[tuple[int, int]]:
-    """Indices of boxes that may be the same instance: each box at most once, those that overlap most first.
+    """Indices of boxes, (n, 4) and (m, 4), that may be the same instance, with an IoU of at least ``least``.
 
-    Args:
-        before: float32 (n, 4).
-        after: float32 (m, 4).
-        least: Lowest IoU of a pair.
+    Those that overlap most come first; each box is in at most one pair.
     """
     if not len(before) or not len(after):
         return []

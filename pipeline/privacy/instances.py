@@ -1,8 +1,8 @@
 """What a detector finds in one frame, and the HDF5 shard that keeps it for every frame of many videos.
 
 Boxes are (x1, y1, x2, y2) in [0, 1] of the upright frame's width and height, so that they hold for any frame size.
-A mask is a boolean grid over its own box. Layout of a detection shard, beside /videos (with the source), /frames/time
-and /quarantine (`pipeline.runtime.store`)::
+A mask is a boolean grid over its own box. Layout of a detection shard, in addition to /videos (with the source),
+/frames/time and /quarantine (`pipeline.runtime.store`)::
 
     /frames/first        uint64 (n + 1,)  frame i owns instances first[i]:first[i + 1]
     /frames/failed       bool (n,)        the detector failed: hide the whole frame
@@ -37,7 +37,7 @@ class Instances:
     Args:
         boxes: float32 (n, 4), relative x1, y1, x2, y2.
         scores: float32 (n,), in [0, 1].
-        masks: n boolean grids over their boxes, or None where the box is all there is.
+        masks: n boolean grids over their boxes, or None where there is only the box.
         filled: bool (n,), true for what gap filling added.
         failed: The detector failed on this frame.
         reason: Why it failed, in one line; not stored.
@@ -77,7 +77,7 @@ class Instances:
             np.zeros(len(keep), bool),
         )
 
-    def add(self, box: np.ndarray, score: float, mask: np.ndarray | None) -> None:
+    def add(self, box: np.ndarray, score: float, mask: np.ndarray | None = None) -> None:
         """Add one filled-in instance."""
         self.boxes = np.concatenate([self.boxes, np.asarray(box, np.float32)[None]])
         self.scores = np.append(self.scores, np.float32(score))
@@ -129,10 +129,11 @@ class Detector(Protocol):
     picture can be searched. Such a detector never asks for a smaller image than it is offered.
     """
 
-    local: bool
+    local: bool = False
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of the image that the detector wants to be given for a frame of that size."""
+        """Height and width of the image that the detector wants for a frame of that size: those of the frame."""
+        return height, width
 
     def __call__(self, image: np.ndarray) -> Instances:
         """Find instances in an RGB image, uint8 (height, width, 3)."""
@@ -140,13 +141,7 @@ class Detector(Protocol):
 
 @dataclass
 class Failures:
-    """The frames of one video on which detection failed.
-
-    Args:
-        count: How many.
-        time: Of the first, in seconds.
-        reason: Of the first.
-    """
+    """How many frames of a video detection failed on; the time of the first, in seconds, and the reason."""
 
     count: int = 0
     time: float = 0.0
@@ -159,7 +154,7 @@ class Failures:
         self.count += frame.failed
 
     def notes(self) -> tuple[str, ...]:
-        """A line for people; none if nothing failed."""
+        """A line for the user; none if nothing failed."""
         if not self.count:
             return ()
         which = f"{self.count:,} frames, the first at {self.time:.2f} s, which are"
@@ -170,10 +165,7 @@ class Failures:
 
 @dataclass
 class DetectedVideo:
-    """One video's detections on their way into a shard; one `Instances` for each time stamp (seconds).
-
-    ``source`` is the sha256 of the video's file.
-    """
+    """One video's detections for a shard, an `Instances` for each time stamp (seconds); ``source``: its sha256."""
 
     id: str
     label: str
@@ -216,11 +208,7 @@ class DetectionShard(Shard):
         return self.array("frames/first")[:].astype(np.int64)
 
     def frames(self, video: str) -> list[Instances]:
-        """Detections of every frame of a video.
-
-        Raises:
-            KeyError: the video is not in this shard.
-        """
+        """Detections of every frame of a video; a `KeyError` if it is not in this shard."""
         start, stop = self.span(video)
         first = self._first_instance[start : stop + 1]
         low, high = int(first[0]), int(first[-1])

@@ -1,7 +1,7 @@
-"""What two small grey pictures of one video tell about each other: whether a box's content is still there, whether
-something new stands between them, whether the scene was cut.
+"""Changes between small grey pictures of one video: whether the content of a box is still there, whether there is
+something new, whether the scene was cut.
 
-Every answer errs towards "changed": a wrong one costs a search, the other kind would leave a face bare. Pictures are
+Every answer errs towards "changed", which costs a search; the opposite error would leave a face visible. Pictures are
 uint8 (height, width), upright and of one size; boxes are relative (x1, y1, x2, y2).
 """
 

@@ -14,29 +14,18 @@ _HALF_WIDTH, _DOWN = 1.8, 7.0
 # A found body belongs to a face if it covers at least this share of the face and of the area `_CHEST` face heights
 # below the chin.
 _COVERED, _CHEST = 0.5, 2.0
-_NOTHING = 1e-9  # of the picture: what rounding leaves of an overlap
+_NOTHING = 1e-9  # share of the picture that rounding may leave of an overlap
 
 
-class People:
+class People(Detector):
     """A detector of bodies and one of faces as one detector, which gives one instance for each person.
 
-    To a body that was found belong the heads of its faces. A face whose body was not found gets one in the proportions
-    of somebody upright.
-
-    Args:
-        bodies: Finds bodies.
-        bodies_side: Pixels: longer side of the picture that it is shown; None: the picture's own.
-        faces: Finds faces.
-        faces_side: As ``bodies_side``, for it.
+    A body that was found includes the heads of its faces. A face whose body was not found gets one in the proportions
+    of somebody upright. Each detector is shown the picture with a longer side of at most ``…_side`` pixels (None: all).
     """
-
-    local = False
 
     def __init__(self, bodies: Detector, bodies_side: int | None, faces: Detector, faces_side: int | None):
         self._parts = ((bodies, bodies_side), (faces, faces_side))
-
-    def input_size(self, height: int, width: int) -> tuple[int, int]:
-        return height, width
 
     def __call__(self, image: np.ndarray) -> Instances:
         bodies, faces = (detector(shown_to(image, detector, side)) for detector, side in self._parts)
@@ -72,7 +61,7 @@ def _below(face: np.ndarray, aspect: float) -> np.ndarray:
 
 
 def _body(face: np.ndarray, bodies: Instances) -> int | None:
-    """Which of the bodies is a face's: of those that reach down from it the one that covers most of it."""
+    """The body that a face belongs to: of those that reach down from it, the one that covers most of it."""
     x1, _, x2, y2 = face
     chest = np.array([x1, y2, x2, min(1, y2 + _CHEST * (y2 - face[1]))])
     best, most = None, _COVERED
@@ -90,7 +79,7 @@ def _share(part: np.ndarray, box: np.ndarray, mask: np.ndarray | None) -> float:
 
 
 def _with_head(box: np.ndarray, mask: np.ndarray | None, head: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """A body that was found with a head of its own; a mask's cells keep about their size."""
+    """A body that was found, extended by its head; a mask's cells keep about their size."""
     whole = hull(box, head)
     if mask is None:
         return whole, None

@@ -49,7 +49,7 @@ _SAME = 0.5  # lowest IoU at which the boxes of two searches are the same instan
 
 @dataclass(frozen=True)
 class _Photograph:
-    """Pixels, uint8 or uint16, (height, width) or (height, width, 3), upright; and what is written beside them."""
+    """Pixels, uint8 or uint16, (height, width) or (height, width, 3), upright; and what is written with them."""
 
     pixels: np.ndarray
     alpha: np.ndarray | None
@@ -70,16 +70,8 @@ def anonymize_photograph(
 ) -> Anonymized:
     """Write ``output``, an anonymised copy of the photograph ``source``.
 
-    It is searched at each network's ``long_side`` and at twice that: a picture of a group has small faces, and time
-    enough.
-
-    Args:
-        source: The photograph. It is only read.
-        output: The copy; its suffix, one of `FORMATS`, chooses the format.
-        detect: Detector and resolution.
-        obfuscate: Filter, shape and size.
-        overwrite: Replace a file that is there already.
-        preview: Hide nothing, but draw what would be hidden; only the owner can read the output (mode 0600).
+    It is searched at each network's ``long_side`` and at twice that: a picture of a group has small faces, and one
+    picture takes little time. Arguments are those of `anonymize_video`; the suffix of ``output`` is one of `FORMATS`.
 
     Raises:
         ActaError: ``output`` is there, or its format is unknown or cannot hold what the photograph is.
@@ -149,7 +141,7 @@ def _decoded(image: Any) -> _Photograph:
 
 
 def _pixels(image: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    """Upright pixels and transparency. Each step lets the picture before go: there is room for few large ones."""
+    """Upright pixels and transparency. Each step frees the picture before it: there is room for few large ones."""
     ImageOps.exif_transpose(image, in_place=True)
     wanted = _PLAIN.get(image.mode, image.mode)
     if "transparency" in image.info and wanted in ("L", "RGB"):
@@ -169,32 +161,22 @@ def _pixels(image: Any) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _check_scans(content: bytes) -> None:
-    """Each scan of a progressive picture costs as much time as the picture.
+    """Refuse a JPEG with more scans than any encoder writes; each costs as much time as the picture.
 
-    Raises:
-        VideoError: there are more than any encoder writes.
+    What its segments hold and what lies behind its end are none.
     """
-    if (scans := _scans(content)) > _MAX_SCANS:
-        raise VideoError(f"{scans} scans, of which a progressive picture has about ten; at most {_MAX_SCANS} are read")
-
-
-def _scans(content: bytes) -> int:
-    """How many scans a JPEG has up to its end: what its segments hold and what lies behind it are none."""
     place = scans = 0
     while (marker := _MARKER.search(content, place)) and marker[1] != _END:
         place = marker.end()
         if marker[1] not in _ALONE:
             scans += marker[1] == _SCAN
             place += int.from_bytes(content[place : place + 2])  # the length of a segment
-    return scans
+    if scans > _MAX_SCANS:
+        raise VideoError(f"{scans} scans, of which a progressive picture has about ten; at most {_MAX_SCANS} are read")
 
 
 def _check_jpeg(content: bytes) -> None:
-    """Decode it once more with a decoder that tells what it had to guess; a cut-up face may not be found.
-
-    Raises:
-        ValueError: the data are corrupt.
-    """
+    """Decode it once more with a decoder that fails where it has to guess; a cut-up face may not be found."""
     try:
         simplejpeg.decode_jpeg(content, strict=True)
     except ValueError as error:
@@ -205,8 +187,7 @@ def _check_jpeg(content: bytes) -> None:
 def _bits(image: Any) -> int:
     """Bits of a channel as stored; the library would cut colours of more to 8 without a word."""
     if image.format == "PNG":
-        bits: int = _stored(image)[24]
-        return bits
+        return _stored(image)[24]
     if image.format == "TIFF":
         return int(max(image.tag_v2.get(258, (8,))))
     return 8
@@ -230,11 +211,7 @@ def _has_lossless_chunk(webp: bytes) -> bool:
 
 
 def _fitting(photograph: _Photograph, form: str, output: Path) -> _Photograph:
-    """The photograph as a format can hold it.
-
-    Raises:
-        ActaError: it cannot hold its transparency or its depth.
-    """
+    """The photograph as a format can hold it; an `ActaError` where that lacks its transparency or its depth."""
     for missing, able, what in (
         (photograph.alpha is not None, _WITH_ALPHA, "transparency"),
         (photograph.pixels.dtype == np.uint16, _SIXTEEN_BIT, "16 bits"),
@@ -249,7 +226,7 @@ def _fitting(photograph: _Photograph, form: str, output: Path) -> _Photograph:
 
 
 def _shown(pixels: np.ndarray) -> np.ndarray:
-    """A copy as 8-bit RGB; of 16 bits the whole span, as few photographs use all of it."""
+    """A copy as 8-bit RGB; 16 bits are stretched to the brightest pixel, as few photographs use all of them."""
     if pixels.dtype == np.uint16:
         grey = np.rint(np.arange(2**16) * (255 / max(1, int(pixels.max())))).clip(0, 255).astype(np.uint8)
         pixels = grey[pixels]

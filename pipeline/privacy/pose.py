@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.models.litert import LiteModel
 from pipeline.models.opened import Opened
 from pipeline.privacy.boxes import suppress
-from pipeline.privacy.instances import Instances, above
+from pipeline.privacy.instances import Detector, Instances, above
 
 # (stride, anchors a cell): MediaPipe's SSD layout with two anchors a layer, its three stride-32 layers merged.
 _LAYERS = ((8, 2), (16, 2), (32, 6))
@@ -21,19 +21,13 @@ _OVERLAP = 0.3
 _MARGIN = 1.25  # MediaPipe's enlargement of the crop that the landmark network sees
 
 
-class Pose:
-    """People whom the landmark network takes for such: the score is its presence, the box a square about the hips.
+class Pose(Detector):
+    """People that the landmark network recognises as such: the score is its presence, the box a square about the hips.
 
     The detector sees the image letterboxed, the landmark network a square around the hips that reaches to the farthest
-    end of the body and is turned so that the person stands upright.
-
-    Args:
-        weights: The landmark network (``pose_landmark_full.tflite``).
-        threshold: Lowest presence that counts.
-        proposals: The detector (``pose_detection.tflite``).
+    end of the body and is turned so that the person stands upright. ``weights`` are those of the landmark network
+    (``pose_landmark_full.tflite``), ``proposals`` those of the detector (``pose_detection.tflite``).
     """
-
-    local = False
 
     def __init__(self, weights: Path | Opened, threshold: float, proposals: Path | Opened):
         self._detector, self._landmarks = LiteModel(proposals), LiteModel(weights)
@@ -44,9 +38,6 @@ class Pose:
             centers = (np.stack([xs.ravel(), ys.ravel()], axis=1) + 0.5) * stride
             parts.append(np.repeat(centers, count, axis=0))
         self._centers = np.concatenate(parts).astype(np.float32)
-
-    def input_size(self, height: int, width: int) -> tuple[int, int]:
-        return height, width
 
     def __call__(self, image: np.ndarray) -> Instances:
         height, width = image.shape[:2]

@@ -11,11 +11,8 @@ _DETECTED, _FILLED, _FAILED = (0, 255, 0), (255, 255, 0), (255, 0, 0)
 def draw(image: np.ndarray, instances: Instances) -> None:
     """Draw the boxes in place: green with a score, yellow where one was filled in between two detections.
 
-    A red border is a frame on which the detector failed, which would be hidden whole.
-
-    Args:
-        image: uint8 (height, width, 3), RGB, upright.
-        instances: What was found in it.
+    A red border marks a frame on which the detector failed, which would be hidden whole. The image is uint8 (height,
+    width, 3), RGB, upright.
     """
     height, width = image.shape[:2]
     line = max(1, round(max(height, width) / 500))

@@ -1,5 +1,7 @@
 """Do settings find and hide what they are to hide? They are tried on a photograph of one person first.
 
+What fails is refused by an `ActaError` that says which settings to look at.
+
 ``probe.jpg`` is NASA's portrait of the astronaut Eileen Collins, which is in the public domain, at half the size at
 which scikit-image ships it (``skimage.data.astronaut``). It lies in the package, so that nothing has to be fetched.
 """
@@ -14,7 +16,7 @@ import numpy as np
 
 from pipeline.config.base import What
 from pipeline.config.detectors import DETECTORS
-from pipeline.config.privacy import Auditor, FindSettings, ObfuscateSettings, SearchSettings
+from pipeline.config.privacy import Auditor, ObfuscateSettings, SearchSettings
 from pipeline.privacy.boxes import iou
 from pipeline.privacy.detectors import make_auditor, make_detector
 from pipeline.privacy.filters import hide
@@ -38,21 +40,17 @@ _SIDE, _DETAIL = 48, 6.0  # pixels: to which the face is scaled, and the sigma t
 
 
 def check_search(what: What, detect: SearchSettings) -> None:
-    """Refuse settings with which a network does not find what is on the probe.
-
-    Args:
-        what: What is to be hidden.
-        detect: How it is found.
-
-    Raises:
-        ActaError: which network finds nothing, and which settings are to be looked at.
-    """
+    """Refuse settings with which a network does not find what is on the probe."""
     for kind, network in zip((what, "faces"), detect.networks, strict=False):
         alone = SearchSettings(**(detect.model_dump() | network.model_dump() | {"faces": None}))
         instances = _search(alone)
         if not _is_found(instances, kind):
+            threshold, side = network.threshold, network.long_side
+            own = f"its own score of {DETECTORS[network.detector].threshold:g}"
+            score = own if threshold is None else f"a score of {threshold:g}"
+            size = "" if side is None else f", in pictures of at most {side} pixels"
             raise ActaError(
-                f"{network.detector}, {_score(network)}{_size(network)}, does not find the {_NAMES[kind]} on a clear "
+                f"{network.detector}, from {score} on{size}, does not find the {_NAMES[kind]} on a clear "
                 f"photograph{f' ({instances.reason})' if instances.reason else ''}, so it would hide nothing; lower "
                 "its `threshold`, raise its `long_side`, or choose another detector"
             )
@@ -61,13 +59,7 @@ def check_search(what: What, detect: SearchSettings) -> None:
 def check_hiding(what: What, detect: SearchSettings, obfuscate: ObfuscateSettings) -> None:
     """Refuse settings that do not find the face on the probe, or leave it recognisable.
 
-    Args:
-        what: What is to be hidden; bodies have faces.
-        detect: How it is found; with the filter ``frame`` nothing needs to be.
-        obfuscate: How it is hidden.
-
-    Raises:
-        ActaError: why, and which settings are to be looked at.
+    Bodies, too, have faces to be hidden; the filter ``frame`` hides them without a search.
     """
     instances = Instances()
     if obfuscate.filter != "frame":
@@ -93,14 +85,7 @@ def check_hiding(what: What, detect: SearchSettings, obfuscate: ObfuscateSetting
 
 
 def check_auditors(auditors: Mapping[Auditor, float]) -> None:
-    """Refuse auditors that do not find what is plain to see, so that finding nothing would say nothing.
-
-    Args:
-        auditors: The lowest score that counts, by name.
-
-    Raises:
-        ActaError: which auditor, and its score.
-    """
+    """Refuse auditors, given with their lowest scores, that miss what is plain to see: their silence says nothing."""
     for name, threshold in auditors.items():
         kind: What = "faces" if "faces" in DETECTORS[name].finds else "bodies"
         if not _is_found(_seen(make_auditor(name, threshold), None), kind):
@@ -126,7 +111,7 @@ def _search(detect: SearchSettings) -> Instances:
 
 
 def _seen(detector: Detector, side: int | None) -> Instances:
-    """What a detector finds on the probe in a picture of at most ``side`` pixels; it may fail on it."""
+    """What a detector finds on the probe in a picture of at most ``side`` pixels; it may fail."""
     try:
         return detector(np.ascontiguousarray(shown_to(_photograph(), detector, side)))
     except (ActaError, MemoryError):
@@ -157,17 +142,7 @@ def _face(image: np.ndarray) -> np.ndarray:
 
 
 def _detail(image: np.ndarray) -> np.ndarray:
-    """What distinguishes the probe's face but its shading: grey, float32 (48, 48)."""
+    """What distinguishes the probe's face apart from its shading: grey, float32 (48, 48)."""
     grey = cv2.cvtColor(_face(image), cv2.COLOR_RGB2GRAY).astype(np.float32)
     scaled = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     return scaled - cv2.GaussianBlur(scaled, (0, 0), _DETAIL)
-
-
-def _score(network: FindSettings) -> str:
-    if network.threshold is None:
-        return f"from its own score of {DETECTORS[network.detector].threshold:g} on"
-    return f"from a score of {network.threshold:g} on"
-
-
-def _size(network: FindSettings) -> str:
-    return "" if network.long_side is None else f", in pictures of at most {network.long_side} pixels"

@@ -1,4 +1,4 @@
-"""What `acta anonymize` is to do: from inputs and an output to one job a file, and what is left out with its reason."""
+"""What `acta anonymize` is to do: one job for each file of the inputs, and what is left out with its reason."""
 
 import os
 from collections import Counter, defaultdict
@@ -50,8 +50,8 @@ def make_plan(inputs: list[Path], output: Path, *, overwrite: bool, skip_existin
     Args:
         inputs: Files and folders.
         output: A file for one input file, else a folder; one that lies in an input folder is no input.
-        overwrite: Outputs that are there are replaced.
-        skip_existing: Files whose output is there are not done again.
+        overwrite: Existing outputs are replaced.
+        skip_existing: Files with an existing output are not done again.
         preview: The outputs will show faces, so their names say so.
 
     Raises:

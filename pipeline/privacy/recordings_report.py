@@ -1,4 +1,4 @@
-"""What `acta anonymize` tells: how far all files are, what was said of them, and at the end what became of them."""
+"""What `acta anonymize` reports: progress over all files, notes on them, and in the end what became of each."""
 
 import sys
 from collections.abc import Sequence
@@ -13,18 +13,11 @@ from pipeline.privacy.recordings_run import Event, LeftOut, Moved, Said, Treatme
 from pipeline.runtime.errors import VideoError
 from pipeline.runtime.progress import Progress
 
-_WIDEST = 40  # characters of a name beside the bar
+_WIDEST = 40  # characters of a name next to the bar
 
 
 class Report:
-    """What is told of a run.
-
-    Args:
-        plan: What is to be done.
-        treatment: How.
-        bar: Shows how far it is, in frames.
-        debug: Of a bug also show where in the code it arose.
-    """
+    """What the user is told of a run. The bar counts frames; ``debug`` shows where in the code a bug is."""
 
     def __init__(self, plan: Plan, treatment: Treatment, bar: Progress[Any], *, debug: bool = False):
         self._plan, self._treatment, self._bar, self._debug = plan, treatment, bar, debug
@@ -36,12 +29,7 @@ class Report:
             bar.note(f"error: {source}: {reason}")
 
     def take(self, index: int, event: Event) -> None:
-        """Take in what is new of a job.
-
-        Args:
-            index: The job's number.
-            event: First ``Moved(0)``, last what was done or why not.
-        """
+        """Take in the next event of a job; they come as `pipeline.privacy.recordings_run.run` tells them."""
         job, bar, outlook = self._plan.jobs[index], self._bar, self._outlook
         match event:
             case Said(line):
@@ -112,14 +100,11 @@ class Report:
 
 
 class Outlook:
-    """How many frames a run has and has done.
+    """How many frames of a run there are, and how many are done.
 
     To ask thousands of files on a network for their frames takes minutes. So each is asked when it is begun; before,
     its size stands for its frames, at the mean of the files that were asked. A photograph is one frame. The frames of a
     file that is left out do not count.
-
-    Attributes:
-        done: Frames that are done.
     """
 
     def __init__(self, jobs: Sequence[Job]):
@@ -128,7 +113,7 @@ class Outlook:
         self._waiting_bytes = sum(self._sizes)
         self._photographs = [job.is_photograph for job in jobs]
         self._known_frames = self._known_bytes = 0
-        self._running: dict[int, tuple[int, int | None]] = {}  # frames that are done, and those that there are
+        self._running: dict[int, tuple[int, int | None]] = {}  # frames that are done, and all
         self._finished = 0
 
     @property
@@ -149,18 +134,18 @@ class Outlook:
         return self._finished + running + self._waiting_photographs + self._waiting_bytes * mean or None
 
     def begin(self, index: int, frames: int | None) -> None:
-        """A job is begun; its number of frames, where the file says it."""
+        """Begin a job, with its number of frames where the file says it."""
         self._running[index] = (0, frames)
         self._waiting_photographs -= self._photographs[index]
         self._waiting_bytes -= self._sizes[index]
         self._learn(index, frames)
 
     def move(self, index: int, moved: int) -> None:
-        """The number of frames of a job that are done."""
+        """Take in how many frames of a job are done."""
         self._running[index] = (moved, self._running[index][1])
 
     def end(self, index: int, frames: int | None) -> None:
-        """A job has ended; its number of frames, None where it was left out."""
+        """End a job, with its number of frames, None where it was left out."""
         _, announced = self._running.pop(index)
         self._finished += frames or 0
         if announced is None:

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, cast
@@ -63,7 +62,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class Said:
-    """A line that a job had to say."""
+    """A line that a job printed."""
 
     line: str
 
@@ -74,16 +73,10 @@ Event = Moved | Said | Anonymized | LeftOut
 def anonymize_file(
     job: Job, treatment: Treatment, moved: Callable[[int], object], detections: Path | None = None
 ) -> Anonymized:
-    """Anonymise one file.
+    """Anonymise one file; errors are those of `anonymize_video` and `anonymize_photograph`.
 
-    Args:
-        job: The file.
-        treatment: How.
-        moved: Called with the number of frames that are done.
-        detections: Also write what was found there (HDF5).
-
-    Raises:
-        ActaError: as `anonymize_video` and `anonymize_photograph` say, or ``detections`` is there.
+    ``moved`` is called with the number of frames that are done. What was found is written to ``detections`` (HDF5), if
+    given; an existing file there is an `ActaError`.
     """
     if detections is not None:
         with atomic(detections, overwrite=treatment.overwrite) as temporary:
@@ -100,20 +93,11 @@ def anonymize_file(
 
 
 def _anonymize(job: Job, treatment: Treatment, moved: Callable[[int], object], *, keep_detections: bool) -> Anonymized:
+    given = (job.source, job.output, treatment.search.detect, treatment.obfuscate)
     if job.is_photograph:
-        return anonymize_photograph(
-            job.source,
-            job.output,
-            treatment.search.detect,
-            treatment.obfuscate,
-            overwrite=treatment.overwrite,
-            preview=treatment.preview,
-        )
+        return anonymize_photograph(*given, overwrite=treatment.overwrite, preview=treatment.preview)
     return anonymize_video(
-        job.source,
-        job.output,
-        treatment.search.detect,
-        treatment.obfuscate,
+        *given,
         encoding=treatment.encoding,
         overwrite=treatment.overwrite,
         preview=treatment.preview,
@@ -129,26 +113,21 @@ def run(
     tell: Callable[[int, Event], object],
     detections: Path | None = None,
 ) -> None:
-    """Anonymise files. One that fails does not stop the others.
+    """Anonymise files, several at the same time in processes that share the cores. One that fails stops no other.
 
-    Args:
-        jobs: The files.
-        treatment: How.
-        processes: How many at the same time; they share the cores.
-        tell: Called with a job's number and what is new of it: first ``Moved(0)``, last what was done or why not.
-        detections: With one job: where to write what was found.
+    ``tell`` is called with a job's number and each of its events: first ``Moved(0)``, last what was done or why not.
+    What was found is written to ``detections``, if there is one job only.
     """
     if min(processes, len(jobs)) > 1:
         _in_processes(jobs, treatment, min(processes, len(jobs)), tell)
         return
     for index, job in enumerate(jobs):
-        tell(index, Moved(0))
-        moved = partial(_moved, tell, index)
+
+        def moved(frames: int, index: int = index) -> None:
+            tell(index, Moved(frames))
+
+        moved(0)
         tell(index, _attempt(job, treatment, moved, detections))
-
-
-def _moved(tell: Callable[[int, Event], object], index: int, frames: int) -> None:
-    tell(index, Moved(frames))
 
 
 def _attempt(
@@ -215,11 +194,7 @@ def _share(cores: Sequence[int], number: int, count: int) -> Sequence[int]:
 
 
 class _Worker:
-    """A process that does one job after another, on cores of its own.
-
-    Attributes:
-        index: The number of the job that it does.
-    """
+    """A process that does one job after another, on cores of its own; ``index``: the number of its present job."""
 
     def __init__(self, treatment: Treatment, cores: Sequence[int]):
         context = multiprocessing.get_context("forkserver")

@@ -1,10 +1,10 @@
-"""Searching a stream of frames: not every frame where the pictures say that nothing is lost by it.
+"""Searching a stream of frames, skipping those of which the pictures say that nothing is lost.
 
-The first frame is searched, one at least in every interval, the last, and around a cut all up to the next searched one.
-A frame between two of these is not searched if three things hold: each instance of the one has its partner in the
+The first and the last frame are searched, at least one in every interval, and around a cut all up to the next searched
+one. A frame between two of these is not searched if three things hold: each instance of the one has its partner in the
 other; the content of each is found again in the frame, near its place; and the frame shows nothing as large as a face
-that neither of the two shows (`pipeline.privacy.motion`). Otherwise it is searched around all that does not hold. In
-either case it hides what the two show, where they show it, where that is found again, and all between.
+that neither of the two shows (`pipeline.privacy.motion`). Otherwise it is searched around everything that fails this.
+In either case it hides what the two show, where they show it, where that is found again, and everything in between.
 """
 
 from collections import deque
@@ -25,7 +25,7 @@ from pipeline.privacy.motion import follow, is_cut, small_grey, something_new
 _SAME_IOU = 0.3  # of the boxes of one instance in two searched frames
 _LONGEST = 16  # frames: at least one in this number is searched, however long the interval
 _NO_PICTURE = np.zeros((0, 0), np.uint8)
-_HELD = 64  # frames that wait for the searched one behind them; decoded frames are what costs memory …
+_HELD = 64  # frames that wait for the searched one after them; decoded frames take memory …
 _LARGE = 3840 * 2160  # pixels; … and larger ones count as several
 
 
@@ -57,7 +57,7 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Side:
-    """A searched frame, for those before and behind it."""
+    """A searched frame, for those before and after it."""
 
     grey: np.ndarray
     found: Instances
@@ -136,7 +136,7 @@ def _result(seen: _Seen) -> Instances:
 
 
 def _runs(frames: Iterable[tuple[float, VideoFrame]], settings: SearchSettings) -> Iterator[_Run]:
-    """All frames in runs that end with one to be searched whatever the others show; the first frame is the first."""
+    """All frames in runs that end with one to be searched whatever the others show; the first frame is such a run."""
     run: list[_Seen] = []
     last: _Seen | None = None
     cut = False
@@ -177,14 +177,14 @@ def _between(seen: _Seen, before: _Side, after: _Side, find: Find, cut: bool) ->
 
 
 def _with(instances: Instances, places: list[tuple[np.ndarray, float]]) -> Instances:
-    """What a frame shows and what it hides anyway: one whole box for both where they overlap."""
+    """What is found in a frame together with the places hidden anyway: one whole box for both where they overlap."""
     boxes, masks = instances.boxes.copy(), list(instances.masks)
     merged = dict(linked(np.array([box for box, _ in places]).reshape(-1, 4), boxes, _SAME_IOU))
     for i, j in merged.items():
         boxes[j], masks[j] = hull(places[i][0], boxes[j]), None
     result = replace(instances, boxes=boxes, masks=masks)
     for i in set(range(len(places))) - set(merged):
-        result.add(*places[i], None)
+        result.add(*places[i])
     return result
 
 

@@ -15,7 +15,7 @@ from pipeline.models.frozen_graph import onnx_of_frozen_graph
 from pipeline.models.onnx_session import start_session
 from pipeline.models.opened import Opened, opened
 from pipeline.privacy.boxes import suppress
-from pipeline.privacy.instances import Instances, above
+from pipeline.privacy.instances import Detector, Instances, above
 
 _INPUT = "Preprocessor/sub"  # pixels from -1 to 1
 _SIDE = 300
@@ -26,10 +26,8 @@ _CENTER_VARIANCE, _SIZE_VARIANCE = 0.1, 0.2
 _OVERLAP = 0.5
 
 
-class SSDLite:
+class SSDLite(Detector):
     """People near and far, as boxes; see the module."""
-
-    local = False
 
     def __init__(self, weights: Path | Opened, threshold: float, device: str = "cpu"):
         names = [f"BoxPredictor_{k}/{part}Predictor/BiasAdd" for k in range(6) for part in ("BoxEncoding", "Class")]
@@ -37,9 +35,6 @@ class SSDLite:
         self._whole = start_session(onnx_of_frozen_graph(weights, _INPUT, names).SerializeToString())
         self._finest = start_session(onnx_of_frozen_graph(weights, _INPUT, names[:2]).SerializeToString())
         self._threshold = threshold
-
-    def input_size(self, height: int, width: int) -> tuple[int, int]:
-        return height, width
 
     def __call__(self, image: np.ndarray) -> Instances:
         large = max(image.shape[:2]) > _SIDE

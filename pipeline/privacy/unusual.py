@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.config.detectors import DETECTORS
 
-# Of the shipped config.yaml, where a variant has the larger value the other's.
+# The values of the shipped config.yaml; where the variants differ, the laxer one.
 _ENLARGE, _KERNEL, _BLOCKS = 1.2, 1.0, 4
 _INTERVAL, _LONG_SIDE = 0.1, 640
 
@@ -13,10 +13,8 @@ _INTERVAL, _LONG_SIDE = 0.1, 640
 def unusual(detect: Mapping[str, Any], obfuscate: Mapping[str, Any], auditors: Mapping[str, float]) -> list[str]:
     """A phrase on each setting that is laxer than usual.
 
-    Args:
-        detect: Settings of the search (`pipeline.config.privacy.SearchSettings`), as JSON.
-        obfuscate: Settings of hiding (`pipeline.config.privacy.ObfuscateSettings`), as JSON.
-        auditors: The lowest score that counts, by name.
+    ``detect`` and ``obfuscate`` are `SearchSettings` and `ObfuscateSettings` of `pipeline.config.privacy` as JSON;
+    ``auditors`` are the lowest scores that count, by name.
     """
     return [*_of_hiding(obfuscate), *(() if obfuscate["filter"] == "frame" else _of_search(detect)), *_of(auditors)]
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.models.described import described_weights, open_model, read_content
+from pipeline.models.described import described_weights, read_content
 from pipeline.runtime.errors import ActaError
 from pipeline.spot.extract_frame_features import FrameFeatureShard
 
@@ -37,7 +37,7 @@ class Projection:
         if not isinstance(features, dict) or not isinstance(features.get("weights"), dict):
             raise ActaError(f"{path.with_suffix('.json')} does not describe a projection")
         self.features = features
-        state = described_weights(open_model(path), content.get("weights"))
+        state = described_weights(path, content.get("weights"))
         shapes = [tuple(state[name].shape) for name in ("mean", "components") if name in state]
         if len(state) != 2 or [len(shape) for shape in shapes] != [1, 2] or shapes[1][1:] != shapes[0]:
             raise ActaError(f"{path} does not hold a projection's mean (d,) and components (k, d)")

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from pipeline.config.names import ActorBackboneName
-from pipeline.models import actor_backbones
 from pipeline.models.actor_backbones import (
     ActorBackbone,
     build_actor_backbone,
@@ -44,7 +43,7 @@ def some_clips(a: ActorBackbone, count: int = 3) -> Tensor:
 def test_published_networks(name: ActorBackboneName) -> None:
     a = ActorBackbone(name, 80)
     span, rate = (64, 25) if name == "i3d" else (128 if "16x8" in name else 64, 30)
-    assert (a.span, a.rate, a.short_side, a.bgr) == (span, rate, 256, False)
+    assert (a.span, a.rate) == (span, rate)
     size = 1024 if name == "i3d" else 2048 if name == "r101_i3d_nl" else 2304
     assert a.feature_size == size
     with torch.device("meta"), torch.no_grad():
@@ -70,14 +69,6 @@ def test_what_is_shown() -> None:
         16,
         64,
     ]
-
-
-def test_blue_first_where_a_network_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    a = ActorBackbone("i3d", 2, frames=1)
-    rgb = show(some_clips(a), a)[0]
-    table = actor_backbones._PUBLISHED
-    monkeypatch.setitem(table, "i3d", table["i3d"]._replace(bgr=True))
-    assert torch.equal(show(some_clips(a), a)[0], rgb.flip(1))
 
 
 @pytest.mark.parametrize("a", SMALL, ids=lambda a: a.name)

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import get_model
 
-from pipeline.models.frame_backbones import REGISTERED, FrameBackbone, build_frame_backbone, load_frame_weights
+from pipeline.models.frame_backbones import FrameBackbone, build_frame_backbone, load_frame_weights
+from pipeline.models.weights import WEIGHTS
 from pipeline.runtime.errors import ActaError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -78,7 +79,7 @@ def test_pictures_are_left_as_they_are() -> None:
 def test_sizes(name: str, size: int) -> None:
     with torch.device("meta"):
         assert build_frame_backbone(name).size == size
-    assert name in REGISTERED
+    assert name in WEIGHTS
 
 
 TRAINED = [

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.whole import load_over
-from pipeline.media.lists import Listed, write_game_lists, write_lists
+from pipeline.media.lists import Listed, game_texts, write_lists, write_texts
 from pipeline.models.architecture import Architecture
 from pipeline.models.complexity import complexity
 from pipeline.plan import work
@@ -126,7 +126,7 @@ def test_games_count_the_bytes_of_their_files(make):
     site = make(parse_dot(dot(jobs, [])))
     for split, sizes in (("train", [1000, 3000]), ("valid", [500]), ("test", [700])):
         games = {f"{split}-{k}": [Listed("video/1", f"{k}/1.mkv", "", split, size, 0)] for k, size in enumerate(sizes)}
-        write_game_lists(games, site.results / "spot" / "lists" / split)
+        write_texts(game_texts(games), site.results / "spot" / "lists" / split)
     network = site.config.spot.spotters["q_10"]
     clips = (network.sampling.foreground or 0) + (network.sampling.background or 0)
     assert amounts(site) == [1300.0, 4000.0, 500.0, clips * network.training.epochs]

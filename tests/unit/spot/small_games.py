@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.config.base import parse
 from pipeline.config.tasks.spot import BuildGame, EvaluateSpots, PredictSpots, TrainSpotter
-from pipeline.media.lists import Listed, write_game_lists
+from pipeline.media.lists import Listed, game_texts, write_texts
 from pipeline.runtime.provenance import Provenance, Quarantined
 from pipeline.runtime.store import FrameShard, write_frames
 from pipeline.spot.build_game import build_game
@@ -77,7 +77,7 @@ class Data:
         for number, (game, split) in enumerate(SPLITS.items()):
             lists[game] = self._write_game(number, NAMES[game], split)
             self._write_shard(number, game, split)
-        write_game_lists(lists, self.lists)
+        write_texts(game_texts(lists), self.lists)
         for game in SPLITS:
             build_game(self.lists / f"{game}.json", self.root, self._manifest(game), settings)
         self.manifests = [self._manifest(game) for game in SPLITS]

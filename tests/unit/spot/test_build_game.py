@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.config.spot import SpotDataSettings
 from pipeline.data.games import game_key, list_games
-from pipeline.media.lists import Listed, read_game_list, write_game_lists
+from pipeline.media.lists import Listed, game_texts, read_game_list, write_texts
 from pipeline.runtime.errors import ActaError
 from pipeline.spot.game_lists import read_ini, read_split
 
@@ -162,12 +162,12 @@ def test_demo_lacks_a_split(demo):
 
 def test_lists_are_written_only_when_they_change(root):
     folder = root / "lists"
-    first, second, third = write_game_lists(list_games(settings(root), []), folder)
+    first, second, third = write_texts(game_texts(list_games(settings(root), [])), folder)
     for path in folder.iterdir():
         os.utime(path, ns=(10**18, 10**18))
     (root / "first_league/2014-2015/A 1 - 1 B/Labels-v2.json").write_text("{}")
     (root / "test.json").write_text("{}")
-    assert write_game_lists(list_games(settings(root), []), folder) == [first, second]
+    assert write_texts(game_texts(list_games(settings(root), [])), folder) == [first, second]
     assert (folder / f"{first}.json").stat().st_mtime_ns != 10**18
     assert (folder / f"{second}.json").stat().st_mtime_ns == 10**18
     assert sorted(path.name for path in folder.iterdir()) == sorted([f"{first}.json", f"{second}.json"])
@@ -176,7 +176,7 @@ def test_lists_are_written_only_when_they_change(root):
 
 def test_list_is_read_back(root):
     games = list_games(settings(root), ["ResNET_PCA512.npy"])
-    for key in write_game_lists(games, root / "lists"):
+    for key in write_texts(game_texts(games), root / "lists"):
         game, rows = read_game_list(root / "lists" / f"{key}.json")
         assert rows == games[key]
         assert game_key(game) == key
