@@ -14,6 +14,15 @@ What = Literal["faces", "bodies"]
 Variant = Literal["none", "faces", "bodies"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 
+# Ranges of values.
+Count = Annotated[int, Field(ge=1)]
+Pixels = Annotated[int, Field(ge=16, le=8192)]
+Shards = Annotated[int, Field(ge=1, le=100_000)]
+JpegQuality = Annotated[int, Field(ge=1, le=100)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+DropRate = Annotated[float, Field(ge=0, lt=1)]
+Width = Annotated[float, Field(gt=0, le=4)]
+
 # Keys that many settings have, with the same meaning.
 Device = Annotated[
     Literal["cpu", "cuda"],

@@ -3,9 +3,20 @@
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, model_validator
 
-from pipeline.config.base import Device, Name, Paths, Settings, Threads, without_nulls
+from pipeline.config.base import (
+    Count,
+    Device,
+    DropRate,
+    Fraction,
+    Name,
+    Paths,
+    Settings,
+    Shards,
+    Threads,
+    without_nulls,
+)
 from pipeline.config.data import FrameSettings, SamplingSettings
 from pipeline.config.detect_features import (
     ActorBackboneSettings,
@@ -15,11 +26,7 @@ from pipeline.config.detect_features import (
     KeyframeSettings,
     ObjectSettings,
 )
-from pipeline.config.training import (
-    Batch,
-    CommonTrainingSettings,
-    Epochs,
-)
+from pipeline.config.training import CommonTrainingSettings, Epochs
 
 
 class NetworkSettings(Settings):
@@ -35,10 +42,9 @@ class NetworkSettings(Settings):
         description="Attention heads of a layer. null: those of the features. The thesis: 4 for I3D, 2 for the "
         "others (Table 3.6)."
     )
-    receptive_field: int = Field(
-        ge=1,
+    receptive_field: Count = Field(
         description="Clips that a layer links a clip with, itself among them; odd. 1: no links over time (Table "
-        "3.8). The thesis: 3 (Sec. 3.2.2).",
+        "3.8). The thesis: 3 (Sec. 3.2.2)."
     )
     attention: Literal["additive", "dot"] = Field(
         description="additive: Eq. 3.3, the thesis's. dot: Eq. 3.10 (Transformer, Tables 3.7 and 3.8)."
@@ -58,8 +64,8 @@ class NetworkSettings(Settings):
         description="Whether objects are linked with objects, themselves among them. The thesis: true; false is a "
         "row of Table 3.8."
     )
-    dropout: float = Field(
-        ge=0, lt=1, description="Drop rate on the nodes and on the output of a head. The thesis: 0.5 (Sec. 3.2.2)."
+    dropout: DropRate = Field(
+        description="Drop rate on the nodes and on the output of a head. The thesis: 0.5 (Sec. 3.2.2)."
     )
 
     @model_validator(mode="after")
@@ -78,19 +84,18 @@ class StageTrainingSettings(CommonTrainingSettings):
         description="Consecutive clips in a block: one graph. Memory grows with its square. The thesis: 6, its batch "
         "size (Sec. 3.2.2).",
     )
-    batch: Batch = Field(
+    batch: Count = Field(
         description="Blocks in an optimiser step. The thesis: 1, as its batch of 6 is one block (Sec. 3.2.2)."
     )
     epochs: Epochs = Field(
         description="At most; each shows every clip once. The patiences end a training earlier. Table 3.9 has 20.",
     )
-    drop_patience: int = Field(
-        ge=1,
+    drop_patience: Count = Field(
         description="Epochs without a better validation mAP, then a tenth of the learning rate. The thesis: 10 (Sec. "
-        "3.2.2).",
+        "3.2.2)."
     )
-    stop_patience: int = Field(
-        ge=1, description="Such epochs after the first drop, then training ends. The thesis: 5 (Sec. 3.2.2)."
+    stop_patience: Count = Field(
+        description="Such epochs after the first drop, then training ends. The thesis: 5 (Sec. 3.2.2)."
     )
     loss: Literal["sigmoid", "softmax"] = Field(
         description="sigmoid: cross entropy of each action, several a person (AVA). softmax: one label a person "
@@ -149,17 +154,13 @@ class DetectionDataSettings(Settings):
         description="Detected people (CSV or pickle), by split; the thesis's come from a Faster R-CNN with 93.9 "
         "AP@50 on AVA (Sec. 3.2.2). {}: `objects` finds them."
     )
-    shards: int = Field(
-        ge=1,
-        le=100_000,
+    shards: Shards = Field(
         description="Number of shards into which videos are parted; each is one job of a task (AVA: 64). Choose it "
-        "once: a change reruns nearly all.",
+        "once: a change reruns nearly all."
     )
-    max_bad_fraction: float = Field(
-        ge=0,
-        le=1,
+    max_bad_fraction: Fraction = Field(
         description="A task fails when more than this fraction of a shard's videos (and more than one) is bad; "
-        "fewer are left out and listed. Raise it where videos are known to be missing, as AVA's often are.",
+        "fewer are left out and listed. Raise it where videos are known to be missing, as AVA's often are."
     )
 
 
@@ -196,7 +197,7 @@ class BackboneFeaturesSettings(Settings):
     )
     boxes: BoxSettings = Field(description="Which boxes of people become actors, and which of them get labels.")
     half_precision: bool = Field(description="Store features as float16, half the disk space. false: float32.")
-    batch: int = Field(ge=1, description="Keyframes computed at once. Lower it when memory is short.")
+    batch: Count = Field(description="Keyframes computed at once. Lower it when memory is short.")
     precision: Literal["float32", "bfloat16"] = Field(
         description="`bfloat16`: mixed precision, which saves time and memory on GPUs that have it."
     )
@@ -219,21 +220,16 @@ class FeatureSettings(Settings):
         description="The thesis's rows beside which results stand: i3d, r101_i3d_nl, slowfast_nl_8x8, "
         "slowfast_nl_16x8, averaged, action_tubes or amtnet. null: none."
     )
-    heads: int = Field(
-        ge=1,
+    heads: Count = Field(
         description="Attention heads, where a network does not say. The thesis: 4 for I3D, 2 for the others (Sec. "
-        "3.3, Table 3.6).",
+        "3.3, Table 3.6)."
     )
-    learning_rate: float = Field(
-        gt=0,
+    learning_rate: PositiveFloat = Field(
         description="Of Adam, in STAGE's training on these features. The thesis: 6.25e-5 for I3D, 1e-5 for the "
-        "others (Sec. 3.2.2).",
+        "others (Sec. 3.2.2)."
     )
-    test_score: float = Field(
-        ge=0,
-        le=1,
-        description="Lowest score of a detected box in tests. The thesis: 0.7 for I3D, 0.8 for the others (Sec. "
-        "3.2.2).",
+    test_score: Fraction = Field(
+        description="Lowest score of a detected box in tests. The thesis: 0.7 for I3D, 0.8 for the others (Sec. 3.2.2)."
     )
     backbone: BackboneFeaturesSettings | None = Field(
         description="A network computes them from the videos. null: another source."
@@ -294,10 +290,9 @@ class DetectionSettings(Settings):
     networks: dict[Name, NetworkSettings] = Field(
         description="STAGE and its ablations, by name; Tables 3.5 to 3.8 know those of config.yaml."
     )
-    capacity: int = Field(
-        ge=0,
+    capacity: NonNegativeInt = Field(
         description="Most confident detections of a frame that count; 0: all, as in the backbones' own evaluations; "
-        "AVA's official evaluator: 50.",
+        "AVA's official evaluator: 50."
     )
     tables: tuple[str, ...] = Field(
         description="Tables and figures of Ch. 3 that `snakemake detect` makes; each is a target of its own too. Leave "

@@ -1,15 +1,14 @@
 """Settings of anonymisation (Sec. 5.1)."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.config.base import Settings, What
+from pipeline.config.base import Fraction, JpegQuality, Settings, What
 from pipeline.config.detectors import DETECTORS, detectors_of
 
 Auditor = Literal["retinaface", "centerface", "pose", "maskrcnn"]
-Score = Annotated[float, Field(ge=0, le=1)]
 _THRESHOLDS = ", ".join(f"{name} {kind.threshold:g}" for name, kind in DETECTORS.items() if kind.finds)
 _ON_A_GPU = ", ".join(name for name, kind in DETECTORS.items() if kind.on_gpu)
 
@@ -28,7 +27,7 @@ class FindSettings(Settings):
     weights: str | None = Field(
         description="A local weights file instead of the registered ones; onnx needs one. null: the registered."
     )
-    threshold: Score | None = Field(
+    threshold: Fraction | None = Field(
         description="Lowest score that counts. Lower hides more, and more that is nothing. null: the detector's own "
         f"({_THRESHOLDS})."
     )
@@ -51,14 +50,12 @@ class FindSettings(Settings):
 class DetectSettings(FindSettings):
     """How instances are found in a video."""
 
-    interval: float = Field(
-        ge=0,
-        le=1,
+    interval: Fraction = Field(
         description="Seconds: the longest time between two searched frames; at least one frame in sixteen is "
         "searched. A frame between two of them hides the whole way of each instance, without masks; where it does not "
         "show an instance near its place, or shows something new, it is searched, too. The last frame and those around "
         "a cut are searched. 0: every frame is searched, as in the thesis (Sec. 5.1). Raise it to save time on calm "
-        "videos.",
+        "videos."
     )
     search_rotated: bool = Field(
         description="Search the picture turned by 90, 180 and 270 degrees too, for faces that lie or stand on their "
@@ -138,10 +135,8 @@ class ObfuscateSettings(Settings):
     blocks: int = Field(
         ge=1, le=64, description="pixelate: blocks along the enlarged box's longer side. Fewer hide more."
     )
-    jpeg_quality: int = Field(
-        ge=1,
-        le=100,
-        description="libjpeg quality of the frames that were changed; the others stay as they were stored.",
+    jpeg_quality: JpegQuality = Field(
+        description="libjpeg quality of the frames that were changed; the others stay as they were stored."
     )
 
 
@@ -175,12 +170,12 @@ class PerVariantObfuscate(Settings):
 class AuditSettings(Settings):
     """Which independent detectors look at the anonymised frames, each with its lowest score that counts."""
 
-    faces: dict[Auditor, Score] = Field(
+    faces: dict[Auditor, Fraction] = Field(
         min_length=1,
         description="Auditors of the variant whose faces are hidden, each with the lowest score that counts. None "
         "may be the detector that it checks. A lower score finds more that is left, and more that is no face.",
     )
-    bodies: dict[Auditor, Score] = Field(
+    bodies: dict[Auditor, Fraction] = Field(
         min_length=1,
         description="Auditors of the variant whose bodies are hidden, each with the lowest score that counts. None "
         "may be a detector that it checks, that of the faces included.",

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from pipeline.config.base import Name, Settings
+from pipeline.config.base import Count, Name, Settings
 
 Operator = Literal["s", "t", "f", "c", "l"]
 
@@ -23,12 +23,11 @@ class FactorSettings(Settings):
 class HalvingSettings(Settings):
     """Successive halving within an iteration: hypotheses that start badly stop early (beyond the thesis)."""
 
-    epochs: int = Field(
-        ge=1,
+    epochs: Count = Field(
         description="Epochs after which all hypotheses are compared; fewer than `shrink.epochs`. Fewer save more, "
-        "and judge worse.",
+        "and judge worse."
     )
-    keep: int = Field(ge=1, description="How many of them go on; fewer than there are `operators`.")
+    keep: Count = Field(description="How many of them go on; fewer than there are `operators`.")
 
 
 class PlanSettings(Settings):
@@ -115,20 +114,19 @@ class ShrinkSettings(Settings):
         description="By how much each operator of Sec. 6.1.1 reduces its axis: γ of Sec. 6.2.2, chosen so that each "
         "about halves the multiply-adds. Smaller ones give better trade-offs in more iterations."
     )
-    alpha: float = Field(
-        ge=0,
+    alpha: NonNegativeFloat = Field(
         description="α of Eq. 6.7, the weight of the distillation; the divergence is a mean over batch and classes: "
-        "scale it with the number of classes. The thesis: 500 for 400 classes (Sec. 6.2.2).",
+        "scale it with the number of classes. The thesis: 500 for 400 classes (Sec. 6.2.2)."
     )
-    temperature: float = Field(gt=0, description="t of Eqs. 6.6 and 6.7. The thesis: 5 (Sec. 6.2.2).")
+    temperature: PositiveFloat = Field(description="t of Eqs. 6.6 and 6.7. The thesis: 5 (Sec. 6.2.2).")
     epochs: int = Field(
         ge=1, le=10_000, description="Of each hypothesis. The thesis: 45, as many as of the base network (Sec. 6.2.2)."
     )
-    fine_tuning_rate: float = Field(
-        gt=0, description="Factor on the learning rate where weights are inherited whole. The thesis: 0.1 (Sec. 6.2.2)."
+    fine_tuning_rate: PositiveFloat = Field(
+        description="Factor on the learning rate where weights are inherited whole. The thesis: 0.1 (Sec. 6.2.2)."
     )
-    feature_weight: float = Field(
-        ge=0, description="Weight of the loss on activations (Table 6.7); the thesis does not give its own."
+    feature_weight: NonNegativeFloat = Field(
+        description="Weight of the loss on activations (Table 6.7); the thesis does not give its own."
     )
     plans: dict[Name, PlanSettings] = Field(
         description="Ways to shrink, by name; pas is the thesis's Algorithm 1, the others are its ablations and open "

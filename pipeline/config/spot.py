@@ -4,13 +4,24 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
 
-from pipeline.config.base import Device, Name, Settings, Threads, merged, parse, without_nulls
+from pipeline.config.base import (
+    Count,
+    Device,
+    DropRate,
+    Fraction,
+    Name,
+    Settings,
+    Threads,
+    merged,
+    parse,
+    without_nulls,
+)
 from pipeline.config.data import FrameSettings
 from pipeline.config.highlights import HighlightSettings
 from pipeline.config.names import FrameBackboneName
-from pipeline.config.training import Batch, BatchSettings, CosineSettings, Epochs, Rate, SgdSettings
+from pipeline.config.training import BatchSettings, CosineSettings, Epochs, SgdSettings
 from pipeline.runtime.errors import ActaError
 
 Paths = dict[Name, str]
@@ -46,24 +57,21 @@ class SpotDataSettings(Settings):
         description="The halves are cut out of the videos as video.ini says (HQ, Sec. 4.3). false: the videos are "
         "the halves, as the smaller ones are."
     )
-    max_bad_fraction: float = Field(
-        ge=0,
-        le=1,
+    max_bad_fraction: Fraction = Field(
         description="A training fails when more than this fraction of the games (and more than one) is bad; fewer "
-        "are left out and listed.",
+        "are left out and listed."
     )
 
 
 class SpotFrameSettings(Settings):
     """When to look at a half, and how its frames are stored (Sec. 4.3, Data preparation)."""
 
-    convert: float | None = Field(
-        gt=0, description="Frames per second to convert videos to first. null: as they are. The thesis: 25 (Sec. 4.3)."
+    convert: PositiveFloat | None = Field(
+        description="Frames per second to convert videos to first. null: as they are. The thesis: 25 (Sec. 4.3)."
     )
-    rate: float = Field(
-        gt=0,
+    rate: PositiveFloat = Field(
         description="Frames per second; frame k of a half is at k / rate seconds. Imported features must have the "
-        "same. The thesis: 2 (Secs. 4.2.1 and 4.3).",
+        "same. The thesis: 2 (Secs. 4.2.1 and 4.3)."
     )
     stored: FrameSettings = Field(description="How the frames are stored; disk space is the price of a larger size.")
 
@@ -92,12 +100,11 @@ class FrameFeatureSettings(Settings):
         description="Pixels: side of the square in the middle that the backbone sees; 224 for SoccerNet's features "
         "(Sec. 4.2.1). null: the whole frame.",
     )
-    pca: int | None = Field(
-        ge=1,
+    pca: Count | None = Field(
         description="Numbers to which the backbone's are reduced, fitted on the training split; 512 for SoccerNet's "
-        "features (Sec. 4.2.1). null: all, in more disk space.",
+        "features (Sec. 4.2.1). null: all, in more disk space."
     )
-    batch: int = Field(ge=1, description="Frames computed at once. Lower it when memory is short.")
+    batch: Count = Field(description="Frames computed at once. Lower it when memory is short.")
     precision: Literal["float32", "bfloat16"] = Field(
         description="`bfloat16`: mixed precision, which saves time and memory on GPUs that have it."
     )
@@ -127,8 +134,8 @@ class TrainedBackboneSettings(Settings):
         description="What trains: from there on to its end; less saves memory. Table 4.6: last_block; the challenge: "
         "conv4 (Sec. 4.3)."
     )
-    frames_at_once: int | None = Field(
-        ge=1, description="Frames of its frozen part computed at once, to save memory. null: all of a micro-batch."
+    frames_at_once: Count | None = Field(
+        description="Frames of its frozen part computed at once, to save memory. null: all of a micro-batch."
     )
 
 
@@ -137,14 +144,12 @@ class MaskingSettings(Settings):
 
     renamed: ClassVar[Mapping[str, str]] = {"latest": "max_offset"}
 
-    probability: float = Field(
-        ge=0, le=1, description="p: how often an event's clip is masked. The thesis: 1/3 (Sec. 4.2.2, Table 4.4)."
+    probability: Fraction = Field(
+        description="p: how often an event's clip is masked. The thesis: 1/3 (Sec. 4.2.2, Table 4.4)."
     )
-    max_offset: float = Field(
-        ge=0,
-        le=1,
+    max_offset: Fraction = Field(
         description="q: greatest relative offset of an event whose clip may be masked. The thesis: 0.5 (Sec. 4.2.2, "
-        "Table 4.4).",
+        "Table 4.4)."
     )
     side: Literal["before", "after"] = Field(
         description="Frames that are replaced. The thesis: before the event. after (Table 4.5): if at least 1 - q of "
@@ -162,36 +167,31 @@ class ClipSamplingSettings(Settings):
         "factor": "rare_factor",
     }
 
-    foreground: int | None = Field(
-        ge=1,
+    foreground: Count | None = Field(
         description="Clips with an event in an epoch, shared equally by the classes. null: by the number of events "
-        "(Sec. 4.3). The thesis: 30,000 (Sec. 4.2.2).",
+        "(Sec. 4.3). The thesis: 30,000 (Sec. 4.2.2)."
     )
-    background: int | None = Field(
-        ge=1,
+    background: Count | None = Field(
         description="Clips without an event in an epoch. null: as many as of a class (or of the mean class, by "
-        "events). The thesis: 10,000 (Sec. 4.2.2).",
+        "events). The thesis: 10,000 (Sec. 4.2.2)."
     )
-    margin: int | None = Field(
-        ge=0,
+    margin: NonNegativeInt | None = Field(
         description="Frames that background keeps away from events. null: no window with an event touches it, as in "
-        "the thesis (Sec. 4.3). Lower it where events are close to one another.",
+        "the thesis (Sec. 4.3). Lower it where events are close to one another."
     )
-    frequent_above: int = Field(
-        ge=1,
+    frequent_above: Count = Field(
         description="By events: a class with more than this has its number divided by `frequent_divisor`. The "
-        "challenge: 10,000 (Sec. 4.3).",
+        "challenge: 10,000 (Sec. 4.3)."
     )
-    frequent_divisor: int = Field(
-        ge=1, description="By events: what the number of a frequent class is divided by. The challenge: 5 (Sec. 4.3)."
+    frequent_divisor: Count = Field(
+        description="By events: what the number of a frequent class is divided by. The challenge: 5 (Sec. 4.3)."
     )
-    rare_below: int = Field(
-        ge=0,
+    rare_below: NonNegativeInt = Field(
         description="By events: a class with fewer than this has its number multiplied by `rare_factor`. The "
-        "challenge: 100 (Sec. 4.3).",
+        "challenge: 100 (Sec. 4.3)."
     )
-    rare_factor: int = Field(
-        ge=1, description="By events: what the number of a rare class is multiplied by. The challenge: 10 (Sec. 4.3)."
+    rare_factor: Count = Field(
+        description="By events: what the number of a rare class is multiplied by. The challenge: 10 (Sec. 4.3)."
     )
     halftime_substitutions: bool = Field(
         description="Whether substitutions at the very beginning of the second half, which nothing shows, train. The "
@@ -202,18 +202,17 @@ class ClipSamplingSettings(Settings):
 class SpotTrainingSettings(CosineSettings, BatchSettings, SgdSettings):
     """How a network is trained (Sec. 4.2.2)."""
 
-    batch: Batch = Field(
+    batch: Count = Field(
         description="Clips in an optimiser step, over all processes; change the learning rate with it in proportion. "
         "The thesis: 64 (Sec. 4.2.2), 24 in Table 4.6 (Sec. 4.2.5), 32 in the challenge (Sec. 4.3).",
     )
     epochs: Epochs = Field(description="At most. The thesis: 50 (Sec. 4.2.2), 20 in the challenge (Sec. 4.3).")
-    patience: int | None = Field(
-        ge=1,
+    patience: Count | None = Field(
         description="Epochs without a better Average-mAP on the validation split that end it; the best epoch's "
         "weights stay. null: never, and nothing is validated. The thesis stops early too (Sec. 4.2.2), without a "
-        "number.",
+        "number."
     )
-    learning_rate: Rate = Field(
+    learning_rate: PositiveFloat = Field(
         description="Of SGD, at the end of the warm-up; half a cosine down to 0. The thesis: 0.05 (Sec. 4.2.2), "
         "0.025 in Table 4.6 (Sec. 4.2.5), 0.0032 in the challenge (Sec. 4.3).",
     )
@@ -222,15 +221,13 @@ class SpotTrainingSettings(CosineSettings, BatchSettings, SgdSettings):
 class SpotInferenceSettings(Settings):
     """From windows to spots."""
 
-    stride: int | None = Field(
-        ge=1,
+    stride: Count | None = Field(
         description="Frames from one window to the next. null: the clip's, no overlap, as in the thesis (Sec. "
-        "4.2.2). The challenge: 4 (Sec. 4.3). Fewer take longer and need `nms`.",
+        "4.2.2). The challenge: 4 (Sec. 4.3). Fewer take longer and need `nms`."
     )
-    nms: float | None = Field(
-        gt=0,
+    nms: PositiveFloat | None = Field(
         description="Seconds: of a class's spots within half of it to each side only the best stays. null: all stay, "
-        "as in the thesis (Sec. 4.2.3). The challenge: 15 (Sec. 4.3).",
+        "as in the thesis (Sec. 4.2.3). The challenge: 15 (Sec. 4.3)."
     )
 
 
@@ -244,18 +241,17 @@ class SpotNetworkSettings(Settings):
         description="The image network of `frames`, its batch norm frozen (Secs. 4.2.5 and 4.3). null: the input is "
         "features."
     )
-    projection: int | None = Field(
-        ge=1,
+    projection: Count | None = Field(
         description="Outputs of FC1. The thesis: 256 (Table 4.1). null: the convolutions work straight on the "
-        "features (the challenge).",
+        "features (the challenge)."
     )
-    convolutions: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = Field(
+    convolutions: tuple[Count, Count] = Field(
         strict=False,
         description="Output channels of the two convolutions over time. The thesis: [256, 128] (Table 4.1).",
     )
     kernel: int = Field(ge=1, le=101, description="Their width in frames; odd. The thesis: 9 (Sec. 4.2.2).")
-    dropout: float = Field(ge=0, lt=1, description="Drop rate after the convolutions. The thesis: 0.1 (Sec. 4.2.2).")
-    hidden: int = Field(ge=1, description="Outputs of FC2. The thesis: 64 (Table 4.1).")
+    dropout: DropRate = Field(description="Drop rate after the convolutions. The thesis: 0.1 (Sec. 4.2.2).")
+    hidden: Count = Field(description="Outputs of FC2. The thesis: 64 (Table 4.1).")
     clip: int = Field(
         ge=2,
         le=4096,
@@ -268,8 +264,8 @@ class SpotNetworkSettings(Settings):
     regression: bool = Field(
         description="Whether the offset is predicted; false: events are in the middle (Table 4.3)."
     )
-    regression_weight: float = Field(
-        ge=0, description="λ of Eq. 4.3, the weight of the regression. The thesis: 10 (Sec. 4.2.2, Figure 4.6)."
+    regression_weight: NonNegativeFloat = Field(
+        description="λ of Eq. 4.3, the weight of the regression. The thesis: 10 (Sec. 4.2.2, Figure 4.6)."
     )
     masking: MaskingSettings | None = Field(
         description="M(p, q) of Eq. 4.4: frames on one side of the event are replaced by background. null: none "
