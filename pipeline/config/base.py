@@ -3,8 +3,9 @@
 import difflib
 import json
 import re
+from collections import ChainMap
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -66,6 +67,12 @@ class Settings(BaseModel):
 
     renamed: ClassVar[Mapping[str, str]] = {}
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def taken(cls, *sources: "Settings", **own: Any) -> Self:
+        """Settings whose every key is among ``own``, or else in the first of the sources that has it."""
+        values = ChainMap(own, *map(dict, sources))
+        return cls(**{name: values[name] for name in cls.model_fields})
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)

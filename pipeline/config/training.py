@@ -18,6 +18,16 @@ class CommonTrainingSettings(Settings):
     threads: Threads
 
 
+class TrainingTask(Settings):
+    """What a training reads."""
+
+    training: CommonTrainingSettings
+
+    @property
+    def threads(self) -> int:
+        return self.training.threads
+
+
 class SgdSettings(CommonTrainingSettings):
     """A training by stochastic gradient descent."""
 

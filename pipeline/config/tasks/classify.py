@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Literal, Self
 from pipeline.config.base import Settings, Variant
 from pipeline.config.classify import RecipeSettings, SplitSettings, StrategySettings, TrainingSettings
 from pipeline.config.data import SamplingSettings
+from pipeline.config.training import TrainingTask
 
 if TYPE_CHECKING:
     from pipeline.config.whole import Config
 
 
-class TrainClassifier(Settings):
+class TrainClassifier(TrainingTask):
     """What one training reads. ``variant``: the frames that the network sees."""
 
     variant: Variant
@@ -20,10 +21,6 @@ class TrainClassifier(Settings):
     recipe: RecipeSettings
     training: TrainingSettings
     strategy: StrategySettings
-
-    @property
-    def threads(self) -> int:
-        return self.training.threads
 
     @classmethod
     def from_config(
@@ -45,11 +42,11 @@ class TrainClassifier(Settings):
         """
         classify = config.classify
         recipe_settings = classify.recipes[recipe]
-        return cls(
+        return cls.taken(
+            classify,
+            config,
             variant=variant,
             split=classify.splits[split],
-            classes=classify.classes,
-            sampling=config.sampling,
             recipe=recipe_settings if use == "trained" else without_initial(recipe_settings),
             training=shorter(config) if use == "alone" else classify.training,
             strategy=classify.strategies[strategy],
@@ -70,14 +67,8 @@ class EvaluateClassifier(Settings):
     def from_config(cls, config: "Config", split: str, recipe: str) -> Self:
         classify = config.classify
         recipe_settings = classify.recipes[recipe]
-        return cls(
-            split=classify.splits[split],
-            short_videos=recipe_settings.clip.short_videos,
-            test_clips=classify.test_clips,
-            micro_batch=recipe_settings.micro_batch,
-            device=classify.training.device,
-            threads=classify.training.threads,
-        )
+        sources = (classify, classify.training, recipe_settings, recipe_settings.clip)
+        return cls.taken(*sources, split=classify.splits[split])
 
 
 def without_initial(recipe: RecipeSettings) -> RecipeSettings:

@@ -30,16 +30,14 @@ class DrawClassification(Settings):
     @classmethod
     def from_config(cls, config: "Config") -> Self:
         classify = config.classify
-        return cls(
-            dataset=config.dataset,
+        return cls.taken(
+            classify,
+            classify.training,
+            config,
             splits=tuple(classify.splits),
             variants=config.privacy.what,
-            recipe=classify.recipe,
-            compare=classify.compare,
             recipes={name: _named(classify.recipes[name]) for name in (classify.recipe, *classify.compare)},
             strategies={name: classify.strategies[name] for name in STRATEGIES},
-            epochs=classify.training.epochs,
-            test_clips=classify.test_clips,
         )
 
 
@@ -62,19 +60,14 @@ class DrawShrinkage(Settings):
     @classmethod
     def from_config(cls, config: "Config") -> Self:
         classify, shrink = config.classify, config.shrink
-        return cls(
-            dataset=config.dataset,
+        return cls.taken(
+            shrink,
+            classify,
+            config,
             splits=tuple(classify.splits),
-            recipes=shrink.recipes,
             bases={name: _named(classify.recipes[name]) for name in shrink.recipes},
             base_epochs=classify.training.epochs,
-            test_clips=classify.test_clips,
-            iterations=shrink.iterations,
             operators={name: plan.operators for name, plan in shrink.plans.items()},
-            factors=shrink.factors,
-            alpha=shrink.alpha,
-            temperature=shrink.temperature,
-            epochs=shrink.epochs,
         )
 
 
@@ -86,7 +79,7 @@ class DrawArchitecture(Settings):
 
     @classmethod
     def from_config(cls, config: "Config") -> Self:
-        return cls(recipes=config.shrink.recipes, iterations=config.shrink.iterations)
+        return cls.taken(config.shrink)
 
 
 class DrawDetection(Settings):
@@ -106,15 +99,14 @@ class DrawDetection(Settings):
     @classmethod
     def from_config(cls, config: "Config") -> Self:
         detect = config.detect
-        return cls(
-            dataset=config.dataset,
-            features={name: feature_settings.compare_with for name, feature_settings in detect.features.items()},
-            heads={name: feature_settings.heads for name, feature_settings in detect.features.items()},
-            seeds=detect.seeds,
-            without_backbone=tuple(
-                name for name, feature_settings in detect.features.items() if not feature_settings.has_baseline
-            ),
-            start=detect.keyframes.start,
+        features = detect.features
+        return cls.taken(
+            detect.keyframes,
+            detect,
+            config,
+            features={name: feature_settings.compare_with for name, feature_settings in features.items()},
+            heads={name: feature_settings.heads for name, feature_settings in features.items()},
+            without_backbone=tuple(name for name, settings in features.items() if not settings.has_baseline),
         )
 
 
@@ -132,13 +124,11 @@ class ReportedNetwork(Settings):
     @classmethod
     def of(cls, network: SpotNetworkSettings, seeds: tuple[int, ...]) -> Self:
         masking = network.masking
-        return cls(
-            input=network.input,
+        return cls.taken(
+            network,
             backbone=network.backbone.name if network.backbone else None,
-            clip=network.clip,
             probability=masking.probability if masking else None,
             max_offset=masking.max_offset if masking else None,
-            regression_weight=network.regression_weight,
             seeds=network.seeds or seeds,
         )
 
@@ -159,10 +149,10 @@ class DrawSpotting(Settings):
     @classmethod
     def from_config(cls, config: "Config") -> Self:
         spot, splits = config.spot, config.spot.splits
-        return cls(
-            dataset=config.dataset,
-            version=spot.data.version,
-            rate=spot.frames.rate,
+        return cls.taken(
+            config,
+            spot.data,
+            spot.frames,
             test=None if splits.test in splits.train else splits.test,
             validation=None if splits.validation in splits.train else splits.validation,
             networks={name: ReportedNetwork.of(spotter, spot.seeds) for name, spotter in spot.spotters.items()},
@@ -179,7 +169,7 @@ class ReportOverview(Settings):
     @classmethod
     def from_config(cls, config: "Config") -> Self:
         content = _without_places(config.model_dump(mode="json"))
-        return cls(dataset=config.dataset, demo=config.data.adapter == "demo", configuration=content)
+        return cls.taken(config, demo=config.data.adapter == "demo", configuration=content)
 
 
 def _named(recipe: RecipeSettings) -> RecipeSettings:
