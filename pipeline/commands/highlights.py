@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.runtime.errors import ActaError
 
 if TYPE_CHECKING:
-    from pipeline.config.highlights import HighlightSettings
+    from pipeline.config.spot import HighlightSettings
     from pipeline.spot.cut import Part
     from pipeline.spot.events import Spot, Version
 

@@ -48,6 +48,10 @@ Precision = Annotated[
         "thesis's V100 have not). `float64` is for checks."
     ),
 ]
+InferencePrecision = Annotated[
+    Literal["float32", "bfloat16"],
+    Field(description="`bfloat16`: mixed precision, which saves time and memory on GPUs that have it."),
+]
 
 
 def without_nulls(value: Any) -> Any:
@@ -55,8 +59,10 @@ def without_nulls(value: Any) -> Any:
     return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
 
 
-# By name; an overlay takes one away by null.
-Paths = Annotated[dict[Name, str], BeforeValidator(without_nulls)]
+# An overlay takes one of them away by null.
+ValueT = TypeVar("ValueT")
+ByName = Annotated[dict[Name, ValueT], BeforeValidator(without_nulls)]
+Paths = ByName[str]
 
 
 class Settings(BaseModel):

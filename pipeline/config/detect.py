@@ -3,19 +3,20 @@
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveFloat, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 
 from pipeline.config.base import (
+    ByName,
     Count,
     Device,
     DropRate,
     Fraction,
+    InferencePrecision,
     Name,
     Paths,
     Settings,
     Shards,
     Threads,
-    without_nulls,
 )
 from pipeline.config.data import FrameSettings, SamplingSettings
 from pipeline.config.detect_features import (
@@ -198,9 +199,7 @@ class BackboneFeaturesSettings(Settings):
     boxes: BoxSettings = Field(description="Which boxes of people become actors, and which of them get labels.")
     half_precision: bool = Field(description="Store features as float16, half the disk space. false: float32.")
     batch: Count = Field(description="Keyframes computed at once. Lower it when memory is short.")
-    precision: Literal["float32", "bfloat16"] = Field(
-        description="`bfloat16`: mixed precision, which saves time and memory on GPUs that have it."
-    )
+    precision: InferencePrecision
     device: Device
     threads: Threads
 
@@ -244,7 +243,7 @@ class FeatureSettings(Settings):
     @model_validator(mode="after")
     def _has_one_source(self) -> "FeatureSettings":
         if sum(source is not None for source in (self.backbone, self.imported, self.average_of)) != 1:
-            raise ValueError("give one of `backbone`, `imported` and `averaged`, and null for the others")
+            raise ValueError("give one of `backbone`, `imported` and `average_of`, and null for the others")
         return self
 
     @property
@@ -261,12 +260,8 @@ class DetectionSettings(Settings):
     )
     sampling: SamplingSettings = Field(description="When to look at these videos.")
     frames: FrameSettings = Field(description="How frames of these videos are stored.")
-    keyframes: KeyframeSettings = Field(
-        description="When clips are. Frames that the annotation or the proposals name are keyframes in any case."
-    )
-    splits: DetectionSplitSettings = Field(
-        description="Which videos train, which steer the training, and which are reported."
-    )
+    keyframes: KeyframeSettings
+    splits: DetectionSplitSettings
     detector_boxes: str | None = Field(
         description="Boxes to train a detector of people and objects on (CSV), with `detector`. null: "
         "`objects.weights`."
@@ -276,7 +271,7 @@ class DetectionSettings(Settings):
         description="What finds objects, and people where no proposals are given. null: no objects, and people from "
         "`data.proposals` or from imported features."
     )
-    features: Annotated[dict[Name, FeatureSettings], BeforeValidator(without_nulls)] = Field(
+    features: ByName[FeatureSettings] = Field(
         min_length=1, description="Features of people, by name; tables have rows for each. null takes one away."
     )
     training: StageTrainingSettings = Field(

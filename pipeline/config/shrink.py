@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from pipeline.config.base import Count, Name, Settings
+from pipeline.config.training import Epochs
 
 Operator = Literal["s", "t", "f", "c", "l"]
 
@@ -77,9 +78,9 @@ class PlanSettings(Settings):
         if len(set(self.operators)) != len(self.operators):
             raise ValueError(f"`operators` names a hypothesis twice: {list(self.operators)}")
         if self.teacher is None and (self.store_logits or self.features):
-            raise ValueError("`stored` and `features` need a `teacher`")
+            raise ValueError("`store_logits` and `features` need a `teacher`")
         if self.store_logits and self.features:
-            raise ValueError("`features` needs the live teacher: set `stored` to false")
+            raise ValueError("`features` needs the live teacher: set `store_logits` to false")
         if self.features and set(self.operators) != {"l"}:
             raise ValueError("`features` needs `operators` [l]: the others change the shapes of the activations")
         if self.halving and self.halving.keep >= len(self.operators):
@@ -119,8 +120,8 @@ class ShrinkSettings(Settings):
         "scale it with the number of classes. The thesis: 500 for 400 classes (Sec. 6.2.2)."
     )
     temperature: PositiveFloat = Field(description="t of Eqs. 6.6 and 6.7. The thesis: 5 (Sec. 6.2.2).")
-    epochs: int = Field(
-        ge=1, le=10_000, description="Of each hypothesis. The thesis: 45, as many as of the base network (Sec. 6.2.2)."
+    epochs: Epochs = Field(
+        description="Of each hypothesis. The thesis: 45, as many as of the base network (Sec. 6.2.2)."
     )
     fine_tuning_rate: PositiveFloat = Field(
         description="Factor on the learning rate where weights are inherited whole. The thesis: 0.1 (Sec. 6.2.2)."

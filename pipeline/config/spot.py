@@ -2,29 +2,29 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
 
 from pipeline.config.base import (
+    ByName,
     Count,
     Device,
     DropRate,
     Fraction,
+    InferencePrecision,
     Name,
+    Paths,
     Settings,
     Threads,
     merged,
     parse,
-    without_nulls,
 )
 from pipeline.config.data import FrameSettings
-from pipeline.config.highlights import HighlightSettings
 from pipeline.config.names import FrameBackboneName
 from pipeline.config.training import BatchSettings, CosineSettings, Epochs, SgdSettings
 from pipeline.runtime.errors import ActaError
 
-Paths = dict[Name, str]
 Version = Literal[1, 2]  # of SoccerNet
 
 
@@ -44,7 +44,7 @@ class SpotDataSettings(Settings):
     version: Version = Field(
         description="1: Labels.json, 3 classes (Sec. 4.2). 2: Labels-v2.json, 17 classes (the challenge, Sec. 4.3)."
     )
-    splits: Annotated[Paths, BeforeValidator(without_nulls)] = Field(
+    splits: Paths = Field(
         min_length=1,
         description="The development kit's files of games (JSON), by split; null takes one away. A split that is "
         "only submitted needs no labels.",
@@ -105,9 +105,7 @@ class FrameFeatureSettings(Settings):
         "features (Sec. 4.2.1). null: all, in more disk space."
     )
     batch: Count = Field(description="Frames computed at once. Lower it when memory is short.")
-    precision: Literal["float32", "bfloat16"] = Field(
-        description="`bfloat16`: mixed precision, which saves time and memory on GPUs that have it."
-    )
+    precision: InferencePrecision
     device: Device
     threads: Threads
 
@@ -271,10 +269,7 @@ class SpotNetworkSettings(Settings):
         description="M(p, q) of Eq. 4.4: frames on one side of the event are replaced by background. null: none "
         "(Table 4.3; the challenge)."
     )
-    sampling: ClipSamplingSettings = Field(
-        description="Which clips an epoch has: the same number of each class (Sec. 4.1.3), or by the number of "
-        "events (Sec. 4.3)."
-    )
+    sampling: ClipSamplingSettings
     training: SpotTrainingSettings = Field(description="How the network is trained (Sec. 4.2.2).")
     inference: SpotInferenceSettings = Field(description="From windows to spots. A change trains nothing.")
     seeds: tuple[int, ...] | None = Field(
@@ -306,6 +301,33 @@ class SpotSplitSettings(Settings):
     submitted: str = Field(min_length=1, description="Becomes the archive for the evaluation server.")
 
 
+class PaddingSettings(Settings):
+    """What of a game surrounds an event in the highlights."""
+
+    before: NonNegativeFloat = Field(description="Seconds before the event.")
+    after: NonNegativeFloat = Field(description="Seconds after the event.")
+
+
+class HighlightSettings(Settings):
+    """How highlights are cut."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"other": "default_padding", "lowest": "min_confidence"}
+
+    length: PositiveFloat | None = Field(
+        description="Seconds of the whole, reached by taking the events of the highest ranks and shrinking their "
+        "paddings by one factor. null: all events with their padding."
+    )
+    padding: dict[str, PaddingSettings] = Field(description="Time around an event, by class of the labels file.")
+    default_padding: PaddingSettings = Field(description="Time around an event of all other classes.")
+    weights: dict[str, NonNegativeFloat] = Field(
+        description="By class, times the confidence: the rank of an event. 0 leaves a class out; others have 1."
+    )
+    min_confidence: Fraction = Field(
+        description="Least confidence of an event. Lower shows more, and more that was none."
+    )
+    overlay: bool = Field(description="Write class and confidence into the picture.")
+
+
 class SpotSettings(Settings):
     """Soccer event spotting, Ch. 4."""
 
@@ -317,10 +339,8 @@ class SpotSettings(Settings):
     frames: SpotFrameSettings = Field(
         description="When to look at a half, and how its frames are stored. Unused where all features are imported."
     )
-    splits: SpotSplitSettings = Field(
-        description="Which games train, which steer the training, which are reported and which are handed in."
-    )
-    features: Annotated[dict[Name, FrameFeatureSettings], BeforeValidator(without_nulls)] = Field(
+    splits: SpotSplitSettings
+    features: ByName[FrameFeatureSettings] = Field(
         description="Features of single frames, by name; networks are trained on one of them. null takes one away."
     )
     seeds: tuple[int, ...] = Field(
@@ -363,14 +383,13 @@ class SpotSettings(Settings):
         except ActaError as error:
             raise ValueError(str(error).removesuffix(".")) from None
         for name, network in self.spotters.items():
-            if network.input != "frames" and network.input not in self.features:
+            if network.input not in ("frames", *self.features):
                 raise ValueError(f"network {name!r} has the input {network.input!r}, which is not among `features`")
             if network.input == "frames" and self.data.videos is None:
                 raise ValueError(f"network {name!r} needs videos, but `data.videos` is null")
         if self.main_network not in self.spotters:
-            raise ValueError(
-                f"`main_network` {self.main_network!r} is not among `networks`: {', '.join(self.spotters)}"
-            )
+            known = ", ".join(self.spotters)
+            raise ValueError(f"`main_network` {self.main_network!r} is not among `networks`: {known}")
         for name, features in self.features.items():
             if features.backbone and self.data.videos is None:
                 raise ValueError(f"features {name!r} need videos, but `data.videos` is null")

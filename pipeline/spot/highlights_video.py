@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.config.highlights import HighlightSettings
+from pipeline.config.spot import HighlightSettings
 from pipeline.runtime.files import atomic, write_json
 from pipeline.spot.cut import Part, Written, cut_video
 from pipeline.spot.events import Spot

@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Literal, Self
 
 from pipeline.config.base import Settings
-from pipeline.config.highlights import HighlightSettings
 from pipeline.config.spot import (
     FrameBackboneSettings,
     FrameFeatureSettings,
+    HighlightSettings,
     SpotFrameSettings,
     SpotInferenceSettings,
     SpotNetworkSettings,
