@@ -70,15 +70,17 @@ def command_parser(name: str) -> argparse.ArgumentParser:
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str) -> argparse.ArgumentParser:
-    """Have a command's module add its parser to argparse's; returns it.
+    """Add the parser of a command to argparse's, with the options that its module has; returns it.
 
     Args:
         commands: What ``add_subparsers`` returned.
         name: One of `COMMANDS`.
     """
-    importlib.import_module(COMMANDS[name].module).add_parser(commands)
-    _finish(commands.choices[name], COMMANDS[name])
-    return commands.choices[name]
+    command = COMMANDS[name]
+    parser = commands.add_parser(name, help=command.about)
+    importlib.import_module(command.module).add_options(parser)
+    _finish(parser, command)
+    return parser
 
 
 def _finish(parser: argparse.ArgumentParser, command: Command, action: str = "") -> None:

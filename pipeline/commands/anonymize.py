@@ -18,13 +18,14 @@ KEEPABLE = ("subtitles", "chapters", "metadata", "attachments")
 _PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "anonymize",
-        description="Hide faces or bodies in videos and photographs. Options that are not given come from config.yaml.",
-        epilog="One input: OUTPUT is a file, or a folder. Several inputs or a folder: OUTPUT is a folder. "
-        "Nothing is overwritten unless --overwrite says so, and an input never.",
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Fill in the parser of the command."""
+    parser.description = (
+        "Hide faces or bodies in videos and photographs. Options that are not given come from config.yaml."
+    )
+    parser.epilog = (
+        "One input: OUTPUT is a file, or a folder. Several inputs or a folder: OUTPUT is a folder. "
+        "Nothing is overwritten unless --overwrite says so, and an input never."
     )
     parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="videos, photographs or folders of them")
     parser.add_argument("output", type=Path, metavar="OUTPUT")

@@ -12,18 +12,17 @@ if TYPE_CHECKING:
     from pipeline.data.clean import Unneeded
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    clean = commands.add_parser(
-        "clean",
-        description="Remove from results/ the shards and games that the configuration does not have: of videos that "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Fill in the parser of the command."""
+    parser.description = (
+        "Remove from results/ the shards and games that the configuration does not have: of videos that "
         "were deleted from the data set, of another number of shards; and what killed processes left. Only files that "
         "the workflow has made and that are yours are removed; of a cache only the links into it. Call it where "
-        "you call snakemake, with the same --configfile. What another configuration of the same `dataset` needs goes.",
+        "you call snakemake, with the same --configfile. What another configuration of the same `dataset` needs goes."
     )
-    clean.add_argument("--configfile", nargs="+", type=Path, default=[], metavar="FILE", help="as for snakemake")
-    clean.add_argument("--dry-run", action="store_true", help="list it, and remove nothing")
-    clean.set_defaults(run=_clean)
+    parser.add_argument("--configfile", nargs="+", type=Path, default=[], metavar="FILE", help="as for snakemake")
+    parser.add_argument("--dry-run", action="store_true", help="list it, and remove nothing")
+    parser.set_defaults(run=_clean)
 
 
 def _clean(options: argparse.Namespace) -> int:

@@ -13,13 +13,12 @@ if TYPE_CHECKING:
     from pipeline.spot.events import Spot, Version
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "highlights",
-        description="Cut a video of a soccer game's events: the most confident and important ones, with the time "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Fill in the parser of the command."""
+    parser.description = (
+        "Cut a video of a soccer game's events: the most confident and important ones, with the time "
         "around them, captions and chapters. Next to OUTPUT.mp4 it writes OUTPUT.json and "
-        "OUTPUT.vtt, which say what is where.",
+        "OUTPUT.vtt, which say what is where."
     )
     parser.add_argument("first", type=Path, metavar="FIRST_HALF", help="video of the first half")
     parser.add_argument("second", type=Path, nargs="?", metavar="SECOND_HALF", help="video of the second half")

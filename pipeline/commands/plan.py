@@ -14,27 +14,26 @@ if TYPE_CHECKING:
 TFLOPS = 20.0
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    plan = commands.add_parser(
-        "plan",
-        allow_abbrev=False,
-        description="Print what a run of the workflow is expected to cost, by rule: hours, storage (without the "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Fill in the parser of the command."""
+    parser.allow_abbrev = False
+    parser.description = (
+        "Print what a run of the workflow is expected to cost, by rule: hours, storage (without the "
         "checkpoints of trainings), the longest chain of jobs. The expectation rests on what jobs of the rule cost "
         "before in this dataset (their mean), else in another or in the demo, scaled by the work. Nothing is run. Call "
-        "it where you call snakemake, with the same targets, --configfile and --profile.",
+        "it where you call snakemake, with the same targets, --configfile and --profile."
     )
-    plan.add_argument(
+    parser.add_argument(
         "targets", nargs="*", metavar="TARGET", help="rules or files, as for snakemake; none: its default"
     )
-    plan.add_argument(
+    parser.add_argument(
         "--configfile", nargs="+", type=Path, default=[], metavar="FILE", help="as for snakemake; targets go before it"
     )
-    plan.add_argument("--profile", help="as for snakemake")
-    plan.add_argument(
+    parser.add_argument("--profile", help="as for snakemake")
+    parser.add_argument(
         "--jobs", type=_positive_number, metavar="N", help="print the wall time with this many jobs at once"
     )
-    plan.add_argument(
+    parser.add_argument(
         "--tflops",
         type=_positive,
         default=TFLOPS,
@@ -42,10 +41,10 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="assumption for networks on a GPU of which no job is known: this many 10¹² operations a second, two in a "
         "multiply-add (default: %(default)g)",
     )
-    plan.add_argument("-o", "--output", type=Path, help="where the plan is kept (default: logs/<dataset>/plan.json)")
+    parser.add_argument("-o", "--output", type=Path, help="where to keep the plan (default: logs/<dataset>/plan.json)")
     # For whoever measures the demo: put this dataset's costs into the package, in place of what it ships.
-    plan.add_argument("--write-reference", action="store_true", help=argparse.SUPPRESS)
-    plan.set_defaults(run=_plan)
+    parser.add_argument("--write-reference", action="store_true", help=argparse.SUPPRESS)
+    parser.set_defaults(run=_plan)
 
 
 def _positive(text: str) -> float:

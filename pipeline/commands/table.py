@@ -21,7 +21,7 @@ class Command(NamedTuple):
 
     @property
     def module(self) -> str:
-        """Its ``add_parser`` adds the command to argparse's subparsers."""
+        """Its ``add_options`` fills in the command's parser."""
         return f"pipeline.commands.{self.name.replace('-', '_')}"
 
 
