@@ -3,11 +3,12 @@
 import argparse
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.runtime.errors import ActaError
 
 if TYPE_CHECKING:
+    from pipeline.config.base import Settings
     from pipeline.config.privacy import ObfuscateSettings
     from pipeline.config.tasks.privacy import DetectPeople
     from pipeline.config.whole import Config
@@ -40,7 +41,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     about = "longest time between two searched frames, in seconds; 0: search every frame"
     searched.add_argument("--interval", type=float, help=about)
     about = "search turned pictures too, for people lying down or upside down; four times the work"
-    searched.add_argument("--turned", action=argparse.BooleanOptionalAction, help=about)
+    searched.add_argument("--turned", dest="search_rotated", action=argparse.BooleanOptionalAction, help=about)
     searched.add_argument("--fill-gap", type=int, help="frames; hide a face that is missed for so long")
     searched.add_argument("--device", choices=("cpu", "cuda"))
     searched.add_argument(
@@ -127,22 +128,17 @@ def _settings(options: argparse.Namespace, config: "Config") -> "tuple[DetectPeo
     from pipeline.config.privacy import ObfuscateSettings
     from pipeline.config.tasks.privacy import DetectPeople
 
-    detect = config.privacy.detect.search(options.what)
-    obfuscate = getattr(config.privacy.obfuscate, options.what)
-    names = ("detector", "threshold", "interval", "turned", "fill_gap", "device")
-    changes = {name: value for name in names if (value := getattr(options, name)) is not None}
-    if options.weights is not None:
-        changes["weights"] = str(options.weights)
+    def over(settings: "Settings", *names: str) -> dict[str, Any]:
+        given = {name: value for name in names if (value := getattr(options, name)) is not None}
+        return settings.model_dump() | given
+
+    names = ("detector", "weights", "threshold", "interval", "search_rotated", "fill_gap", "device")
+    detect = over(config.privacy.detect.search(options.what), *names)
     if options.long_side is not None:
-        changes["long_side"] = options.long_side or None
-    filters = {
-        name: getattr(options, name) for name in ("filter", "shape", "enlarge") if getattr(options, name) is not None
-    }
-    search = {"what": options.what, "sampling": {"rate": None}, "detect": detect.model_dump() | changes}
-    return (
-        parse(DetectPeople, search, "options"),
-        parse(ObfuscateSettings, obfuscate.model_dump() | filters, "options"),
-    )
+        detect["long_side"] = options.long_side or None
+    obfuscate = over(getattr(config.privacy.obfuscate, options.what), "filter", "shape", "enlarge")
+    search = {"what": options.what, "sampling": {"rate": None}, "detect": detect}
+    return parse(DetectPeople, search, "options"), parse(ObfuscateSettings, obfuscate, "options")
 
 
 def _check_detections(options: argparse.Namespace, plan: "Plan") -> None:

@@ -31,10 +31,8 @@ from pipeline.demo.interaction_plan import (
     thing_box,
     transform,
 )
-from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import atomic
-from pipeline.runtime.provenance import Quarantined
-from pipeline.runtime.workers import map_videos
+from pipeline.runtime.workers import make_all
 
 
 @dataclass(frozen=True)
@@ -66,9 +64,7 @@ def make_interactions(footage: Path, root: Path, workers: int = 1) -> None:
     jobs = [_Job(n, s, int(n.rpartition("_")[2]), root / f"videos/{n}.mp4") for n, s in interaction_names()]
     rows: dict[str, list[str]] = {split: [] for split in VIDEOS}
     objects: list[str] = []
-    for made in map_videos(partial(_write, footage=str(footage)), jobs, workers=workers, task="make_interactions"):
-        if isinstance(made, Quarantined):
-            raise ActaError(f"{made.id} could not be made: {made.reason}")
+    for made in make_all(partial(_write, footage=str(footage)), jobs, workers=workers, task="make_interactions"):
         rows[made.split] += made.rows
         objects += made.objects if made.split == "train" else []
     for split in VIDEOS:

@@ -7,7 +7,6 @@
 from pathlib import Path
 
 from pipeline.demo.match_plan import LEAGUE, SEASON, Game, HalfJob, Moment, games, splits
-from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import atomic, write_json
 from pipeline.spot.events import HALVES, Event
 
@@ -34,8 +33,7 @@ def make_matches(root: Path, *, workers: int = 1) -> None:
         ActaError: a half could not be written.
     """
     from pipeline.demo.match_video import write_half
-    from pipeline.runtime.provenance import Quarantined
-    from pipeline.runtime.workers import map_videos
+    from pipeline.runtime.workers import make_all
 
     jobs: list[HalfJob] = []
     for split in splits():
@@ -50,9 +48,7 @@ def make_matches(root: Path, *, workers: int = 1) -> None:
         write_json(
             root / f"games_{split}.json", {LEAGUE: {SEASON: [Path(game.name).name for game in played]}}, seal=False
         )
-    for made in map_videos(write_half, jobs, workers=workers, task="make_matches"):
-        if isinstance(made, Quarantined):
-            raise ActaError(f"{made.id} could not be made: {made.reason}")
+    make_all(write_half, jobs, workers=workers, task="make_matches")
 
 
 def write_labels(folder: Path, game: Game) -> None:
