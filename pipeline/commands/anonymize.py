@@ -88,7 +88,7 @@ def anonymize(options: argparse.Namespace) -> int:
         from pipeline.privacy.recordings_report import Report
         from pipeline.privacy.recordings_run import Treatment, run
         from pipeline.runtime.files import remove_leftovers
-        from pipeline.runtime.progress import progress
+        from pipeline.runtime.progress import Progress
 
         search, obfuscate = _settings(options, load(options.config) if options.config else load())
         if options.preview and obfuscate.filter == "frame":
@@ -116,7 +116,7 @@ def anonymize(options: argparse.Namespace) -> int:
             else:
                 check_hiding(search.what, search.detect, obfuscate)
         treatment = Treatment(search, obfuscate, encoding, options.overwrite, options.preview)
-        with progress(unit="frames", desc="", shown=bool(plan.jobs)) as bar:
+        with Progress(unit="frames", desc="", shown=bool(plan.jobs)) as bar:
             report = Report(plan, treatment, bar, debug=options.debug)
             run(plan.jobs, treatment, options.jobs, report.take, options.keep_detections)
     return report.summary()

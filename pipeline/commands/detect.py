@@ -33,7 +33,7 @@ def _detect(options: argparse.Namespace) -> None:
     from pipeline.models.opened import Opened
     from pipeline.models.weights import open_weights
     from pipeline.runtime.files import check_outputs
-    from pipeline.runtime.progress import progress
+    from pipeline.runtime.progress import Progress
 
     if not 0 <= options.score <= 1:
         raise ActaError(f"--score {options.score} is not in [0, 1]")
@@ -66,7 +66,7 @@ def _detect(options: argparse.Namespace) -> None:
     write_table(options.output, people, options.score)
     print(f"wrote {options.output}: {len(people)} people on {len({person.time for person in people})} keyframes")
     if options.video is not None:
-        with progress(unit="frames", desc=options.video.name) as bar:
+        with Progress(unit="frames", desc=options.video.name) as bar:
             step, replace = settings.keyframes.step, options.overwrite
             annotate_video(options.input, options.video, people, step, options.score, bar.update, overwrite=replace)
         print(f"wrote {options.video}")

@@ -38,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _highlights(options: argparse.Namespace) -> None:
     from pipeline.config.whole import load_over
     from pipeline.runtime.files import check_outputs
-    from pipeline.runtime.progress import progress
+    from pipeline.runtime.progress import Progress
     from pipeline.spot.highlights_video import make_highlights
 
     outputs = [options.output.with_suffix(suffix) for suffix in (options.output.suffix, ".json", ".vtt")]
@@ -47,7 +47,7 @@ def _highlights(options: argparse.Namespace) -> None:
     settings = _settings(options, load_over(options.config).spot.highlights)
     parts = _parts(options)
     spots = _spots(options.events, options.version, parts)
-    with progress(unit="seconds", desc=options.output.name) as bar:
+    with Progress(unit="seconds", desc=options.output.name) as bar:
         written = make_highlights(parts, spots, options.output, settings, bar.to)
     length, events = written[-1].end, sum(len(place.clip.events) for place in written)
     line = f"wrote {options.output}: {len(written)} clips, {events} events, {length:.1f} s"

@@ -24,7 +24,7 @@ _SOUND_ENCODING = {"application": "audio", "compression_level": "0"}
 _LATE = Fraction(1, 50)  # seconds: Opus begins before its first sample, and nothing may come before the pictures
 
 
-def write_half(job: HalfJob) -> HalfJob:
+def write_half(job: HalfJob) -> None:
     """Write a half's video; the same bytes each time."""
     half = job.half
     broadcast = direct(job.game, half)
@@ -46,7 +46,6 @@ def write_half(job: HalfJob) -> HalfJob:
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
         out.mux(audio.encode(None))
-    return job
 
 
 def _sound_frame(sounds: np.ndarray, second: int, start: Fraction) -> av.AudioFrame:

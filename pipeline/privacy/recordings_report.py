@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import av
 
@@ -26,7 +25,7 @@ class Report:
         debug: Of a bug also show where in the code it arose.
     """
 
-    def __init__(self, plan: Plan, treatment: Treatment, bar: Progress[Any], *, debug: bool = False):
+    def __init__(self, plan: Plan, treatment: Treatment, bar: Progress, *, debug: bool = False):
         self._plan, self._treatment, self._bar, self._debug = plan, treatment, bar, debug
         self._failed = list(plan.left_out)
         self._done: list[tuple[Job, Anonymized]] = []

@@ -137,7 +137,7 @@ def _read(logs: Path, plan: Path | None) -> list[_Beside]:
     if not costs:
         raise ActaError(f"{logs} has no cost files: the workflow's jobs write them there, so run it first")
     planned = read_plan(plan) if plan and plan.is_file() else None
-    return [_beside(rule, measured.jobs, planned) for rule, measured in costs.items()]
+    return [_beside(rule, jobs, planned) for rule, jobs in costs.items()]
 
 
 def _beside(rule: str, jobs: list[JobCosts], plan: Plan | None) -> _Beside:

@@ -15,7 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -88,33 +88,18 @@ class JobCosts:
     devices: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class RuleCosts:
-    """What a rule's jobs cost together."""
-
-    jobs: list[JobCosts] = field(default_factory=list)
-
-    @property
-    def finished(self) -> list[JobCosts]:
-        """Those from which an expectation can be made."""
-        return [job for job in self.jobs if job.finished]
-
-
 @contextmanager
-def recording(log: Path | None, command: str, output: Path | None) -> Iterator[Recording]:
+def recording(log: Path, command: str, output: Path | None) -> Iterator[Recording]:
     """Append a line on this command to the log's cost file when the block ends, whichever way.
 
     What cannot be written (a full disk, a folder of somebody else) is one line of warning, never an error.
 
     Args:
-        log: The job's log, ``….log``; None: nothing is recorded.
+        log: The job's log, ``….log``.
         command: Name of the command.
         output: File or folder that it writes, whose size is noted once it is there.
     """
     done = Recording()
-    if log is None:
-        yield done
-        return
     began, start, cpu, energies = datetime.now(UTC), time.perf_counter(), _cpu_seconds(), _energies()
     ended = False
     handler = signal.getsignal(signal.SIGTERM)
@@ -157,7 +142,7 @@ def cost_file(log: Path, rank: int = 0) -> Path:
     return log.with_name(log.name.removesuffix(".log") + number + SUFFIX)
 
 
-def read_costs(logs: Path) -> dict[str, RuleCosts]:
+def read_costs(logs: Path) -> dict[str, list[JobCosts]]:
     """What the jobs of a dataset cost, by rule.
 
     Of a job that ran several times the last run that finished counts: its last segment and those before it that did
@@ -174,9 +159,9 @@ def read_costs(logs: Path) -> dict[str, RuleCosts]:
         name = path.relative_to(logs).as_posix().removesuffix(SUFFIX)
         segments[_RANK.sub("", name)] += _read(path)
     jobs = [_job_costs(name, parts) for name, parts in segments.items() if parts]
-    rules: dict[str, RuleCosts] = defaultdict(RuleCosts)
+    rules: dict[str, list[JobCosts]] = defaultdict(list)
     for job in sorted(jobs, key=lambda job: (job.began, job.job)):
-        rules[job.rule].jobs.append(job)
+        rules[job.rule].append(job)
     return dict(rules)
 
 

@@ -24,7 +24,7 @@ from pipeline.models.opened import Opened, opened
 from pipeline.runtime.device import check_device, pinned_threads
 from pipeline.runtime.errors import ActaError, VideoError
 from pipeline.runtime.files import Output
-from pipeline.runtime.progress import Progress, progress
+from pipeline.runtime.progress import Progress
 from pipeline.runtime.provenance import Quarantined, provenance_of
 from pipeline.runtime.wheels import file_sha256
 from pipeline.runtime.workers import split_results
@@ -169,7 +169,7 @@ def _featured(
     shard = keyframes.shard
     prepared = [keyframes.look_up(*column) for column in zip(shard.ids, shard.labels, shard.splits, strict=True)]
     keys = [each.keys() for each in prepared if isinstance(each, _Prepared)]
-    with progress(total=sum(map(len, keys)), unit="keyframes", desc="extract_actor_features") as bar:
+    with Progress(total=sum(map(len, keys)), unit="keyframes", desc="extract_actor_features") as bar:
         results = _features(network, shard, keys, settings, workers, bar)
         for each in prepared:
             if isinstance(each, Quarantined):

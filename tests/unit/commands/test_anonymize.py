@@ -168,7 +168,10 @@ def test_values_out_of_range_are_named(
 def test_options_reach_the_encoder(short_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
     monkeypatch.setattr(anonymize_run, "run", lambda jobs, treatment, *rest: seen.append(treatment))
-    options = "--crf 18 --preset slow --audio drop --keep chapters --keep subtitles --keep-what-is-whole --shape ellipse --turned"
+    options = (
+        "--crf 18 --preset slow --audio drop --keep chapters --keep subtitles --keep-what-is-whole "
+        "--shape ellipse --turned"
+    )
     assert acta(short_clip, tmp_path / "out.mp4", *options.split(), "--overwrite", *WHOLE[:2]) == 0
     [treatment] = seen
     assert treatment.encoding == encode.Encoding(
