@@ -86,19 +86,20 @@ def averaged(run: Run, wildcards: Any, place: int) -> str:
     return run.result(paths.ACTOR_FEATURES, features=parts[place], shard=wildcards.shard)
 
 
-def published(run: Run, wildcards: Any) -> list[str]:
-    """Published files that an import reads."""
+def _imported(run: Run, wildcards: Any) -> dict[str, dict[str, str]]:
     source = run.config.detect.features[wildcards.features].imported
     assert source is not None
-    return [path for part in (source.actors, source.objects, source.frame_lists) for path in part.values()]
+    return {"actors": source.actors, "objects": source.objects, "frame-lists": source.frame_lists}
+
+
+def published(run: Run, wildcards: Any) -> list[str]:
+    """Published files that an import reads."""
+    return [path for files in _imported(run, wildcards).values() for path in files.values()]
 
 
 def import_options(run: Run, wildcards: Any) -> str:
     """The same as options of its command."""
-    source = run.config.detect.features[wildcards.features].imported
-    assert source is not None
-    options = {"actors": source.actors, "objects": source.objects, "frame-lists": source.frame_lists}
-    return " ".join(f"--{name} {words(files)}" for name, files in options.items() if files)
+    return " ".join(f"--{name} {words(files)}" for name, files in _imported(run, wildcards).items() if files)
 
 
 def words(files: Mapping[str, str]) -> str:

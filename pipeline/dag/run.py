@@ -84,14 +84,10 @@ class Run:
         asked = [wanted for wanted in TASKS[name].asked if wanted not in fixed]
 
         @cache
-        def text(values: tuple[tuple[str, str], ...]) -> str:
-            settings = task_settings(self.config, name, **dict(values), **fixed)
-            return "{}" if settings is None else canonical(settings)
+        def text(**values: str) -> str:
+            return canonical(task_settings(self.config, name, **values, **fixed))
 
-        def of(wildcards: Any) -> str:
-            return text(tuple((wanted, getattr(wildcards, wanted)) for wanted in asked if hasattr(wildcards, wanted)))
-
-        return of
+        return lambda wildcards: text(**{key: getattr(wildcards, key) for key in asked if hasattr(wildcards, key)})
 
     def detector_weights(self, name: str) -> Callable[[Any], list[str]]:
         """A rule's parameter: hashes of the weights that a task on people uses, by the wildcard ``what``."""

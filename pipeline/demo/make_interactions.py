@@ -114,20 +114,15 @@ def draw(seconds: Seconds, footage: Path) -> Iterator[np.ndarray]:
     for time, second in enumerate(seconds):
         start = 0 if time == 0 else -half
         stop = 0 if time == len(seconds) - 1 else half
-        wall = _wall(second)
+        wall = background(np.random.default_rng(second.wall), WIDTH)
         for k in range(start, stop):
             yield _frame(second, k, wall.copy(), str(footage))
-
-
-def _wall(second: Second) -> np.ndarray:
-    return background(np.random.default_rng(second.wall), WIDTH)
 
 
 def _frame(second: Second, k: int, canvas: np.ndarray, footage: str) -> np.ndarray:
     for figure in sorted(second.figures, key=lambda figure: figure.at[1]):
         pictures = _small(figure.person, footage)
-        matrix = transform(figure, k)
-        paste(canvas, pictures[k % len(pictures)], matrix)
+        paste(canvas, pictures[k % len(pictures)], transform(figure, k))
         if figure.talks:
             _mouth(canvas, figure, k)
     for thing in second.things:

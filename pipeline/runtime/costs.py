@@ -66,12 +66,8 @@ class JobCosts:
         job: The log's path below the dataset's logs, without ``.log``.
         began: When its first segment began, seconds since 1970.
         finished: Whether its last segment ended well.
-        seconds: Wall time of the first process, over the segments.
-        cpu_seconds: Of all processes.
-        gpu_seconds: Of all processes.
+        seconds: Wall time of the first process, over the segments; of all other times, of all processes.
         energy_wh: Of all GPUs; None where none was used or the GPU does not count it.
-        peak_memory_mb: Of the largest process.
-        output_bytes: Size of what was written; None where that is not known.
         devices: Names, in order of use.
     """
 

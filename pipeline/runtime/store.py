@@ -67,10 +67,7 @@ def create_shard(
         form: What the attribute ``format`` says.
         provenance: What it is made from.
         quarantine: Videos that are not in it.
-        size: Bytes that the arrays will take. Room for them is made sure of first, since HDF5 can crash on a full disk.
-
-    Raises:
-        ActaError: there is no room, or HDF5 failed to write.
+        size: Bytes that the arrays will take; errors as of `create_sealed`.
     """
     texts = sum(len(entry.id) + len(entry.task) + len(entry.reason) for entry in quarantine)
     with create_sealed(path, size + 4 * texts) as file:

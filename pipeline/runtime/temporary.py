@@ -8,7 +8,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -48,11 +48,9 @@ def beside(path: Path) -> Iterator[Path]:
             made.rmdir()
 
 
-@contextmanager
-def private_folder() -> Iterator[Path]:
+def private_folder() -> AbstractContextManager[Path]:
     """A new private folder for raw frames in ``$TMPDIR``, as `beside`; after a kill the next command removes it."""
-    with beside(_in_tmpdir()) as folder:
-        yield folder
+    return beside(_in_tmpdir())
 
 
 def remove_abandoned() -> None:
