@@ -53,12 +53,11 @@ def _submit(options: argparse.Namespace) -> int:
     _keep_to_oneself(options.logs)
     # A job that is preempted or out of time is started again as often as it needs.
     executor = submitit.AutoExecutor(options.logs, cluster=options.cluster, slurm_max_num_timeout=10_000)
-    # submitit stops a local command that is out of time for good.
-    minutes = options.minutes if executor.cluster == "slurm" else 525_600
+    is_slurm = executor.cluster == "slurm"
     place = {"slurm_partition": options.partition, "slurm_account": options.account}
     executor.update_parameters(
         name="acta-submit",
-        timeout_min=minutes,
+        timeout_min=options.minutes if is_slurm else 525_600,  # submitit stops a local command out of time for good
         nodes=options.nodes,
         tasks_per_node=options.processes,
         gpus_per_node=options.gpus,
@@ -73,12 +72,12 @@ def _submit(options: argparse.Namespace) -> int:
     except (submitit.core.utils.FailedJobError, ValueError) as error:
         raise ActaError(f"the job was not accepted: {error}") from None
     print(f"{executor.cluster} job {job.job_id}; it prints to {job.paths.stderr}")
-    if not options.wait and executor.cluster == "slurm":
+    if is_slurm and not options.wait:
         return 0
-    if executor.cluster == "slurm":
+    if is_slurm:
         _wait_for_end(str(job.job_id), job.paths.result_pickle)
     try:
-        if executor.cluster == "slurm" and not job.paths.result_pickle.exists():
+        if is_slurm and not job.paths.result_pickle.exists():
             raise RuntimeError  # a lost node, scancel: submitit would wait for ever
         job.results()
     except Exception:  # or its own error

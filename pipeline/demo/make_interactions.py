@@ -47,7 +47,6 @@ class _Job:
 class _Made:
     """A video that is written, and its rows of ``<split>.csv`` and ``objects.csv``."""
 
-    id: str
     split: str
     rows: list[str]
     objects: list[str]
@@ -80,7 +79,7 @@ def make_interactions(footage: Path, root: Path, workers: int = 1) -> None:
 def _write(job: _Job, footage: str) -> _Made:
     seconds = imagine(job.split, job.number)
     write_video(job.path, draw(seconds, Path(footage)))
-    return _Made(job.id, job.split, list(_rows(job.id, seconds)), list(_object_rows(job.id, seconds)))
+    return _Made(job.split, list(_rows(job.id, seconds)), list(_object_rows(job.id, seconds)))
 
 
 def _write_lines(path: Path, lines: list[str]) -> None:

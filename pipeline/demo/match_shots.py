@@ -112,7 +112,7 @@ def _event(random: Random, moment: Moment, captions: list[Caption]) -> Iterator[
     kind = wide if moment.event.visible else str(random.choice(["play", "player", "bench"]))
     yield _shot(random, kind, time - float(random.uniform(1, 6)), now, team, time)
     start = now
-    for cue, (shortest, longest), chance in _cues(random, label):
+    for cue, (shortest, longest), chance in _cues(label):
         if random.random() < chance:
             stop = now + float(random.uniform(shortest, longest))
             yield _shot(random, cue, now, stop, team)
@@ -122,7 +122,7 @@ def _event(random: Random, moment: Moment, captions: list[Caption]) -> Iterator[
         captions.append(Caption(label, begin, begin + float(random.uniform(2.5, 4.5)), team, int(random.integers(99))))
 
 
-def _cues(random: Random, label: str) -> list[tuple[str, tuple[float, float], float]]:
+def _cues(label: str) -> list[tuple[str, tuple[float, float], float]]:
     """Shots after an event: kind, shortest and longest in seconds, and how probable each is."""
     match label:
         case "Goal":

@@ -68,7 +68,6 @@ class JobCosts:
         finished: Whether its last segment ended well.
         seconds: Wall time of the first process, over the segments; of all other times, of all processes.
         energy_wh: Of all GPUs; None where none was used or the GPU does not count it.
-        devices: Names, in order of use.
     """
 
     rule: str
@@ -81,7 +80,6 @@ class JobCosts:
     energy_wh: float | None
     peak_memory_mb: float
     output_bytes: int | None
-    devices: tuple[str, ...]
 
 
 @contextmanager
@@ -196,7 +194,6 @@ def _job_costs(name: str, segments: Sequence[Segment]) -> JobCosts:
         energy_wh=sum(energies) if energies else None,
         peak_memory_mb=max(segment.peak_memory_mb for segment in run),
         output_bytes=sizes[-1] if sizes else None,
-        devices=tuple(dict.fromkeys(segment.device for segment in run)),
     )
 
 
