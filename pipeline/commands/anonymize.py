@@ -20,7 +20,6 @@ _PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "s
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Fill in the parser of the command."""
     parser.description = (
         "Hide faces or bodies in videos and photographs. Options that are not given come from config.yaml."
     )

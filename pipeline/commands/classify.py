@@ -9,7 +9,6 @@ from pipeline.runtime.errors import ActaError
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Fill in the parser of the command."""
     parser.add_argument("videos", nargs="+", type=Path, metavar="VIDEO", help="video files")
     parser.add_argument("--model", type=Path, required=True, help="a model file (.safetensors)")
     parser.add_argument("--top", type=int, default=5, help="how many classes to print (default: %(default)s)")

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Fill in the parser of the command."""
     parser.description = (
         "Remove from results/ the shards and games that the configuration does not have: of videos that "
         "were deleted from the data set, of another number of shards; and what killed processes left. Only files that "

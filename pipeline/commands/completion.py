@@ -7,7 +7,6 @@ _SHELLS = ("bash", "zsh", "tcsh")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Fill in the parser of the command."""
     parser.description = "Print a script with which a shell completes commands, options and files."
     parser.epilog = (
         "bash: acta completion bash > ~/.local/share/bash-completion/completions/acta. zsh: acta completion zsh "

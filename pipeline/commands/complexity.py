@@ -9,7 +9,6 @@ from pipeline.runtime.errors import ActaError
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Fill in the parser of the command."""
     parser.description = "What one view costs, by calculation: no weights or data are needed."
     parser.add_argument("--backbone", choices=get_args(BackboneName), help="a network on clips (Chs. 5 and 6)")
     parser.add_argument("--model", choices=("stage",), help="STAGE (Ch. 3), per clip of 4 actors and 25 objects")

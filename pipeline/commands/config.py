@@ -5,7 +5,6 @@ from pathlib import Path
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Fill in the parser of the command."""
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     check = actions.add_parser("check", help="validate a configuration file")
     check.add_argument("file", nargs="?", type=Path, default=Path("config.yaml"), help="default: %(default)s")

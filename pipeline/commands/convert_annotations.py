@@ -6,7 +6,6 @@ from pathlib import Path
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Fill in the parser of the command."""
     parser.description = (
         "Write the annotations of J-HMDB-21 or UCF101-24, from their own files, as files like AVA's: "
         "<part><split>.csv and label_map.pbtxt. Prints what there is of each part, as JSON."

@@ -7,7 +7,6 @@ from pipeline.runtime.errors import ActaError
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Fill in the parser of the command."""
     parser.description = (
         "Who does what in a video, once a second. Sizes, rates and thresholds come from the configuration "
         "that the network was trained with; the detector and the backbone are those beside it, unless given."

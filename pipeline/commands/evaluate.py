@@ -10,7 +10,6 @@ ABOUT_GAMES = "file of the games, as the development kit's SoccerNetGamesTest.js
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Fill in the parser of the command."""
     kinds = parser.add_subparsers(required=True, metavar="KIND")
     detections = kinds.add_parser(
         "detections",

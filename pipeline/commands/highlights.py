@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Fill in the parser of the command."""
     parser.description = (
         "Cut a video of a soccer game's events: the most confident and important ones, with the time "
         "around them, captions and chapters. Next to OUTPUT.mp4 it writes OUTPUT.json and "

@@ -9,7 +9,6 @@ from pipeline.runtime.errors import ActaError
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Fill in the parser of the command."""
     convert = parser.add_subparsers(required=True, metavar="ACTION").add_parser(
         "convert", help="published weights (.pth, .pyth, .pkl) to a model file"
     )

@@ -15,7 +15,6 @@ TFLOPS = 20.0
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Fill in the parser of the command."""
     parser.allow_abbrev = False
     parser.description = (
         "Print what a run of the workflow is expected to cost, by rule: hours, storage (without the "

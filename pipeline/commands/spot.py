@@ -7,7 +7,6 @@ from pipeline.runtime.errors import ActaError
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Fill in the parser of the command."""
     parser.description = (
         "The events of a match as SoccerNet's JSON: class, half, position in milliseconds, confidence. "
         "Rates and sizes come from the configuration that the network was trained with; its backbone and projection "

@@ -12,7 +12,6 @@ from pipeline.runtime.errors import ActaError
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Fill in the parser of the command."""
     parser.description = (
         "Run one acta command as a Slurm job, or on this machine where there is no Slurm. A training that "
         "meets its time limit or is preempted saves, is started again by Slurm, and goes on."

@@ -7,13 +7,7 @@ from typing import NamedTuple
 
 
 class Command(NamedTuple):
-    """One command of ``acta``.
-
-    Args:
-        name: What is typed.
-        about: One line.
-        examples: Command lines that work as they stand, given such files.
-    """
+    """One command of ``acta``; its examples work as they stand, given such files."""
 
     name: str
     about: str

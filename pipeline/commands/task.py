@@ -16,11 +16,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def task_parser(name: str) -> argparse.ArgumentParser:
-    """The parser of one task.
-
-    Args:
-        name: Its name; argparse's error ends the process where there is none.
-    """
+    """The parser of one task; an unknown name ends the process with argparse's error."""
     if name not in TASKS:
         near = difflib.get_close_matches(name.replace("-", "_"), TASKS, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]!r}?" if near else "."

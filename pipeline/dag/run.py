@@ -21,11 +21,8 @@ from pipeline.tasks import TASKS, task_settings
 class Run:
     """What the plan of a run is made from.
 
-    Args:
-        config: The whole configuration.
-        shards: Of the videos of Ch. 5 and 6.
-        detection_shards: Of those of Ch. 3.
-        games: Of each split of Ch. 4.
+    ``shards`` are those of the videos of Ch. 5 and 6, ``detection_shards`` of Ch. 3, ``games`` those of each split of
+    Ch. 4.
     """
 
     config: Config
@@ -69,9 +66,7 @@ class Run:
     def task(self, name: str, **fixed: str) -> dict[str, Any]:
         """Parameters of a rule that runs a task: what decides whether its jobs rerun.
 
-        Args:
-            name: The task's.
-            fixed: What the settings' ``from_config`` asks for and no wildcard of the rule says.
+        What the settings' ``from_config`` asks for is a wildcard of the rule, or ``fixed``.
         """
         task = TASKS[name]
         parameters: dict[str, Any] = {"code": code_digest(task.dotted)}
@@ -102,9 +97,7 @@ class Run:
     def weights_digest(self, path: str | None, registered: str | None) -> str:
         """The hash of weights that are no output of a rule; a plan can be made before they are there.
 
-        Args:
-            path: The file; None: the registered ones.
-            registered: Their name; None: there are none.
+        Without a path, they are the registered ones of this name, if there are any.
         """
         if path is None:
             return registered_digest(registered) if registered else ""
@@ -112,12 +105,7 @@ class Run:
 
 
 def command(name: str, options: str) -> str:
-    """The shell line of a rule that runs a task.
-
-    Args:
-        name: The task's.
-        options: Its own, with what Snakemake is to fill in.
-    """
+    """The shell line of a rule that runs a task; its own options may hold what Snakemake is to fill in."""
     task = TASKS[name]
     line = f"python -m pipeline --costs {{log}} task {name} {options}"
     if task.launched:  # as many processes as the profile says

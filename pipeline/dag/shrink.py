@@ -101,13 +101,7 @@ def exports(run: Run) -> list[str]:
 
 
 def results_of(run: Run, name: str, recipes: Sequence[str] | None = None) -> list[str]:
-    """What a table or figure of Ch. 6 is made of.
-
-    Args:
-        run: The run.
-        name: Its name, or ``shrink_figure``.
-        recipes: The base networks; None: all.
-    """
+    """What a table or figure of Ch. 6 (all figures: ``shrink_figure``) is made of, for these or all base networks."""
     shrink = run.config.shrink
     recipes = shrink.recipes if recipes is None else recipes
     if name == "table_6_6":

@@ -41,14 +41,7 @@ OF_GAMES = (
 
 
 class Unneeded(NamedTuple):
-    """A file or folder that no plan needs.
-
-    Attributes:
-        path: Where it lies.
-        size: Bytes; of a link its own.
-        reason: Why it is not needed.
-        removable: Whether it is surely nobody's any more.
-    """
+    """A file or folder that no plan needs: bytes (a link's own), why, and whether it is surely nobody's any more."""
 
     path: Path
     size: int
@@ -57,11 +50,7 @@ class Unneeded(NamedTuple):
 
 
 def find_unneeded(config: Config, results: Path) -> list[Unneeded]:
-    """The files of shards and games that the configuration does not have, and what killed processes left.
-
-    Args:
-        config: The configuration of the data set.
-        results: ``results/<dataset>``.
+    """Files in ``results/<dataset>`` of shards and games that the configuration does not have, or of killed processes.
 
     Raises:
         ActaError: a data set cannot be listed, or has no videos (its disk may not be there).

@@ -43,7 +43,7 @@ class Shot:
     """What a camera shows; times are in seconds from kick-off.
 
     Args:
-        kind: One of `pipeline.demo.match_scenes.SCENES`.
+        kind: Known to `pipeline.demo.match_scenes` or `pipeline.demo.match_pitch.Wide`.
         start: Its first moment; the shot before ends there.
         stop: Its end.
         seed: Of everything in it.

@@ -86,12 +86,8 @@ class JobCosts:
 def recording(log: Path, command: str, output: Path | None) -> Iterator[Recording]:
     """Append a line on this command to the log's cost file when the block ends, whichever way.
 
-    What cannot be written (a full disk, a folder of somebody else) is one line of warning, never an error.
-
-    Args:
-        log: The job's log, ``….log``.
-        command: Name of the command.
-        output: File or folder that it writes, whose size is noted once it is there.
+    It notes the size of the output, a file or folder, if there is one by then. What cannot be written (a full disk, a
+    folder of somebody else) is one line of warning, never an error.
     """
     done = Recording()
     began, start, cpu, energies = datetime.now(UTC), time.perf_counter(), _cpu_seconds(), _energies()
@@ -137,16 +133,10 @@ def cost_file(log: Path, rank: int = 0) -> Path:
 
 
 def read_costs(logs: Path) -> dict[str, list[JobCosts]]:
-    """What the jobs of a dataset cost, by rule.
+    """What the jobs of a dataset cost, by rule, in the order in which the rules' first jobs began.
 
     Of a job that ran several times the last run that finished counts: its last segment and those before it that did
-    not finish. A line that cannot be read is left out with a warning.
-
-    Args:
-        logs: The dataset's folder of logs, ``logs/<dataset>``; it need not be there.
-
-    Returns:
-        By the rule's name; rules in the order in which their first jobs began.
+    not finish. A line that cannot be read is left out with a warning. ``logs/<dataset>`` need not be there.
     """
     segments: dict[str, list[Segment]] = defaultdict(list)
     for path in sorted(logs.rglob(f"*{SUFFIX}")):

@@ -16,12 +16,8 @@ _SYSTEM = 0  # the user who owns what belongs to the machine, as /dev/stdout
 def destination(output: Path) -> Path:
     """The path at which an output is written.
 
-    Args:
-        output: As it was asked for.
-
-    Returns:
-        The path itself where there is nothing, a regular file, or what `is_stream` says yes to; where a link leads
-        if that is a regular file of the user's.
+    It is the output's own where there is nothing, a regular file, or what `is_stream` says yes to; otherwise the path
+    to which a link leads, if that is a regular file of the user's.
 
     Raises:
         ActaError: there is something that is never replaced, a link that leads to no regular file of the user's, or

@@ -14,11 +14,7 @@ _came: int | None = None
 
 
 class Ended(BaseException):
-    """A signal asked this process to end.
-
-    Attributes:
-        number: The signal's.
-    """
+    """A signal, by its number, asked this process to end."""
 
     def __init__(self, number: int):
         super().__init__(number)

@@ -133,9 +133,7 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path], *, overwrite:
 def check_free(path: Path, *, overwrite: bool) -> None:
     """Refuse an output where something is: a file, a folder, a link even if it leads nowhere.
 
-    Args:
-        path: The output.
-        overwrite: A file may be replaced, and so may the user's own one that a link leads to; nothing else ever is.
+    With ``overwrite``, a file may be replaced, and so may the user's own file that a link leads to; nothing else ever.
 
     Raises:
         ActaError: what is there, and what to do.
@@ -250,12 +248,7 @@ def reserve(path: Path, size: int) -> None:
 
 
 def check_room(folder: Path, needed: float, what: str) -> None:
-    """Refuse to begin what will not fit on the disk.
-
-    Args:
-        folder: Where it would be written; it need not be there yet.
-        needed: Bytes, as estimated.
-        what: What the estimate is of, for the message.
+    """Refuse to begin what will not fit on the disk: ``needed`` bytes for ``what``, in a folder that may not exist yet.
 
     Raises:
         ActaError: there is less room than that.
@@ -307,10 +300,7 @@ def private_files() -> Iterator[None]:
 def write_json(path: Path | str, content: Any, *, seal: bool = True) -> None:
     """Write JSON atomically, keys in the order given.
 
-    Args:
-        path: The file.
-        content: What it holds.
-        seal: An object carries its digest (`pipeline.runtime.seals`), which other programs' formats know nothing of.
+    With ``seal``, an object carries its digest (`pipeline.runtime.seals`), which other programs' formats do not know.
     """
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(sealed(content) if seal else content, indent=1) + "\n")

@@ -32,11 +32,8 @@ class Progress:
         total: Units of the whole work; None: unknown, so neither per cent nor the time that is left are shown.
         unit: What is counted, in the plural: "videos".
         desc: What is being done.
-        done: Units that an earlier run has done; they do not count towards the speed.
+        done: Units that an earlier run has done, which do not count towards the speed; later all that are done.
         shown: Whether to show anything; of many processes, only one should.
-
-    Attributes:
-        done: Units so far.
     """
 
     def __init__(

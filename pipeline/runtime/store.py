@@ -60,15 +60,7 @@ class StoredVideo:
 def create_shard(
     path: Path, form: str, provenance: Provenance, quarantine: Sequence[Quarantined], size: int
 ) -> Iterator[h5py.File]:
-    """Open a new shard for writing; it gets its final name when the block ends.
-
-    Args:
-        path: The shard.
-        form: What the attribute ``format`` says.
-        provenance: What it is made from.
-        quarantine: Videos that are not in it.
-        size: Bytes that the arrays will take; errors as of `create_sealed`.
-    """
+    """Open a new shard for writing, as `create_sealed`; ``form`` is its format, ``size`` the bytes of its arrays."""
     texts = sum(len(entry.id) + len(entry.task) + len(entry.reason) for entry in quarantine)
     with create_sealed(path, size + 4 * texts) as file:
         file.attrs["format"] = form

@@ -34,11 +34,8 @@ class TrainClassifier(TrainingTask):
     ) -> Self:
         """What a training reads.
 
-        Args:
-            config: The whole configuration.
-            split, recipe, strategy, variant: Which of those that it names.
-            use: ``alone``: a shrunk architecture without its base network (Table 6.2), as long as a hypothesis trains;
-                ``transferred``: fine-tuning on this data set (Table 6.6).
+        ``alone``: a shrunk architecture without its base network (Table 6.2), for as long as a hypothesis is trained;
+        ``transferred``: fine-tuning on this data set (Table 6.6).
         """
         classify = config.classify
         recipe_settings = classify.recipes[recipe]
