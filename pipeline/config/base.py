@@ -28,8 +28,8 @@ Width = Annotated[float, Field(gt=0, le=4)]
 Device = Annotated[
     Literal["cpu", "cuda"],
     Field(
-        description="Where to compute: `cuda` needs a GPU. Part of the result, as the two round differently: a change "
-        "computes anew."
+        description="Where to compute; `cuda` needs a GPU. Part of the result, as the two round differently: a change "
+        "means computing again."
     ),
 ]
 Threads = Annotated[
@@ -45,7 +45,7 @@ Precision = Annotated[
     Literal["float32", "bfloat16", "float64"],
     Field(
         description="`bfloat16`: automatic mixed precision, which saves time and memory on GPUs that have it (the "
-        "thesis's V100 have not). `float64` is for checks."
+        "thesis's V100 do not). `float64` is for checks."
     ),
 ]
 InferencePrecision = Annotated[
@@ -55,11 +55,11 @@ InferencePrecision = Annotated[
 
 
 def without_nulls(value: Any) -> Any:
-    """A mapping without what an overlay takes away, by null, of the shipped file's entries."""
+    """A mapping without the entries that an overlay removes by setting them to null."""
     return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
 
 
-# An overlay takes one of them away by null.
+# An overlay removes an entry by setting it to null.
 ValueT = TypeVar("ValueT")
 ByName = Annotated[dict[Name, ValueT], BeforeValidator(without_nulls)]
 Paths = ByName[str]
@@ -68,7 +68,7 @@ Paths = ByName[str]
 class Settings(BaseModel):
     """Base of all settings: unknown keys are errors, values keep their type, instances never change.
 
-    ``renamed`` has keys of earlier versions with what they are called now.
+    ``renamed`` maps keys of earlier versions to their present names.
     """
 
     renamed: ClassVar[Mapping[str, str]] = {}
@@ -76,7 +76,7 @@ class Settings(BaseModel):
 
     @classmethod
     def taken(cls, *sources: "Settings", **own: Any) -> Self:
-        """Settings whose every key is among ``own``, or else in the first of the sources that has it."""
+        """These settings; a value not in ``own`` is that of the first source with a key of its name."""
         values = ChainMap(own, *map(dict, sources))
         return cls(**{name: values[name] for name in cls.model_fields})
 
@@ -121,7 +121,7 @@ def _explain(model: type[BaseModel], detail: Any) -> str:
 
 
 def _yaml_hint(value: object) -> str:
-    """What to write, where YAML takes a word for something else than a person does."""
+    """What to write where YAML reads a word differently from a person."""
     if isinstance(value, bool):
         return " To YAML yes, no, on and off are true and false; quote them for the text."
     pattern = r"([-+]?)(?=\.?[0-9])([0-9]*)(\.[0-9]*)?[eE]([-+]?)([0-9]+)"
@@ -162,7 +162,7 @@ def _is_settings(value: Any) -> bool:
 
 
 def merged(content: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    """A mapping with another one over it, key by key; what is no mapping is replaced."""
+    """One mapping overlaid with another, key by key; other values are replaced."""
     result = dict(content)
     for key, value in top.items():
         below = result.get(key)

@@ -13,9 +13,9 @@ Clips = Annotated[int, Field(ge=1, le=100)]
 
 
 class ViewSettings(Settings):
-    """What of a frame a network sees: a square out of the resized frame.
+    """The part of a frame that a network sees: a square cut out of the resized frame.
 
-    In evaluation the square is the centre; where the shorter side is drawn, it is then the lowest, and so is the crop
+    In evaluation it is the central square; a shorter side that is drawn is then the lowest, and so is the crop
     (SlowFast: trained on 224 out of 256 to 320, tested on 256 out of 256).
     """
 
@@ -24,8 +24,8 @@ class ViewSettings(Settings):
         "R(2+1)D and R3D (Sec. 5.3.1)."
     )
     short_side: tuple[Pixels, Pixels] | None = Field(
-        description="Pixels: the shorter side is drawn from [lowest, highest], the aspect ratio kept; evaluation "
-        "takes the lowest. null: `size` says it. The thesis: [256, 320] for SlowFast (Sec. 5.3.1)."
+        description="Pixels: the shorter side is drawn from [lowest, highest], the aspect ratio kept; evaluation takes "
+        "the lowest. null: `size` says it. The thesis: [256, 320] for SlowFast (Sec. 5.3.1)."
     )
     crop: Pixels = Field(
         description="Pixels: side of the square (random in training, else the centre; with `short_side` evaluation "
@@ -58,10 +58,12 @@ class ClipSettings(Settings):
     frames: int = Field(
         ge=1,
         le=1024,
-        description="Consecutive frames of the frame store in a raw clip; SlowFast's paths sample from it. Cost "
-        "grows in proportion. The thesis: 16 for R(2+1)D and R3D, 64 for SlowFast (Sec. 5.3.1).",
+        description="Consecutive frames of the frame store in a raw clip; SlowFast's paths sample from it. Cost grows "
+        "in proportion. The thesis: 16 for R(2+1)D and R3D, 64 for SlowFast (Sec. 5.3.1).",
     )
-    view: ViewSettings = Field(description="What of a frame the network sees: a square out of the resized frame.")
+    view: ViewSettings = Field(
+        description="The part of a frame that the network sees: a square cut out of the resized frame."
+    )
     train_clips: Clips = Field(
         description="Clips of each video in an epoch, at random times. Raise it for long videos. The thesis: 3 (Sec. "
         "5.3.1)."
@@ -107,8 +109,8 @@ class RecipeSettings(ScheduleSettings, BatchSettings):
     )
     micro_batch: Count = Field(
         description="Clips that a process computes at once; gradients are summed up to `batch`. Lower it when memory "
-        "is short; batch norm and the relational loss see a micro-batch, so it is part of the result. The thesis: "
-        "24 and 16 for each GPU (Sec. 6.2.2).",
+        "is short; batch norm and the relational loss see a micro-batch, so it is part of the result. The thesis: 24 "
+        "and 16 for each GPU (Sec. 6.2.2).",
     )
     learning_rate: PositiveFloat = Field(
         description="Of SGD, at the end of the warm-up. The thesis: 0.96 for R(2+1)D and R3D, 1.6 for SlowFast (Sec. "
@@ -116,7 +118,7 @@ class RecipeSettings(ScheduleSettings, BatchSettings):
     )
     initial: str | None = Field(
         description="A model file (.safetensors, of this project or of `acta model convert`) to fine-tune from; its "
-        "classifier is made again where the classes differ. null: random weights, from which the thesis's students "
+        "classifier is replaced where the classes differ. null: random weights, from which the thesis's students "
         "start. Set it for datasets that are too small to train from scratch (Sec. 6.2.4)."
     )
 
@@ -126,7 +128,7 @@ class TrainingSettings(SgdSettings):
 
     epochs: Epochs = Field(description="Each shows every video `clip.train_clips` times. The thesis: 45 (Sec. 5.3.1).")
     seed: NonNegativeInt = Field(
-        description="Of weights, order, cuts and dropout. Another one gives another training of the same recipe."
+        description="Seed of weights, order, cuts and dropout. Another one gives another training of the same recipe."
     )
 
 
@@ -138,8 +140,8 @@ class StrategySettings(Settings):
         "there is no teacher."
     )
     kd: NonNegativeFloat = Field(
-        description="λ of Eq. 5.11: weight of the KL divergence, which is a mean over batch and classes: scale it "
-        "with the number of classes. The thesis: 12,500 for 400 classes (Sec. 5.3.1); 0: off."
+        description="λ of Eq. 5.11: weight of the KL divergence, which is a mean over batch and classes: scale it with "
+        "the number of classes. The thesis: 12,500 for 400 classes (Sec. 5.3.1); 0: off."
     )
     rkd: NonNegativeFloat = Field(
         description="β of Eq. 5.11: weight of the relational loss. The thesis: 10 (Sec. 5.3.1); 0: off."
@@ -185,7 +187,7 @@ class ClassifySettings(Settings):
 
     splits: dict[Name, SplitSettings] = Field(
         min_length=1,
-        description="Which videos train and which test, by names of yours. Each is trained and tested by itself; "
+        description="Which videos train and which test, by names of your own. Each is trained and tested separately; "
         "tables give the mean, as over the three splits of UCF101 and HMDB51 (Sec. 6.2.1).",
     )
     classes: str | None = Field(
@@ -201,11 +203,11 @@ class ClassifySettings(Settings):
     )
     compare: tuple[Name, ...] = Field(description="The recipes of Table 5.3. The thesis: R3D and SlowFast.")
     strategies: dict[Name, StrategySettings] = Field(
-        description="How students learn (Sec. 5.2), by name: cross_entropy, kd and kd_rkd, which the tables need, "
-        "and others of yours."
+        description="How students learn (Sec. 5.2), by name: cross_entropy, kd and kd_rkd, which the tables need, and "
+        "any of your own."
     )
     training: TrainingSettings = Field(
-        description="What all recipes have in common. Each change trains everything of `classify` anew."
+        description="What all recipes share. Any change trains everything in `classify` again."
     )
     recipes: dict[Name, RecipeSettings] = Field(
         description="A backbone, its clips and its way to train, by name; the tables know r2plus1d, r3d and slowfast."

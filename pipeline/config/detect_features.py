@@ -13,7 +13,7 @@ DetectorName = Literal["resnet50_fpn_v2", "mobilenet_v2_fpn"]
 
 
 class KeyframeSettings(Settings):
-    """When clips are. Frames that the annotation or the proposals name are keyframes in any case."""
+    """The times of clips. Frames that the annotation or the proposals name are always keyframes."""
 
     step: PositiveFloat = Field(
         description="Seconds between two consecutive clips, which are linked over time. The thesis, AVA: 1 (Sec. "
@@ -27,18 +27,16 @@ class KeyframeSettings(Settings):
         description="Seconds: keyframes from here on, every `step`. null: only those that annotation or proposals "
         "name. Set it for videos without annotation."
     )
-    last: float | None = Field(description="Seconds: the last of those. null: the video's end.")
+    last: float | None = Field(description="Seconds: the last of these keyframes. null: the video's end.")
 
 
 class DetectorTrainingSettings(CosineSettings, SgdSettings):
-    """Training a detector on one's own boxes."""
+    """Training a detector on your own boxes."""
 
     initial: str | None = Field(
         description="torchvision's MobileNetV2 weights (ImageNet). null: the registered ones (`acta weights list`)."
     )
-    classes: tuple[str, ...] = Field(
-        min_length=1, description="What the boxes of `detector_boxes` are of, `person` among it."
-    )
+    classes: tuple[str, ...] = Field(min_length=1, description="The classes in `detector_boxes`, including `person`.")
     short_side: int = Field(
         ge=32,
         le=4096,
@@ -47,11 +45,10 @@ class DetectorTrainingSettings(CosineSettings, SgdSettings):
     feature_size: int = Field(
         ge=16,
         le=4096,
-        description="Numbers of the box head, which are an object's features. The thesis's detector has 2048 (Sec. "
-        "3.2.2).",
+        description="Size of the box head's output, an object's features. The thesis's detector has 2048 (Sec. 3.2.2).",
     )
     batch: Count = Field(description="Pictures in an optimiser step; change the learning rate with it in proportion.")
-    seed: NonNegativeInt = Field(description="Of weights, order and cuts.")
+    seed: NonNegativeInt = Field(description="Seed of weights, order and cuts.")
 
     @property
     def micro_batch(self) -> int:
@@ -72,11 +69,10 @@ class ObjectSettings(Settings):
         "null: the registered one (COCO), unless `detector` is trained."
     )
     score: Fraction = Field(
-        description="Objects below it are no nodes. Lower gives larger graphs with more that is nothing."
+        description="Objects with a lower score are no nodes. Lower it for larger graphs with more false objects."
     )
     person_score: Fraction = Field(
-        description="People below it are not kept at all; where `data.proposals` are given, those have scores of "
-        "their own."
+        description="People with a lower score are dropped; `data.proposals`, if given, have scores of their own."
     )
     max_detections: int = Field(ge=1, le=1000, description="The most confident of a keyframe that are kept.")
     device: Device
@@ -87,8 +83,8 @@ class BoxSettings(Settings):
     """Which boxes of people become actors of a backbone (Sec. 3.2.2)."""
 
     score: Fraction = Field(
-        description="Lowest score of a detected box that trains. The thesis: any (0) for I3D, 0.9 for the others "
-        "(Sec. 3.2.2)."
+        description="Lowest score of a detected box that trains. The thesis: any (0) for I3D, 0.9 for the others (Sec. "
+        "3.2.2)."
     )
     iou: float = Field(
         gt=0,
@@ -129,4 +125,4 @@ class BackboneTrainingSettings(ScheduleSettings, BatchSettings, SgdSettings):
         description="Keyframes that a process computes at once; gradients are summed up to `batch`. 1 where videos "
         "have different widths.",
     )
-    seed: NonNegativeInt = Field(description="Of weights, order and cuts.")
+    seed: NonNegativeInt = Field(description="Seed of weights, order and cuts.")

@@ -1,4 +1,4 @@
-"""Configuration files: YAML in which nothing is quietly something else than what a person reads there."""
+"""Configuration files: YAML whose values are what a person reads there."""
 
 import datetime
 import json

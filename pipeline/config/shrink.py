@@ -16,7 +16,7 @@ class FactorSettings(Settings):
 
     s: float = Field(gt=1, le=16, description="Spatial resolution: height and width. The thesis: 1.4.")
     t: float = Field(gt=1, le=64, description="Length of the clip: the first frames stay. The thesis: 2.")
-    f: int = Field(gt=1, le=64, description="Frame rate: every n-th frame is kept, of n. The thesis: 2.")
+    f: int = Field(gt=1, le=64, description="Frame rate: one frame in this many is kept. The thesis: 2.")
     c: float = Field(gt=1, le=16, description="Channels of every convolution. The thesis: 1.4.")
     l: float = Field(gt=1, le=16, description="Residual blocks of every stage. The thesis: 2.")  # noqa: E741 (the thesis's letter)
 
@@ -25,8 +25,8 @@ class HalvingSettings(Settings):
     """Successive halving within an iteration: hypotheses that start badly stop early (beyond the thesis)."""
 
     epochs: Count = Field(
-        description="Epochs after which all hypotheses are compared; fewer than `shrink.epochs`. Fewer save more, "
-        "and judge worse."
+        description="Epochs after which all hypotheses are compared; fewer than `shrink.epochs`. Fewer save more, and "
+        "judge worse."
     )
     keep: Count = Field(description="How many of them go on; fewer than there are `operators`.")
 
@@ -53,20 +53,20 @@ class PlanSettings(Settings):
         "ones (`eval`, Table 6.8). null: no distillation (Table 6.4)."
     )
     store_logits: bool = Field(
-        description="Compute the teacher's logits of every clip once, for all hypotheses: less computing for more "
-        "disk space, the same result."
+        description="Compute the teacher's logits of every clip once, for all hypotheses: less computing for more disk "
+        "space, the same result."
     )
     fine_tuning: bool = Field(
         description="Operators s, t and f start from the previous winner's weights (Sec. 6.1.4). false: at random "
         "(Table 6.4)."
     )
     inherit_weights: bool = Field(
-        description="Operators c and l start from a part of the previous winner's weights, instead of at random as "
-        "in the thesis."
+        description="Operators c and l start from a part of the previous winner's weights, instead of at random as in "
+        "the thesis."
     )
     features: Literal["mse", "margin_relu"] | None = Field(
-        description="A loss on the activations of each residual stage (Table 6.7); operator l of a ResNet only. "
-        "null: none, as in the thesis's final form (Sec. 6.2.5)."
+        description="A loss on the activations of each residual stage (Table 6.7); operator l of a ResNet only. null: "
+        "none, as in the thesis's final form (Sec. 6.2.5)."
     )
     halving: HalvingSettings | None = Field(
         description="Stop hypotheses that start badly (beyond the thesis). null: every hypothesis is trained to its "
@@ -136,7 +136,8 @@ class ShrinkSettings(Settings):
     tables: tuple[
         Annotated[str, Field(pattern=r"^(table_6_([1-9]|10)|figure_6_[34]|shrink_costs|shrink_beyond)$")], ...
     ] = Field(
-        description="What `snakemake shrink` makes, beside the exported networks; each is a target of its own too."
+        description="What `snakemake shrink` makes, in addition to the exported networks; each is a target of its own "
+        "too."
     )
     transfer: TransferSettings | None = Field(
         description="Networks made on another dataset, to fine-tune on this one (Table 6.6). null: none."

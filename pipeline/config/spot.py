@@ -46,20 +46,20 @@ class SpotDataSettings(Settings):
     )
     splits: Paths = Field(
         min_length=1,
-        description="The development kit's files of games (JSON), by split; null takes one away. A split that is "
-        "only submitted needs no labels.",
+        description="The development kit's files of games (JSON), by split; null removes one. A split that is only "
+        "submitted needs no labels.",
     )
     videos: str | None = Field(
-        description="What a half's video is called after its number: `224p.mkv` for 1_224p.mkv. null: there are "
-        "none, all features are imported."
+        description="What a half's video is called after its number: `224p.mkv` for 1_224p.mkv. null: there are none, "
+        "all features are imported."
     )
     use_video_ini: bool = Field(
-        description="The halves are cut out of the videos as video.ini says (HQ, Sec. 4.3). false: the videos are "
-        "the halves, as the smaller ones are."
+        description="The halves are cut out of the videos as video.ini says (HQ, Sec. 4.3). false: the videos are the "
+        "halves, as the smaller ones are."
     )
     max_bad_fraction: Fraction = Field(
-        description="A training fails when more than this fraction of the games (and more than one) is bad; fewer "
-        "are left out and listed."
+        description="A training fails when more than this fraction of the games (and more than one) is bad; fewer are "
+        "left out and listed."
     )
 
 
@@ -174,8 +174,8 @@ class ClipSamplingSettings(Settings):
         "events). The thesis: 10,000 (Sec. 4.2.2)."
     )
     margin: NonNegativeInt | None = Field(
-        description="Frames that background keeps away from events. null: no window with an event touches it, as in "
-        "the thesis (Sec. 4.3). Lower it where events are close to one another."
+        description="Distance of background clips from events, in frames. null: no window with an event touches it, as "
+        "in the thesis (Sec. 4.3). Lower it where events are close to one another."
     )
     frequent_above: Count = Field(
         description="By events: a class with more than this has its number divided by `frequent_divisor`. The "
@@ -206,13 +206,12 @@ class SpotTrainingSettings(CosineSettings, BatchSettings, SgdSettings):
     )
     epochs: Epochs = Field(description="At most. The thesis: 50 (Sec. 4.2.2), 20 in the challenge (Sec. 4.3).")
     patience: Count | None = Field(
-        description="Epochs without a better Average-mAP on the validation split that end it; the best epoch's "
-        "weights stay. null: never, and nothing is validated. The thesis stops early too (Sec. 4.2.2), without a "
-        "number."
+        description="Epochs without a better Average-mAP on the validation split that end it; the best epoch's weights "
+        "stay. null: never, and nothing is validated. The thesis stops early too (Sec. 4.2.2), without a number."
     )
     learning_rate: PositiveFloat = Field(
-        description="Of SGD, at the end of the warm-up; half a cosine down to 0. The thesis: 0.05 (Sec. 4.2.2), "
-        "0.025 in Table 4.6 (Sec. 4.2.5), 0.0032 in the challenge (Sec. 4.3).",
+        description="Of SGD, at the end of the warm-up; half a cosine down to 0. The thesis: 0.05 (Sec. 4.2.2), 0.025 "
+        "in Table 4.6 (Sec. 4.2.5), 0.0032 in the challenge (Sec. 4.3).",
     )
 
 
@@ -220,8 +219,8 @@ class SpotInferenceSettings(Settings):
     """From windows to spots."""
 
     stride: Count | None = Field(
-        description="Frames from one window to the next. null: the clip's, no overlap, as in the thesis (Sec. "
-        "4.2.2). The challenge: 4 (Sec. 4.3). Fewer take longer and need `nms`."
+        description="Frames from one window to the next. null: the clip's, no overlap, as in the thesis (Sec. 4.2.2). "
+        "The challenge: 4 (Sec. 4.3). Fewer take longer and need `nms`."
     )
     nms: PositiveFloat | None = Field(
         description="Seconds: of a class's spots within half of it to each side only the best stays. null: all stay, "
@@ -240,14 +239,14 @@ class SpotNetworkSettings(Settings):
         "features."
     )
     projection: Count | None = Field(
-        description="Outputs of FC1. The thesis: 256 (Table 4.1). null: the convolutions work straight on the "
-        "features (the challenge)."
+        description="Outputs of FC1. The thesis: 256 (Table 4.1). null: the convolutions work straight on the features "
+        "(the challenge)."
     )
     convolutions: tuple[Count, Count] = Field(
         strict=False,
         description="Output channels of the two convolutions over time. The thesis: [256, 128] (Table 4.1).",
     )
-    kernel: int = Field(ge=1, le=101, description="Their width in frames; odd. The thesis: 9 (Sec. 4.2.2).")
+    kernel: int = Field(ge=1, le=101, description="Frames that a convolution sees; odd. The thesis: 9 (Sec. 4.2.2).")
     dropout: DropRate = Field(description="Drop rate after the convolutions. The thesis: 0.1 (Sec. 4.2.2).")
     hidden: Count = Field(description="Outputs of FC2. The thesis: 64 (Table 4.1).")
     clip: int = Field(
@@ -266,16 +265,16 @@ class SpotNetworkSettings(Settings):
         description="λ of Eq. 4.3, the weight of the regression. The thesis: 10 (Sec. 4.2.2, Figure 4.6)."
     )
     masking: MaskingSettings | None = Field(
-        description="M(p, q) of Eq. 4.4: frames on one side of the event are replaced by background. null: none "
-        "(Table 4.3; the challenge)."
+        description="M(p, q) of Eq. 4.4: frames on one side of the event are replaced by background. null: none (Table "
+        "4.3; the challenge)."
     )
     sampling: ClipSamplingSettings
     training: SpotTrainingSettings = Field(description="How the network is trained (Sec. 4.2.2).")
     inference: SpotInferenceSettings = Field(description="From windows to spots. A change trains nothing.")
     seeds: tuple[int, ...] | None = Field(
         min_length=1,
-        description="Of its trainings, in place of `spot.seeds`; one seed saves time where a row needs no interval. "
-        "null: `spot.seeds`.",
+        description="Seeds of its trainings, in place of `spot.seeds`; one seed saves time where a row needs no "
+        "interval. null: `spot.seeds`.",
     )
 
     @model_validator(mode="after")
@@ -296,13 +295,13 @@ class SpotSplitSettings(Settings):
         min_length=1,
         description="Splits of `data.splits` that train: [train]; all that are annotated for the challenge (Sec. 4.3).",
     )
-    validation: str = Field(min_length=1, description="Ends the training and chooses the epoch.")
-    test: str = Field(min_length=1, description="Is reported.")
-    submitted: str = Field(min_length=1, description="Becomes the archive for the evaluation server.")
+    validation: str = Field(min_length=1, description="The split that ends the training and chooses the epoch.")
+    test: str = Field(min_length=1, description="The split that is reported.")
+    submitted: str = Field(min_length=1, description="The split that becomes the archive for the evaluation server.")
 
 
 class PaddingSettings(Settings):
-    """What of a game surrounds an event in the highlights."""
+    """How much of a game around an event the highlights show."""
 
     before: NonNegativeFloat = Field(description="Seconds before the event.")
     after: NonNegativeFloat = Field(description="Seconds after the event.")
@@ -320,10 +319,10 @@ class HighlightSettings(Settings):
     padding: dict[str, PaddingSettings] = Field(description="Time around an event, by class of the labels file.")
     default_padding: PaddingSettings = Field(description="Time around an event of all other classes.")
     weights: dict[str, NonNegativeFloat] = Field(
-        description="By class, times the confidence: the rank of an event. 0 leaves a class out; others have 1."
+        description="By class; an event's rank is weight times confidence. 0 leaves a class out; others have 1."
     )
     min_confidence: Fraction = Field(
-        description="Least confidence of an event. Lower shows more, and more that was none."
+        description="Lowest confidence of an event. Lower values show more events, and more false ones."
     )
     overlay: bool = Field(description="Write class and confidence into the picture.")
 
@@ -334,26 +333,26 @@ class SpotSettings(Settings):
     renamed: ClassVar[Mapping[str, str]] = {"chosen": "main_network"}
 
     data: SpotDataSettings = Field(
-        description="Games, laid out as SoccerNet's development kit has them; apart from `data` above."
+        description="Games, laid out as SoccerNet's development kit has them; separate from `data` above."
     )
     frames: SpotFrameSettings = Field(
         description="When to look at a half, and how its frames are stored. Unused where all features are imported."
     )
     splits: SpotSplitSettings
     features: ByName[FrameFeatureSettings] = Field(
-        description="Features of single frames, by name; networks are trained on one of them. null takes one away."
+        description="Features of single frames, by name; networks are trained on one of them. null removes one."
     )
     seeds: tuple[int, ...] = Field(
         min_length=1,
-        description="Of the trainings, one for each network and seed; tables give the mean and its 95 % interval.",
+        description="Seeds of each network's trainings; tables give the mean and its 95 % interval.",
     )
     network: SpotNetworkSettings = Field(
         description="RMS-Net (Sec. 4.1, Table 4.1): what all of `networks` start from."
     )
     networks: dict[Name, dict[str, Any] | None] = Field(
         min_length=1,
-        description="By name what differs from `network`, key by key; the tables know those of config.yaml. null "
-        "takes one away.",
+        description="What differs from `network`, key by key, by name; the tables know those of config.yaml. null "
+        "removes one.",
     )
     main_network: str = Field(
         description="The network whose spots are handed in, drawn in Figure 4.7 and cut into highlights."

@@ -10,7 +10,7 @@ Epochs = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class CommonTrainingSettings(Settings):
-    """How long a network is trained, and with what that is computed."""
+    """How long a network is trained, and on what it is computed."""
 
     epochs: Epochs = Field(description="Each shows every sample once.")
     precision: Precision

@@ -54,8 +54,8 @@ class Config(Settings):
     )
     contact_sheet: ContactSheetSettings
     classify: ClassifySettings = Field(
-        description="Action recognition (Ch. 5): teachers on original frames, students on anonymised ones; "
-        "`snakemake classify`."
+        description="Action recognition (Ch. 5): teachers on original frames, students on anonymised ones; `snakemake "
+        "classify`."
     )
     shrink: ShrinkSettings = Field(
         description="Progressive architecture shrinkage (Ch. 6): ever smaller networks out of a trained one; "

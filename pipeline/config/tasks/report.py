@@ -19,11 +19,11 @@ class DrawClassification(Settings):
 
     dataset: str
     splits: tuple[str, ...] = Field(min_length=1)
-    variants: tuple[Literal["faces", "bodies"], ...] = Field(description="The anonymised ones that there are.")
-    recipe: str = Field(description="Of Tables 5.1 and 5.2 and of the figures.")
-    compare: tuple[str, ...] = Field(description="Of Table 5.3.")
-    recipes: dict[str, RecipeSettings] = Field(description="Those.")
-    strategies: dict[str, StrategySettings] = Field(description="Those of the tables.")
+    variants: tuple[Literal["faces", "bodies"], ...] = Field(description="The anonymised variants.")
+    recipe: str = Field(description="The recipe of Tables 5.1 and 5.2 and of the figures.")
+    compare: tuple[str, ...] = Field(description="The recipes compared in Table 5.3.")
+    recipes: dict[str, RecipeSettings] = Field(description="All of these recipes.")
+    strategies: dict[str, StrategySettings] = Field(description="The strategies of the tables.")
     epochs: int
     test_clips: int
 
@@ -51,11 +51,11 @@ class DrawShrinkage(Settings):
     base_epochs: int
     test_clips: int
     iterations: int
-    operators: dict[str, tuple[str, ...]] = Field(description="Of each plan its hypotheses.")
+    operators: dict[str, tuple[str, ...]] = Field(description="The hypotheses of each plan.")
     factors: FactorSettings
     alpha: float
     temperature: float
-    epochs: int = Field(description="Of a hypothesis.")
+    epochs: int = Field(description="Epochs of a hypothesis.")
 
     @classmethod
     def from_config(cls, config: "Config") -> Self:
@@ -87,10 +87,10 @@ class DrawDetection(Settings):
 
     dataset: str
     features: dict[str, str | None] = Field(
-        min_length=1, description="Features by name, and beside which of the thesis's their numbers stand."
+        min_length=1, description="The thesis's rows to show next to each of the features."
     )
-    heads: dict[str, int] = Field(description="STAGE's, by features.")
-    seeds: tuple[int, ...] = Field(min_length=1, description="Of the trainings.")
+    heads: dict[str, int] = Field(description="STAGE's attention heads, by features.")
+    seeds: tuple[int, ...] = Field(min_length=1, description="Seeds of the trainings.")
     start: float = Field(description="The annotation's time at a video's beginning, in seconds.")
     without_backbone: tuple[str, ...] = Field(
         default=(), description="Features that come without the scores of their backbone's own classifier."
@@ -111,7 +111,7 @@ class DrawDetection(Settings):
 
 
 class ReportedNetwork(Settings):
-    """What a table says of a network beside its figures."""
+    """What a table says about a network in addition to its results."""
 
     input: str
     backbone: str | None
@@ -162,7 +162,7 @@ class DrawSpotting(Settings):
 class ReportOverview(Settings):
     """What the first item of the page says of the configuration."""
 
-    dataset: str = Field(description="Its name.")
+    dataset: str = Field(description="Name of the dataset.")
     demo: bool = Field(description="Whether the videos are the demo's.")
     configuration: dict[str, Any] = Field(description="The whole configuration, but for where the data lie.")
 
@@ -173,7 +173,7 @@ class ReportOverview(Settings):
 
 
 def _named(recipe: RecipeSettings) -> RecipeSettings:
-    """A recipe for a table, which tells of its weights no more than their name."""
+    """A recipe for a table, which gives no more of its weights than their name."""
     return recipe if recipe.initial is None else recipe.model_copy(update={"initial": Path(recipe.initial).name})
 
 
