@@ -134,14 +134,13 @@ def add_global_options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     try:
         remove_abandoned()
+        _check_outputs(options)
         if options.costs_log is None:
-            _check_outputs(options)
             # The workflow's tasks have their own ways to end: a training saves first.
             with tidy_end() if options.called[0] in OWN_FILES else nullcontext():
                 return options.run(options) or 0
         from pipeline.runtime.costs import recording
 
-        _check_outputs(options)
         with recording(options.costs_log, options.called[0], getattr(options, "output", None)) as done:
             status: int = options.run(options) or 0
             done.finished = status == 0

@@ -3,8 +3,6 @@
 import argparse
 from pathlib import Path
 
-_SHELLS = ("bash", "zsh", "tcsh")
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.description = "Print a script with which a shell completes commands, options and files."
@@ -12,7 +10,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "bash: acta completion bash > ~/.local/share/bash-completion/completions/acta. zsh: acta completion zsh "
         "> a file _acta in a folder of $fpath. tcsh: acta completion tcsh > a file that ~/.tcshrc sources."
     )
-    parser.add_argument("shell", choices=_SHELLS)
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     parser.set_defaults(run=_print)
 
 

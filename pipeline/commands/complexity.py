@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from dataclasses import asdict
 from typing import get_args
 
 from pipeline.config.names import BackboneName, FeatureName
@@ -28,8 +29,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _complexity(options: argparse.Namespace) -> None:
-    from dataclasses import asdict
-
     if options.model == "stage":
         _stage_complexity(options)
         return
@@ -39,9 +38,8 @@ def _complexity(options: argparse.Namespace) -> None:
     from pipeline.models.architecture import BASES, Architecture, parse_reductions
     from pipeline.models.complexity import complexity
 
-    if any(
-        value is not None and value <= 0 for value in (options.classes, options.width, options.frames, options.size)
-    ):
+    sizes = (options.classes, options.width, options.frames, options.size)
+    if any(size is not None and size <= 0 for size in sizes):
         raise ActaError("--classes, --width, --frames and --size must be positive")
     reductions = parse_reductions(options.reduce)
     operators = [reduction.operator for reduction in reductions]
@@ -61,8 +59,6 @@ def _complexity(options: argparse.Namespace) -> None:
 
 
 def _stage_complexity(options: argparse.Namespace) -> None:
-    from dataclasses import asdict
-
     from pipeline.models.stage_architecture import StageArchitecture
     from pipeline.models.stage_complexity import stage_complexity
 

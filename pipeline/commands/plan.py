@@ -10,9 +10,6 @@ from pipeline.runtime.errors import ActaError
 if TYPE_CHECKING:
     from pipeline.plan.site import Site
 
-# 10¹² operations in a second. With bfloat16 a current GPU can do several hundred, a V100 in float32 15.7.
-TFLOPS = 20.0
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.allow_abbrev = False
@@ -35,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tflops",
         type=_positive,
-        default=TFLOPS,
+        default=20.0,  # with bfloat16 a current GPU can do several hundred, a V100 in float32 15.7
         metavar="RATE",
         help="assumption for networks on a GPU of which no job is known: this many 10¹² operations a second, two in a "
         "multiply-add (default: %(default)g)",

@@ -153,10 +153,8 @@ class PerVariantDetect(Settings):
 
     def search(self, what: What) -> SearchSettings:
         """What the search for a variant reads: that for bodies finds the faces too, as those of the other variant."""
-        faces = None
-        if what == "bodies":
-            faces = FindSettings(**{name: getattr(self.faces, name) for name in FindSettings.model_fields})
-        return SearchSettings(**getattr(self, what).model_dump(), faces=faces)
+        faces = FindSettings.taken(self.faces) if what == "bodies" else None
+        return SearchSettings.taken(getattr(self, what), faces=faces)
 
 
 class PerVariantObfuscate(Settings):

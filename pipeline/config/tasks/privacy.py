@@ -86,7 +86,7 @@ class DrawContactSheet(ContactSheetSettings):
 
     @classmethod
     def from_config(cls, config: "Config") -> Self:
-        return cls(**config.contact_sheet.model_dump())
+        return cls.taken(config.contact_sheet)
 
 
 class DrawFaceSample(DrawContactSheet):
