@@ -127,7 +127,7 @@ def add_global_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that stand before the command."""
     parser.add_argument("--version", action="version", version=f"acta {__version__}")
     parser.add_argument("--debug", action="store_true", help="show where in the code an error arose")
-    # For the workflow's rules: keep what the command costs beside this log.
+    # For the workflow's rules: keep what the command costs next to this log.
     parser.add_argument("--costs", type=Path, dest="costs_log", metavar="LOG", help=argparse.SUPPRESS)
 
 

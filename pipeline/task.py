@@ -108,7 +108,7 @@ class Task:
         return tuple(_parameter(argument.arg, argument.annotation, default, texts) for argument, default in pairs)
 
     def _fields(self, parameter: Parameter) -> tuple[Parameter, ...]:
-        """Of a parameter that is a dataclass its fields; of any other none."""
+        """The fields of a parameter that is a dataclass; () for any other."""
         if parameter.name == "settings" or parameter.annotation not in self._imported.keys() - _OPTIONS.keys():
             return ()
         tree = ast.parse(_file_of(self._imported[parameter.annotation]).read_text(encoding="utf-8"))
@@ -138,7 +138,7 @@ class Task:
 
     @cached_property
     def _imported(self) -> dict[str, str]:
-        """By name the module from which the task's own imports it."""
+        """The module from which the task's module imports each name."""
         return {
             alias.name: node.module or ""
             for node in ast.walk(self._tree)

@@ -8,7 +8,7 @@ from pathlib import Path
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Write the annotations of J-HMDB-21 or UCF101-24, from their own files, as files like AVA's: "
-        "<part><split>.csv and label_map.pbtxt. Prints what there is of each part, as JSON."
+        "<part><split>.csv and label_map.pbtxt. Prints a summary of each part as JSON."
     )
     parser.add_argument("kind", choices=["jhmdb21", "ucf101_24"], help="which data set")
     parser.add_argument(

@@ -9,14 +9,14 @@ from pipeline.runtime.errors import ActaError
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Who does what in a video, once a second. Sizes, rates and thresholds come from the configuration "
-        "that the network was trained with; the detector and the backbone are those beside it, unless given."
+        "that the network was trained with; the detector and the backbone are those next to it, unless given."
     )
     parser.add_argument("input", type=Path, metavar="VIDEO")
     parser.add_argument("-o", "--output", type=Path, required=True, help="table to write (CSV)")
     parser.add_argument("--video", type=Path, help="also write a copy with boxes and actions drawn in")
     parser.add_argument("--model", type=Path, required=True, help="STAGE's model file")
-    parser.add_argument("--backbone", type=Path, help="model file (default: beside the networks)")
-    parser.add_argument("--detector", type=Path, help="model file (default: beside them, or registered)")
+    parser.add_argument("--backbone", type=Path, help="model file (default: next to the networks)")
+    parser.add_argument("--detector", type=Path, help="model file (default: next to them, or registered)")
     parser.add_argument("--features", help="name in the configuration (default: the folder's that holds the network)")
     parser.add_argument("--score", type=float, default=0.5, help="lowest score of an action (default: %(default)s)")
     about = "files over the shipped config.yaml, as Snakemake's --configfile"

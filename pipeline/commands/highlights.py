@@ -77,7 +77,7 @@ def _parts(options: argparse.Namespace) -> dict[int, "Part"]:
 
 
 def _spots(path: Path, version: "Version | None", parts: dict[int, "Part"]) -> list["Spot"]:
-    """The events of the halves that are given; what is left out is said."""
+    """The events of the given halves; a message names what is left out."""
     from pipeline.spot.events import CLASSES
     from pipeline.spot.soccernet_files import read_predictions
 

@@ -34,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=_positive,
         default=20.0,  # with bfloat16 a current GPU can do several hundred, a V100 in float32 15.7
         metavar="RATE",
-        help="assumption for networks on a GPU of which no job is known: this many 10¹² operations a second, two in a "
+        help="assumed for networks on a GPU without a known job: this many 10¹² operations a second, two in a "
         "multiply-add (default: %(default)g)",
     )
     parser.add_argument("-o", "--output", type=Path, help="where to keep the plan (default: logs/<dataset>/plan.json)")
@@ -91,7 +91,7 @@ def _plan(options: argparse.Namespace) -> int:
         except ActaError as error:
             print(f"warning: {error}", file=sys.stderr)
     write_json(output, plan.model_dump(mode="json"), seal=False)
-    print(f"The plan is kept in {output}, to stand beside what the run then costs.")
+    print(f"The plan is kept in {output}, for comparison with what the run then costs.")
     return 0
 
 

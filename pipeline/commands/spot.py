@@ -10,7 +10,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "The events of a match as SoccerNet's JSON: class, half, position in milliseconds, confidence. "
         "Rates and sizes come from the configuration that the network was trained with; its backbone and projection "
-        "are those beside it, unless given."
+        "are those next to it, unless given."
     )
     parser.add_argument("halves", type=Path, nargs="+", metavar="HALF", help="videos or features (.npy), in order")
     parser.add_argument("-o", "--output", type=Path, required=True, help="JSON to write")
@@ -19,7 +19,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stride", type=int, help="frames from one window to the next (default: the network's)")
     parser.add_argument("--nms", type=float, help="seconds within which one spot of a class stays (the network's)")
     parser.add_argument("--backbone", type=Path, help="weights (.pth) that make the features (default: the registered)")
-    parser.add_argument("--projection", type=Path, help="of the features (default: beside the networks)")
+    parser.add_argument("--projection", type=Path, help="of the features (default: next to the networks)")
     about = "files over the shipped config.yaml, as Snakemake's --configfile"
     parser.add_argument("--config", type=Path, nargs="+", default=[], help=about)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")

@@ -31,7 +31,7 @@ def trained_on(run: Run) -> dict[str, str]:
 
 
 def truth(run: Run, split: str) -> dict[str, str]:
-    """Inputs of a rule: what a split is evaluated against; nobody knows that of AVA's test split."""
+    """Inputs of a rule: what a split is evaluated against, which for AVA's test split is secret."""
     data = run.config.detect.data
     files = {"evaluated": data.evaluated, "truth": data.boxes.get(split)}
     if split in data.boxes:

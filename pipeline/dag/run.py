@@ -123,7 +123,7 @@ def named(prefix: str, files: Mapping[str, str]) -> dict[str, str]:
 
 
 def roles(*files: Mapping[str, str]) -> list[str]:
-    """A parameter of such a rule: which file is which split's, as exchanging two leaves the set of inputs as it is."""
+    """A parameter of such a rule: which file is which split's, as swapping two leaves the set of inputs as it is."""
     return [f"{split}={Path(path).name}" for part in files for split, path in part.items()]
 
 
@@ -133,7 +133,7 @@ def by_split(option: str, prefix: str, files: Mapping[str, str]) -> str:
 
 
 def about(model: str) -> str:
-    """The description beside a model file."""
+    """The description next to a model file."""
     return model.replace(".safetensors", ".json")
 
 

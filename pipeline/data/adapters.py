@@ -1,4 +1,4 @@
-"""Adapters: how each dataset lies on disk and what its annotation files say. They look at names, not into videos."""
+"""Adapters: how each dataset is laid out and what its annotation files say. They look at names, not into videos."""
 
 import operator
 import os

@@ -1,4 +1,4 @@
-"""What lies in a data set's results and is needed by no plan of its configuration: shards of videos that are gone.
+"""Files in a data set's results that no plan of its configuration needs: shards of videos that are gone.
 
 A video that is deleted from the data set leaves its shard with the next run, unless it was the shard's last: no job
 makes that shard any more, and none removes it. The same holds for games, and for the shards of another number of them.
@@ -22,7 +22,7 @@ from pipeline.runtime.temporary import find_leftovers, is_own
 _SHARD = re.compile(r"\d+-of-\d+")
 _GAME = re.compile(r"[a-z0-9_-]*[0-9a-f]{10}")  # as `pipeline.data.games.game_key` makes them
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_KEYS = {"provenance", "game", "clips"}  # one of which each of the JSON files has that are no array
+_KEYS = {"provenance", "game", "clips"}  # each JSON file that is no array has one of them
 
 # Where the workflow puts a file for each shard or game, below results/<dataset>.
 OF_SHARDS = (

@@ -1,8 +1,8 @@
 """Directs the demo's broadcasts: which shot is on air when, and which caption.
 
-At an event itself little is to be seen, from afar. Its cues come afterwards, about `DELAYS` later, and their lengths
-vary. What is on air before has hardly to do with it, and all that happens around events happens without them, too:
-attacks that end beside the goal, fouls without a card, throw-ins, slow motions of goals long gone.
+An event itself is hardly visible, from afar. Its cues come about `DELAYS` later, and their lengths vary. What is on air
+before has little to do with it, and everything around events also happens without them: attacks that miss the goal,
+fouls without a card, throw-ins, slow motions of old goals.
 """
 
 from collections.abc import Iterator
@@ -105,7 +105,7 @@ def _shot(random: Random, kind: str, start: float, stop: float, team: int = 0, a
 
 
 def _event(random: Random, moment: Moment, captions: list[Caption]) -> Iterator[Shot]:
-    """The shot in which an event happens, and those that tell of it."""
+    """The shot in which an event happens, and those that follow from it."""
     label, team, time = moment.event.label, moment.team, moment.event.time
     now = time + DELAYS[label] + float(np.clip(random.normal(0, _JITTER), -0.7, 0.7))
     wide = {"Goal": "goal", "Substitution": "change"}.get(label, "foul")
@@ -159,7 +159,7 @@ def _usual(random: Random, now: float, end: float) -> Iterator[Shot]:
 
 
 def _statistics(random: Random, shots: list[Shot]) -> Iterator[Caption]:
-    """Captions that tell of no event."""
+    """Captions that belong to no event."""
     for shot in shots:
         if shot.kind in ("play", "player", "referee", "bench") and random.random() < 0.12:
             start = shot.start + float(random.uniform(0, 1))

@@ -77,7 +77,7 @@ def sound(half: PlayedHalf, broadcast: Broadcast, seed: tuple[int, int]) -> np.n
 
 
 def _cheers(half: PlayedHalf, broadcast: Broadcast) -> Iterator[tuple[float, float]]:
-    """How loud, and when: after goals, and less after attacks that end beside the goal."""
+    """How loud, and when: after goals, and less after attacks that miss the goal."""
     for moment in half.moments:
         if moment.event.label == "Goal":
             yield 0.5, moment.event.time + 0.3

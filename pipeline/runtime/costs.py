@@ -1,7 +1,7 @@
-"""What a job costs: every command appends a line to a file beside its log, and what reads those files back.
+"""What jobs cost: each command appends a line to a file next to its log; the files are read back here.
 
 The file is the log's sibling ``<log without .log>.costs.jsonl``; each line is a `Segment`. A job that was stopped and
-taken up again has several.
+resumed has several.
 """
 
 import os
@@ -52,7 +52,7 @@ class Segment(BaseModel):
 
 @dataclass
 class Recording:
-    """What the command itself knows: that it ended without an exception and yet did not do its work."""
+    """Whether the command did its work; only it can tell if it ends without an exception."""
 
     finished: bool = True
 
@@ -66,7 +66,7 @@ class JobCosts:
         job: The log's path below the dataset's logs, without ``.log``.
         began: When its first segment began, seconds since 1970.
         finished: Whether its last segment ended well.
-        seconds: Wall time of the first process, over the segments; of all other times, of all processes.
+        seconds: Wall time of the first process, over all segments; other times are those of all processes.
         energy_wh: Of all GPUs; None where none was used or the GPU does not count it.
     """
 

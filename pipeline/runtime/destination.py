@@ -1,4 +1,4 @@
-"""Where an output really goes: along trusted links, into devices and pipes, never over what is no regular file."""
+"""Where an output really goes: along trusted links, into devices and pipes, never over anything but a regular file."""
 
 import errno
 import os
@@ -45,7 +45,7 @@ def destination(output: Path) -> Path:
 
 
 def is_stream(output: Path) -> bool:
-    """Whether an output is written through, as a file's place: a terminal, /dev/null, a pipe of the user's."""
+    """Whether an output is written to, not replaced: a terminal, /dev/null, a pipe of the user's."""
     try:
         return _takes_a_stream(output.stat()) or (output.is_symlink() and _is_descriptor(output))
     except OSError:
@@ -73,7 +73,7 @@ def opened_stream(output: Path) -> Iterator[int]:
 
 
 def links_are_trusted(path: Path) -> bool:
-    """Whether every link from a path on was made by the user or belongs to the machine.
+    """Whether every link that a path leads along was made by the user or belongs to the machine.
 
     In a folder that others may write to, a link can be anybody's, and lead to any of the user's own files.
     """

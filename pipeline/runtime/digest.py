@@ -42,7 +42,7 @@ DECIDE_NOTHING = {
     "pipeline/training/stopping.py": "when a training stops, not what it computes",
 }
 
-# Below those folders all the same: default thresholds of detectors.
+# Decides results although it lies there: default thresholds of detectors.
 DECIDES = frozenset({"pipeline/config/detectors.py"})
 
 
@@ -121,12 +121,12 @@ def _digest_module(path: Path) -> str:
 
 
 def canonical_source(source: str, name: str = "<source>") -> str:
-    """A text that is the same for two sources which run alike but for comments, docstrings and layout."""
+    """A text that is the same for two sources that differ only in comments, docstrings and layout."""
     return _canonical(ast.parse(source, name))
 
 
 def canonical_data(text: str) -> str:
-    """A text that is the same for two YAML texts which hold the same, but for comments and layout."""
+    """A text that is the same for two YAML texts that differ only in comments and layout."""
     import yaml  # a bare Python can digest code
 
     return json.dumps(yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)), default=str)  # noqa: S506

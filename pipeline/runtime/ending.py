@@ -1,4 +1,4 @@
-"""Being ended from outside: Ctrl-C, SIGTERM, SIGHUP. What is being written is removed on the way out.
+"""Commands ended from outside: Ctrl-C, SIGTERM, SIGHUP. What is being written is removed on the way out.
 
 A signal becomes an exception in the main thread, so every ``finally`` runs. Where the exception arises in a call from C
 it is lost; long work therefore asks `check_ended` from time to time.
@@ -44,7 +44,7 @@ def tidy_end() -> Iterator[None]:
 
 
 def check_ended() -> None:
-    """Raise `Ended` if a signal has come and nobody has heard of it."""
+    """Raise `Ended` if a signal has come whose exception was lost."""
     if _came is not None:
         raise Ended(_came)
 

@@ -26,7 +26,7 @@ _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
 def atomic(path: Path | str, *, overwrite: bool | None = None) -> Iterator[Path]:
     """A temporary path that takes the name ``path`` when the block ends without an error.
 
-    It lies in a private folder beside ``path``, which nobody else can put anything into. The data is flushed to disk
+    It lies in a private folder next to ``path``, which nobody else can put anything into. The data is flushed to disk
     first, so a file with its final name is whole. What a killed process of this machine left behind for the same output
     is removed. A device or pipe is not replaced: it gets the bytes when the block ends.
 
@@ -71,7 +71,7 @@ def atomic(path: Path | str, *, overwrite: bool | None = None) -> Iterator[Path]
 
 @contextmanager
 def spool(output: Path) -> Iterator[Path]:
-    """A private temporary folder (mode 0700) beside ``output``, removed at the end."""
+    """A private temporary folder (mode 0700) next to ``output``, removed at the end."""
     output = destination(output)
     if not is_stream(output):
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -80,9 +80,9 @@ def spool(output: Path) -> Iterator[Path]:
 
 
 def identities(paths: Iterable[Path]) -> set[Path | tuple[int, int]]:
-    """What tells whether paths are one file: the path without links, and the file's number on its device.
+    """What identifies the files of paths: the path without links, and the file's number on its device.
 
-    Two paths are the same file, by a link, a hard link, a relative path or another case, where these sets meet.
+    Two paths are the same file, by a link, a hard link, a relative path or another case, if these sets overlap.
     """
     known: set[Path | tuple[int, int]] = set()
     for path in paths:
@@ -144,7 +144,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed processes of this machine left beside an output, unless another run is writing it."""
+    """Remove what killed processes of this machine left next to an output, unless another run is writing it."""
     with suppress(ActaError):
         path = destination(path)
         if is_stream(path):
@@ -177,7 +177,7 @@ def _claimed(path: Path) -> Iterator[None]:
 
 
 def _opened_lock(lock: Path) -> int:
-    """A descriptor of a lock's file, made if there is none, whoever has made it; a link or a pipe is none."""
+    """A descriptor of a lock's file, whoever made it, or of a new one; a link or a pipe is refused."""
     while True:
         with suppress(FileExistsError):
             file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)

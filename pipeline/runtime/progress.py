@@ -1,4 +1,4 @@
-"""How far long work is: a bar on a terminal, otherwise (a job's log) a plain line now and then."""
+"""Progress of long work: a bar on a terminal, otherwise (a job's log) a plain line now and then."""
 
 import sys
 import time

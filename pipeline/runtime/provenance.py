@@ -1,4 +1,4 @@
-"""What a file says of its making: the task, its settings, its code, its inputs; and what was left out of it."""
+"""How a file was made: the task, its settings, its code, its inputs; and what was left out of it."""
 
 import hashlib
 import json

@@ -13,7 +13,7 @@ Layout of a frame shard (`write_frames`, `FrameShard`)::
     attributes: format, provenance (JSON)
 
 It ends with a seal (`pipeline.runtime.sealed`): what is read was checked, and the shard's digest is of all its content.
-Readers can be handed to worker processes.
+Readers can be passed to worker processes.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The one reader of text files: what editors and spreadsheets write is read, anything else is refused by its line."""
+"""Reads text files: what editors and spreadsheets write is read, anything else is refused by its line."""
 
 import codecs
 import csv
