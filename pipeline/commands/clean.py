@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_clean)
 
 
-def _clean(options: argparse.Namespace) -> int:
+def _clean(options: argparse.Namespace) -> None:
     from pipeline.config.whole import load_over
     from pipeline.data.clean import find_unneeded
     from pipeline.media.lists import PlansLists, record_path
@@ -39,14 +40,11 @@ def _clean(options: argparse.Namespace) -> int:
             f"the last plan of {config.dataset!r} here had another configuration, or there was none; give the same "
             "--configfile as to snakemake, or, if the configuration was changed, call snakemake -n first"
         )
-    plans = PlansLists(results, Path(f".snakemake/acta.lists.{config.dataset}"), looking=options.dry_run)
-    try:
+    folder = Path(f".snakemake/acta.lists.{config.dataset}")
+    with closing(PlansLists(results, folder, looking=options.dry_run)) as plans:
         if not (plans.alone or options.dry_run):
             raise ActaError(f"a Snakemake works on {results}; clean it when that one has ended")
         _remove(find_unneeded(config, results), dry=options.dry_run)
-    finally:
-        plans.close()
-    return 0
 
 
 def _remove(unneeded: "list[Unneeded]", *, dry: bool) -> None:

@@ -247,11 +247,6 @@ class FeatureSettings(Settings):
             raise ValueError("give one of `backbone`, `imported` and `average_of`, and null for the others")
         return self
 
-    @property
-    def has_baseline(self) -> bool:
-        """Whether the features come with the scores of their backbone's own classifier."""
-        return self.backbone is not None
-
 
 class DetectionSettings(Settings):
     """Action detection, Ch. 3."""

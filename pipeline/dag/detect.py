@@ -113,7 +113,7 @@ def evaluations_of(run: Run, name: str) -> list[str]:
     evaluations = []
     for features, feature_settings in detect.features.items():
         for network in networks_of(name):
-            if network == "backbone" and not feature_settings.has_baseline:
+            if network == "backbone" and not feature_settings.backbone:  # only there its own classifier has scores
                 continue
             # Table 3.8 ends with STAGE on annotated boxes.
             both = name == "table_3_8" and network == "stage"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.demo.match_plan import LEAGUE, SEASON, Game, HalfJob, Moment, games, splits
 from pipeline.runtime.files import atomic, write_json
-from pipeline.spot.events import HALVES, Event
+from pipeline.spot.events import HALVES
 
 VIDEO = "HQ.mkv"  # a half's video after its number, as in 1_HQ.mkv
 _OLD = {"Goal": "soccer-ball", "Yellow card": "y-card", "Red card": "r-card", "Substitution": "substitution-in"}
@@ -60,7 +60,12 @@ def write_labels(folder: Path, game: Game) -> None:
     with atomic(folder / "video.ini") as temporary:
         temporary.write_text("\n".join(sections))
     home, away = game.clubs
-    moments = [moment for half in game.halves for moment in half.moments]
+    new = [_annotation(moment) for half in game.halves for moment in half.moments]
+    old = [
+        {key: entry[key] for key in ("gameTime", "label", "team")} | {"label": _OLD[entry["label"]]}
+        for entry in new
+        if entry["label"] in _OLD
+    ]
     head = {"UrlLocal": f"{game.name}/", "UrlYoutube": ""}
     teams = {
         "gameAwayTeam": away,
@@ -68,30 +73,16 @@ def write_labels(folder: Path, game: Game) -> None:
         "gameHomeTeam": home,
         "gameScore": "{} - {}".format(*game.goals),
     }
-    old = [_old(moment) for moment in moments if moment.event.label in _OLD]
     write_json(folder / "Labels.json", head | {"annotations": old} | teams, seal=False)
-    write_json(
-        folder / "Labels-v2.json", head | {"annotations": [_new(moment) for moment in moments]} | teams, seal=False
-    )
+    write_json(folder / "Labels-v2.json", head | {"annotations": new} | teams, seal=False)
 
 
-def _game_time(event: Event) -> str:
-    return f"{event.half} - {int(event.time) // 60:02d}:{int(event.time) % 60:02d}"
-
-
-def _old(moment: Moment) -> dict[str, str]:
+def _annotation(moment: Moment) -> dict[str, str]:
+    event = moment.event
     return {
-        "gameTime": _game_time(moment.event),
-        "label": _OLD[moment.event.label],
+        "gameTime": f"{event.half} - {int(event.time) // 60:02d}:{int(event.time) % 60:02d}",
+        "label": event.label,
+        "position": str(round(1000 * event.time)),
         "team": ("home", "away")[moment.team],
-    }
-
-
-def _new(moment: Moment) -> dict[str, str]:
-    return {
-        "gameTime": _game_time(moment.event),
-        "label": moment.event.label,
-        "position": str(round(1000 * moment.event.time)),
-        "team": ("home", "away")[moment.team],
-        "visibility": "visible" if moment.event.visible else "not shown",
+        "visibility": "visible" if event.visible else "not shown",
     }

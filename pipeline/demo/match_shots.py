@@ -88,16 +88,11 @@ def direct(game: Game, half: PlayedHalf) -> Broadcast:
         block = list(_event(random, moment, captions))
         begin = max(block[0].start, shots[-1].start + _SHORTEST)
         begin = min(begin, moment.event.time - 0.5)
-        shots = _cut(shots, begin)
+        shots = [replace(shot, stop=min(shot.stop, begin)) for shot in shots if shot.start < begin]
         shots += [replace(block[0], start=begin), *block[1:]]
     whole = _filled(random, shots, -half.before, half.length + half.after)
     captions += _statistics(random, whole)
     return Broadcast(tuple(whole), tuple(captions))
-
-
-def _cut(shots: list[Shot], end: float) -> list[Shot]:
-    """Shots up to ``end``."""
-    return [replace(shot, stop=min(shot.stop, end)) for shot in shots if shot.start < end]
 
 
 def _shot(random: Random, kind: str, start: float, stop: float, team: int = 0, at: float = 0.0) -> Shot:

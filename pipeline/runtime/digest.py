@@ -61,14 +61,11 @@ def reached(file: str) -> frozenset[str]:
     waiting = [file]
     while waiting:
         current = waiting.pop()
-        if current not in seen and _decides(current):
+        decides = current in DECIDES or not current.startswith(tuple(DECIDE_NOTHING))
+        if decides and current not in seen:
             seen.add(current)
             waiting += imported(current)
     return frozenset(seen)
-
-
-def _decides(file: str) -> bool:
-    return file in DECIDES or not file.startswith(tuple(DECIDE_NOTHING))
 
 
 @cache

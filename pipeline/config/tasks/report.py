@@ -106,7 +106,7 @@ class DrawDetection(Settings):
             config,
             features={name: feature_settings.compare_with for name, feature_settings in features.items()},
             heads={name: feature_settings.heads for name, feature_settings in features.items()},
-            without_backbone=tuple(name for name, settings in features.items() if not settings.has_baseline),
+            without_backbone=tuple(name for name, settings in features.items() if not settings.backbone),
         )
 
 
