@@ -175,10 +175,8 @@ class Task:
         return [path for path in _paths(given) if path.is_file()]
 
     def _workers(self, cores: int, settings: Any) -> int:
-        """Processes besides the task's own: the cores that it does not compute on itself.
-
-        By default there is none where the function computes and workers only read, and one where they do the work.
-        """
+        """Processes in addition to the task's own: the cores that it does not compute on itself."""
+        # By default 0 where the function computes and workers only read, 1 where workers do the work.
         least = next(int(parameter.default) for parameter in self.parameters if parameter.name == "workers")
         return max(least, cores - (getattr(settings, "threads", 1) if least == 0 else 0))
 

@@ -76,7 +76,7 @@ class Settings(BaseModel):
 
     @classmethod
     def taken(cls, *sources: "Settings", **own: Any) -> Self:
-        """These settings; a value not in ``own`` is that of the first source with a key of its name."""
+        """These settings, each from ``own`` or else from the first source that has a key of its name."""
         values = ChainMap(own, *map(dict, sources))
         return cls(**{name: values[name] for name in cls.model_fields})
 

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Literal, Self
 from pipeline.config.base import Settings
 from pipeline.config.spot import (
     FrameBackboneSettings,
-    FrameFeatureSettings,
     HighlightSettings,
     SpotFrameSettings,
     SpotInferenceSettings,
@@ -57,12 +56,7 @@ class ExtractFrameFeatures(Settings):
 
     @classmethod
     def from_config(cls, config: "Config", features: str) -> Self:
-        return cls.of(config.spot.features[features])
-
-    @classmethod
-    def of(cls, features: FrameFeatureSettings) -> Self:
-        """What the extraction of these features reads."""
-        return cls.taken(features)
+        return cls.taken(config.spot.features[features])
 
 
 class FitPca(Settings):
