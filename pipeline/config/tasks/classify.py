@@ -37,8 +37,7 @@ class TrainClassifier(TrainingTask):
         ``alone``: a shrunk architecture without its base network (Table 6.2), for as long as a hypothesis is trained;
         ``transferred``: fine-tuning on this data set (Table 6.6).
         """
-        classify = config.classify
-        recipe_settings = classify.recipes[recipe]
+        classify, recipe_settings = config.classify, config.classify.recipes[recipe]
         return cls.taken(
             classify,
             config,
@@ -62,8 +61,7 @@ class EvaluateClassifier(Settings):
 
     @classmethod
     def from_config(cls, config: "Config", split: str, recipe: str) -> Self:
-        classify = config.classify
-        recipe_settings = classify.recipes[recipe]
+        classify, recipe_settings = config.classify, config.classify.recipes[recipe]
         sources = (classify, classify.training, recipe_settings, recipe_settings.clip)
         return cls.taken(*sources, split=classify.splits[split])
 

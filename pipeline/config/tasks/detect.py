@@ -30,8 +30,7 @@ class TrainDetector(Settings):
 
     @classmethod
     def from_config(cls, config: "Config") -> Self | None:
-        detect = config.detect
-        return cls(detector=detect.detector, start=detect.keyframes.start) if detect.detector else None
+        return cls.taken(config.detect, config.detect.keyframes) if config.detect.detector else None
 
 
 class DetectObjects(Settings):
@@ -42,8 +41,7 @@ class DetectObjects(Settings):
 
     @classmethod
     def from_config(cls, config: "Config") -> Self | None:
-        detect = config.detect
-        return cls(keyframes=detect.keyframes, objects=detect.objects) if detect.objects else None
+        return cls.taken(config.detect) if config.detect.objects else None
 
 
 class ImportObjects(Settings):
@@ -54,8 +52,8 @@ class ImportObjects(Settings):
 
     @classmethod
     def from_config(cls, config: "Config") -> Self | None:
-        detect = config.detect
-        return cls(keyframes=detect.keyframes, score=detect.objects.score) if detect.objects else None
+        objects = config.detect.objects
+        return cls.taken(objects, config.detect) if objects else None
 
 
 class TrainBackbone(TrainingTask):
@@ -71,9 +69,7 @@ class TrainBackbone(TrainingTask):
         source = config.detect.features[features].backbone
         if source is None or source.training is None:
             return None
-        return cls(
-            backbone=source.network, rate=source.rate, start=config.detect.keyframes.start, training=source.training
-        )
+        return cls.taken(source, config.detect.keyframes, backbone=source.network)
 
 
 class ExtractActorFeatures(Settings):

@@ -103,4 +103,4 @@ class HalveHypotheses(Settings):
     @classmethod
     def from_config(cls, config: "Config", plan: str) -> Self:
         halving = config.shrink.plans[plan].halving
-        return cls(operators=config.shrink.plans[plan].operators, keep=halving.keep if halving else 1)
+        return cls.taken(config.shrink.plans[plan], keep=halving.keep if halving else 1)

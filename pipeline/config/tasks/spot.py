@@ -131,11 +131,9 @@ class CutHighlights(Settings):
 
     @classmethod
     def from_config(cls, config: "Config") -> Self:
-        return cls(version=config.spot.data.version, highlights=config.spot.highlights)
+        return cls.taken(config.spot, config.spot.data)
 
 
 def imported_features(spot: SpotSettings) -> tuple[str, ...]:
     """What the files of imported features are called after the number of the half."""
-    return tuple(
-        sorted({feature_settings.imported for feature_settings in spot.features.values() if feature_settings.imported})
-    )
+    return tuple(sorted({features.imported for features in spot.features.values() if features.imported}))
