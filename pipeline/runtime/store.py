@@ -255,11 +255,9 @@ class FrameShard(Shard):
         block = self.array("frames/data")[offsets[0] : offsets[-1]]
         return [block[a:b] for a, b in zip(offsets[:-1] - offsets[0], offsets[1:] - offsets[0], strict=True)]
 
-    def clip(self, video: str, start: int = 0, stop: int | None = None, step: int = 1) -> "torch.Tensor":
-        """Frames ``start:stop:step`` of a video as RGB, uint8 (t, 3, height, width)."""
-        if step < 1:
-            raise ValueError(f"step must be at least 1, not {step}")
-        return decode_jpegs(self.jpegs(video, start, stop)[::step])
+    def clip(self, video: str, start: int = 0, stop: int | None = None) -> "torch.Tensor":
+        """Frames ``start:stop`` of a video as RGB, uint8 (t, 3, height, width)."""
+        return decode_jpegs(self.jpegs(video, start, stop))
 
     def clip_at(self, video: str, times: Iterable[float]) -> "torch.Tensor":
         """The frames that are on screen at the given times (seconds), uint8 (t, 3, height, width).
