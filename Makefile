@@ -1,25 +1,25 @@
-# make demo   install everything and run the whole DAG on real footage, to one page (half an hour)
+# make demo   install everything, run the whole DAG on real footage and make its page (half an hour)
 # make report CONFIG=my.yaml   run what the configuration asks for, and make its page
-# make test   install everything and run every test, as many at a time as there are cores; ARGS="-n 0 …" one by one;
+# make test   install everything and run every test, as many at a time as there are cores; ARGS="-n 0 …": one by one;
 #             on another Python: VENV=.venv-3.13 PYTHON=python3.13
-# make test-lowest, make test-newest   what pyproject.toml claims of versions, in environments of their own
-# make lint   what pre-commit and CI check, and whether vulnerabilities of the dependencies are published
-# make lock   resolve the dependencies again (requirements.lock, envs/) and write the configuration's schema
-# make benchmark   speed and memory beside the peers, which get an environment of their own (two hours)
+# make test-lowest, make test-newest   test the lowest and newest versions pyproject.toml allows, in separate environments
+# make lint   run the checks of pre-commit and CI, and look for published vulnerabilities of the dependencies
+# make lock   resolve the dependencies again (requirements.lock, envs/); write the configuration's schema and reference
+# make benchmark   compare speed and memory with the peers, which get their own environment (two hours)
 PYTHON ?= python3
 CORES ?= $(shell env -u OMP_NUM_THREADS nproc)
 VENV = .venv
 BIN := $(VENV)/bin
-# Containers often set this; without cached bytecode each job would compile thousands of modules anew.
+# Containers often set this; without cached bytecode each job would compile thousands of modules again.
 unexport PYTHONDONTWRITEBYTECODE
-# No Python looks for modules in the folder in which it is started (pip.py, socket.py, …).
+# Python must not look for modules in the current folder (pip.py, socket.py, …).
 export PYTHONSAFEPATH = 1
 
 .PHONY: demo report test test-lowest test-newest lint lock install benchmark
 
 install: $(VENV)/installed
 
-# uv, itself in the lock and fetched with the hash that it has there, installs the lock; another hash is an error.
+# uv installs the lock. uv itself is in the lock, and is fetched with the hash given there; another hash is an error.
 $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "Acta needs Python 3.11, 3.12 or 3.13, but $(PYTHON) is $$($(PYTHON) --version); try: make PYTHON=python3.12 …" >&2; exit 1; }
@@ -34,12 +34,12 @@ demo: install
 	$(BIN)/acta weights fetch
 	@$(MAKE) --no-print-directory report
 
-# A run and its page. The lock is held by flock, so a killed run leaves none behind; Snakemake's own would have to be
-# removed by hand. A page may show original frames, so it is its owner's alone (umask); a browser asks for an icon.
+# A run and its page. flock holds the lock, so a killed run leaves none behind; Snakemake's own lock would have to be
+# removed by hand. A page may show original frames, so only its owner can read it (umask). A browser asks for an icon.
 CONFIG ?= config.yaml
 PAGE = results/$$(sed -n "s/^dataset: *[\"']*\([A-Za-z0-9_.-]*\).*/\1/p" config.yaml $(CONFIG) | tail -n 1)/report.html
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH"
-# Without the timespan Snakemake looks at all ready jobs again each second, once for every job that has ended.
+# Without the timespan, Snakemake checks all ready jobs again every second, once for each job that has ended.
 SNAKEMAKE = $(RUN) flock --nonblock Makefile $(BIN)/snakemake --configfile $(CONFIG) --nolock --max-jobs-per-timespan 1000/10s
 report: install
 	@$(RUN) $(BIN)/acta plan everything --configfile $(CONFIG) --jobs $(CORES)
@@ -53,7 +53,7 @@ test: install
 	$(BIN)/acta weights fetch
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(CORES) --dist loadfile $(ARGS)
 
-# A subset of the tests, which uses every dependency, with the lowest versions that pyproject.toml allows or the newest.
+# A subset of the tests that uses every dependency, with the lowest or the newest versions that pyproject.toml allows.
 test-lowest: export ACTA_LOWEST = 1
 test-lowest: RESOLUTION = lowest-direct
 test-newest: RESOLUTION = highest
@@ -78,7 +78,7 @@ lint: install
 	$(BIN)/python .ci/words
 	.ci/audit $(BIN)/uv
 
-# Of each package the newest version that runs on all of the Pythons.
+# The newest version of each package that runs on all of the Pythons.
 LOCK = --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 lock: install

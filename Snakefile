@@ -1,5 +1,5 @@
-# Configuration, includes, targets; nothing else. The rules are in workflow/rules/, what they share in workflow/common/,
-# the settings in config.yaml.
+# Configuration, includes and targets, nothing else. The rules are in workflow/rules/, shared code in workflow/common/,
+# settings in config.yaml.
 from snakemake.utils import min_version
 
 min_version("9.12")
@@ -25,7 +25,7 @@ include: "workflow/rules/targets.smk"
 
 
 rule all:
-    """Anonymised frames, their certificates, what is left out and why, before and after in pictures."""
+    """Anonymised frames, their certificates, the list of videos left out, pictures before and after."""
     default_target: True
     input:
         result(paths.QUARANTINE),
@@ -36,15 +36,15 @@ rule all:
     localrule: True
 
 
-# After all targets, as the page is of what they make.
+# Included after all targets, because the page shows what they make.
 include: "workflow/rules/report.smk"
 
 
 report: "workflow/report/workflow.rst"
 
 
-# Jobs read the lists that the plan was made from. A driver that was killed leaves its jobs behind on a cluster; they end
-# before the new one starts its own.
+# Jobs read the lists that the plan was made from. On a cluster, a killed driver leaves its jobs behind; they are stopped
+# before the new driver starts its own.
 onstart:
     check(LISTS.check)
     if workflow.workflow_settings.cache is not None:

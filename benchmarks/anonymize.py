@@ -1,6 +1,6 @@
-"""`acta anonymize` beside deface on the same 720p clip: speed, and whether every face that deface finds is hidden.
+"""`acta anonymize` compared with deface on the same 720p clip: speed, and which of deface's faces are hidden.
 
-``make benchmark`` installs the peer into an environment of its own and runs this.
+``make benchmark`` installs the peer into a separate environment and runs this.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def _boxes(clip: Path, folder: str, options: list[str]) -> list[np.ndarray]:
 
 
 def _covered(boxes: np.ndarray, hidden: list[np.ndarray], grid: int = 40) -> list[float]:
-    """Share of each box's area, sampled on a grid, that lies in at least one hidden rectangle."""
+    """Share of each box's area, sampled on a grid, that is in at least one hidden rectangle."""
     shares = []
     for box in boxes:
         xs = box[0] + (np.arange(grid) + 0.5) / grid * (box[2] - box[0])

@@ -1,7 +1,7 @@
-"""Average-mAP of SoccerNet's files of 100 games, beside the official evaluator out of its package.
+"""Average-mAP from SoccerNet's files of 100 games, compared with the official evaluator from its package.
 
-SoccerNet-v2's 17 classes, as rare as they are there; about 220 annotations and 2,000 predictions a game; the loose
-metric. Both read the same files and must give the same results.
+The games have SoccerNet-v2's 17 classes, as rare as they are there, with about 220 annotations and 2,000 predictions
+per game. The metric is the loose one. Both evaluators read the same files and must give the same results.
 """
 
 import argparse
@@ -28,7 +28,7 @@ _MEMBERS = {
     "SoccerNet/Evaluation/utils.py": "ed49ba5755cd34ae4d0b8994e99eddc128ab74cb84e4a46d680654907f4d6382",
     "SoccerNet/Evaluation/ActionSpotting.py": "f8cb0025b28d2ed736189fe4670b3a8d4291f4f23a4c0946dfa5db4d2ffa4850",
 }
-# Annotations of 500 games by class.
+# Number of annotations in 500 games, by class.
 _EVENTS = (173, 2566, 1703, 2839, 2098, 5820, 5256, 7896, 31810, 18918, 11674, 10521, 2200, 4836, 2047, 55, 46)
 
 
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def official_evaluator(folder: Path) -> Any:
-    """The official evaluator's module; its files are put into ``folder`` first."""
+    """Import the official evaluator, after putting its files into ``folder``."""
     fetch({folder / member: WheelMember("soccernet==0.2.0", member, sha) for member, sha in _MEMBERS.items()})
     importlib.invalidate_caches()
     sys.path.insert(0, str(folder))
@@ -73,7 +73,7 @@ def official_evaluator(folder: Path) -> Any:
 
 
 def official_results(official: Any, labels: Path, found: Path, version: int, metric: str) -> dict[str, Any]:
-    """What the official evaluator says of all games below the folder ``labels``."""
+    """The official evaluator's results for all games below the folder ``labels``."""
     with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere), np.errstate(all="ignore"):
         return dict(
             official.evaluate(
@@ -89,7 +89,7 @@ def official_results(official: Any, labels: Path, found: Path, version: int, met
 
 
 def _write(folder: Path, games: int) -> tuple[int, int]:
-    """Labels, and predictions most of which are near them; returns how many there are of each."""
+    """Write labels, and predictions that are mostly near them. Returns the number of each."""
     random = np.random.default_rng(0)
     rarity = np.array(_EVENTS) / sum(_EVENTS)
     counts = [0, 0]

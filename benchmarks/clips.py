@@ -1,8 +1,8 @@
-"""Training clips out of frame shards beside decoding the same clips from the videos: PyAV with seeking, torchcodec.
+"""Training clips from frame shards, compared with decoding them from the videos (PyAV with seeking, torchcodec).
 
-Ten-second 340 x 256 H.264 videos at 30 frames per second, clips of 16 consecutive frames at 128 x 171, one thread.
-torchcodec is no dependency: ``pip install --no-deps --target FOLDER torchcodec``, and FOLDER in PYTHONPATH; it needs
-FFmpeg's libraries. Without it its row is missing.
+The videos are ten seconds of 340 x 256 H.264 at 30 frames per second; the clips are 16 consecutive frames at 128 x 171,
+on one thread. torchcodec is not a dependency: run ``pip install --no-deps --target FOLDER torchcodec`` and put FOLDER
+into PYTHONPATH; it needs FFmpeg's libraries. Without torchcodec, its row is missing.
 """
 
 import argparse
@@ -90,7 +90,7 @@ def _write(folder: Path, count: int) -> list[Path]:
 
 
 def _store(folder: Path) -> FrameShard:
-    """The same videos in a frame shard, made by the tasks themselves."""
+    """Store the same videos in a frame shard, with the real tasks."""
     from pipeline.config.whole import load
     from pipeline.data.adapters import list_videos
     from pipeline.media.lists import write_lists

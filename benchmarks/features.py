@@ -1,7 +1,7 @@
-"""Blocks of six clips read for training from a feature shard, beside the authors' own layout of the same numbers.
+"""Reading training blocks of six clips from a feature shard, compared with the authors' own layout of the same numbers.
 
-Sizes are AVA's means: 4 people and 25 objects a keyframe; SlowFast's 2304 numbers and 2048. A step of 5 ms on a GPU
-asks for 200 blocks a second from all loading processes together.
+Sizes are AVA's means: 4 people and 25 objects per keyframe, with 2304 dimensions (SlowFast) and 2048. A step of 5 ms
+on a GPU needs 200 blocks a second from all loading processes together.
 """
 
 import argparse
@@ -27,7 +27,7 @@ CHOSEN = Chosen(annotated=True, score=0.0)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--videos", type=int, default=8)
-    parser.add_argument("--keyframes", type=int, default=300, help="of each video; AVA: 897")
+    parser.add_argument("--keyframes", type=int, default=300, help="keyframes per video; AVA: 897")
     parser.add_argument("--blocks", type=int, default=200)
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
@@ -90,7 +90,7 @@ def _store(folder: Path, videos: list[FeaturedVideo]) -> list[FeatureShard]:
 
 
 def _publish(folder: Path, videos: list[FeaturedVideo]) -> Callable[[str, int], object]:
-    """The layout `i3d`: a file for each keyframe, and one of all objects.
+    """Write the layout `i3d`: one file per keyframe, and one for all objects.
 
     `pipeline.detect.features.import_actor_features` reads it.
     """

@@ -1,8 +1,8 @@
-"""frame-mAP of 57,000 keyframes from AVA's files, beside the evaluators that papers use.
+"""frame-mAP of 57,000 keyframes in AVA's formats, compared with the evaluators that papers use.
 
-The peer is mmaction2's copy of ActivityNet's evaluator (32 processes), out of its package; with ``--activitynet``
-also that project's own, from a checkout of it. 3 people a keyframe, 1 to 3 annotated actions each, and a detection for
-each of the 60 classes with a score of at least 0.02, as backbones write them.
+The peer is mmaction2's copy of ActivityNet's evaluator (32 processes), from its package; with ``--activitynet`` also
+ActivityNet's own, from a checkout. A keyframe has 3 people with 1 to 3 annotated actions each, and a detection for each
+of the 60 classes with a score of at least 0.02, as backbones write them.
 """
 
 import argparse
@@ -33,7 +33,9 @@ _MEMBERS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keyframes", type=int, default=57_000)
-    parser.add_argument("--activitynet", type=Path, metavar="FOLDER", help="Evaluation/ of a checkout of ActivityNet")
+    parser.add_argument(
+        "--activitynet", type=Path, metavar="FOLDER", help="the folder Evaluation/ in a checkout of ActivityNet"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -96,7 +98,7 @@ def _mmaction(folder: Path) -> float:
 
 
 def _activitynet(checkout: Path, folder: Path) -> float:
-    """Its evaluator of AVA 2.2: the annotations here name all frames."""
+    """ActivityNet's evaluator for AVA 2.2. The annotations here include all frames."""
     sys.path[:0] = [str(checkout), str(checkout / "ava")]
     np.bool, np.float, np.NAN = np.bool_, np.float64, np.nan  # type: ignore[misc]  # names that numpy 2 dropped
     performance: Any = importlib.import_module("get_ava_performance")

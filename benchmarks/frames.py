@@ -1,4 +1,4 @@
-"""Frame extraction beside ffmpeg writing JPEG files of the same size and quality, on the same cores."""
+"""Frame extraction compared with ffmpeg writing JPEG files of the same size and quality, on the same cores."""
 
 import argparse
 import json
@@ -28,7 +28,9 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=12)
     parser.add_argument("--frames", type=int, default=250)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--qscale", type=int, default=2, help="ffmpeg's quality; choose it so that the PSNRs are alike")
+    parser.add_argument(
+        "--qscale", type=int, default=2, help="ffmpeg's quality; choose it so that the PSNRs are similar"
+    )
     parser.add_argument("--quality", type=int, default=90, help="acta's libjpeg quality")
     options = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
@@ -63,7 +65,7 @@ def _manifest(folder: Path) -> Path:
 
 
 def _ffmpeg(folder: Path, size: tuple[int, int], qscale: int, processes: int, threads: int) -> list[str]:
-    """One command that runs ffmpeg over all videos, this many at a time."""
+    """A command that runs ffmpeg on all videos, this many at a time."""
     lines = []
     for video in sorted((folder / "videos").iterdir()):
         out = folder / "jpegs" / video.stem
@@ -78,7 +80,7 @@ def _ffmpeg(folder: Path, size: tuple[int, int], qscale: int, processes: int, th
 
 
 def _quality(folder: Path, size: tuple[int, int]) -> None:
-    """Bytes a frame and PSNR of both against the scaled frames, on the first video's first hundred frames."""
+    """Bytes per frame, and PSNR of both against the scaled frames, on the first hundred frames of the first video."""
     shard = FrameShard(folder / "acta/a.h5")
     jpegs = sorted((folder / "jpegs/0").iterdir())[:100]
     sides = {

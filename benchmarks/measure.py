@@ -1,4 +1,4 @@
-"""Run commands as whole processes, in turn, and compare the medians."""
+"""Run commands as whole processes, alternating between them, and compare the medians."""
 
 import statistics
 import subprocess
@@ -13,14 +13,14 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Run:
-    """One run: seconds of wall clock and of CPU, peak resident memory of its largest process (MB)."""
+    """One run: wall-clock and CPU time in seconds, peak resident memory of its largest process in MB."""
 
     wall: float
     cpu: float
     peak: float
 
 
-# A small process of its own starts the command, so that the peak is the command's and not this process's.
+# A small separate process starts the command, so that the peak is the command's and not this process's.
 _LAUNCHER = """
 import os, resource, sys, time
 start = time.perf_counter()
@@ -34,7 +34,7 @@ sys.exit(code)
 
 
 def run(command: Sequence[str], cwd: Path = PROJECT) -> Run:
-    """Run a command to its end. CPU and peak are those of processes that were waited for.
+    """Run a command to its end. CPU time and peak memory cover the processes that were waited for.
 
     Raises:
         RuntimeError: it failed; the message ends with what it printed.
@@ -49,7 +49,7 @@ def run(command: Sequence[str], cwd: Path = PROJECT) -> Run:
 
 
 def compare(commands: dict[str, Sequence[str]], runs: int) -> dict[str, list[Run]]:
-    """Run the commands in turn, A B A B …, so that a drift of the machine's speed meets all alike."""
+    """Run the commands alternately, A B A B …, so that drift in the machine's speed affects all equally."""
     results: dict[str, list[Run]] = {name: [] for name in commands}
     for _ in range(runs):
         for name, command in commands.items():
@@ -58,7 +58,7 @@ def compare(commands: dict[str, Sequence[str]], runs: int) -> dict[str, list[Run
 
 
 def table(results: dict[str, list[Run]], frames: int, reference: str) -> str:
-    """Medians, and the ratio to the reference's wall clock pair by pair, as Markdown."""
+    """Medians, and the median of the pairwise ratios to the reference's wall-clock time, as Markdown."""
     heads = ("what", "wall s", "cpu s", "peak MB", "frames/s", f"times the speed of {reference}")
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for name, runs in results.items():

@@ -1,7 +1,7 @@
 """Peak memory of `acta anonymize` on one minute and on one hour of 720p video (the minute, sixty times).
 
-Options after `--` go to `acta anonymize`: an hour at the default detection size takes two cores a night;
-`--rate 12 -- --long-side 320` an hour and a half of the same buffers.
+Options after `--` go to `acta anonymize`. On two cores, an hour of video takes a night at the default detection size.
+With `--rate 12 -- --long-side 320` it takes an hour and a half, with the same buffers.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from benchmarks.measure import run
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=int, default=25, help="frames per second of the videos")
-    parser.add_argument("options", nargs="*", help="of acta anonymize, after --")
+    parser.add_argument("options", nargs="*", help="options of acta anonymize, after --")
     options = parser.parse_args()
     peaks = []
     with tempfile.TemporaryDirectory() as folder:

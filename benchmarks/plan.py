@@ -1,6 +1,6 @@
-"""What a plan of Kinetics-400 costs: a synthetic annotation of 260,000 videos in 1,024 shards, `snakemake -n`.
+"""The cost of planning Kinetics-400: `snakemake -n` with a synthetic annotation of 260,000 videos in 1,024 shards.
 
-Beside it the same videos with one rule and a job per video, which is what the shards are for.
+It is compared with one rule and one job per video, which the shards avoid.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def plan_inside(folder: Path, configuration: Path) -> None:
-    """What the Snakemake inside a cluster job costs, which plans that job alone: a shard, 32 of them, a training."""
+    """The cost of the Snakemake inside a cluster job, which plans only that job: a shard, 32 shards, a training."""
     results = folder / "results" / "kinetics400"
     shards = [path.stem for path in sorted((results / "lists").glob("*.json"))]
     for shard in shards:
@@ -61,7 +61,7 @@ def plan_inside(folder: Path, configuration: Path) -> None:
     detections = [f"detect_people:what=faces,shard={shard}" for shard in shards]
     student = ["train_classifier:split=split1,recipe=r2plus1d,variant=faces,strategy=kd_rkd"]
     for name, jobs in (("a shard", detections[:1]), ("32 shards", detections[:32]), ("a student", student)):
-        # As a job's own Snakemake is called by the executor; -n stops before the work.
+        # The executor calls a job's own Snakemake like this; -n stops before the work.
         alone = ["--force", "--force-use-threads", "--mode", "remote", "--ignore-incomplete", "--nolock", "--no-hooks"]
         targets = ["--target-jobs", *jobs, "--allowed-rules", jobs[0].split(":")[0]]
         where = ["-s", str(PROJECT / "Snakefile"), "--configfile", str(configuration), "-d", str(folder)]
@@ -72,7 +72,7 @@ def plan_inside(folder: Path, configuration: Path) -> None:
 
 
 def write_dataset(folder: Path, videos: int, shards: int, *, files: bool) -> Path:
-    """A Kinetics-400 annotation with 400 classes and a configuration that reads it; returns the configuration."""
+    """Write a Kinetics-400 annotation with 400 classes and a configuration that reads it. Returns the configuration."""
     source = random.Random(400)  # names, not secrets
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
     with (folder / "kinetics.csv").open("w", newline="") as file:

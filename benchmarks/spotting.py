@@ -1,8 +1,8 @@
-"""`acta spot`: a match of 90 minutes from features, and a half from its video beside ffmpeg and the bare backbone.
+"""`acta spot` on the features of a 90-minute match, and on a half's video, compared with ffmpeg and the bare backbone.
 
-The network is Table 4.1's with random weights. From a video, what acta does in one process is set against ffmpeg that
-decodes, samples 2 frames a second and scales them, and torchvision's MobileNetV2 on as many frames, one after the
-other. Files go to a folder of their own and are removed.
+The network is that of Table 4.1 with random weights. On a video, acta's single process is compared with two that run
+one after the other: ffmpeg, which decodes, samples 2 frames a second and scales them, and torchvision's MobileNetV2 on
+as many frames. Files go into a separate folder and are removed.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from pipeline.spot.video import Models, spot_match
 
 RATE, HALF, HEIGHT, WIDTH = 2, 45 * 60, 224, 398
 BATCH = load().spot.features["mobilenet"].batch
-# As many pictures, already scaled, through torchvision's network without its classifier.
+# Runs as many pictures, already scaled, through torchvision's network without its classifier.
 _BACKBONE = f"""
 import sys, torch
 from torchvision.models import mobilenet_v2
@@ -49,8 +49,8 @@ with torch.inference_mode():
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=3, help="of the half from which video is decoded")
-    parser.add_argument("--long", type=float, default=20, help="minutes of the one whose peak of memory is compared")
+    parser.add_argument("--minutes", type=float, default=3, help="length of the half whose video is decoded")
+    parser.add_argument("--long", type=float, default=20, help="minutes of the longer video, to compare peak memory")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -124,7 +124,7 @@ def _memory(folder: Path, short: float, long: float) -> None:
 
 
 def _write_half(path: Path, minutes: float) -> Path:
-    """Ten seconds of the demo's footage, over and over, encoded as broadcasts are: several references and B-frames."""
+    """Write ten seconds of the demo's footage in a loop, encoded like a broadcast: several references and B-frames."""
     clip = write_720p(path.with_name("clip.mp4"), 250)
     ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-stream_loop", "-1", "-i", str(clip)]
     encoded = ["-vf", "scale=640:360", "-c:v", "libx264", "-preset", "medium", "-crf", "21", "-g", "250"]
@@ -133,7 +133,7 @@ def _write_half(path: Path, minutes: float) -> Path:
 
 
 def _video_command(folder: Path, half: Path) -> list[str]:
-    """`acta spot` with features that are all of MobileNetV2's numbers."""
+    """The command `acta spot`, with all of MobileNetV2's dimensions as features."""
     stored = {"size": [HEIGHT, WIDTH], "jpeg_quality": 90}
     features = {"backbone": {"name": "mobilenet_v2", "weights": str(folder / "weights.pth")}, "pca": None}
     changes = {

@@ -1,7 +1,7 @@
-"""One training step of STAGE beside the same network with Eq. 3.3 as it is written, on all pairs of nodes.
+"""One training step of STAGE, compared with the same network that computes Eq. 3.3 literally, on all pairs of nodes.
 
-Six clips of 4 actors and 25 objects: 174 nodes, d = 1028, on a CPU. Memory is what the step's operations hold at once
-beyond the weights.
+Six clips of 4 actors and 25 objects: 174 nodes, d = 1028, on a CPU. Memory is the peak of what the step's operations
+allocate, without the weights.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    # Without dropout, so that both take the very same step.
+    # Without dropout, so that both take exactly the same step.
     architecture = StageArchitecture.published("i3d", dropout=0.0)
     networks = {"Acta": Stage(architecture), "all pairs": Stage(architecture)}
     networks["all pairs"].load_state_dict(networks["Acta"].state_dict())

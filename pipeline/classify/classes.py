@@ -1,4 +1,4 @@
-"""Files of classes: one name a line, in the order of a network's outputs."""
+"""Files of classes: one name per line, in the order of a network's outputs."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from pipeline.runtime.text import read_lines
 
 
 def read_classes(path: Path | str, what: str = "the classes") -> list[str]:
-    """The names in the file's order; blank lines count for nothing.
+    """The names in the file's order; blank lines are skipped.
 
     Raises:
         ActaError: the file cannot be read, or has a name twice; the message names both lines.

@@ -1,10 +1,11 @@
-"""Task `evaluate`: the accuracy of one network on the test videos of one variant (Sec. 5.3.1).
+"""Task `evaluate_classifier`: the accuracy of one network on the test videos of one variant (Sec. 5.3.1).
 
-The softmax scores of a video's clips are averaged. Every figure comes with its coverage: videos evaluated of videos
-expected by the lists, and how many were shorter than a clip.
+The softmax scores of a video's clips are averaged. Every figure comes with its coverage: how many of the videos in the
+lists were evaluated, and how many were shorter than a clip.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +48,14 @@ def evaluate_classifier(
         shards: Frame shards of the variant to test on.
         listed: The dataset's list files, which say what to expect.
         output: JSON: top-1, top-5, per class, confusion matrix, confidence interval, coverage.
-        predictions: TSV: per video its label and the five best classes with their scores.
+        predictions: TSV: for each video its label and the five best classes with their scores.
         settings: Split and number of clips.
         workers: Processes that load data.
 
     Raises:
         ActaError: nothing to evaluate, or a label that the network does not know.
     """
-    if reason := absent_reason(model):  # of a shrinkage that goes on without it
+    if reason := absent_reason(model):  # the shrinkage goes on without it
         write_json(output, {"absent": reason})
         _write_predictions(predictions, [], np.empty((0, 0)), [])
         return
@@ -71,28 +72,19 @@ def evaluate_classifier(
         raise ActaError(f"split {settings.split.test!r} has no video to evaluate ({len(expected)} are listed)")
     positions = frames_needed([architecture])
     clips = _TestClips(videos, entries, positions, length, settings.test_clips, description.view.test)
-    loader = DataLoader(
-        clips,
-        batch_size=None,
-        num_workers=workers,
-        multiprocessing_context="forkserver" if workers else None,
-    )
+    context = "forkserver" if workers else None
+    loader = DataLoader(clips, batch_size=None, num_workers=workers, multiprocessing_context=context)
     with pinned_threads(settings.threads):
-        scores = np.stack(
-            [
-                _scores(network, clip, positions, architecture, settings)
-                for clip in progress(loader, total=len(entries), unit="videos", desc="evaluate")
-            ]
-        )
+        shown = progress(loader, total=len(entries), unit="videos", desc="evaluate")
+        scores = np.stack([_scores(network, clip, positions, architecture, settings) for clip in shown])
     labels = np.array([entry.label for entry in entries])
-    short = sum(entry.frames < length for entry in videos.entries)
     content = {
         **accuracy(scores, labels, description.classes),
         "coverage": {
             "expected": len(expected),
             "evaluated": len(entries),
             "not_in_frame_store": len(expected) - len(videos.entries),
-            "shorter_than_a_clip": short,
+            "shorter_than_a_clip": sum(entry.frames < length for entry in videos.entries),
             "short_videos": settings.short_videos,
         },
         "settings": settings.model_dump(mode="json"),
@@ -119,27 +111,23 @@ def _scores(
     return torch.cat(parts).mean(0).numpy()
 
 
+@dataclass(frozen=True)
 class _TestClips(Dataset):
-    def __init__(
-        self,
-        videos: Videos,
-        entries: Sequence[Entry],
-        positions: Sequence[int],
-        length: int,
-        count: int,
-        view: ViewSettings,
-    ):
-        self._videos, self._entries, self._positions = videos, entries, positions
-        self._length, self._count, self._view = length, count, view
+    videos: Videos
+    entries: Sequence[Entry]
+    positions: Sequence[int]
+    length: int
+    count: int
+    view: ViewSettings
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.entries)
 
     def __getitem__(self, index: int) -> Tensor:
-        entry = self._entries[index]
-        size = self._videos.shards[entry.shard].size(entry.id)
-        cuts = uniform_cuts(entry.frames, size, self._length, self._count, self._view)
-        return torch.stack([self._videos.clip(entry, cut, self._positions) for cut in cuts])
+        entry = self.entries[index]
+        size = self.videos.shards[entry.shard].size(entry.id)
+        cuts = uniform_cuts(entry.frames, size, self.length, self.count, self.view)
+        return torch.stack([self.videos.clip(entry, cut, self.positions) for cut in cuts])
 
 
 def _write_predictions(path: Path, entries: Sequence[Entry], scores: np.ndarray, classes: Sequence[str]) -> None:

@@ -31,14 +31,14 @@ class Lesson:
     Args:
         split: Name of the training split.
         shards: Frame shards that the network sees.
-        strategy: Which losses count how much.
-        teacher: The teacher, where the strategy has one.
+        strategy: The losses and their weights.
+        teacher: The teacher, if the strategy has one.
         teacher_shards: Frame shards that the teacher sees; the same ones for self-distillation.
-        teacher_mode: Of its batch norm: its own statistics of the micro-batch (train), or the learnt ones (eval).
-        stored: The teacher's logits of every clip (`pipeline.shrink.store_teacher_logits`), in place of the teacher.
+        teacher_mode: Whether its batch norm uses the statistics of the micro-batch (train) or the learnt ones (eval).
+        stored: The teacher's logits of every clip (`pipeline.shrink.store_teacher_logits`), instead of the teacher.
         stored_key: What they must have been made for (`replay_key`).
         features: mse or margin_relu on the activations of each residual stage (Table 6.7).
-        feature_weight: Of that loss.
+        feature_weight: Weight of that loss.
     """
 
     split: str
@@ -64,9 +64,9 @@ def train_model(
     until: int | None = None,
     started: Path | None = None,
 ) -> tuple[Progress, dict[str, object]]:
-    """Train ``model`` to the end, or to the end of epoch ``until``, or on from ``started``; also gives its figures.
+    """Train ``model`` to the end, or to the end of epoch ``until``, or on from ``started``; also return its figures.
 
-    Without a teacher the network's own span of frames is cut out of a video, with one the teacher's.
+    Clips have the network's own span of frames without a teacher, and the teacher's with one.
 
     Raises:
         ActaError: bad data, a teacher that does not fit, or a loss that is not finite.
@@ -106,7 +106,7 @@ def _losses(
     teacher: Teacher | None,
     features: FeatureLoss | None,
 ) -> Losses:
-    """Eq. 5.11 for the loop, ℓ + λ ℓ_d + β ℓ_r, of which Eq. 6.7 is the case λ = α t², β = 0."""
+    """Eq. 5.11 for the loop, ℓ + λ ℓ_d + β ℓ_r; Eq. 6.7 is the case λ = α t², β = 0."""
 
     def losses(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         logits = model(pathways(batch["student"], positions, architecture, dtype)).to(dtype)
@@ -136,7 +136,7 @@ def _losses(
 
 
 def random_network(architecture: Architecture, recipe: RecipeSettings, training: TrainingSettings) -> nn.Module:
-    """A network with random weights, which the seed decides."""
+    """A network with random weights, drawn from the seed."""
     with seeded(training.seed):
         return build(architecture, recipe.backbone.dropout)
 
@@ -147,8 +147,7 @@ def start_from(model: nn.Module, file: Opened, architecture: Architecture) -> No
     Raises:
         ActaError: the file is of another backbone, or its weights have other shapes.
     """
-    path = file.path
-    found = read_description(path).architecture
-    if found.backbone != architecture.backbone:
-        raise ActaError(f"`initial` {path} is a {found.backbone}, the recipe a {architecture.backbone}")
-    load_state(model, model_weights(file), str(path), replace=classifier_names(model))
+    backbone = read_description(file.path).architecture.backbone
+    if backbone != architecture.backbone:
+        raise ActaError(f"`initial` {file.path} is a {backbone}, the recipe a {architecture.backbone}")
+    load_state(model, model_weights(file), str(file.path), replace=classifier_names(model))

@@ -1,11 +1,9 @@
-"""The action in one video file, as `acta classify` tells it."""
+"""The action in one video file, for `acta classify`."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from pipeline.classify.video_clips import cut_frames, uniform_cuts
 from pipeline.media.decode import decode, open_video, pixel_aspect, sample, scaled_size, to_jpeg
@@ -15,7 +13,7 @@ from pipeline.models.classifier_file import Description
 from pipeline.runtime.errors import VideoError
 from pipeline.runtime.store import decode_jpegs
 
-_QUALITY = 90  # as the frame store's; networks were trained on JPEG images
+_QUALITY = 90  # the frame store's; networks were trained on JPEG images
 
 
 def predict(network: torch.nn.Module, description: Description, video: Path, clips: int) -> np.ndarray:
@@ -23,7 +21,7 @@ def predict(network: torch.nn.Module, description: Description, video: Path, cli
 
     Args:
         network: In evaluation mode.
-        description: What it is and wants to see.
+        description: Its description, with the view it needs.
         video: A video file; one shorter than a clip repeats its last frame.
         clips: How many.
 
@@ -47,10 +45,5 @@ def predict(network: torch.nn.Module, description: Description, video: Path, cli
         for cut in uniform_cuts(len(images), shape, architecture.span, clips, view):
             pictures = [images[min(cut.start + position, len(images) - 1)] for position in positions]
             clip = cut_frames(decode_jpegs(pictures), cut)[None]
-            parts.append(_scores(network, clip, positions, description))
+            parts.append(network(pathways(clip, positions, architecture)).float().softmax(1))
     return torch.cat(parts).mean(0).numpy()
-
-
-def _scores(network: torch.nn.Module, clip: Tensor, positions: Sequence[int], description: Description) -> Tensor:
-    logits = network(pathways(clip, positions, description.architecture))
-    return logits.float().softmax(1)

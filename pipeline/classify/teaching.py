@@ -1,4 +1,4 @@
-"""Teachers: trained networks that others learn from, live or by logits that were stored once."""
+"""Teachers: trained networks that others learn from, live or through logits that were stored once."""
 
 import json
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def load_teacher(source: Path | Opened, classes: Sequence[str], frames: int) -> 
     """A trained network that is to teach.
 
     Raises:
-        ActaError: its classes or the length of its clip are not the student's.
+        ActaError: its classes or the length of its clips differ from the student's.
     """
     path = source.path if isinstance(source, Opened) else source
     model, description = load_model(source)
@@ -34,15 +34,13 @@ def load_teacher(source: Path | Opened, classes: Sequence[str], frames: int) -> 
         odd = sorted(ours ^ theirs)
         what = f"such as {odd[0]!r}" if odd else "in another order"
         raise ActaError(f"the teacher {path} has {len(theirs)} classes, the student {len(ours)}; they differ, {what}")
-    if description.architecture.raw_frames != frames:
-        raise ActaError(
-            f"the teacher {path} sees clips of {description.architecture.raw_frames} frames, the student of {frames}"
-        )
+    if (seen := description.architecture.raw_frames) != frames:
+        raise ActaError(f"the teacher {path} sees clips of {seen} frames, the student of {frames}")
     return model, description.architecture
 
 
 def as_teacher(teacher: Teacher, mode: str, device: torch.device, dtype: torch.dtype) -> Teacher:
-    """Batch norm as in the student, in training mode (Table 6.8), its running statistics untouched; no dropout."""
+    """A frozen teacher whose batch norm is in this mode (Table 6.8), its running statistics untouched; no dropout."""
     model, architecture = teacher
     model = model.to(device, dtype).train(mode == "train")
     for module in model.modules():
@@ -61,7 +59,7 @@ def replay_key(
     training: TrainingSettings,
     mode: str,
 ) -> str:
-    """Digest of all that decides a teacher's logits: with equal keys its clips are cut, ordered and batched alike."""
+    """Digest of all that decides a teacher's logits: with equal keys, clips are cut, ordered and batched the same."""
     content = {
         "teacher": opened(teacher).sha256,
         "frames": [FrameShard(path).digest for path in shards],
@@ -81,7 +79,7 @@ class StoredLogits:
         path: HDF5 with ``logits`` (epochs, clips, classes).
         key: What they must have been made for (`replay_key`).
         epochs: How many are needed.
-        clips: Of an epoch.
+        clips: Number in an epoch.
 
     Raises:
         ActaError: the file is damaged (reading says so too), was made for other cuts or another teacher, or for fewer

@@ -1,7 +1,7 @@
 """Task `train_classifier`: one network on the frames of one variant, alone or taught by another (Sec. 5.2)."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from pipeline.models.classifier_file import Description, read_description, save_
 from pipeline.models.opened import Opened
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import Output
-from pipeline.runtime.provenance import Provenance, provenance_of, sha256_text
+from pipeline.runtime.provenance import provenance_of, sha256_text
 from pipeline.runtime.store import FrameShard
 from pipeline.training.job import start_job
 
@@ -31,7 +31,7 @@ def train_classifier(
     workers: int = 0,
     save_every: float = 300.0,
 ) -> None:
-    """Train a network and write ``output`` (.safetensors, with a .json beside it) and ``metrics.json``.
+    """Train a network and write ``output`` (.safetensors, with a .json next to it) and ``metrics.json``.
 
     A training that was stopped goes on from ``last.ckpt`` in the output's folder, to the same bytes.
 
@@ -41,7 +41,7 @@ def train_classifier(
         settings: Recipe, strategy, classes.
         teacher: The teacher's model file, where the strategy has one.
         teacher_shards: Frame shards that the teacher sees; those of the network itself for self-distillation.
-        like: A model file whose architecture is taken in place of the recipe's, such as a reduced one.
+        like: A model file whose architecture is used instead of the recipe's, such as a reduced one.
         keep_weights: Start from that file's weights, with a new classifier where the classes differ (Table 6.6).
         workers: Processes that load data; the result does not depend on it.
         save_every: Seconds between checkpoints.
@@ -55,11 +55,9 @@ def train_classifier(
     with start_job(output, training, workers, save_every) as job:
         check_splits(shards, settings.split.train, settings.split.test)
         classes = find_classes(shards, settings.split.train, settings.classes)
-        backbone = recipe.backbone
+        base, frames = recipe.backbone, recipe.clip.frames
         if like is None:
-            architecture = Architecture(
-                backbone.name, len(classes), backbone.width, backbone.blocks, recipe.clip.frames
-            )
+            architecture = Architecture(base.name, len(classes), base.width, base.blocks, frames)
         else:
             architecture = replace(read_description(like).architecture, classes=len(classes))
         model = random_network(architecture, recipe, training)
@@ -69,33 +67,18 @@ def train_classifier(
         start = files.get("initial", files.get("like") if keep_weights else None)
         if start is not None:
             start_from(model, start, architecture)
-        network = load_teacher(files["teacher"], classes, recipe.clip.frames) if teacher else None
-        provenance = _provenance(settings, shards, teacher_shards, files)
-        description = Description(
-            architecture,
-            classes,
-            settings.variant,
-            settings.sampling.rate,
-            recipe.clip.view,
-            json.loads(provenance.to_json()),
+        network = load_teacher(files["teacher"], classes, frames) if teacher else None
+        inputs = {f"frames/{place}": FrameShard(path).digest for place, path in enumerate(shards)}
+        inputs |= {f"teacher_frames/{place}": FrameShard(path).digest for place, path in enumerate(teacher_shards)}
+        provenance = provenance_of(
+            __name__,
+            settings,
+            inputs={"frames": sha256_text(json.dumps(inputs, sort_keys=True))},
+            weights={name: file.stated for name, file in files.items()},
+            packages=("torch", "simplejpeg"),
         )
+        rate, content = settings.sampling.rate, json.loads(provenance.to_json())
+        description = Description(architecture, classes, settings.variant, rate, recipe.clip.view, content)
         lesson = Lesson(settings.split.train, shards, settings.strategy, network, teacher_shards)
         done, figures = train_model(job, model, description, lesson, recipe, training, provenance.digest)
         job.finish(done, figures, lambda: save_model(output, model, description))
-
-
-def _provenance(
-    settings: TrainClassifier,
-    shards: Sequence[Path],
-    teacher_shards: Sequence[Path],
-    files: Mapping[str, Opened],
-) -> Provenance:
-    inputs = {f"frames/{position}": FrameShard(path).digest for position, path in enumerate(shards)}
-    inputs |= {f"teacher_frames/{position}": FrameShard(path).digest for position, path in enumerate(teacher_shards)}
-    return provenance_of(
-        __name__,
-        settings,
-        inputs={"frames": sha256_text(json.dumps(inputs, sort_keys=True))},
-        weights={name: file.stated for name, file in files.items()},
-        packages=("torch", "simplejpeg"),
-    )

@@ -1,6 +1,6 @@
-"""Clips out of frame shards: which videos a split has, where a clip is cut, and what a network sees of it.
+"""Clips from frame shards: which videos a split has, where a clip is cut, and what a network sees of it.
 
-A cut (`Cut`) is a place in time and space. It is drawn once and applied to the frames that the student sees and to
+A cut (`Cut`) is a place in time and space. It is drawn once and applied to both the frames that the student sees and
 those that the teacher sees, so a distilled pair shows the same moment and the same square of one video.
 """
 
@@ -54,7 +54,7 @@ class Videos:
     """The videos of one split in the frame shards of one variant.
 
     Args:
-        shards: Frame shards, all of a dataset.
+        shards: All frame shards of a dataset.
         split: Name of the split; a video's own split may hold several names.
         classes: Labels in the order of the network's outputs.
         copied: Read copies on the node's own disk, within `pipeline.runtime.scratch.scratch`.
@@ -75,9 +75,10 @@ class Videos:
                 if split not in parts.split():
                     continue
                 if label not in numbers:
+                    known = ", ".join(classes[:10]) + (" …" if len(classes) > 10 else "")
                     raise ActaError(
                         f"video {video!r} of split {split!r} has the label {label!r}, which is not among the "
-                        f"{len(classes)} classes {_some(classes)}"
+                        f"{len(classes)} classes {known}"
                     )
                 first, last = shard.span(video)
                 self.entries.append(Entry(position, video, numbers[label], last - first))
@@ -107,23 +108,18 @@ class TrainingClips:
     """The training set: ``train_clips`` clips of every video in an epoch, each at a random time and place.
 
     Args:
-        student: What the network sees.
+        student: The videos as the network sees them.
         teacher: The same videos as the teacher sees them; None: there is no teacher.
         settings: Length, view, jitter.
         positions: Frames of the raw clip to load.
         seed: With (epoch, number), decides every cut.
 
     Raises:
-        ActaError: a video of the student's is not among the teacher's, or its frames have other times or sizes.
+        ActaError: one of the student's videos is not among the teacher's, or its frames have other times or sizes.
     """
 
     def __init__(
-        self,
-        student: Videos,
-        teacher: Videos | None,
-        settings: ClipSettings,
-        positions: Sequence[int],
-        seed: int,
+        self, student: Videos, teacher: Videos | None, settings: ClipSettings, positions: Sequence[int], seed: int
     ):
         self._student, self._settings, self._positions, self._seed = student, settings, positions, seed
         self.entries = [e for e in student.entries if settings.short_videos == "repeat" or e.frames >= settings.frames]
@@ -141,10 +137,7 @@ class TrainingClips:
         entry = self.entries[position]
         generator = np.random.default_rng([self._seed, epoch, number])
         cut = random_cut(generator, entry.frames, self._student.shards[entry.shard].size(entry.id), self._settings)
-        item = {
-            "student": self._student.clip(entry, cut, self._positions),
-            "label": torch.tensor(entry.label),
-        }
+        item = {"student": self._student.clip(entry, cut, self._positions), "label": torch.tensor(entry.label)}
         if self._teacher is self._student:
             item["teacher"] = item["student"]
         elif self._teacher is not None:
@@ -166,14 +159,10 @@ def random_cut(generator: np.random.Generator, frames: int, size: tuple[int, int
 
 
 def uniform_cuts(frames: int, size: tuple[int, int], clip_frames: int, count: int, view: ViewSettings) -> list[Cut]:
-    """Cuts for evaluation: clips at uniform times, the centre square; times that coincide are cut once.
+    """Cuts for evaluation: ``count`` clips at uniform times, the centre square; times that coincide are cut once.
 
-    Args:
-        frames: Stored frames of the video.
-        size: Their height and width.
-        clip_frames: Length of the raw clip.
-        count: How many clips.
-        view: The view in evaluation (`ViewSettings.test`).
+    ``frames`` and ``size`` (height, width) are those of the stored video; ``clip_frames`` is the length of the raw
+    clip, ``view`` the view in evaluation (`ViewSettings.test`).
     """
     height, width = resized(size, view, view.short_side[0] if view.short_side else 0)
     starts = np.unique(np.linspace(0, max(0, frames - clip_frames), count).round().astype(int))
@@ -209,9 +198,8 @@ def _pair(student: Videos, entries: Sequence[Entry], teacher: Videos) -> list[En
         if partner is None:
             raise ActaError(f"video {entry.id!r} of {ours.path} is not among the frames that the teacher sees")
         theirs = teacher.shards[partner.shard]
-        if ours.size(entry.id) != theirs.size(entry.id) or not np.array_equal(
-            ours.times(entry.id), theirs.times(entry.id)
-        ):
+        same_times = np.array_equal(ours.times(entry.id), theirs.times(entry.id))
+        if ours.size(entry.id) != theirs.size(entry.id) or not same_times:
             raise ActaError(f"video {entry.id!r} has other frames in {ours.path} than in {theirs.path}")
         partners.append(partner)
     return partners
@@ -233,22 +221,19 @@ def check_splits(shards: Sequence[Path], train: str, test: str) -> None:
 
 
 def find_classes(shards: Sequence[Path], train: str, file: str | None) -> list[str]:
-    """The classes: of the file, one a line, or the sorted labels of the training videos.
+    """The classes: those in the file, one per line, or the sorted labels of the training videos.
 
     Raises:
         ActaError: a class is named twice or has no training video, or there are fewer than two.
     """
-    found: set[str] = set()
+    labels: set[str] = set()
     for shard in map(FrameShard, shards):
-        found.update(label for label, parts in zip(shard.labels, shard.splits, strict=True) if train in parts.split())
+        labels.update(label for label, parts in zip(shard.labels, shard.splits, strict=True) if train in parts.split())
         shard.close()
-    if file is None:
-        classes = sorted(found)
-    else:
-        classes = read_classes(file, "classify.classes")
-        for label in classes:
-            if label not in found:
-                raise ActaError(f"class {label!r} of {file} has no video in split {train!r}")
+    classes = sorted(labels) if file is None else read_classes(file, "classify.classes")
+    for label in classes:
+        if label not in labels:
+            raise ActaError(f"class {label!r} of {file} has no video in split {train!r}")
     if len(classes) < 2:
         raise ActaError(f"split {train!r} has the classes {classes}; two are needed at least")
     return classes
@@ -259,10 +244,5 @@ def _allow_open_files(count: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = count + 256
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(
-            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
-        )
-
-
-def _some(names: Sequence[str], count: int = 10) -> str:
-    return ", ".join(names[:count]) + (" …" if len(names) > count else "")
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))

@@ -1,4 +1,4 @@
-"""From a graph of jobs, their work and what is known of earlier ones to a plan."""
+"""Makes a plan from a graph of jobs, their work and what is known of earlier jobs."""
 
 import shutil
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def make_plan(
         experience: What is known of earlier jobs.
         targets: As given; none: Snakemake's default.
         tflops: Assumed of a GPU.
-        jobs_at_once: For the wall time; None: it is not asked for.
+        jobs_at_once: For the wall time; None: it is not wanted.
     """
     made = datetime.now(UTC).replace(microsecond=0)
     expected: dict[int, Expected] = {}
@@ -55,7 +55,7 @@ def make_plan(
 
 
 def mean_work(site: Site) -> dict[str, float | None]:
-    """Work of a job of each rule on average; None where that of one is unknown."""
+    """Mean work of the jobs of each rule; None if it is unknown for one of them."""
     means: dict[str, float | None] = {}
     for rule, jobs in _by_rule(site.graph).items():
         work = [site.kind(rule).amount(site, job) for job in jobs]
@@ -65,7 +65,7 @@ def mean_work(site: Site) -> dict[str, float | None]:
 
 
 def _by_rule(graph: Graph) -> dict[str, list[Job]]:
-    """Jobs of each rule; rules in the order in which their first jobs may start."""
+    """The jobs of each rule; rules are in the order in which their first jobs may start."""
     levels: dict[int, int] = {}
     for number in in_order(graph, graph.jobs):
         levels[number] = 1 + max((levels[other] for other in graph.before.get(number, [])), default=0)
@@ -76,7 +76,7 @@ def _by_rule(graph: Graph) -> dict[str, list[Job]]:
 
 
 def _is_target(site: Site, jobs: Sequence[Job], targets: Sequence[str]) -> bool:
-    """Whether a rule only names what is to be made: nothing waits for it, and it was asked for, or is the default."""
+    """Whether a rule only names what is to be made: nothing waits for it, and it was asked for or is the default."""
     rule = jobs[0].rule
     return site.weigh(rule) is None and jobs[0] in site.graph.last and (rule in targets or not targets)
 
@@ -89,7 +89,7 @@ def _expect(
     work: Sequence[float | None],
     gpus: Sequence[bool],
 ) -> dict[int, Expected]:
-    """Those on a GPU and those without one by what each of the two cost."""
+    """Jobs on a GPU and jobs without one are each expected to cost what such jobs cost."""
     by_number: dict[int, Expected] = {}
     writes = site.kind(rule).writes
     for gpu in sorted(set(gpus)):

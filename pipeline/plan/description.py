@@ -1,4 +1,4 @@
-"""A plan as people read it."""
+"""The text of a plan, for people."""
 
 import itertools
 
@@ -7,7 +7,7 @@ from pipeline.plan.outlook import DEMO, Plan, RulePlan
 
 
 def describe(plan: Plan) -> str:
-    """A plan as people read it."""
+    """The text of a plan: a table of the rules and the totals, storage, the longest chain, the wall time."""
     rows = [("rule", "jobs", "CPU hours", "GPU hours", "to write", "basis")]
     rows += [_row(rule, planned) for rule, planned in plan.rules.items() if planned.to_run and planned.basis != TARGET]
     totals, rules = plan.totals, plan.rules.values()
@@ -38,13 +38,13 @@ def describe(plan: Plan) -> str:
         f"Storage: {bytes_least}{_size(totals.bytes)} to write, {_size(plan.free_bytes)} free on the disk of results/.",
     ]
     if totals.bytes > plan.free_bytes:
-        lines.append("         That does not fit: make room first, or let results/ be on a larger disk.")
+        lines.append("         That does not fit: make room first, or put results/ on a larger disk.")
     if plan.chain:
         steps = [(rule, len(list(same))) for rule, same in itertools.groupby(plan.chain)]
         names = " → ".join(rule if count == 1 else f"{rule} × {count}" for rule, count in steps)
         lines.append(f"Longest chain: {least}{_hours(plan.chain_hours)} hours, one job at a time: {names}")
     if any(DEMO in planned.basis for planned in plan.rules.values() if planned.to_run):
-        lines.append(f"What rests on {DEMO} is rough: pictures of other sizes and other networks cost otherwise.")
+        lines.append(f"Estimates from {DEMO} are rough: other sizes of pictures and other networks have other costs.")
     if plan.wall_hours is not None:
         lines.append(
             f"With {plan.jobs_at_once} jobs at once, if each takes one core: {least}{_hours(plan.wall_hours)} hours."

@@ -2,14 +2,13 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from pipeline.plan.outlook import DEMO, Plan, read_plan
+from pipeline.plan.outlook import DEMO, Kept, Plan, read_plan
 from pipeline.plan.work import JOBS, MULTIPLY_ADDS, Kind, Weigh
 from pipeline.runtime.costs import JobCosts, read_costs
 from pipeline.runtime.errors import ActaError
@@ -18,10 +17,8 @@ REFERENCE = Path(__file__).with_name("reference.yaml")
 UNKNOWN = "unknown"
 
 
-class Measured(BaseModel):
+class Measured(Kept):
     """What jobs of a rule cost together, on processors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     unit: str = Field(description="Of the work.")
     work: float | None = Field(description="Of all the jobs; null: not known.")
@@ -47,20 +44,11 @@ class Expected(NamedTuple):
     basis: str
 
 
-@dataclass(frozen=True)
-class _Elsewhere:
-    """Another dataset's costs and the plan that says what work they were for."""
-
-    name: str
-    costs: dict[str, list[JobCosts]]
-    plan: Plan | None
-
-
 class Experience:
     """Everything that is known of earlier jobs.
 
     Args:
-        logs: The dataset's folder of logs; those of other datasets lie beside it.
+        logs: The dataset's folder of logs; those of other datasets are next to it.
         weigh: How the jobs of a rule are weighed.
         tflops: 10¹² operations in a second (two in a multiply-add) that a GPU is assumed to do in trainings.
         reference: The file of what the demo's jobs cost; None: the shipped one.
@@ -71,8 +59,9 @@ class Experience:
         self.here = read_costs(logs)
         self._tflops = tflops
         self._reference = read_reference(reference)
+        # Other datasets' costs, and the plans that say what work they were for.
         self._elsewhere = [
-            _Elsewhere(folder.name, costs, _plan_of(folder))
+            (folder.name, costs, _plan_of(folder))
             for folder in sorted(logs.parent.glob("*/"))
             if folder.name != logs.name and (costs := read_costs(folder))
         ]
@@ -107,28 +96,22 @@ class Experience:
         jobs = _usable(self.here, rule, gpu)
         if not jobs:
             return []
-        sizes = [job.output_bytes for job in jobs if job.output_bytes is not None]
-        mean = Expected(
-            sum(job.seconds for job in jobs) / len(jobs),
-            sum(_device_seconds(job, gpu) for job in jobs) / len(jobs),
-            sum(sizes) / len(sizes) if sizes else None,
-            f"mean of {len(jobs)} earlier here",
-        )
-        return [mean] * len(work)
+        return [Expected(*_means(jobs, gpu), f"mean of {len(jobs)} earlier here")] * len(work)
 
     def _by_others(self, rule: str, work: Sequence[float | None], gpu: bool) -> list[Expected]:
-        """By the dataset of which the most jobs are known."""
+        """By the dataset with the most known jobs."""
         kind = self._kind(rule)
         best: list[Expected] = []
         most = 0
-        for other in self._elsewhere:
-            jobs = _usable(other.costs, rule, gpu)
-            if len(jobs) <= most:
-                continue
-            mean = other.plan.work_of(rule, kind.unit) if other.plan else None
-            scales = _scales(kind, work, 1.0 if kind.unit == "jobs" else mean)
-            if scales:
-                best, most = _scaled(jobs, kind, scales, gpu, f"{len(jobs)} of {other.name}, by {kind.unit}"), len(jobs)
+        for name, costs, plan in self._elsewhere:
+            jobs = _usable(costs, rule, gpu)
+            mean = plan.work_of(rule, kind.unit) if plan else None
+            scales = _scales(work, 1.0 if kind.unit == "jobs" else mean)
+            if len(jobs) > most and scales:
+                seconds, device, size = _means(jobs, gpu)
+                basis = f"{len(jobs)} of {name}, by {kind.unit}"
+                best = [Expected(s * seconds, s * device, _written(kind, size, s), basis) for s in scales]
+                most = len(jobs)
         return best
 
     def _by_reference(self, rule: str, work: Sequence[float | None]) -> list[Expected]:
@@ -137,7 +120,7 @@ class Experience:
         if known is None or known.unit != kind.unit:
             return []
         mean = None if known.work is None else known.work / known.jobs
-        scales = _scales(kind, work, mean)
+        scales = _scales(work, mean)
         basis = f"{DEMO}, by {kind.unit}"
         if not scales:
             scales, basis = [1.0] * len(work), f"{DEMO}, by jobs ({kind.unit} unknown yet)"
@@ -146,7 +129,7 @@ class Experience:
             Expected(
                 scale * known.seconds / known.jobs,
                 scale * known.cpu_seconds / known.jobs,
-                None if size is None or kind.writes else size * (scale if kind.grows else 1.0),
+                _written(kind, size, scale),
                 basis,
             )
             for scale in scales
@@ -216,28 +199,21 @@ def _usable(costs: dict[str, list[JobCosts]], rule: str, gpu: bool) -> list[JobC
     return [job for job in costs.get(rule, ()) if job.finished and (job.gpu_seconds > 0) == gpu]
 
 
-def _device_seconds(job: JobCosts, gpu: bool) -> float:
-    return job.gpu_seconds if gpu else job.cpu_seconds
+def _means(jobs: Sequence[JobCosts], gpu: bool) -> tuple[float, float, float | None]:
+    """Seconds, seconds of the device, and bytes written, on average."""
+    sizes = [job.output_bytes for job in jobs if job.output_bytes is not None]
+    seconds = sum(job.seconds for job in jobs) / len(jobs)
+    device = sum(job.gpu_seconds if gpu else job.cpu_seconds for job in jobs) / len(jobs)
+    return seconds, device, sum(sizes) / len(sizes) if sizes else None
 
 
-def _scales(kind: Kind, work: Sequence[float | None], mean: float | None) -> list[float]:
-    """Work of each job over that of a known one; [] where either is unknown."""
+def _scales(work: Sequence[float | None], mean: float | None) -> list[float]:
+    """Work of each job relative to that of a known one; [] where either is unknown."""
     if not mean or any(amount is None for amount in work):
         return []
     return [(amount or 0.0) / mean for amount in work]
 
 
-def _scaled(jobs: Sequence[JobCosts], kind: Kind, scales: Sequence[float], gpu: bool, basis: str) -> list[Expected]:
-    sizes = [job.output_bytes for job in jobs if job.output_bytes is not None]
-    size = sum(sizes) / len(sizes) if sizes and not kind.writes else None
-    seconds = sum(job.seconds for job in jobs) / len(jobs)
-    device = sum(_device_seconds(job, gpu) for job in jobs) / len(jobs)
-    return [
-        Expected(
-            scale * seconds,
-            scale * device,
-            None if size is None else size * (scale if kind.grows else 1.0),
-            basis,
-        )
-        for scale in scales
-    ]
+def _written(kind: Kind, size: float | None, scale: float) -> float | None:
+    """Bytes that a job writes, where another wrote ``size``; None: unknown, or the configuration tells."""
+    return None if size is None or kind.writes else size * (scale if kind.grows else 1.0)

@@ -26,7 +26,7 @@ class Job:
     Args:
         number: Snakemake's.
         rule: Its rule's name.
-        wildcards: Those that none of the jobs before it has with the same value: Snakemake shows no others.
+        wildcards: Those that no job before it has with the same value; Snakemake does not show the others.
         needed: Whether it is to run.
     """
 
@@ -44,7 +44,7 @@ class Graph:
     before: dict[int, list[int]] = field(default_factory=dict)
 
     def wildcard(self, job: Job, name: str) -> str | None:
-        """A job's wildcard, which may be shown only at one of the jobs before it; the nearest counts."""
+        """A job's wildcard, which may only be shown at one of the jobs before it; the nearest counts."""
         seen, queue = {job.number}, deque([job.number])
         while queue:
             number = queue.popleft()

@@ -1,4 +1,4 @@
-"""The plan of a run as it is kept: what it was expected to cost, to be compared with what it did."""
+"""The plan of a run as it is kept: what it was expected to cost, to be compared with what it did cost."""
 
 from datetime import datetime
 from pathlib import Path
@@ -10,10 +10,14 @@ from pipeline.runtime.errors import ActaError
 DEMO = "the demo on two cores"  # in the basis of what is scaled from the shipped reference
 
 
-class RulePlan(BaseModel):
-    """What a rule's jobs are expected to cost together. Hours and bytes are of what is known of those to run."""
+class Kept(BaseModel):
+    """What is written to a file and read again."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RulePlan(Kept):
+    """What a rule's jobs are expected to cost together. Hours and bytes are those known of the jobs to run."""
 
     made: datetime = Field(description="When this was expected, UTC.")
     jobs: int = Field(ge=1)
@@ -23,20 +27,18 @@ class RulePlan(BaseModel):
     gpu_hours: float = Field(ge=0, description="Of those with one.")
     bytes: float = Field(ge=0, description="To be written.")
     unknown_hours: int = Field(ge=0, description="Jobs to run whose hours are unknown.")
-    unknown_bytes: int = Field(ge=0, description="Jobs to run of which is unknown what they write.")
+    unknown_bytes: int = Field(ge=0, description="Jobs to run for which it is unknown what they write.")
     basis: str = Field(description="What the expectation rests on.")
     unit: str = Field(description="Of the work.")
-    work: float | None = Field(description="Of all the jobs, those that need not run too; null: unknown.")
+    work: float | None = Field(description="Of all the jobs, including those that need not run; null: unknown.")
 
     @property
     def hours(self) -> float:
         return self.cpu_hours + self.gpu_hours
 
 
-class Totals(BaseModel):
-    """Of all rules."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Totals(Kept):
+    """The sums over all rules."""
 
     jobs: int
     to_run: int
@@ -47,15 +49,13 @@ class Totals(BaseModel):
     bytes_at_least: bool = Field(description="What some job writes is unknown.")
 
 
-class Plan(BaseModel):
+class Plan(Kept):
     """A run before it begins."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     made: datetime = Field(description="UTC.")
     dataset: str
     targets: tuple[str, ...] = Field(description="Of Snakemake; none: its default.")
-    tflops: float = Field(description="Assumed of a GPU in trainings of which nothing is known.")
+    tflops: float = Field(description="Assumed of a GPU in trainings about which nothing is known.")
     rules: dict[str, RulePlan] = Field(description="In the order in which their first jobs may start.")
     totals: Totals
     chain: tuple[str, ...] = Field(description="Rules of the jobs that take the longest one after another.")
@@ -65,12 +65,12 @@ class Plan(BaseModel):
     free_bytes: int = Field(description="On the disk of the results.")
 
     def over(self, earlier: "Plan") -> "Plan":
-        """This plan, with the earlier one's expectations of rules of which nothing is to run now: they are done."""
+        """This plan, with the earlier one's expectations of rules with nothing left to run: they are done."""
         ours = {rule: planned for rule, planned in self.rules.items() if planned.to_run or rule not in earlier.rules}
         return self.model_copy(update={"rules": self.rules | earlier.rules | ours})
 
     def work_of(self, rule: str, unit: str) -> float | None:
-        """Work of a rule's job on average, if it is known and counted in this unit."""
+        """Mean work of a rule's jobs, if it is known and counted in this unit."""
         planned = self.rules.get(rule)
         if planned is None or planned.unit != unit or planned.work is None:
             return None

@@ -7,9 +7,9 @@ from pipeline.plan.graph import Graph
 
 
 def longest_chain(graph: Graph, seconds: Mapping[int, float]) -> list[int]:
-    """The numbers of the jobs that need the longest one after another, first to last; jobs not in ``seconds`` are done.
+    """The chain of jobs that takes longest, by number, first to last; jobs not in ``seconds`` are done.
 
-    Of chains that take as long, one with the most jobs.
+    Of chains that take equally long, one with the most jobs.
     """
     best: dict[int, tuple[float, int]] = {}
     came_from: dict[int, int] = {}
@@ -27,17 +27,11 @@ def longest_chain(graph: Graph, seconds: Mapping[int, float]) -> list[int]:
 
 
 def makespan(graph: Graph, seconds: Mapping[int, float], slots: int) -> float:
-    """Seconds until all jobs of ``seconds`` are done, ``slots`` at once; of those that may start, first the one on
-    whose end the longest chain waits (list scheduling).
+    """Seconds until all jobs of ``seconds`` are done, ``slots`` at once.
+
+    Of the jobs that may start, the one that the longest chain waits for comes first (list scheduling).
     """
-    order = in_order(graph, seconds)
-    after: dict[int, list[int]] = {number: [] for number in order}
-    waits = {}
-    for number in order:
-        earlier = [other for other in graph.before.get(number, []) if other in seconds]
-        waits[number] = len(earlier)
-        for other in earlier:
-            after[other].append(number)
+    order, (waits, after) = in_order(graph, seconds), _links(graph, seconds)
     rest: dict[int, float] = {}
     for number in reversed(order):
         rest[number] = seconds[number] + max((rest[other] for other in after[number]), default=0.0)
@@ -60,12 +54,7 @@ def makespan(graph: Graph, seconds: Mapping[int, float], slots: int) -> float:
 def in_order(graph: Graph, numbers: Collection[int]) -> list[int]:
     """The numbers of the chosen jobs, each after those that it waits for."""
     order: list[int] = []
-    waits = {number: sum(other in numbers for other in graph.before.get(number, [])) for number in numbers}
-    after: dict[int, list[int]] = {number: [] for number in numbers}
-    for number in numbers:
-        for other in graph.before.get(number, []):
-            if other in numbers:
-                after[other].append(number)
+    waits, after = _links(graph, numbers)
     ready = [number for number, count in waits.items() if not count]
     while ready:
         number = ready.pop()
@@ -75,3 +64,15 @@ def in_order(graph: Graph, numbers: Collection[int]) -> list[int]:
             if not waits[other]:
                 ready.append(other)
     return order
+
+
+def _links(graph: Graph, numbers: Collection[int]) -> tuple[dict[int, int], dict[int, list[int]]]:
+    """For each of the chosen jobs, how many of them it waits for, and which wait for it."""
+    after: dict[int, list[int]] = {number: [] for number in numbers}
+    waits = dict.fromkeys(numbers, 0)
+    for number in numbers:
+        for other in graph.before.get(number, []):
+            if other in numbers:
+                after[other].append(number)
+                waits[number] += 1
+    return waits, after

@@ -1,9 +1,9 @@
-"""What the work of a run's jobs is read from: the configuration, the graph, the lists that planning wrote, the disk."""
+"""Where a plan reads the work of jobs from: the configuration, the graph, the lists that planning wrote, the disk."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pipeline.config.whole import Config
 from pipeline.media.lists import Listed, read_game_list, read_list
@@ -11,6 +11,8 @@ from pipeline.models.architecture import Architecture
 from pipeline.models.complexity import complexity
 from pipeline.plan.graph import Graph, Job
 from pipeline.plan.work import JOBS, Kind, Weigh
+
+T = TypeVar("T")
 
 
 class Site:
@@ -26,7 +28,7 @@ class Site:
     def __init__(self, config: Config, graph: Graph, folder: Path, weigh: Weigh):
         self.config, self.graph, self.folder, self.weigh = config, graph, folder, weigh
         self.results = folder / "results" / config.dataset
-        # As methods of an object they would be kept for ever.
+        # Caches of the object, as cached methods would keep every object for ever.
         self.bytes_of_shard = cache(self._bytes_of_shard)
         self.bytes_of_games = cache(self._bytes_of_games)
         self.keyframes = cache(self._keyframes)
@@ -34,12 +36,12 @@ class Site:
         self.clips = cache(self._clips)
 
     def kind(self, rule: str) -> Kind:
-        """How the jobs of a rule are weighed; those of no task, as one another."""
+        """How the jobs of a rule are weighed; those that run no task are all weighed the same."""
         return self.weigh(rule) or JOBS
 
     @cached_property
     def videos(self) -> list[Listed]:
-        """Of Ch. 5 and 6."""
+        """The videos of Ch. 5 and 6."""
         return _rows(self.results / "lists")
 
     @cached_property
@@ -78,7 +80,7 @@ class Site:
         return clips * sum(split in video.split.split() for video in self.videos)
 
     def _network(self, recipe: str, *, tested: bool = False) -> tuple[float, int]:
-        """Of a recipe's base network: multiply-adds of one clip, in 10¹², and parameters."""
+        """Multiply-adds (in 10¹²) of a recipe's base network for one clip, and its parameters."""
         recipe_settings, labels = self.config.classify.recipes[recipe], {video.label for video in self.videos}
         network, view = recipe_settings.backbone, recipe_settings.clip.view
         architecture = Architecture(
@@ -87,10 +89,14 @@ class Site:
         cost = complexity(architecture, (view.test if tested else view).crop)
         return cost.gflops / 1e3, cost.parameters
 
-    def wildcard(self, job: Job, name: str, known: Sequence[str]) -> str | None:
+    def wildcard(self, job: Job, name: str, known: Collection[str]) -> str | None:
         """A job's wildcard, if it is among the ``known`` values."""
         value = self.graph.wildcard(job, name)
         return value if value in known else None
+
+    def chosen(self, job: Job, name: str, known: Mapping[str, T]) -> T | None:
+        """The one of the ``known`` that a job's wildcard names, if it names one."""
+        return known.get(self.graph.wildcard(job, name) or "")
 
 
 def _rows(folder: Path) -> list[Listed]:
@@ -98,7 +104,7 @@ def _rows(folder: Path) -> list[Listed]:
 
 
 def _bytes(rows: Sequence[Listed], root: Path) -> int | None:
-    """Bytes of files; missing ones (-1) have none. The lists say 0 of what the demo makes itself."""
+    """Bytes of files; missing ones (-1) count as none. In the lists the demo's own videos have the size 0."""
     total = 0
     for row in rows:
         if row.size:

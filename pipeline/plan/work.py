@@ -1,6 +1,6 @@
-"""How much work a job has: what other jobs cost is scaled by it. The table of tasks says which counts for a task.
+"""How much work a job has: what other jobs cost is scaled by it. The table of tasks says how each task is weighed.
 
-Multiply-adds count three times where a network trains (once forward, twice backward) and once where it only looks.
+Multiply-adds count three times where a network is trained (once forward, twice backward) and once where it only runs.
 """
 
 import re
@@ -13,7 +13,7 @@ from pipeline.plan.graph import Job
 if TYPE_CHECKING:
     from pipeline.plan.site import Site
 
-TRAINED = 3  # multiply-adds of a step of training over those of a look
+TRAINED = 3  # multiply-adds of a training step relative to those of a forward pass
 HALVED = 0.5  # Sec. 6.2.2: each operator about halves the multiply-adds
 MULTIPLY_ADDS = "10¹² multiply-adds"
 _FLOAT32 = 4  # bytes of a stored parameter
@@ -26,11 +26,11 @@ class Kind:
     """How a rule's jobs are weighed.
 
     Args:
-        unit: Of the work, in the plural, as it is printed.
+        unit: The unit of the work, in the plural, as it is printed.
         amount: A job's work in that unit; None: it is not known (yet).
         gpu: Whether a job computes on a GPU; None: none does.
-        grows: Whether what a job writes grows with its work; else all jobs of the rule count as writing the same.
-        writes: Bytes that a job writes, where the configuration tells by itself.
+        grows: Whether what a job writes grows with its work; otherwise all jobs of the rule count as writing the same.
+        writes: Bytes that a job writes, where the configuration alone decides them.
     """
 
     unit: str
@@ -67,8 +67,8 @@ def searching(site: "Site", job: Job) -> bool:
 
 
 def features_backbone(site: "Site", job: Job) -> Any:
-    name = site.wildcard(job, "features", tuple(site.config.detect.features))
-    return site.config.detect.features[name].backbone if name else None
+    features = site.chosen(job, "features", site.config.detect.features)
+    return features.backbone if features else None
 
 
 def backbone_training(site: "Site", job: Job) -> Any:
@@ -77,29 +77,24 @@ def backbone_training(site: "Site", job: Job) -> Any:
 
 
 def frame_features(site: "Site", job: Job) -> Any:
-    name = site.wildcard(job, "features", tuple(site.config.spot.features))
-    return site.config.spot.features[name] if name else None
+    return site.chosen(job, "features", site.config.spot.features)
 
 
 def spotter(site: "Site", job: Job) -> Any:
     spotters = site.config.spot.spotters
-    return spotters[site.wildcard(job, "network", tuple(spotters)) or site.config.spot.main_network]
+    return site.chosen(job, "network", spotters) or spotters[site.config.spot.main_network]
 
 
 def classifier(site: "Site", job: Job) -> Any:
     return site.config.classify.training
 
 
-def spotter_training_settings(site: "Site", job: Job) -> Any:
-    return spotter(site, job).training
-
-
 CLASSIFYING = where(classifier)
-SPOTTING = where(spotter_training_settings)
+SPOTTING = where(lambda site, job: spotter(site, job).training)
 
 
 def evaluating_graphs(site: "Site", job: Job) -> bool:
-    """The backbone's own classifier needs no GPU: its scores are read."""
+    """The backbone's own classifier needs no GPU, as its scores are only read."""
     return job.rule == "evaluate_stage" and bool(site.config.detect.training.device == "cuda")
 
 
@@ -112,51 +107,54 @@ def video_shard(site: "Site", job: Job) -> float | None:
 
 
 def _recipe(site: "Site", job: Job) -> str | None:
-    return site.wildcard(job, "recipe", tuple(site.config.classify.recipes))
+    return site.wildcard(job, "recipe", site.config.classify.recipes)
 
 
 def _split(site: "Site", job: Job) -> Any:
     splits = site.config.classify.splits
-    return splits[site.wildcard(job, "split", tuple(splits)) or site.config.shrink.split]
+    return site.chosen(job, "split", splits) or splits[site.config.shrink.split]
 
 
 def parameters(site: "Site", job: Job) -> float | None:
-    """Bytes of a base network's model file; a reduced one's is smaller by what nobody knows before."""
+    """Bytes of a base network's model file; how much smaller a reduced one's is, is not known before."""
     recipe = _recipe(site, job)
     return None if recipe is None else _FLOAT32 * site.network(recipe)[1]
 
 
 def classifier_training(site: "Site", job: Job) -> float | None:
-    if job.rule != "train_classifier":
-        return _reduced_training(site, job)
-    recipe, strategies = _recipe(site, job), site.config.classify.strategies
-    strategy = site.wildcard(job, "strategy", tuple(strategies))
-    taught = strategy is not None and strategies[strategy].teacher is not None
-    return _steps(site, recipe, _split(site, job).train, TRAINED + taught, site.config.classify.training.epochs)
+    alone = job.rule == "train_classifier_alone"
+    epochs = site.config.shrink.epochs if alone else site.config.classify.training.epochs
+    if job.rule == "train_classifier":
+        strategy = site.chosen(job, "strategy", site.config.classify.strategies)
+        times: float | None = TRAINED + (strategy is not None and strategy.teacher is not None)
+    else:
+        part = _reduced(site, job)
+        times = None if part is None else TRAINED * part
+    return _steps(site, job, times, epochs)
 
 
-def _steps(site: "Site", recipe: str | None, split: str, times: float, epochs: int) -> float | None:
-    if recipe is None:
+def _steps(site: "Site", job: Job, times: float | None, epochs: int) -> float | None:
+    """Work of a training whose steps count this many times as much as the base network's forward passes."""
+    recipe, split = _recipe(site, job), _split(site, job).train
+    if recipe is None or times is None:
         return None
     clips = site.clips(split, site.config.classify.recipes[recipe].clip.train_clips)
     return site.network(recipe)[0] * times * clips * epochs
 
 
 def _reduced(site: "Site", job: Job) -> float | None:
-    """How much of its base network's multiply-adds a network of Ch. 6 has."""
-    iteration = _iteration(site, job)
-    return None if iteration is None else HALVED**iteration
+    """The share of its base network's multiply-adds that a network of Ch. 6 has.
 
-
-def _iteration(site: "Site", job: Job) -> int | None:
-    """The wildcard ``iteration``, or that in ``network``: ``<plan>/iteration_<n>/…`` or ``pas_<n>`` or ``base``."""
+    The iteration is the wildcard ``iteration`` or part of ``network``: ``<plan>/iteration_<n>/…``, ``pas_<n>`` or
+    ``base``.
+    """
     for name in ("iteration", "network"):
         value = site.graph.wildcard(job, name)
         if value == "base":
-            return 0
+            return 1.0
         match = re.search(r"(?:^|iteration_|pas_)(\d+)", value or "")
         if match:
-            return int(match[1])
+            return HALVED ** int(match[1])
     return None
 
 
@@ -170,18 +168,11 @@ def hypothesis(site: "Site", job: Job) -> float | None:
     if plan.halving:  # the first epochs are jobs of their own
         epochs = plan.halving.epochs if job.rule == "try_hypothesis_start" else epochs - plan.halving.epochs
     teacher = plan.teacher is not None and not plan.store_logits
-    return _steps(site, _recipe(site, job), _split(site, job).train, TRAINED * part + teacher, epochs)
-
-
-def _reduced_training(site: "Site", job: Job) -> float | None:
-    part = _reduced(site, job)
-    alone = job.rule == "train_classifier_alone"
-    epochs = site.config.shrink.epochs if alone else site.config.classify.training.epochs
-    return None if part is None else _steps(site, _recipe(site, job), _split(site, job).train, TRAINED * part, epochs)
+    return _steps(site, job, TRAINED * part + teacher, epochs)
 
 
 def logits(site: "Site", job: Job) -> float | None:
-    return _steps(site, _recipe(site, job), _split(site, job).train, 1, site.config.shrink.epochs)
+    return _steps(site, job, 1, site.config.shrink.epochs)
 
 
 def evaluation(site: "Site", job: Job) -> float | None:
@@ -236,14 +227,14 @@ def games(which: Literal["train", "split", "test"]) -> Amount:
         splits = site.config.spot.splits
         if which == "train":
             return site.bytes_of_games(splits.train)
-        shown = site.wildcard(job, "split", tuple(site.config.spot.data.splits)) if which == "split" else None
+        shown = site.wildcard(job, "split", site.config.spot.data.splits) if which == "split" else None
         return site.bytes_of_games((shown or splits.test,))
 
     return amount
 
 
 def spotter_training(site: "Site", job: Job) -> float | None:
-    """Clips and epochs; by the number of events, which nobody knows before the games are read, None."""
+    """Clips times epochs; None if they depend on the number of events, which is unknown before the games are read."""
     network = spotter(site, job)
     clips = network.sampling
     if clips.foreground is None or clips.background is None:

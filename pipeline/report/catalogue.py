@@ -1,6 +1,6 @@
 """The thesis's tables and figures: their titles, how to read them, and the numbers that it prints (thesis.yaml).
 
-Light to import: the Snakefile does so in every job.
+Cheap to import, as the Snakefile imports it in every job.
 """
 
 import difflib
@@ -29,9 +29,9 @@ class Entry(_Strict):
 
     Args:
         title: One line.
-        data: What its printed numbers are measured on.
-        datasets: Names, letters and digits only, under which a dataset of the configuration is that data; none: the
-            numbers do not depend on data, or more than its name decides.
+        data: The data on which its printed numbers were measured.
+        datasets: The names (letters and digits only) of datasets in a configuration that are this data; none: the
+            numbers do not depend on data, or the name alone does not decide.
         reading: How to read it.
         values: What is printed (`values`).
     """
@@ -44,7 +44,7 @@ class Entry(_Strict):
 
 
 class Recipe(_Strict):
-    """How the thesis trains a backbone: consecutive frames, crop in pixels, clips in an optimiser step."""
+    """How the thesis trains a backbone: consecutive frames, crop in pixels, clips per optimiser step, its rate."""
 
     frames: int
     crop: int
@@ -63,7 +63,7 @@ class Factors(_Strict):
 
 
 class Spotting(_Strict):
-    """T in frames, frames per second, p, q, λ, and the games of the validation and of the test split."""
+    """T in frames, frames per second, p, q, λ, and the number of games in each of the validation and test splits."""
 
     clip: int
     rate: float
@@ -74,7 +74,7 @@ class Spotting(_Strict):
 
 
 class Settings(_Strict):
-    """The thesis's own settings, with which the tables' ``differs`` compares."""
+    """The thesis's own settings, with which a run's are compared in the column ``differs``."""
 
     recipes: dict[str, Recipe]
     epochs: int
@@ -91,7 +91,7 @@ class Settings(_Strict):
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """As `yaml.CSafeLoader` (a tenth of the time) where there is one; a key that stands twice is an error."""
+    """`yaml.CSafeLoader` (ten times faster) where available; a key that occurs twice is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -116,17 +116,12 @@ def entry(name: str) -> Entry:
 
 
 def names() -> tuple[str, ...]:
-    """Of all tables and figures, in the thesis's order."""
+    """The names of all tables and figures, in the thesis's order."""
     return tuple(name for name in _content() if name != "settings")
 
 
 def values(name: str, kind: type[T], part: str | None = None) -> T:
-    """What the thesis prints in a table or figure.
-
-    Args:
-        name: Of the entry.
-        kind: Its type, which the values must have.
-        part: Of entries whose values have several: which.
+    """What the thesis prints in a table or figure, or in one ``part`` of it; it must have the type ``kind``.
 
     Raises:
         ActaError: there is no such entry or part, or a value is not of the type.
@@ -140,7 +135,7 @@ def values(name: str, kind: type[T], part: str | None = None) -> T:
 
 
 def one_of(*known: str) -> AfterValidator:
-    """For types of `values`: a text that must be one of these, so that a misspelt key is an error."""
+    """For the types of `values`: a text that must be one of these, so that a misspelt key is an error."""
 
     def check(text: str) -> str:
         if text not in known:
@@ -170,11 +165,9 @@ def other_data(name: str, dataset: str) -> str:
 
 
 def note(reason: str) -> str:
-    """What stands above a table whose measured numbers are of other data (`other_data`), else ``""``."""
-    if not reason:
-        return ""
+    """The note above a table whose numbers were measured on other data (`other_data`), else ``""``."""
     what = reason.removeprefix("not comparable: ")
-    return f"The thesis's numbers cannot be compared with those measured here: {what}."
+    return f"The thesis's numbers cannot be compared with those measured here: {what}." if reason else ""
 
 
 @cache
@@ -202,10 +195,6 @@ def _parsed(where: str, kind: type[T], content: Any) -> T:
 
 
 def check_name(name: str, known: Sequence[str]) -> None:
-    """See that a table, figure or recipe is among those that there are.
-
-    Raises:
-        ActaError: it is not.
-    """
+    """Raise an ActaError if a table, figure or recipe is not a known one."""
     if name not in known:
         raise ActaError(f"there is no table or figure {name!r}; there are {', '.join(known)}")

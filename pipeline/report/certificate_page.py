@@ -28,7 +28,7 @@ def certificate_page(certificate: Mapping[str, Any], rows: Sequence[Row]) -> str
 
     Args:
         certificate: The content of ``certificate.json``.
-        rows: Of each video and auditor what was found (`pipeline.report.certify.COLUMNS`).
+        rows: What each auditor found in each video (`pipeline.report.certify.COLUMNS`).
     """
     what = str(certificate["what"])
     title = f"Certificate: {what} hidden in {_count(certificate['videos'], 'video')}"
@@ -66,18 +66,14 @@ def _summary(certificate: Mapping[str, Any]) -> str:
     if search["faces"]:
         by += f", their faces by {search['faces']['detector']},"
     auditors = ", ".join(made["audit"]["settings"]["auditors"])
+    unusual = escape("; ".join(certificate["unusual"]))
+    unusual = f"<p><strong>Less is found or hidden than usual:</strong> {unusual}.</p>\n" if unusual else ""
     return (
         f"<p>The {escape(what)} in {_count(certificate['videos'], 'video')} with "
         f"{_count(certificate['frames'], 'frame')} were found by {escape(by)} and hidden. Then "
         f"other detectors ({escape(auditors)}) looked for {escape(what)} in the frames before and after. This page "
-        "says what they found; it is measured, not promised.</p>\n" + _unusual(certificate["unusual"])
+        f"says what they found; it is measured, not promised.</p>\n{unusual}"
     )
-
-
-def _unusual(phrases: Sequence[str]) -> str:
-    if not phrases:
-        return ""
-    return f"<p><strong>Less is found or hidden than usual:</strong> {escape('; '.join(phrases))}.</p>\n"
 
 
 def _findings(certificate: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[str]:

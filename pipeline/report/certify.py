@@ -6,16 +6,16 @@ from typing import Any
 
 from pipeline.privacy.unusual import unusual
 from pipeline.report.certificate_page import certificate_page
-from pipeline.report.tables import write_table
+from pipeline.report.tables import write_table, write_text
 from pipeline.runtime.digest import code_digest
 from pipeline.runtime.errors import ActaError
-from pipeline.runtime.files import Output, atomic, write_json
+from pipeline.runtime.files import Output, write_json
 from pipeline.runtime.text import read_made
 
 _READING = """\
 Before and after are the detections of an auditor on the original and on the anonymised frames; the residual rate is
-after over before, and missing where there were none before. The rows (all) add up all videos. An auditor also finds
-what is none, so a residual detection may be a false alarm; look at the frames.
+after over before, and missing where there were none before. The rows (all) add up all videos. An auditor can be wrong,
+so a residual detection may be a false alarm; look at the frames.
 """
 COLUMNS = ("video", "label", "auditor", "frames", "before", "after", "residual_rate", "frames_with_residual")
 
@@ -29,8 +29,8 @@ def certify(audits: Sequence[Path], certificate: Output, table: Output) -> None:
 
     Args:
         audits: Of all shards (JSON).
-        certificate: JSON to write; a page for people is written beside it (``.html``).
-        table: Table to write, a row for each video and auditor (``.csv``; ``.md`` and ``.html`` beside it).
+        certificate: JSON to write; a page for people is written next to it (``.html``).
+        table: Table to write, a row for each video and auditor (``.csv``; ``.md`` and ``.html`` next to it).
 
     Raises:
         ActaError: no audits, or audits of different settings, code or weights, which no single certificate can cover.
@@ -45,25 +45,28 @@ def certify(audits: Sequence[Path], certificate: Output, table: Output) -> None:
     videos = sorted((row for shard in shards for row in shard["videos"]), key=lambda row: row["id"])
     quarantine = sorted((row for shard in shards for row in shard["quarantine"]), key=lambda row: row["id"])
     auditors = list(shards[0]["provenance"]["settings"]["auditors"])
-    overall = [_overall(videos, auditor) for auditor in auditors]
+    rows = [_row(video["id"], video["label"], auditor, [video]) for auditor in auditors for video in videos]
+    overall = [_row("(all)", "", auditor, videos) for auditor in auditors]
+    detect, obfuscate = made[0]["detect"]["settings"]["detect"], made[0]["obfuscate"]["settings"]["obfuscate"]
     content = {
         "what": made[0]["detect"]["settings"]["what"],
         "certifies": "what independent detectors still find on the anonymised frames",
         "videos": len(videos),
         "frames": sum(row["frames"] for row in videos),
         "quarantined": quarantine,
-        "unusual": _unusual(made[0]),
+        "unusual": unusual(detect, obfuscate, made[0]["audit"]["settings"]["auditors"]),
         "overall": {row["auditor"]: {k: row[k] for k in COLUMNS[4:]} for row in overall},
         "sources": {row["id"]: row["sha256"] for row in videos},
         "shards": [shard["provenance"]["inputs"] for shard in shards],
         "made_by": made[0] | {"certify": {"code": code_digest(__name__)}},
     }
-    rows = [_row(video, auditor) for auditor in auditors for video in videos]
-    texts = [row | {"residual_rate": _text(row["residual_rate"])} for row in (*rows, *overall)]
+    texts = [
+        row | {"residual_rate": None if (rate := row["residual_rate"]) is None else f"{rate:.4f}"}
+        for row in (*rows, *overall)
+    ]
     title = f"Audit: what is still found of {content['what']} after anonymisation"
     write_table(texts, table, title=title, reading=_READING, columns=COLUMNS)
-    with atomic(certificate.with_suffix(".html")) as temporary:
-        temporary.write_text(certificate_page(content, rows), encoding="utf-8", errors="backslashreplace")
+    write_text(certificate.with_suffix(".html"), certificate_page(content, rows))
     write_json(certificate, content)
 
 
@@ -72,34 +75,15 @@ def _what_decides(shard: dict[str, Any]) -> dict[str, Any]:
     return {name: {k: v for k, v in part.items() if k != "inputs"} for name, part in parts.items()}
 
 
-def _unusual(made: dict[str, Any]) -> list[str]:
-    detect, obfuscate = made["detect"]["settings"]["detect"], made["obfuscate"]["settings"]["obfuscate"]
-    return unusual(detect, obfuscate, made["audit"]["settings"]["auditors"])
-
-
-def _row(video: dict[str, Any], auditor: str) -> dict[str, Any]:
-    counts = video["auditors"][auditor]
-    row = {"video": video["id"], "label": video["label"], "auditor": auditor, "frames": video["frames"], **counts}
-    return row | {"residual_rate": _rate(counts)}
-
-
-def _overall(videos: Sequence[dict[str, Any]], auditor: str) -> dict[str, Any]:
-    names = ("before", "after", "frames_with_residual")
-    counts = {name: sum(video["auditors"][auditor][name] for video in videos) for name in names}
-    frames = sum(video["frames"] for video in videos)
+def _row(name: str, label: str, auditor: str, videos: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What an auditor found in these videos, added up."""
+    found = ("before", "after", "frames_with_residual")
+    counts = {count: sum(video["auditors"][auditor][count] for video in videos) for count in found}
     return {
-        "video": "(all)",
-        "label": "",
+        "video": name,
+        "label": label,
         "auditor": auditor,
-        "frames": frames,
+        "frames": sum(video["frames"] for video in videos),
         **counts,
-        "residual_rate": _rate(counts),
+        "residual_rate": round(counts["after"] / counts["before"], 6) if counts["before"] else None,
     }
-
-
-def _rate(counts: dict[str, int]) -> float | None:
-    return round(counts["after"] / counts["before"], 6) if counts["before"] else None
-
-
-def _text(rate: float | None) -> str | None:
-    return None if rate is None else f"{rate:.4f}"

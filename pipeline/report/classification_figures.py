@@ -13,7 +13,6 @@ from pipeline.report.thesis import THESIS, Evaluation
 from pipeline.runtime.text import read_made
 
 _WORST = 10
-_NAMES = {"none": "original", "faces": "faces hidden", "bodies": "bodies hidden"}
 
 
 class _Class(NamedTuple):
@@ -29,8 +28,8 @@ def draw_drops(rows: Sequence[Evaluation], files: Sequence[Sequence[Path]], outp
 
     Args:
         rows: The reference, then each evaluation to compare with it: one plot each.
-        files: For each its evaluations, one a split; the mean over the splits is drawn, with Wilson's 95 % interval of
-            the videos of all splits together.
+        files: The files of each, one per split; the mean over the splits is drawn, with Wilson's 95 % interval of the
+            videos of all splits together.
         output: The picture.
     """
     before = _per_class(files[0])
@@ -38,13 +37,13 @@ def draw_drops(rows: Sequence[Evaluation], files: Sequence[Sequence[Path]], outp
     with style.figure(output, 9, (0.72 * shown + 1.1) * (len(rows) - 1) + 1.8) as figure:
         axes = figure.subplots(len(rows) - 1, squeeze=False)[:, 0]
         for axis, row, paths in zip(axes, rows[1:], files[1:], strict=True):
-            _bars(axis, before, _per_class(paths), _NAMES[rows[0].tested], row.tested)
+            _bars(axis, before, _per_class(paths), rows[0].tested, row.tested)
             top1 = [np.mean([read_made(path, "the evaluation")["top1"] for path in some]) for some in (files[0], paths)]
-            axis.set_title(f"{_NAMES[row.tested]}; all classes: {top1[0]:.1f} → {top1[1]:.1f} %")
+            axis.set_title(f"{style.VARIANTS[row.tested]}; all classes: {top1[0]:.1f} → {top1[1]:.1f} %")
         axes[-1].set_xlabel("Top-1 accuracy in %")
         style.legend(figure)
         printed = [
-            f"{_NAMES[row.tested]} {THESIS[rows[0]][0]} → {THESIS[row][0]} %"
+            f"{style.VARIANTS[row.tested]} {THESIS[rows[0]][0]} → {THESIS[row][0]} %"
             for row in rows[1:]
             if rows[0] in THESIS and row in THESIS
         ]
@@ -58,10 +57,10 @@ def draw_drops(rows: Sequence[Evaluation], files: Sequence[Sequence[Path]], outp
 def _bars(axis: Axes, before: dict[str, _Class], after: dict[str, _Class], reference: str, tested: str) -> None:
     both = before.keys() & after.keys()  # all test videos of a class may be quarantined in one variant only
     worst = sorted(both, key=lambda label: (after[label].top1 - before[label].top1, label))[:_WORST]
-    looks = style.LOOKS[0], style.LOOKS[2 if tested == "bodies" else 1]  # a variant looks the same in each figure
-    for offset, values, name, look in ((-0.2, before, reference, looks[0]), (0.2, after, _NAMES[tested], looks[1])):
+    own = style.LOOKS[2 if tested == "bodies" else 1]  # a variant looks the same in each figure
+    for offset, values, name, look in ((-0.2, before, reference, style.LOOKS[0]), (0.2, after, tested, own)):
         places = np.arange(len(worst)) + offset
-        axis.barh(places, [values[label].top1 for label in worst], 0.38, label=name, **look.filled)
+        axis.barh(places, [values[label].top1 for label in worst], 0.38, label=style.VARIANTS[name], **look.filled)
         for place, label in zip(places.tolist(), worst, strict=True):
             style.interval(axis, place, values[label].low, values[label].high, across=True)
     axis.set_yticks(np.arange(len(worst)), [style.wrapped(label, 24) for label in worst])

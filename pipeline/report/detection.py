@@ -1,6 +1,6 @@
-"""Tables 3.2 to 3.10: the thesis's numbers beside those that were measured here."""
+"""Tables 3.2 to 3.10: the thesis's numbers next to those that were measured here."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from pipeline.config.tasks.report import DrawDetection
 from pipeline.detect.features.entities import FeatureShard
 from pipeline.models.stage_architecture import FEATURES, StageArchitecture
 from pipeline.models.stage_complexity import StageComplexity, stage_complexity
+from pipeline.report.catalogue import other_data
 from pipeline.report.differs import joined
 from pipeline.report.intervals import mean_cells
 from pipeline.report.numbered import write_numbered_table
@@ -37,16 +38,20 @@ from pipeline.report.thesis_detection import (
     TRAININGS,
     kind_of,
     networks_of,
-    other_data,
 )
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.text import read_made
 
 Pick = Callable[[Row], float | None]
+_BY_DATASET = ("thesis_jhmdb21", "thesis_ucf101_24")
+_TRAINING = ("thesis_gpus", "thesis_clips_per_gpu", "thesis_epochs", "thesis_time")
 
 
 def gains(values: Sequence[float], reference: Sequence[float]) -> list[float]:
-    """What each seed gains over the same seed of the reference; a single value is every seed's. Empty if either is."""
+    """What each seed gains over the same seed of the reference; a single value counts for every seed.
+
+    Empty if either is empty.
+    """
     if not values or not reference:
         return []
     count = max(len(values), len(reference))
@@ -55,12 +60,7 @@ def gains(values: Sequence[float], reference: Sequence[float]) -> list[float]:
 
 
 class Measured:
-    """The evaluations and trainings of a dataset.
-
-    Args:
-        results: ``results/<dataset>/detect``.
-        settings: Which features and seeds there are.
-    """
+    """The evaluations and trainings of a dataset, in ``results/<dataset>/detect``."""
 
     def __init__(self, results: Path, settings: DrawDetection):
         self.results, self.settings = results, settings
@@ -72,19 +72,11 @@ class Measured:
             return [] if features in self.settings.without_backbone else [folder / boxes / "evaluation.json"]
         return [folder / f"seed_{seed}" / boxes / "evaluation.json" for seed in self.settings.seeds]
 
-    def has(self, features: str, network: str, boxes: str) -> bool:
-        """Whether any of them is there."""
-        return any(path.exists() for path in self.paths(features, network, boxes))
-
     def values(self, features: str, network: str, pick: Pick, boxes: str = "detected") -> list[float]:
-        """In per cent, in the order of the paths; empty if one knows none.
-
-        Args:
-            features, network, boxes: Which evaluations.
-            pick: Takes the value out of an evaluation.
+        """What ``pick`` takes out of each evaluation, in per cent, in the order of `paths`; empty if one is None.
 
         Raises:
-            ActaError: an evaluation is missing or damaged, or has nothing of the kind.
+            ActaError: an evaluation is missing or damaged, or lacks the value.
         """
         values = []
         for path in self.paths(features, network, boxes):
@@ -100,48 +92,44 @@ class Measured:
         return [read_made(folder / f"seed_{seed}" / "metrics.json") for seed in self.settings.seeds]
 
     def shards(self, features: str) -> list[Path]:
-        """The feature shards."""
         return sorted((self.results / "features" / features).glob("*.h5"))
 
 
 def write_detection_table(name: str, results: Path, settings: DrawDetection, output: Path) -> None:
-    """Write one table (CSV, and Markdown and HTML beside it).
+    """Write one table (CSV, and Markdown and HTML next to it).
 
-    Columns that begin with ``thesis`` are the thesis's; ``differs`` says what is not as there.
-
-    Args:
-        name: One of `pipeline.report.thesis_detection.TABLES`.
-        results: ``results/<dataset>/detect``.
-        settings: The dataset, its features and seeds.
-        output: The table. Precisions in per cent: the mean over the seeds and its 95 % interval; gains are paired by
-            seed and have their own.
+    Precisions are in per cent: the mean over the seeds and its 95 % interval; gains are paired by seed and have
+    their own interval. Columns that begin with ``thesis`` are the thesis's; ``differs`` lists the differences from it.
 
     Raises:
-        ActaError: there is no such table, or a result is missing or damaged.
+        ActaError: a result is missing or damaged.
     """
-    if name not in TABLES:
-        raise ActaError(f"there is no table {name!r} of Ch. 3; there are {', '.join(TABLES)}")
     rows = list(TABLES[name](Measured(results, settings)))
-    write_numbered_table(
-        name,
-        rows,
-        output,
-        other_data=other_data(name, settings.dataset),
-        labels=("layers", "heads", "actor_size", "object_size", "classes", "actors", "objects"),
-    )
+    labels = ("layers", "heads", "actor_size", "object_size", "classes", "actors", "objects")
+    write_numbered_table(name, rows, output, other_data=other_data(name, settings.dataset), labels=labels)
 
 
-def _row(measured: Measured, table: str, features: str, network: str, boxes: str = "detected", **changes: Any) -> Row:
-    """What most tables show of a network."""
-    values = measured.values(features, network, lambda evaluation: evaluation["mAP"], boxes)
+def _row(
+    measured: Measured,
+    table: str,
+    features: str,
+    network: str,
+    boxes: str = "detected",
+    *,
+    pick: Pick = lambda evaluation: evaluation["mAP"],
+    printed: Mapping[str, float] | None = None,
+    **changes: Any,
+) -> Row:
+    """What most tables show of a network; ``printed``: the thesis's numbers by network, by default the table's."""
+    values = measured.values(features, network, pick, boxes)
     row: Row = {"what": NETWORKS.get(network, network), "features": features, **mean_cells("mAP", values)}
     row["seeds"] = len(values) if network != BACKBONE and values else None
-    printed = PRINTED.get(table, {}).get(kind_of(measured.settings.features[features]), {})
+    if printed is None:
+        printed = PRINTED.get(table, {}).get(kind_of(measured.settings.features[features]), {})
     over = REFERENCES.get(table)
     if over:
-        same = (network, boxes) == (over, "detected")
-        reference = measured.values(features, over, lambda evaluation: evaluation["mAP"])
-        row |= _gain([] if same else gains(values, reference), over)
+        gained = [] if (network, boxes) == (over, "detected") else gains(values, measured.values(features, over, pick))
+        row |= mean_cells("gain", gained, "{:+.2f}") | {"gain_over": over if gained else None}
     row["thesis_mAP"] = printed.get(network)
     if over:
         both = network in printed and over in printed and network != over
@@ -149,12 +137,8 @@ def _row(measured: Measured, table: str, features: str, network: str, boxes: str
     return row | {"differs": _differs(measured, table, features)} | changes
 
 
-def _gain(values: Sequence[float], over: str) -> Row:
-    return mean_cells("gain", values, "{:+.2f}") | {"gain_over": over if values else None}
-
-
 def _differs(measured: Measured, table: str, features: str) -> str | None:
-    """What is not as in the thesis."""
+    """How these features, and what was measured with them, differ from the thesis's."""
     settings = measured.settings
     notes = [other_data(table, settings.dataset)]
     if not kind_of(settings.features[features]):
@@ -202,29 +186,14 @@ def _table_3_3(measured: Measured) -> Iterator[Row]:
 def _table_3_4(measured: Measured) -> Iterator[Row]:
     for features, like in measured.settings.features.items():
         for place, group in enumerate(GROUPS):
-            values_of = {network: measured.values(features, network, _of_group(group)) for network in (BACKBONE, STAGE)}
-            for network, values in values_of.items():
-                printed = BY_GROUP.get(kind_of(like), {})
-                row: Row = {
-                    "what": NETWORKS[network],
-                    "group": group,
-                    "features": features,
-                    **mean_cells("mAP", values),
-                }
-                row["seeds"] = len(values) if network != BACKBONE and values else None
-                row |= _gain(gains(values, values_of[BACKBONE]) if network != BACKBONE else [], BACKBONE)
-                row["thesis_mAP"] = printed[network][place] if printed else None
-                difference = printed[STAGE][place] - printed[BACKBONE][place] if printed else None
-                row["thesis_gain"] = f"{difference:+.1f}" if printed and network != BACKBONE else None
-                yield row | {"differs": _differs(measured, "table_3_4", features)}
+            printed = {network: by_group[place] for network, by_group in BY_GROUP.get(kind_of(like), {}).items()}
+            for network in networks_of("table_3_4"):
+                row = _row(measured, "table_3_4", features, network, pick=_of_group(group), printed=printed)
+                yield {"what": row.pop("what"), "group": group, **row}
 
 
 def _of_group(group: str) -> Pick:
-    def pick(evaluation: Row) -> float | None:
-        value: float | None = evaluation["groups"][group]
-        return value
-
-    return pick
+    return lambda evaluation: evaluation["groups"][group]
 
 
 def _table_3_5(measured: Measured) -> Iterator[Row]:
@@ -232,18 +201,13 @@ def _table_3_5(measured: Measured) -> Iterator[Row]:
         printed = BY_DATASET.get(kind_of(like), {})
         if printed:
             row: Row = {"what": "published", "features": features, "differs": "number of its authors"}
-            yield row | _by_dataset(printed[PUBLISHED])
+            yield row | dict(zip(_BY_DATASET, printed[PUBLISHED], strict=True))
         for network in networks_of("table_3_5"):
             row = _row(measured, "table_3_5", features, network)
             splits = "one split, thesis mean of three" if "jhmdb" in measured.settings.dataset else None
             row["differs"] = joined([row["differs"], splits])
-            for column in ("thesis_mAP", "thesis_gain"):
-                del row[column]
-            yield row | _by_dataset(printed.get(network, (None, None)))
-
-
-def _by_dataset(printed: tuple[float | None, float | None]) -> Row:
-    return dict(zip(("thesis_jhmdb21", "thesis_ucf101_24"), printed, strict=True))
+            del row["thesis_mAP"], row["thesis_gain"]
+            yield row | dict(zip(_BY_DATASET, printed.get(network, (None, None)), strict=True))
 
 
 def _table_3_6(measured: Measured) -> Iterator[Row]:
@@ -254,50 +218,41 @@ def _table_3_6(measured: Measured) -> Iterator[Row]:
                 yield {"what": row.pop("what"), "layers": layers, "heads": heads, **row}
 
 
-def _table_3_7(measured: Measured) -> Iterator[Row]:
-    yield from _all_networks(measured, "table_3_7")
-
-
 def _table_3_8(measured: Measured) -> Iterator[Row]:
     for features, like in measured.settings.features.items():
         for network in networks_of("table_3_8"):
             yield _row(measured, "table_3_8", features, network)
-        if measured.has(features, STAGE, "annotated"):
+        if any(path.exists() for path in measured.paths(features, STAGE, "annotated")):
             kind = kind_of(like)
             printed = ON_ANNOTATED.get(kind)
             gain = f"{printed - PRINTED['table_3_8'][kind][STAGE]:+.1f}" if printed else None
-            changes = {"what": "STAGE on annotated boxes", "thesis_mAP": printed, "thesis_gain": gain}
+            changes: Row = {"what": "STAGE on annotated boxes", "thesis_mAP": printed, "thesis_gain": gain}
             yield _row(measured, "table_3_8", features, STAGE, "annotated", **changes)
 
 
 def _table_3_9(measured: Measured) -> Iterator[Row]:
     for name, printed in TRAININGS.items():
         if name != NETWORKS[STAGE]:
-            yield {"what": name, "features": None, **_training(printed), "differs": "end to end; AVA"}
+            theirs = dict(zip(_TRAINING, printed, strict=True))
+            yield {"what": name, "features": None, **theirs, "differs": "end to end; AVA"}
     for features in measured.settings.features:
         trainings = measured.trainings(features, STAGE)
         try:
-            best = [float(training["best_epoch"]) for training in trainings]
-            epochs = [float(len(training["history"])) for training in trainings]
-            seconds = [float(training["seconds"]) for training in trainings]
             row: Row = {
                 "what": NETWORKS[STAGE],
                 "features": features,
                 "device": ", ".join(dict.fromkeys(str(training["device"]) for training in trainings)),
                 "training_clips": ", ".join(dict.fromkeys(str(training["clips"]) for training in trainings)),
                 "seeds": len(trainings),
-                "best_epoch": f"{np.mean(best):.1f}",
-                "epochs": f"{np.mean(epochs):.1f}",
-                **mean_cells("seconds", seconds, "{:.1f}"),
+                "best_epoch": f"{np.mean([float(training['best_epoch']) for training in trainings]):.1f}",
+                "epochs": f"{np.mean([float(len(training['history'])) for training in trainings]):.1f}",
+                **mean_cells("seconds", [float(training["seconds"]) for training in trainings], "{:.1f}"),
             }
         except (KeyError, TypeError) as error:
             folder = measured.results / "networks" / features / STAGE
             raise ActaError(f"a metrics.json below {folder} does not hold {error}") from None
-        yield row | _training(TRAININGS[NETWORKS[STAGE]]) | {"differs": _differs(measured, "table_3_9", features)}
-
-
-def _training(printed: tuple[str, str | None, str, str | None]) -> Row:
-    return dict(zip(("thesis_gpus", "thesis_clips_per_gpu", "thesis_epochs", "thesis_time"), printed, strict=True))
+        row |= zip(_TRAINING, TRAININGS[NETWORKS[STAGE]], strict=True)
+        yield row | {"differs": _differs(measured, "table_3_9", features)}
 
 
 def _table_3_10(measured: Measured) -> Iterator[Row]:
@@ -332,7 +287,7 @@ def _table_3_10(measured: Measured) -> Iterator[Row]:
 
 
 def entities_per_clip(shards: Sequence[Path]) -> tuple[float, float]:
-    """Mean numbers of actors and objects of a keyframe; of actors the detected ones, if there are any."""
+    """Mean numbers of actors (the detected ones, if there are any) and of objects in a keyframe."""
     keyframes = detected = annotated = objects = 0
     for path in shards:
         shard = FeatureShard(path)
@@ -369,7 +324,7 @@ TABLES: dict[str, Callable[[Measured], Iterator[Row]]] = {
     "table_3_4": _table_3_4,
     "table_3_5": _table_3_5,
     "table_3_6": _table_3_6,
-    "table_3_7": _table_3_7,
+    "table_3_7": lambda measured: _all_networks(measured, "table_3_7"),
     "table_3_8": _table_3_8,
     "table_3_9": _table_3_9,
     "table_3_10": _table_3_10,

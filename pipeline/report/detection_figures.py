@@ -6,12 +6,11 @@ Figures 3.5 and 3.6 show original frames, so they belong in a private folder.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.patheffects import withStroke
 
 from pipeline.config.tasks.report import DrawDetection
 from pipeline.detect.annotation.ava import LabelMap, Rows, read_label_map, read_rows
@@ -21,28 +20,25 @@ from pipeline.report import style
 from pipeline.report.catalogue import note, other_data
 from pipeline.report.detection import Measured, Pick, gains
 from pipeline.report.intervals import Mean, mean_of
-from pipeline.report.tables import Row
 from pipeline.report.thesis_detection import BACKBONE, GREATEST_GAINS, I3D, STAGE, kind_of
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.store import FrameShard, Shard
 
-_HALO = {style.RED: "white", style.BLUE: "white", style.YELLOW: "black"}
 _PANELS = (("person-object", "Person–object interactions"), ("person-person", "Person–person interactions"))
 _SHOWN = 5  # classes of a panel
 _RIGHT, _WRONG = 9, 6  # keyframes
 _OVERLAP = 0.5
 _SURE_OBJECT, _FEW_OBJECTS = 0.8, 3
-_TIME = 1e-3  # seconds: what writing a time may have rounded off
+_TIME = 1e-3  # seconds: how far a time may be off by having been rounded when it was written
+# The lines of boxes: colour, width in points, dashes.
+_ACTOR, _OBJECT, _ANNOTATED = (style.RED, 3.2, "-"), (style.BLUE, 1.8, ":"), (style.YELLOW, 2.4, "--")
 
 
 def draw_gains(results: Path, settings: DrawDetection, label_map: Path, output: Path) -> None:
-    """Draw the actions that gain most by STAGE (Figure 3.4), PNG.
+    """Draw the actions that gain most by STAGE (Figure 3.4), PNG: means over the seeds with the 95 % interval.
 
-    Args:
-        results: ``results/<dataset>/detect``.
-        settings: Features and seeds. The first features like I3D's are shown, the first of all where there are none.
-        label_map: The actions' groups (pbtxt).
-        output: The picture: bars are means over the seeds with the 95 % interval; the numbers are gains.
+    The first features that the thesis's I3D is compared with are shown, or the first of all where there are none. The
+    label map (pbtxt) gives the actions' groups.
 
     Raises:
         ActaError: an evaluation is missing, or no interaction has an average precision.
@@ -98,11 +94,7 @@ def _greatest(measured: Measured, features: str, actions: LabelMap, group: str) 
 
 
 def _of_class(name: str) -> Pick:
-    def pick(evaluation: Row) -> float | None:
-        value: float | None = evaluation["classes"].get(name)
-        return value
-
-    return pick
+    return lambda evaluation: evaluation["classes"].get(name)
 
 
 def _bars(axis: Axes, gains_shown: Sequence[_Gain], labels: tuple[str, str]) -> None:
@@ -113,15 +105,13 @@ def _bars(axis: Axes, gains_shown: Sequence[_Gain], labels: tuple[str, str]) -> 
         return
     places = np.arange(len(gains_shown))
     after = [gain.after.value or 0.0 for gain in gains_shown]
+    before = [gain.before for gain in gains_shown]
     axis.barh(places - 0.2, after, 0.38, label=style.plain(labels[0]), **style.LOOKS[1].filled)
-    axis.barh(
-        places + 0.2, [gain.before for gain in gains_shown], 0.38, label=style.plain(labels[1]), **style.LOOKS[0].filled
-    )
+    axis.barh(places + 0.2, before, 0.38, label=style.plain(labels[1]), **style.LOOKS[0].filled)
     for place, gain in zip(places.tolist(), gains_shown, strict=True):
         style.interval(axis, place - 0.2, gain.after.low, gain.after.high, across=True)
-        axis.annotate(
-            f"{round(gain.gain, 1) + 0.0:+.1f}", (gain.top, place), (6, 0), textcoords="offset points", va="center"
-        )
+        text = f"{round(gain.gain, 1) + 0.0:+.1f}"
+        axis.annotate(text, (gain.top, place), (6, 0), textcoords="offset points", va="center")
     axis.set_yticks(places, [style.wrapped(gain.name, 22) for gain in gains_shown])
     axis.set_ylim(max(len(gains_shown), 2) - 0.4, -0.6)
 
@@ -138,7 +128,8 @@ def draw_examples(
 ) -> None:
     """Draw the most confident detections that are right (Figure 3.5) or wrong (Figure 3.6), one of an action, PNG.
 
-    Right ones of interactions come first, then poses. Only frames that the annotations name are looked at.
+    Right ones of interactions come first, then poses. Only frames that the annotations name are looked at. The
+    picture's folder becomes private (mode 0700).
 
     Args:
         name: ``figure_3_5`` or ``figure_3_6``.
@@ -146,19 +137,17 @@ def draw_examples(
         truth: Annotated boxes (CSV).
         label_map: The actions that count (pbtxt).
         frames: Frame shards, original frames.
-        features: Feature shards: their objects are shown, all where fewer than three are sure.
-        output: The picture; its folder becomes private (mode 0700).
+        features: Feature shards: their confident objects are shown, or all where fewer than three are confident.
+        output: The picture.
         start: The annotation's time at a video's beginning, in seconds.
 
     Raises:
         ActaError: a file cannot be read, or no shard has a video that is to be shown.
     """
-    if name not in ("figure_3_5", "figure_3_6"):
-        raise ActaError(f"{name!r} shows no keyframes; figure_3_5 and figure_3_6 do")
     wrong = name == "figure_3_6"
     actions, detected, annotated = read_label_map(label_map), read_rows(detections), read_rows(truth)
     counts, right = judge(detected, annotated, actions)
-    positions = _surest(detected, counts & (~right if wrong else right), actions, interactions_first=not wrong)
+    positions = _most_confident(detected, counts & (~right if wrong else right), actions, interactions_first=not wrong)
     positions = positions[: _WRONG if wrong else _RIGHT]
     columns = min(3, max(1, len(positions)))
     lines = -(-max(1, len(positions)) // columns)
@@ -179,37 +168,28 @@ def draw_examples(
             style.show(axis, picture)
             size = np.array([picture.shape[1], picture.shape[0]] * 2)
             for box in _objects(_reader(entities, video, FeatureShard, "feature"), video, time):
-                _frame(axis, box * size, style.BLUE, 1.8, ":")
+                _frame(axis, box * size, *_OBJECT)
             theirs = _annotations(annotated, (video, moment))
             if wrong:
                 for box, action in theirs:
                     if action == detected.action[row]:
-                        _frame(axis, box * size, style.YELLOW, 2.4, "--")
-            _frame(axis, detected.box[row] * size, style.RED, 3.2)
+                        _frame(axis, box * size, *_ANNOTATED)
+            _frame(axis, detected.box[row] * size, *_ACTOR)
             title = f"{actions.names[int(detected.action[row])]}: {detected.score[row]:.2f}"
             axis.set_title(style.wrapped(title, 34))
             said = style.wrapped(said_of(detected.box[row], theirs, actions), 38) + "\n" if wrong else ""
             axis.set_xlabel(said + style.wrapped(f"{video[-24:]}, {time:g} s", 38))
-        handles = [
-            _key(style.RED, 3.2, "detected actor, with its score"),
-            _key(style.BLUE, 1.8, "object", ":"),
-        ]
-        if wrong:
-            handles.append(_key(style.YELLOW, 2.4, "annotated with this action", "--"))
-        style.legend(figure, handles)
+        keys = [(_ACTOR, "detected actor, with its score"), (_OBJECT, "object")]
+        keys += [(_ANNOTATED, "annotated with this action")] if wrong else []
+        style.legend(figure, [Patch(**style.outline(*line), label=label) for line, label in keys])
 
 
 def judge(detected: Rows, truth: Rows, actions: LabelMap) -> tuple[np.ndarray, np.ndarray]:
-    """Which detections count, and which of them are right.
-
-    Args:
-        detected: The detections, n of them.
-        truth: The annotations.
-        actions: Those that count.
+    """Which of n detections count, and which of them are right.
 
     Returns:
-        (n,) whether it is of such an action and on a frame that the annotations name; (n,) whether it overlaps an
-        annotated box of its action on its frame by half. Of several such detections of a box each is right.
+        (n,) whether it is of one of the actions and on a frame that the annotations name; (n,) whether it overlaps an
+        annotated box of its action on its frame by half. If several detections overlap one box, each is right.
     """
     numbers = {frame: number for number, frame in enumerate(truth.frames)}
     frame = np.array([numbers.get(name, -1) for name in detected.frames], np.int64)[detected.frame]
@@ -239,12 +219,12 @@ def said_of(box: np.ndarray, annotations: Sequence[tuple[np.ndarray, int]], acti
 
 
 def _by_frame(frame: np.ndarray, count: int) -> list[np.ndarray]:
-    """Of each frame its rows."""
+    """The rows of each frame."""
     order = np.argsort(frame, kind="stable")
     return np.split(order, np.searchsorted(frame[order], np.arange(1, count)))
 
 
-def _surest(detected: Rows, these: np.ndarray, actions: LabelMap, *, interactions_first: bool) -> list[int]:
+def _most_confident(detected: Rows, these: np.ndarray, actions: LabelMap, *, interactions_first: bool) -> list[int]:
     """The most confident of the detections of each action, the most confident of all first."""
     rows = np.flatnonzero(these)
     rows = rows[np.argsort(-detected.score[rows], kind="stable")]
@@ -261,7 +241,7 @@ def _annotations(truth: Rows, frame: tuple[str, int]) -> list[tuple[np.ndarray, 
 
 
 def _places(paths: Sequence[Path], videos: set[str], reader: Callable[[Path], Shard]) -> dict[str, Path]:
-    """In which shard each video is."""
+    """The shard of each video."""
     shards: dict[str, Path] = {}
     for path in paths:
         shard = reader(path)
@@ -277,7 +257,7 @@ def _reader(places: dict[str, Path], video: str, reader: Callable[[Path], Any], 
 
 
 def _objects(shard: FeatureShard, video: str, time: float) -> Iterator[np.ndarray]:
-    """Boxes of the sure objects of a keyframe; of all of them where few are sure."""
+    """Boxes of the confident objects of a keyframe; of all its objects where few are confident."""
     times = shard.times(video)
     place = int(np.abs(times - time).argmin()) if len(times) else -1
     if place < 0 or abs(times[place] - time) > _TIME:
@@ -287,23 +267,8 @@ def _objects(shard: FeatureShard, video: str, time: float) -> Iterator[np.ndarra
     yield from objects.box[sure] if sure.sum() >= _FEW_OBJECTS else objects.box
 
 
-def _frame(axis: Axes, box: np.ndarray, colour: str, width: float, line: Literal["-", "--", ":"] = "-") -> None:
+def _frame(axis: Axes, box: np.ndarray, colour: str, width: float, line: str) -> None:
     x1, y1, x2, y2 = box.tolist()
-    rectangle = Rectangle(
-        (x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=width, linestyle=line
-    )
+    rectangle = Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, **style.outline(colour, width, line))
     rectangle.set_clip_on(False)  # an edge along the picture's is as wide as the others
-    rectangle.set_path_effects([_halo(colour, width)])
     axis.add_patch(rectangle)
-
-
-def _key(colour: str, width: float, label: str, line: Literal["-", "--", ":"] = "-") -> Patch:
-    """Its entry in the legend."""
-    key = Patch(fill=False, edgecolor=colour, linewidth=width, linestyle=line, label=label)
-    key.set_path_effects([_halo(colour, width)])
-    return key
-
-
-def _halo(colour: str, width: float) -> withStroke:
-    """A rim that sets a line off from a picture of its colour."""
-    return withStroke(linewidth=width + 1.6, foreground=_HALO[colour])

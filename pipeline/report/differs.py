@@ -1,4 +1,4 @@
-"""What is not as in the thesis, in words: the column `differs` of the tables of Ch. 5 and 6."""
+"""How a run differs from the thesis, in words: the column `differs` of the tables of Ch. 5 and 6."""
 
 from collections.abc import Iterable, Iterator
 
@@ -14,56 +14,44 @@ def said(what: str, own: object, theirs: object) -> str | None:
 
 
 def joined(notes: Iterable[str | None]) -> str | None:
-    """The differences as a cell."""
+    """The differences as the text of a cell."""
     return "; ".join(dict.fromkeys(note for note in notes if note)) or None
 
 
 def recipe_differences(
     recipe: RecipeSettings, epochs: int, test_clips: int, *, fine_tuned: bool = False
-) -> Iterator[str]:
-    """What a recipe has otherwise: scale, then weights.
+) -> Iterator[str | None]:
+    """How a recipe of the configuration differs from the thesis's: scale, then weights.
 
-    Args:
-        recipe: The configuration's.
-        epochs: Of its training.
-        test_clips: Of a video in evaluation.
-        fine_tuned: Whether the thesis too starts from a trained network, with a tenth of the learning rate (Table 6.6).
+    ``fine_tuned``: the thesis too starts from a trained network, with a tenth of the learning rate (Table 6.6).
     """
     backbone, own = recipe.backbone, settings()
     theirs = own.recipes.get(backbone.name)
     if theirs is None:
         yield f"the thesis has no {backbone.name}"
     published = BASES[backbone.name].blocks
-    pairs: list[tuple[str, object, object]] = [
-        ("width", backbone.width, 1),
-        ("blocks", backbone.blocks or published, published),
-    ]
+    yield said("width", backbone.width, 1)
+    yield said("blocks", backbone.blocks or published, published)
     if theirs:
-        pairs += [("frames", recipe.clip.frames, theirs.frames), ("crop", recipe.clip.view.crop, theirs.crop)]
-    pairs += [
-        ("epochs", epochs, own.epochs),
-        ("clips of a video in an epoch", recipe.clip.train_clips, own.train_clips),
-        ("clips of a video in evaluation", test_clips, own.test_clips),
-    ]
+        yield said("frames", recipe.clip.frames, theirs.frames)
+        yield said("crop", recipe.clip.view.crop, theirs.crop)
+    yield said("epochs", epochs, own.epochs)
+    yield said("clips of a video in an epoch", recipe.clip.train_clips, own.train_clips)
+    yield said("clips of a video in evaluation", test_clips, own.test_clips)
     if theirs:
-        rate = theirs.learning_rate * (0.1 if fine_tuned else 1)
-        pairs += [("batch", recipe.batch, theirs.batch), ("learning rate", recipe.learning_rate, rate)]
-    yield from (note for what, measured, other in pairs if (note := said(what, measured, other)))
+        yield said("batch", recipe.batch, theirs.batch)
+        yield said("learning rate", recipe.learning_rate, theirs.learning_rate * (0.1 if fine_tuned else 1))
     if recipe.initial is not None and not fine_tuned:
         yield "weights fine-tuned from another model, thesis random"
 
 
-def strategy_differences(name: str, strategy: StrategySettings) -> Iterator[str]:
-    """What a strategy of Ch. 5 has otherwise."""
+def strategy_differences(name: str, strategy: StrategySettings) -> Iterator[str | None]:
+    """How a strategy of Ch. 5 differs from the thesis's."""
     own = settings()
     if strategy.teacher is not None:
-        for what, measured, theirs in (
-            ("λ", strategy.kd, own.kd),
-            ("β", strategy.rkd, own.rkd if name == "kd_rkd" else 0),
-            ("T", strategy.temperature, own.temperature),
-        ):
-            if note := said(what, measured, theirs):
-                yield note
+        yield said("λ", strategy.kd, own.kd)
+        yield said("β", strategy.rkd, own.rkd if name == "kd_rkd" else 0)
+        yield said("T", strategy.temperature, own.temperature)
 
 
 def _text(value: object) -> str:

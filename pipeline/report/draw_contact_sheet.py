@@ -14,7 +14,6 @@ from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import Output
 from pipeline.runtime.store import FrameShard
 
-_TITLES = {"none": "original", "faces": "faces hidden", "bodies": "bodies hidden"}
 _SIDE = 2.4  # inches of a frame
 
 
@@ -40,7 +39,7 @@ def draw_contact_sheet(shards: Mapping[str, Sequence[Path]], output: Output, set
                     axis = row[group * len(shards) + place]
                     style.show(axis, reader.clip(video, frame, frame + 1)[0].permute(1, 2, 0).numpy())
                     if row[0] is axes[0, 0]:
-                        axis.set_title(_TITLES.get(variant, variant))
+                        axis.set_title(style.VARIANTS.get(variant, variant))
                     axis.set_xlabel(f"{times[frame]:.2f} s")
             row[0].set_ylabel(style.wrapped(video.rpartition("/")[2], 16))
 

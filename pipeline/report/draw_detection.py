@@ -28,12 +28,12 @@ def draw_detection(
     Args:
         name: table_3_2 … table_3_10, figure_3_4, figure_3_5 or figure_3_6.
         results: ``results/<dataset>/detect``.
-        output: A table ends in ``.csv`` (``.md`` and ``.html`` come beside it), a figure in ``.png``.
+        output: A table ends in ``.csv`` (``.md`` and ``.html`` are written next to it), a figure in ``.png``.
         settings: The features and networks.
-        label_map: Of the figures: actions that count (pbtxt).
-        truth: Of Figures 3.5 and 3.6: annotated boxes (CSV).
-        frames: Of those: shards of original frames.
-        features: Of those: feature shards of the first features.
+        label_map: For the figures: actions that count (pbtxt).
+        truth: For Figures 3.5 and 3.6: annotated boxes (CSV).
+        frames: For Figures 3.5 and 3.6: shards of original frames.
+        features: For Figures 3.5 and 3.6: feature shards of the first features.
 
     Raises:
         ActaError: there is no such table or figure, an option is missing for it, or a result cannot be read.

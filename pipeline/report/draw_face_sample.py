@@ -4,8 +4,9 @@ The picture shows original frames, so it belongs in a private folder; it is not 
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,15 +22,15 @@ from pipeline.runtime.store import FrameShard
 
 _ROWS = 2
 _SIDE = 3.6  # inches of a frame
-_WIDTH = 2.6  # points of a box's line
+_outline = partial(style.outline, style.YELLOW, 2.6, rim=1.8)
 
 
 class _Candidate(NamedTuple):
-    """A video with its frames and detections. The least is the one to show."""
+    """A video with its frames and detections. The smallest is the one to show."""
 
     none: bool  # no face was found
     always: bool  # something is found or filled in in every frame
-    fewest: float  # faces found per frame, negative
+    fewest: float  # minus the number of faces found per frame
     video: str
     frames: Path
     detections: Path
@@ -51,11 +52,10 @@ def draw_face_sample(
         settings: ``frames``: how many frames a row has; there are two rows.
 
     Raises:
-        ActaError: the shards are not as many, no video is in both, or its frames and detections are at
-            other times.
+        ActaError: the numbers of shards differ, no video is in both, or its frames and detections are at other times.
     """
     if len(frames) != len(detections):
-        raise ActaError(f"{len(frames)} frame shards but {len(detections)} detection shards; give one for each other")
+        raise ActaError(f"{len(frames)} frame shards but {len(detections)} detection shards; give as many of each")
     pairs = zip(frames, detections, strict=True)
     best = min((candidate for pair in pairs for candidate in _candidates(*pair)), default=None)
     if best is None:
@@ -69,15 +69,14 @@ def draw_face_sample(
         )
     picks = np.linspace(0, len(times) - 1, _ROWS * settings.frames).round().astype(int)
     height, width = pictures.size(best.video)
-    with style.figure(
-        output, _SIDE * settings.frames, _ROWS * (_SIDE * height / width + 0.4) + 0.9, private=True
-    ) as figure:
+    tall = _ROWS * (_SIDE * height / width + 0.4) + 0.9
+    with style.figure(output, _SIDE * settings.frames, tall, private=True) as figure:
         for axis, pick in zip(figure.subplots(_ROWS, settings.frames, squeeze=False).flat, picks.tolist(), strict=True):
             style.show(axis, pictures.clip(best.video, pick, pick + 1)[0].permute(1, 2, 0).numpy())
             axis.set_xlabel(f"{times[pick]:.2f} s" + ("" if len(faces[pick]) else ": none found"))
             _boxes(axis, faces[pick], width, height)
         keys = ("-", "face, with its score"), ("--", "filled in between two frames")
-        style.legend(figure, [Patch(**_look(line), label=text) for line, text in keys])
+        style.legend(figure, [Patch(**_outline(line), label=text) for line, text in keys])
         some = sum(len(instances) > 0 for instances in faces)
         style.note(figure, f"{best.video}: a face in {some} of {len(faces)} frames.")
 
@@ -98,8 +97,7 @@ def _candidates(frames: Path, detections: Path) -> list[_Candidate]:
 def _boxes(axis: Axes, faces: Instances, width: int, height: int) -> None:
     for box, score, filled in zip(faces.boxes, faces.scores, faces.filled, strict=True):
         x1, y1, x2, y2 = (box * [width, height, width, height] - 0.5).tolist()
-        rectangle = Rectangle((x1, y1), x2 - x1, y2 - y1, **_look("--" if filled else "-"))
-        axis.add_patch(rectangle)
+        axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, **_outline("--" if filled else "-")))
         if filled:
             continue  # its score is another frame's
         above = y1 > 0.15 * height  # else there is no room in the picture
@@ -113,13 +111,3 @@ def _boxes(axis: Axes, faces: Instances, width: int, height: int) -> None:
             weight="bold",
             path_effects=[withStroke(linewidth=3, foreground=style.BLACK)],
         )
-
-
-def _look(line: str) -> dict[str, Any]:
-    return {
-        "fill": False,
-        "edgecolor": style.YELLOW,
-        "linewidth": _WIDTH,
-        "linestyle": line,
-        "path_effects": [withStroke(linewidth=_WIDTH + 1.8, foreground=style.BLACK)],
-    }

@@ -1,7 +1,7 @@
 """Task `statistics`: sensitive information in a dataset (thesis, Sec. 5.1 and Figure 5.3).
 
 Per class: the share of videos with at least one face (body) in at least one frame, and the mean number of faces
-(bodies) per frame, those included that were filled in between two frames in which they were found.
+(bodies) per frame, including those filled in between two frames in which they were found.
 """
 
 from collections import defaultdict
@@ -13,8 +13,7 @@ import numpy as np
 
 from pipeline.privacy.instances import DetectionShard
 from pipeline.report import style
-from pipeline.report.catalogue import entry
-from pipeline.report.tables import write_table
+from pipeline.report.numbered import write_numbered_table
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import Output
 
@@ -24,7 +23,7 @@ COLUMNS = ("label", "what", "videos", "frames", "videos_with_instances_percent",
 def draw_sensitive_information(
     detections: Mapping[str, Sequence[Path]], table: Output, figure: Output, splits: Sequence[str] = ()
 ) -> None:
-    """Write the table (CSV, and Markdown and HTML beside it) and the figure (PNG).
+    """Write the table (CSV, and Markdown and HTML next to it) and the figure (PNG).
 
     Args:
         detections: Detection shards for each of ``faces`` and ``bodies``.
@@ -41,9 +40,8 @@ def draw_sensitive_information(
             )
         total = [video for label in sorted(counts) for video in counts[label]]
         rows += [_row(label, what, counts[label]) for label in sorted(counts)] + [_row("(all)", what, total)]
-    about = entry("figure_5_3")
     texts = [row | {"instances_per_frame": f"{row['instances_per_frame']:.4f}"} for row in rows]
-    write_table(texts, table, title=about.title, reading=about.reading, columns=COLUMNS)
+    write_numbered_table("figure_5_3", texts, table, columns=COLUMNS)
     _draw(rows, list(detections), figure)
 
 

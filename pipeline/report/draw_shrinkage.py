@@ -15,7 +15,7 @@ def draw_shrinkage(name: str, results: Path, output: Output, settings: DrawShrin
     Args:
         name: table_6_1 …, shrink_costs, shrink_beyond, or a recipe for its figure.
         results: ``results/<dataset>``.
-        output: A table ends in ``.csv`` (``.md`` and ``.html`` come beside it), a figure in ``.png``.
+        output: A table ends in ``.csv`` (``.md`` and ``.html`` are written next to it), a figure in ``.png``.
         settings: What there is, and what it was made with.
 
     Raises:

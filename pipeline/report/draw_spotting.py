@@ -16,7 +16,7 @@ def draw_spotting(name: str, results: Path, output: Output, settings: DrawSpotti
     Args:
         name: table_4_2 … table_4_6, figure_4_4 … figure_4_7.
         results: ``results/<dataset>/spot``.
-        output: A table ends in ``.csv`` (``.md`` and ``.html`` come beside it), a figure in ``.png``.
+        output: A table ends in ``.csv`` (``.md`` and ``.html`` are written next to it), a figure in ``.png``.
         settings: The networks, and what they were trained with.
 
     Raises:

@@ -10,7 +10,7 @@ from pipeline.report.tables import Row
 
 
 class Mean(NamedTuple):
-    """A mean and its 95 % interval (Student's t); without one where there is a single value, all None without any."""
+    """A mean and its 95 % interval (Student's t); one value has no interval, and no values have no mean either."""
 
     value: float | None
     low: float | None
@@ -18,7 +18,7 @@ class Mean(NamedTuple):
 
 
 def mean_of(values: Sequence[float]) -> Mean:
-    """Mean over seeds."""
+    """The mean over seeds."""
     if not values:
         return Mean(None, None, None)
     mean, count = float(np.mean(values)), len(values)

@@ -17,23 +17,9 @@ def write_numbered_table(
     columns: Sequence[str] | None = None,
     labels: Sequence[str] = (),
 ) -> None:
-    """Write one table (`pipeline.report.tables.write_table`) under its title, with how to read it.
+    """Write a table (`pipeline.report.tables.write_table`) with its title and reading from the catalogue.
 
-    Args:
-        name: As the catalogue has it.
-        rows, output, columns, labels: As `write_table` has them.
-        other_data: Why the thesis's numbers cannot be compared with those measured here; empty: they can.
-
-    Raises:
-        ActaError: there is no such table, or as `write_table` says.
+    ``other_data``: why the thesis's numbers cannot be compared with those measured here; empty: they can.
     """
-    about = entry(name)
-    write_table(
-        rows,
-        output,
-        title=about.title,
-        reading=about.reading,
-        note=note(other_data),
-        columns=columns,
-        labels=labels,
-    )
+    about, above = entry(name), note(other_data)
+    write_table(rows, output, title=about.title, reading=about.reading, note=above, columns=columns, labels=labels)

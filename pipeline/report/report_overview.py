@@ -13,28 +13,21 @@ from pipeline import __version__
 from pipeline.config.tasks.report import ReportOverview
 from pipeline.media.lists import shard_names
 from pipeline.report.catalogue import entry, names
-from pipeline.report.tables import MISSING, TOTAL, cell, escape, html_table, page, read_rows
+from pipeline.report.tables import MISSING, TOTAL, cell, escape, html_table, page, read_rows, write_text
 from pipeline.runtime.errors import ActaError
-from pipeline.runtime.files import Output, atomic
+from pipeline.runtime.files import Output
 from pipeline.runtime.text import read_made
 
 _PACKAGES = ("torch", "torchvision", "snakemake", "av", "numpy", "h5py", "onnxruntime", "opencv-python-headless")
 
 
 class Footage(NamedTuple):
-    """Videos of one kind.
-
-    Args:
-        what: Which.
-        videos: How many could be opened.
-        seconds: How long they are together.
-        left_out: How many some task left out; None: nobody has asked.
-    """
+    """Videos of one kind."""
 
     what: str
-    videos: int
-    seconds: float
-    left_out: int | None
+    videos: int  # that could be opened
+    seconds: float  # in total
+    left_out: int | None  # by some task; None: there is no quarantine list
 
 
 def report_overview(results: Path, costs: Path, output: Output, settings: ReportOverview) -> None:
@@ -56,20 +49,17 @@ def report_overview(results: Path, costs: Path, output: Output, settings: Report
             '<p class="note">This is the demo: short made videos and tiny networks. It shows what the system does; '
             "no number that was measured here can be compared with the thesis's.</p>\n"
         )
-    body += [
-        "<h2>On what</h2>\n",
-        _table("videos", ("videos", "opened", "hours", "left out by a task"), _footage_rows(results)),
-    ]
+    rows = [(row.what, row.videos, f"{row.seconds / 3600:.2f}", row.left_out) for row in footage(results)]
+    body += ["<h2>On what</h2>\n", _table("videos", ("videos", "opened", "hours", "left out by a task"), rows)]
     if certified := list(_certified(results, settings.configuration)):
         columns = ("hidden", "auditor", "frames", "found before", "found after", "residual")
         body += ["<h2>What is still found after anonymisation</h2>\n", _table("privacy", columns, certified)]
     body += ["<h2>At what cost</h2>\n", _costs(costs)]
     body += ["<h2>Made</h2>\n", _made(results, settings.configuration)]
     body += ["<h2>With what</h2>\n", _table("software", ("package", "version"), _software())]
-    text = yaml.safe_dump(settings.configuration, sort_keys=False, allow_unicode=True, width=100)
-    body.append(f"<details><summary>The configuration</summary>\n<pre>{html.escape(text)}</pre>\n</details>\n")
-    with atomic(output) as temporary:
-        temporary.write_text(page(f"Acta: {name}", "".join(body)), encoding="utf-8", errors="backslashreplace")
+    configuration = yaml.safe_dump(settings.configuration, sort_keys=False, allow_unicode=True, width=100)
+    body.append(f"<details><summary>The configuration</summary>\n<pre>{html.escape(configuration)}</pre>\n</details>\n")
+    write_text(output, page(f"Acta: {name}", "".join(body)))
 
 
 def _table(name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -77,11 +67,7 @@ def _table(name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
 
 
 def footage(results: Path) -> Iterator[Footage]:
-    """What there is of each kind of videos, by the lists of the last plan.
-
-    Raises:
-        ActaError: a manifest cannot be read.
-    """
+    """The videos of each kind in the lists of the last plan."""
     for what, folder, listed in (
         ("videos", results, "manifest"),
         ("videos with boxes", results / "detect", "manifest"),
@@ -89,26 +75,19 @@ def footage(results: Path) -> Iterator[Footage]:
     ):
         lists = folder / "lists"
         names = [name for place in (lists, *sorted(lists.glob("*/"))) if place.is_dir() for name in shard_names(place)]
-        manifests = [_read(path) for name in names if (path := folder / listed / f"{name}.json").is_file()]
+        manifests = [read_made(path) for name in names if (path := folder / listed / f"{name}.json").is_file()]
         if not manifests:
             continue
         if listed == "games":
-            durations = [
-                sum(half["duration"] or 0 for half in manifest["halves"])
-                for manifest in manifests
-                if manifest["halves"]
-            ]
+            halves = [manifest["halves"] for manifest in manifests if manifest["halves"]]
+            durations = [sum(half["duration"] or 0 for half in of_game) for of_game in halves]
         else:
             durations = [video["duration"] or 0 for manifest in manifests for video in manifest["videos"]]
         yield Footage(what, len(durations), sum(durations), _left_out(folder / "quarantine.tsv"))
 
 
-def _footage_rows(results: Path) -> list[tuple[str, int, str, int | None]]:
-    return [(row.what, row.videos, f"{row.seconds / 3600:.2f}", row.left_out) for row in footage(results)]
-
-
 def _left_out(table: Path) -> int | None:
-    """Videos in a quarantine list, each once however many tasks left it out; None: there is no list."""
+    """Videos in a quarantine list, each counted once even if several tasks left it out; None: there is no list."""
     if not table.is_file():
         return None
     lines = table.read_text(errors="surrogateescape").splitlines()[1:]
@@ -120,7 +99,7 @@ def _certified(results: Path, configuration: dict[str, Any]) -> Iterator[tuple[A
         path = results / "audit" / what / "certificate.json"
         if not path.is_file():
             continue
-        certificate = _read(path)
+        certificate = read_made(path)
         for auditor, counts in certificate["overall"].items():
             rate = counts["residual_rate"]
             residual = None if rate is None else f"{100 * rate:.2f} %"
@@ -134,7 +113,7 @@ def _costs(table: Path) -> str:
     if not last:
         raise ActaError(f"{table} has no row {TOTAL!r}")
     shown = html_table("costs", columns, last)
-    return f"{shown}<p>By rule, and beside what was planned: the item <em>Costs</em>.</p>\n"
+    return f"{shown}<p>By rule, and compared with the plan: the item <em>Costs</em>.</p>\n"
 
 
 def _made(results: Path, configuration: dict[str, Any]) -> str:
@@ -161,7 +140,3 @@ def _software() -> list[tuple[str, str]]:
         except PackageNotFoundError:
             versions.append((package, MISSING))
     return versions
-
-
-def _read(path: Path) -> Any:
-    return read_made(path)

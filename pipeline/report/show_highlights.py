@@ -13,7 +13,7 @@ from pipeline.runtime.files import Output, atomic, make_private
 from pipeline.runtime.temporary import private_folder
 from pipeline.runtime.text import read_made
 
-# Bytes of the copy. Browsers open no page of more than 2 MB out of another page's data, and Base64 twice is 16/9.
+# Bytes of the copy. Browsers open no page of more than 2 MB from another page's data, and Base64 twice is 16/9.
 LARGEST = 1_000_000
 _WIDTH, _RATE = 426, 12
 _LEAST = 30_000  # bits per second below which nothing can be recognised
@@ -23,8 +23,8 @@ def show_highlights(video: Path, output: Output) -> None:
     """Write a page (HTML) with a small copy of the video and the list of its clips.
 
     Args:
-        video: Highlights (`acta highlights`), with the JSON of their clips beside them. Of a video that is too long for
-            a copy of 1 MB the page names the file only.
+        video: Highlights (`acta highlights`), with the JSON of their clips next to them. For a video that is too long
+            for a copy of 1 MB the page only names the file.
         output: The page; its folder becomes private (mode 0700), as it shows what the video shows.
 
     Raises:
@@ -32,7 +32,6 @@ def show_highlights(video: Path, output: Output) -> None:
     """
     make_private(output.parent)
     try:
-        clips = read_made(video.with_suffix(".json"))["clips"]
         rows = [
             [
                 f"{clip['highlights_start']:.1f}",
@@ -41,7 +40,7 @@ def show_highlights(video: Path, output: Output) -> None:
                 f"{clip['end'] - clip['start']:.1f}",
                 ", ".join(f"{event['label']} {100 * event['confidence']:.0f} %" for event in clip["events"]),
             ]
-            for clip in clips
+            for clip in read_made(video.with_suffix(".json"))["clips"]
         ]
         with private_folder() as folder:
             small = _small_copy(video, folder / "small.mp4")
@@ -60,7 +59,7 @@ def show_highlights(video: Path, output: Output) -> None:
 
 
 def _small_copy(video: Path, output: Path) -> Path | None:
-    """The video, smaller, slower and silent, so that it takes no more than `LARGEST` bytes; None: it is too long."""
+    """A smaller, silent copy with fewer frames, of at most `LARGEST` bytes; None: the video is too long."""
     with open_video(video) as (source, stream):
         seconds = (source.duration or 0) / av.time_base
         rate = int(0.9 * 8 * LARGEST / max(1.0, seconds))

@@ -1,4 +1,4 @@
-"""The tables of Ch. 6: the thesis's numbers beside those that were measured here."""
+"""The tables of Ch. 6: the thesis's numbers next to those that were measured here."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Shrinkage:
     Args:
         folder: ``shrink/<recipe>``.
         iterations: How many there are.
-        operators: Of each plan its hypotheses.
+        operators: The hypotheses of each plan.
         transferred: ``transfer/``, for Table 6.6.
         splits: The splits of that table.
     """
@@ -50,57 +50,46 @@ class Shrinkage:
     def recipe(self) -> str:
         return self.folder.name
 
-    def selected(self, iteration: int, plan: str = "pas") -> Row:
-        """``selected.json`` of an iteration."""
-        return read_made(self.folder / plan / f"iteration_{iteration}" / "selected.json")
+    def read(self, plan: str, iteration: int, file: str) -> Row:
+        """A JSON file of an iteration, such as ``selected.json`` or ``<hypothesis or alone>/evaluation.json``."""
+        return read_made(self.folder / plan / f"iteration_{iteration}" / file)
+
+    def selection(self, iteration: int, plan: str = "pas") -> Row:
+        """The hypotheses of an iteration, which of them won, and the base network."""
+        selection: Row = self.read(plan, iteration, "selected.json")["selection"]
+        return selection
 
     @property
     def backbone(self) -> str:
-        return str(self.selected(1)["architecture"]["backbone"])
+        return str(self.read("pas", 1, "selected.json")["architecture"]["backbone"])
 
-    @property
-    def base(self) -> Row:
-        """Accuracy and cost of the base network."""
-        base: Row = self.selected(1)["selection"]["base"]
-        return base
-
-    def winner(self, iteration: int, plan: str = "pas") -> Row:
-        """Accuracy and cost of PAS-n."""
-        selection = self.selected(iteration, plan)["selection"]
-        winner: Row = next(h for h in selection["hypotheses"] if h["operators"] == selection["operators"])
-        return winner
-
-    def network(self, number: int) -> Row:
-        """Of PAS-n, or of the base network for 0."""
-        return self.winner(number) if number else self.base
+    def network(self, number: int, plan: str = "pas") -> Row:
+        """Accuracy and cost of PAS-n, or of the base network for 0."""
+        selection = self.selection(max(1, number), plan)
+        networks = [h for h in selection["hypotheses"] if h["operators"] == selection["operators"]]
+        network: Row = networks[0] if number else selection["base"]
+        return network
 
     def chain(self, iteration: int, plan: str = "pas") -> str:
         """The operators chosen up to an iteration."""
-        return ",".join(self.winner(n, plan)["operators"] for n in range(1, iteration + 1))
-
-    def evaluation(self, plan: str, iteration: int, name: str) -> Row:
-        """Of a hypothesis, or of ``alone``."""
-        return read_made(self.folder / plan / f"iteration_{iteration}" / name / "evaluation.json")
+        return ",".join(self.selection(n, plan)["operators"] for n in range(1, iteration + 1))
 
     def top1(self, plan: str, iteration: int, name: str) -> float | None:
-        """Likewise; None where the hypothesis was not trained."""
-        top1: float | None = self.evaluation(plan, iteration, name).get("top1")
+        """Accuracy of a hypothesis, or of ``alone``; None where it was not trained."""
+        top1: float | None = self.read(plan, iteration, f"{name}/evaluation.json").get("top1")
         return top1
 
-    def metrics(self, plan: str, iteration: int, name: str) -> Row:
-        return read_made(self.folder / plan / f"iteration_{iteration}" / name / "metrics.json")
+    def seconds(self, plan: str, iteration: int, name: str) -> float:
+        """Seconds of computing that the training of a hypothesis took."""
+        seconds: float = self.read(plan, iteration, f"{name}/metrics.json")["device_seconds"]
+        return seconds
 
 
 def write_shrink_table(name: str, shrinkages: Sequence[Shrinkage], settings: DrawShrinkage, output: Path) -> None:
-    """Write one table (CSV, and Markdown and HTML beside it).
+    """Write one table (CSV, and Markdown and HTML next to it) of the results of several base networks.
 
-    Columns that begin with ``thesis`` are the thesis's; ``differs`` says what is not as there.
-
-    Args:
-        name: One of `TABLES`.
-        shrinkages: The results of each base network.
-        settings: The dataset, and how its networks were trained; the thesis's Table 6.6 is by dataset.
-        output: The table.
+    Columns that begin with ``thesis`` are the thesis's, for Table 6.6 those of the dataset; ``differs`` lists the
+    differences from it.
 
     Raises:
         ActaError: a result is missing or damaged, or the table has no rows.
@@ -111,29 +100,23 @@ def write_shrink_table(name: str, shrinkages: Sequence[Shrinkage], settings: Dra
         rows += [row | {"differs": differs} for row in TABLES[name](shrinkage, settings)]
     if not rows:
         raise ActaError(f"{name} has no rows: none of {', '.join(s.recipe for s in shrinkages)} is an R(2+1)D or R3D")
-    write_numbered_table(
-        name,
-        rows,
-        output,
-        other_data=catalogue.other_data(name, settings.dataset),
-        labels=("iteration",),
-    )
+    other_data = catalogue.other_data(name, settings.dataset)
+    write_numbered_table(name, rows, output, other_data=other_data, labels=("iteration",))
 
 
 def _differs(name: str, recipe: str, settings: DrawShrinkage) -> str | None:
-    """What is not as in the thesis."""
+    """How a recipe and its shrinkage differ from the thesis's."""
     own, base = catalogue.settings(), settings.bases[recipe]
-    notes = [catalogue.other_data(name, settings.dataset)]
-    transferred = name == "table_6_6"
-    notes += recipe_differences(base, settings.base_epochs, settings.test_clips, fine_tuned=transferred)
-    if not transferred:
-        notes += [
-            said("epochs of a hypothesis", settings.epochs, own.epochs) or "",
-            said("iterations", settings.iterations, own.iterations) or "",
-            said("α", settings.alpha, own.alpha) or "",
-            said("t", settings.temperature, own.shrink_temperature) or "",
-            *(said(f"γ of {o}", getattr(settings.factors, o), getattr(own.factors, o)) or "" for o in "stfcl"),
-        ]
+    notes: list[str | None] = [catalogue.other_data(name, settings.dataset)]
+    if name == "table_6_6":
+        notes += recipe_differences(base, settings.base_epochs, settings.test_clips, fine_tuned=True)
+        return joined(notes)
+    notes += recipe_differences(base, settings.base_epochs, settings.test_clips)
+    notes.append(said("epochs of a hypothesis", settings.epochs, own.epochs))
+    notes.append(said("iterations", settings.iterations, own.iterations))
+    notes.append(said("α", settings.alpha, own.alpha))
+    notes.append(said("t", settings.temperature, own.shrink_temperature))
+    notes += [said(f"γ of {o}", getattr(settings.factors, o), getattr(own.factors, o)) for o in "stfcl"]
     return joined(notes)
 
 
@@ -166,19 +149,16 @@ def _table_6_1(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
 
 def _table_6_2(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
     for number in range(1, shrinkage.iterations + 1):
-        with_pas, alone = shrinkage.winner(number), shrinkage.evaluation("pas", number, "alone")
-        thesis = (
-            (REDUCED[shrinkage.backbone][number][:2], ALONE[shrinkage.backbone][number - 1])
-            if shrinkage.backbone in ALONE and number <= len(ALONE[shrinkage.backbone])
-            else ((None, None), (None, None))
-        )
+        with_pas, alone = shrinkage.network(number), shrinkage.read("pas", number, "alone/evaluation.json")
+        printed = ALONE.get(shrinkage.backbone, [])[number - 1 : number]
+        thesis = (*REDUCED[shrinkage.backbone][number][:2], *printed[0]) if printed else (None,) * 4
         yield {
             "recipe": shrinkage.recipe,
             "network": _label(number),
-            "thesis_top1": thesis[0][0],
-            "thesis_top1_alone": thesis[1][0],
-            "thesis_top5": thesis[0][1],
-            "thesis_top5_alone": thesis[1][1],
+            "thesis_top1": thesis[0],
+            "thesis_top1_alone": thesis[2],
+            "thesis_top5": thesis[1],
+            "thesis_top5_alone": thesis[3],
             "top1": with_pas["top1"],
             "top1_alone": alone["top1"],
             "top5": with_pas["top5"],
@@ -207,10 +187,7 @@ def _table_6_3(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
             "what": f"{shrinkage.backbone}, {_label(number)}",
             "recipe": shrinkage.recipe,
             "pretraining": "none" if settings.bases[shrinkage.recipe].initial is None else "another model",
-            "thesis_top1": None,
-            "thesis_top5": None,
-            "thesis_gflops": None,
-            "thesis_views": None,
+            **dict.fromkeys(("thesis_top1", "thesis_top5", "thesis_gflops", "thesis_views")),
             "top1": network["top1"],
             "top5": network["top5"],
             "gflops": f"{network['gflops']:.4g}",
@@ -218,27 +195,18 @@ def _table_6_3(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
         }
 
 
-def _by_operator(
-    shrinkage: Shrinkage, iteration: int, thesis: dict[str, dict[str, float]], first: str
-) -> Iterator[Row]:
-    """One row a plan, one column an operator."""
+def _by_operator(shrinkage: Shrinkage, iteration: int, thesis: dict[str, dict[str, float]]) -> Iterator[Row]:
+    """Tables 6.4 and 6.8: one row per plan, one column per operator."""
     for plan, printed in thesis.items():
-        row: Row = {"recipe": shrinkage.recipe, first: plan, "iteration": iteration}
+        row: Row = {"recipe": shrinkage.recipe, "plan": plan, "iteration": iteration}
         row |= {f"thesis_{o}": printed.get(o) if shrinkage.backbone == R2PLUS1D else None for o in printed}
         row |= {o: shrinkage.top1(plan, iteration, o) if o in shrinkage.operators[plan] else None for o in printed}
         yield row
 
 
-def _table_6_4(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
-    yield from _by_operator(shrinkage, min(ITERATION_OF_ABLATION, shrinkage.iterations), ABLATION, "plan")
-
-
 def _table_6_5(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
-    for number in [
-        n for n in (0, *range(1, shrinkage.iterations + 1)) if n in (0, 1, 3, 5) or n == shrinkage.iterations
-    ]:
-        export = read_made(shrinkage.folder / "pas" / f"iteration_{max(1, number)}" / "export" / "export.json")
-        cost = export["cost"]
+    for number in [n for n in range(shrinkage.iterations + 1) if n in (0, 1, 3, 5, shrinkage.iterations)]:
+        cost = shrinkage.read("pas", max(1, number), "export/export.json")["cost"]
         measured = cost["network" if number else "base"]
         utilisation, memory = RESOURCES.get(shrinkage.backbone, {}).get(number, (None, None))
         yield {
@@ -287,10 +255,6 @@ def _table_6_7(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
         }
 
 
-def _table_6_8(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
-    yield from _by_operator(shrinkage, 1, MODES, "plan")
-
-
 def _table_6_9(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
     for number in range(shrinkage.iterations + 1):
         printed = SMALL.get(number, {}) if shrinkage.backbone == R2PLUS1D else {}
@@ -299,7 +263,7 @@ def _table_6_9(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
             row[f"thesis_{operator}"] = printed.get(operator)
             row[operator] = shrinkage.top1("pas", number, operator) if number else None
         row["thesis_alone"] = printed.get("alone")
-        row["alone"] = shrinkage.top1("pas", number, "alone") if number else shrinkage.base["top1"]
+        row["alone"] = shrinkage.top1("pas", number, "alone") if number else shrinkage.network(0)["top1"]
         yield row
 
 
@@ -307,23 +271,20 @@ def _costs(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
     """GPU-hours (on a CPU: hours of it) per hypothesis, per iteration and overall, and what they bought."""
     total = 0.0
     for number in range(1, shrinkage.iterations + 1):
-        selection = shrinkage.selected(number)["selection"]
+        selection = shrinkage.selection(number)
         spent = 0.0
         for hypothesis in selection["hypotheses"]:
-            metrics = shrinkage.metrics("pas", number, hypothesis["operators"])
-            spent += metrics["device_seconds"]
-            yield _cost_row(
-                shrinkage, number, hypothesis["operators"], hypothesis["status"], metrics["device_seconds"], hypothesis
-            )
+            operators, seconds = hypothesis["operators"], shrinkage.seconds("pas", number, hypothesis["operators"])
+            spent += seconds
+            yield _cost_row(shrinkage, number, operators, hypothesis["status"], seconds, hypothesis)
         total += spent
-        yield _cost_row(shrinkage, number, "(all)", f"{selection['operators']} wins", spent, shrinkage.winner(number))
-    yield _cost_row(
-        shrinkage, None, "(all)", shrinkage.chain(shrinkage.iterations), total, shrinkage.winner(shrinkage.iterations)
-    )
+        yield _cost_row(shrinkage, number, "(all)", f"{selection['operators']} wins", spent, shrinkage.network(number))
+    last = shrinkage.iterations
+    yield _cost_row(shrinkage, None, "(all)", shrinkage.chain(last), total, shrinkage.network(last))
 
 
 def _cost_row(shrinkage: Shrinkage, iteration: int | None, name: str, status: str, seconds: float, network: Row) -> Row:
-    bought = network["top1"] is not None
+    base, bought = shrinkage.network(0), network["top1"] is not None
     return {
         "recipe": shrinkage.recipe,
         "iteration": iteration or "(all)",
@@ -332,54 +293,52 @@ def _cost_row(shrinkage: Shrinkage, iteration: int | None, name: str, status: st
         "device_hours": f"{seconds / 3600:.4f}",
         "device_seconds": f"{seconds:.1f}",
         "top1": network["top1"],
-        "top1_change": f"{network['top1'] - shrinkage.base['top1']:+.1f}" if bought else None,
+        "top1_change": f"{network['top1'] - base['top1']:+.1f}" if bought else None,
         "gflops": f"{network['gflops']:.4g}" if bought else None,
-        "gflops_of_base": f"{network['gflops'] / shrinkage.base['gflops']:.3f}" if bought else None,
+        "gflops_of_base": f"{network['gflops'] / base['gflops']:.3f}" if bought else None,
     }
 
 
 def _beyond(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
-    """The open problems of Ch. 7 beside the plain algorithm: what was chosen, how good it is, what it cost."""
+    """The open problems of Ch. 7 next to the plain algorithm: what was chosen, how good it is, what it cost."""
     for plan in ("pas", *BEYOND):
-        seconds = {}
+        once = read_made(shrinkage.folder / plan / "teacher_logits.json")["device_seconds"] if plan == "stored" else 0.0
+        seconds: list[float] = []
         for number in range(1, shrinkage.iterations + 1):
-            spent = [shrinkage.metrics(plan, number, o)["device_seconds"] for o in shrinkage.operators[plan]]
+            spent = [shrinkage.seconds(plan, number, o) for o in shrinkage.operators[plan]]
             if plan == "halving":  # what was stopped has cost its first epochs
                 spent += [_started(shrinkage, number, o) for o in shrinkage.operators[plan]]
-            seconds[number] = sum(spent)
-        once = read_made(shrinkage.folder / plan / "teacher_logits.json")["device_seconds"] if plan == "stored" else 0.0
-        for number in range(1, shrinkage.iterations + 1):
-            winner = shrinkage.winner(number, plan)
+            seconds.append(sum(spent))
+            winner, chain = shrinkage.network(number, plan), shrinkage.chain(number, plan)
             yield {
                 "recipe": shrinkage.recipe,
                 "plan": plan,
                 "iteration": number,
-                "operators": shrinkage.chain(number, plan),
-                "same_as_pas": shrinkage.chain(number, plan) == shrinkage.chain(number),
+                "operators": chain,
+                "same_as_pas": chain == shrinkage.chain(number),
                 "top1": winner["top1"],
                 "gflops": f"{winner['gflops']:.4g}",
-                "device_seconds": f"{seconds[number] + (once if number == 1 else 0):.1f}",
-                "device_seconds_so_far": f"{sum(seconds[n] for n in range(1, number + 1)) + once:.1f}",
+                "device_seconds": f"{seconds[-1] + (once if number == 1 else 0):.1f}",
+                "device_seconds_so_far": f"{sum(seconds) + once:.1f}",
             }
 
 
 def _started(shrinkage: Shrinkage, number: int, operators: str) -> float:
     """Seconds of the first epochs of a hypothesis that did not go on; those of the others are in its own metrics."""
-    folder = shrinkage.folder / "halving" / f"iteration_{number}" / operators
-    if read_made(folder / "metrics.json")["status"] != "stopped":
+    if shrinkage.read("halving", number, f"{operators}/metrics.json")["status"] != "stopped":
         return 0.0
-    return float(read_made(folder / "started" / "metrics.json")["device_seconds"])
+    return shrinkage.seconds("halving", number, f"{operators}/started")
 
 
 TABLES: dict[str, Callable[[Shrinkage, DrawShrinkage], Iterator[Row]]] = {
     "table_6_1": _table_6_1,
     "table_6_2": _table_6_2,
     "table_6_3": _table_6_3,
-    "table_6_4": _table_6_4,
+    "table_6_4": lambda of, _: _by_operator(of, min(ITERATION_OF_ABLATION, of.iterations), ABLATION),
     "table_6_5": _table_6_5,
     "table_6_6": _table_6_6,
     "table_6_7": _table_6_7,
-    "table_6_8": _table_6_8,
+    "table_6_8": lambda of, _: _by_operator(of, 1, MODES),
     "table_6_9": _table_6_9,
     "shrink_costs": _costs,
     "shrink_beyond": _beyond,

@@ -26,9 +26,8 @@ def draw_iterations(shrinkage: Shrinkage, output: Path) -> None:
     trained without PAS; both with the bootstrap intervals of their evaluations.
     """
     numbers = range(1, shrinkage.iterations + 1)
-    costs = [shrinkage.base["gflops"], *(shrinkage.winner(n)["gflops"] for n in numbers)]
-    best = [shrinkage.base["top1"], *(shrinkage.winner(n)["top1"] for n in numbers)]
-    alone = [shrinkage.base["top1"], *(shrinkage.top1("pas", n, "alone") for n in numbers)]
+    costs, best = ([shrinkage.network(n)[column] for n in (0, *numbers)] for column in ("gflops", "top1"))
+    alone = [best[0], *(shrinkage.top1("pas", n, "alone") for n in numbers)]
     with style.figure(output, 11, 8.6) as figure:
         axis = figure.subplots()
         axis.plot(costs, best, "--", color=style.RED, zorder=2.5)
@@ -36,8 +35,9 @@ def draw_iterations(shrinkage: Shrinkage, output: Path) -> None:
         used = [name for number in numbers for name in _hypotheses(axis, shrinkage, number, costs, best)]
         axis.scatter(costs[:1], best[:1], marker="*", s=330, color=style.RED, zorder=4, **_EDGE)
         for number in numbers:
-            for name in ("alone", shrinkage.winner(number)["operators"]):
-                low, high = shrinkage.evaluation("pas", number, name).get("top1_interval", (None, None))
+            for name in ("alone", shrinkage.selection(number)["operators"]):
+                evaluation = shrinkage.read("pas", number, f"{name}/evaluation.json")
+                low, high = evaluation.get("top1_interval", (None, None))
                 style.interval(axis, costs[number], low, high)
             axis.annotate(
                 f"{number}",
@@ -50,12 +50,8 @@ def draw_iterations(shrinkage: Shrinkage, output: Path) -> None:
                 path_effects=[withStroke(linewidth=3, foreground="white")],
             )
         _scales(axis)
-        axis.set_title(
-            style.wrapped(
-                f"{shrinkage.recipe} ({shrinkage.backbone}): {shrinkage.chain(shrinkage.iterations)}",
-                style.letters(figure),
-            )
-        )
+        title = f"{shrinkage.recipe} ({shrinkage.backbone}): {shrinkage.chain(shrinkage.iterations)}"
+        axis.set_title(style.wrapped(title, style.letters(figure)))
         style.legend(figure, _keys([*dict.fromkeys(used)]))
         style.note(
             figure,
@@ -66,13 +62,10 @@ def draw_iterations(shrinkage: Shrinkage, output: Path) -> None:
 
 
 def _hypotheses(axis: Axes, shrinkage: Shrinkage, number: int, costs: list[float], best: list[float]) -> list[str]:
-    """Draw those of an iteration; tell their operators."""
+    """Draw the trained hypotheses of an iteration; their operators."""
     colour = matplotlib.colormaps["viridis"]((number - 1) / max(1, shrinkage.iterations - 1))
-    trained = [
-        hypothesis
-        for hypothesis in shrinkage.selected(number)["selection"]["hypotheses"]
-        if hypothesis["top1"] is not None
-    ]
+    hypotheses = shrinkage.selection(number)["hypotheses"]
+    trained = [hypothesis for hypothesis in hypotheses if hypothesis["top1"] is not None]
     for hypothesis in trained:
         ends = [costs[number - 1], hypothesis["gflops"]], [best[number - 1], hypothesis["top1"]]
         axis.plot(*ends, color="0.7", linewidth=0.8, zorder=2)
@@ -106,7 +99,7 @@ def _keys(operators: list[str]) -> list[Line2D]:
 
 
 def _printed(backbone: str) -> str | None:
-    """What the thesis has."""
+    """What the thesis has for this backbone."""
     if backbone not in CHAINS:
         return None
     top1 = [printed[0] for printed in REDUCED[backbone]]

@@ -1,10 +1,10 @@
-"""Tables 4.2 to 4.6: the thesis's numbers beside those that were measured here."""
+"""Tables 4.2 to 4.6: the thesis's numbers next to those that were measured here."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from pipeline.config.tasks.report import DrawSpotting, ReportedNetwork
+from pipeline.config.tasks.report import DrawSpotting
 from pipeline.report.differs import joined, said
 from pipeline.report.intervals import mean_cells
 from pipeline.report.numbered import write_numbered_table
@@ -18,7 +18,6 @@ from pipeline.report.thesis_spotting import (
     RATE,
     RMS_NET,
     ROWS,
-    TABLES,
     Printed,
     networks_of,
     other_data,
@@ -30,12 +29,7 @@ T = TypeVar("T")
 
 
 class Evaluations:
-    """The evaluations of a dataset.
-
-    Args:
-        results: ``results/<dataset>/spot``.
-        settings: Which networks, seeds and splits there are.
-    """
+    """The evaluations of a dataset, in ``results/<dataset>/spot``."""
 
     def __init__(self, results: Path, settings: DrawSpotting):
         self.results, self.settings = results, settings
@@ -44,7 +38,7 @@ class Evaluations:
         """What ``pick`` takes out of each evaluation, by seed; empty if there is no such network or no such split.
 
         Raises:
-            ActaError: an evaluation is missing or damaged, or has nothing of the kind.
+            ActaError: an evaluation is missing or damaged, or lacks the value.
         """
         known = self.settings.networks.get(network)
         picked = {}
@@ -59,98 +53,62 @@ class Evaluations:
         return picked
 
     def average(self, network: str, split: str | None, tolerances: str = "loose") -> dict[int, float]:
-        """Average-mAP in per cent, by seed.
-
-        Args:
-            network, split: Which evaluations.
-            tolerances: ``loose`` (5 to 60 s) or ``tight`` (1 to 5 s).
-
-        Raises:
-            ActaError: as `pick`.
-        """
+        """Average-mAP in per cent, by seed, for ``loose`` (5 to 60 s) or ``tight`` (1 to 5 s) tolerances."""
         return self.pick(network, split, lambda evaluation: 100 * float(evaluation[tolerances]["a_mAP"]))
 
 
 def paired(values: dict[int, float], reference: dict[int, float]) -> list[float]:
-    """What each seed gains over the same seed of the reference; of the seeds that both have."""
+    """What each seed gains over the same seed of the reference, for the seeds that both have."""
     return [value - reference[seed] for seed, value in values.items() if seed in reference]
 
 
 def write_spotting_table(name: str, results: Path, settings: DrawSpotting, output: Path) -> None:
-    """Write one table (CSV, and Markdown and HTML beside it).
+    """Write one table (CSV, and Markdown and HTML next to it).
 
-    Columns that begin with ``thesis`` are the thesis's; ``differs`` says what is not as there.
-
-    Args:
-        name: One of `pipeline.report.thesis_spotting.TABLES`.
-        results: ``results/<dataset>/spot``.
-        settings: The dataset, its splits, networks and seeds.
-        output: The table. Average-mAP in per cent: the mean over the seeds and its 95 % interval. Gains are over
-            ``rms_net`` on the test split, paired by seed, and have their own; ``pairs`` is the number of seeds that
-            both have. Networks that the configuration does not have are shown with what the thesis prints.
+    Average-mAP is in per cent: the mean over the seeds and its 95 % interval. Gains are over ``rms_net`` on the test
+    split, paired by seed, and have an interval of their own; ``pairs`` is the number of seeds that both have. Columns
+    that begin with ``thesis`` are the thesis's; ``differs`` lists the differences from it. Networks that the
+    configuration does not have are shown with what the thesis prints.
 
     Raises:
-        ActaError: there is no such table, or an evaluation is missing or damaged.
+        ActaError: an evaluation is missing or damaged.
     """
-    if name not in TABLES:
-        raise ActaError(f"there is no table {name!r} of Ch. 4; there are {', '.join(TABLES)}")
     evaluations = Evaluations(results, settings)
     rows = [_row(evaluations, name, network) for network in _shown(name, settings)]
     columns = list(rows[0])
     if name == "table_4_2":
-        rows = [*_competitors(), *rows]
-    write_numbered_table(
-        name,
-        rows,
-        output,
-        other_data=other_data(RMS_NET, settings.dataset, settings.version),
-        columns=columns,
-        labels=("clip_s", "p", "q"),
-    )
+        known = ("what", "clip_s", "input", "thesis_test")
+        competitors = [dict(zip(known, competitor, strict=True)) for competitor in COMPETITORS]
+        rows = [*(row | {"differs": "number of its authors; SoccerNet"} for row in competitors), *rows]
+    reason = other_data(RMS_NET, settings.dataset, settings.version)
+    write_numbered_table(name, rows, output, other_data=reason, columns=columns, labels=("clip_s", "p", "q"))
 
 
 def _shown(table: str, settings: DrawSpotting) -> Iterator[str]:
-    """The networks of its rows: those of the thesis that have a number there or here, then the configuration's own."""
+    """The networks of its rows: the thesis's that have a number there or here, then the configuration's own."""
     yield from (name for name in ROWS[table] if name in settings.networks or NETWORKS[name].test is not None)
     backbones = {name: network.backbone for name, network in settings.networks.items()}
     yield from (name for name in networks_of(table, backbones) if name not in NETWORKS)
 
 
-def _competitors() -> Iterator[Row]:
-    for name, seconds, features, test in COMPETITORS:
-        row: Row = {"what": name, "clip_s": seconds, "input": features, "thesis_test": test}
-        yield row | {"differs": "number of its authors; SoccerNet"}
-
-
 def _row(evaluations: Evaluations, table: str, name: str) -> Row:
     settings, network = evaluations.settings, evaluations.settings.networks.get(name)
     printed = NETWORKS.get(name)
-    row: Row = {"what": _what(name, network), "network": name, **_settings(table, name, settings)}
+    what = f"{network.backbone} + Our" if network and not printed else NETWORKS[name].what
+    row: Row = {"what": what, "network": name, **_settings(table, name, settings)}
     row["input"] = (network.backbone or network.input) if network else None
     row |= _thesis(table, printed)
     loose, tight = (evaluations.average(name, settings.test, tolerances) for tolerances in ("loose", "tight"))
     row |= mean_cells("val", list(evaluations.average(name, settings.validation).values()))
-    row |= (
-        mean_cells("test", list(loose.values()))
-        | mean_cells("test_tight", list(tight.values()))
-        | {"seeds": len(loose) or None}
-    )
-    row |= _gains(evaluations, name, loose, tight)
-    games = {
-        short: _games(evaluations, name, split)
-        for short, split in (("val", settings.validation), ("test", settings.test))
-    }
-    for short, (evaluated, left_out) in games.items():
-        row |= {f"{short}_games": evaluated, f"{short}_left_out": left_out}
-    return row | {"differs": _differs(name, settings, printed, {evaluated for evaluated, _ in games.values()})}
-
-
-def _what(name: str, network: ReportedNetwork | None) -> str:
-    return NETWORKS[name].what if name in NETWORKS or not network else f"{network.backbone} + Our"
+    row |= mean_cells("test", list(loose.values())) | mean_cells("test_tight", list(tight.values()))
+    row |= {"seeds": len(loose) or None, **_gains(evaluations, name, loose, tight)}
+    for short, split in (("val", settings.validation), ("test", settings.test)):
+        row[f"{short}_games"], row[f"{short}_left_out"] = _games(evaluations, name, split)
+    return row | {"differs": _differs(name, settings, printed, {row["val_games"], row["test_games"]})}
 
 
 def _settings(table: str, name: str, settings: DrawSpotting) -> Row:
-    """What the rows of a table differ in: the configuration's where it has the network, else the thesis's."""
+    """The settings by which a table's rows differ: the configuration's where it has the network, else the thesis's."""
     network = settings.networks.get(name) or NETWORKS[name]
     if table == "table_4_2":
         rate = settings.rate if name in settings.networks else RATE
@@ -173,12 +131,12 @@ def _thesis(table: str, printed: Printed | None) -> Row:
 
 
 def _as_printed(value: float | None) -> str | None:
-    """With the thesis's own decimals: the challenge has two."""
+    """With as many decimals as in the thesis: the challenge has two."""
     return None if value is None else str(value)
 
 
 def _gains(evaluations: Evaluations, name: str, loose: dict[int, float], tight: dict[int, float]) -> Row:
-    """Over RMS-Net. The challenge's recipe, for which other splits train, has none."""
+    """Gains over RMS-Net. The challenge's recipe, which trains on other splits, has none."""
     over = "" if name in (RMS_NET, CHALLENGE) else RMS_NET
     gained = paired(loose, evaluations.average(over, evaluations.settings.test))
     found_tight = paired(tight, evaluations.average(over, evaluations.settings.test, "tight"))
@@ -188,17 +146,13 @@ def _gains(evaluations: Evaluations, name: str, loose: dict[int, float], tight: 
 
 def _games(evaluations: Evaluations, name: str, split: str | None) -> tuple[str, str]:
     """How many games were evaluated and left out; the seeds' numbers, where they are not the same."""
-
-    def numbers(evaluation: Row) -> tuple[int, int]:
-        return int(evaluation["games"]), len(evaluation["left_out"])
-
-    counts = evaluations.pick(name, split, numbers).values()
+    counts = evaluations.pick(name, split, lambda row: (int(row["games"]), len(row["left_out"]))).values()
     evaluated, left_out = (", ".join(dict.fromkeys(str(pair[place]) for pair in counts)) for place in (0, 1))
     return evaluated, left_out
 
 
 def _differs(name: str, settings: DrawSpotting, printed: Printed | None, games: set[str]) -> str | None:
-    """What is not as in the thesis."""
+    """How a network differs from the thesis's."""
     network = settings.networks.get(name)
     if not network:
         return "not in the configuration"

@@ -51,17 +51,10 @@ class _Curve(NamedTuple):
 def draw_spotting_figure(name: str, results: Path, settings: DrawSpotting, output: Path) -> None:
     """Draw one figure (PNG): lines are means over the seeds, bands and bars their 95 % intervals.
 
-    Args:
-        name: One of `pipeline.report.thesis_spotting.FIGURES`.
-        results: ``results/<dataset>/spot``.
-        settings: The dataset, its splits, networks and seeds. Of Figure 4.6 it need not have all networks.
-        output: The picture.
-
     Raises:
-        ActaError: there is no such figure, the configuration lacks a network of it, or a result is missing or damaged.
+        ActaError: the configuration lacks a network of the figure (of Figure 4.6: all of them), or a result is missing
+            or damaged.
     """
-    if name not in FIGURES:
-        raise ActaError(f"there is no figure {name!r} of Ch. 4; there are {', '.join(FIGURES)}")
     known = [network for network in networks_of(name) if network in settings.networks]
     lacking = [network for network in networks_of(name) if network not in known]
     if lacking and (name != "figure_4_6" or not known):
@@ -89,7 +82,7 @@ def _curve(evaluations: Evaluations, network: str, *what: str) -> _Curve:
 
 
 def _figure_4_4(evaluations: Evaluations, output: Path) -> None:
-    """Of each class, the best first; of more than a few each in a panel, before the mean of all in grey."""
+    """A curve per class, the best first; if there are many, each has a panel, with the mean of all in grey."""
     names = list(CLASSES[evaluations.settings.version])
     curves = {name: _curve(evaluations, RMS_NET, "AP", name).between(_LOOSE, np.inf) for name in names}
     looks = dict(zip(names, style.LOOKS, strict=False))  # a class keeps its look, whatever its rank
@@ -125,7 +118,7 @@ def _figure_4_4(evaluations: Evaluations, output: Path) -> None:
 
 
 def _figure_4_5(evaluations: Evaluations, output: Path) -> None:
-    """Tight tolerances to the left, on a scale of their own."""
+    """Tight tolerances are on the left, on a scale of their own."""
     full, without = (_curve(evaluations, network, "mAP") for network in (RMS_NET, NO_REGRESSION))
     with style.figure(output, 10, 6.4) as figure:
         tight, loose = figure.subplots(1, 2, sharey=True, width_ratios=(1, 2.2))
@@ -144,7 +137,7 @@ def _figure_4_5(evaluations: Evaluations, output: Path) -> None:
 
 
 def _figure_4_6(evaluations: Evaluations, output: Path) -> None:
-    """The weights lie equally far apart; 0 has no place on a logarithmic axis."""
+    """The weights are equally far apart, as 0 has no place on a logarithmic axis."""
     networks = evaluations.settings.networks
     known = [name for name in networks_of("figure_4_6") if name in networks]
     known.sort(key=lambda name: networks[name].regression_weight)
@@ -183,9 +176,8 @@ def _figure_4_7(evaluations: Evaluations, output: Path) -> None:
         raise ActaError(f"{path} is damaged: {type(error).__name__}, {error}") from None
     if not examples:
         raise ActaError(f"{path} has no examples")
-    lines = len(examples)
-    with style.figure(output, 9, 2.6 * lines + 1.3) as figure:
-        axes = figure.subplots(lines, squeeze=False)[:, 0]
+    with style.figure(output, 9, 2.6 * len(examples) + 1.3) as figure:
+        axes = figure.subplots(len(examples), squeeze=False)[:, 0]
         for axis, (title, seconds, votes, event) in zip(axes, examples, strict=True):
             axis.fill_between(seconds, votes, step="mid", color=style.BLUE, alpha=0.25, linewidth=0)
             axis.step(seconds, votes, where="mid", color=style.BLUE, label="votes of overlapping clips")

@@ -1,4 +1,4 @@
-"""The look of every figure: one style, colours that the colour-blind can tell apart, text to be read at half size."""
+"""The look of every figure: one style, colours for the colour-blind, text that can be read at half size."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from pipeline.runtime.files import atomic, make_private
 
@@ -19,6 +20,7 @@ BLACK, ORANGE, SKY, GREEN = "#000000", "#e69f00", "#56b4e9", "#009e73"
 YELLOW, BLUE, RED, PURPLE = "#f0e442", "#0072b2", "#d55e00", "#cc79a7"
 GREY = "#595959"
 TEXT = 14  # points: 14 pixels where a picture is shown at half its size
+VARIANTS = {"none": "original", "faces": "faces hidden", "bodies": "bodies hidden"}
 KINETICS = "The thesis measured on Kinetics-400: not comparable with other data."
 _DPI = 150
 _LETTER = 0.54  # mean width of a letter in DejaVu Sans, of its size
@@ -34,7 +36,6 @@ _STYLE: dict[str, Any] = {
     "xtick.labelsize": TEXT,
     "ytick.labelsize": TEXT,
     "legend.fontsize": TEXT,
-    "legend.title_fontsize": TEXT,
     "legend.frameon": False,
     "legend.handlelength": 2.6,
     "text.parse_math": False,  # class names may hold a dollar sign
@@ -52,7 +53,7 @@ _STYLE: dict[str, Any] = {
 
 
 class Look(NamedTuple):
-    """How a series is told from the others: by more than its colour."""
+    """How a series is told apart from the others: by more than its colour."""
 
     colour: str
     marker: str
@@ -83,15 +84,10 @@ LOOKS = (
 
 @contextmanager
 def figure(output: Path, width: float, height: float, *, private: bool = False) -> Iterator[Figure]:
-    """A figure in this style; it is written when the block ends without an error.
+    """A figure in this style, in inches of 150 pixels; it is written (PNG) when the block ends without an error.
 
-    The same figure gives the same bytes, whatever matplotlib's settings on the machine are.
-
-    Args:
-        output: PNG to write.
-        width: Inches; 150 pixels each.
-        height: Likewise.
-        private: It shows original frames: its folder becomes private (mode 0700).
+    The same figure gives the same bytes, whatever matplotlib's settings on the machine are. A ``private`` one shows
+    original frames: its folder becomes private (mode 0700).
     """
     with matplotlib.style.context(["default", _STYLE]):
         made = Figure(figsize=(width, height))
@@ -102,14 +98,8 @@ def figure(output: Path, width: float, height: float, *, private: bool = False) 
             made.savefig(temporary, format="png", metadata={"Software": None})
 
 
-def legend(figure: Figure, handles: Sequence[Artist] | None = None, title: str | None = None) -> None:
-    """One legend for all plots, above them, where it covers nothing.
-
-    Args:
-        figure: The figure.
-        handles: What it explains; None: whatever has a label, each label once.
-        title: Its heading.
-    """
+def legend(figure: Figure, handles: Sequence[Artist] | None = None) -> None:
+    """One legend for all plots, above them, of these handles; None: of whatever has a label, each label once."""
     if handles is None:
         known: dict[str, Artist] = {}
         for axis in figure.axes:
@@ -121,30 +111,25 @@ def legend(figure: Figure, handles: Sequence[Artist] | None = None, title: str |
         labels = [str(handle.get_label()) for handle in handles]
     longest = max((len(line) for label in labels for line in label.splitlines()), default=0)
     columns = max(1, min(len(labels), letters(figure) // (longest + 7)))
-    figure.legend(handles, labels, loc="outside upper center", ncols=columns, title=title)
+    figure.legend(handles, labels, loc="outside upper center", ncols=columns)
 
 
 def note(figure: Figure, *sentences: str | None) -> None:
-    """Write below the plots what they do not say themselves: what bars are, the thesis's numbers; None is left out."""
+    """Write below the plots what they do not show, such as what bars are or the thesis's numbers; None is skipped."""
     text = "\n".join(textwrap.fill(plain(sentence), letters(figure)) for sentence in sentences if sentence)
     if text:
         figure.supxlabel(text, x=0.01, ha="left", fontsize=TEXT, color=GREY)
 
 
 def letters(figure: Figure) -> int:
-    """How many letters a line across the figure has."""
+    """How many letters fit in a line across the figure."""
     return int(figure.get_figwidth() * 72 / (TEXT * _LETTER)) - 2
 
 
 def interval(axis: Axes, place: float, low: float | None, high: float | None, *, across: bool = False) -> None:
-    """Draw a 95 % interval over a bar or a point; without both ends there is none.
+    """Draw a 95 % interval from ``low`` to ``high`` over a bar or a point; without both ends there is none.
 
-    Args:
-        axis: Where.
-        place: Its place along the other axis.
-        low: Its ends.
-        high: Likewise.
-        across: It lies along the x axis.
+    ``place`` is its place along the other axis; ``across``: it lies along the x axis.
     """
     if low is None or high is None:
         return
@@ -156,6 +141,12 @@ def interval(axis: Axes, place: float, low: float | None, high: float | None, *,
         axis.errorbar(place, middle, yerr=half, **looks)
 
 
+def outline(colour: str, width: float, line: str = "-", rim: float = 1.6) -> dict[str, Any]:
+    """Arguments of a patch: an outline with a rim that sets it off from a picture of the same colour."""
+    effects = [withStroke(linewidth=width + rim, foreground=BLACK if colour == YELLOW else "white")]
+    return {"fill": False, "edgecolor": colour, "linewidth": width, "linestyle": line, "path_effects": effects}
+
+
 def show(axis: Axes, picture: np.ndarray) -> None:
     """Show a picture, (height, width, 3), without scales."""
     axis.imshow(picture, interpolation="nearest")
@@ -165,10 +156,10 @@ def show(axis: Axes, picture: np.ndarray) -> None:
 
 
 def wrapped(name: str, width: int) -> str:
-    """A name in lines of at most ``width`` letters, which may end after an underscore: long names are not cut."""
+    """A name in lines of at most ``width`` letters, which may break after an underscore, so long names are not cut."""
     return textwrap.fill(plain(name).replace("_", "_\0 "), width).replace("\0 ", "").replace("\0", "")
 
 
 def plain(name: str) -> str:
-    """A text without bytes that are no text, which no font can show."""
+    """A text without the bytes that are not text, which no font can show."""
     return name.encode(errors="replace").decode()

@@ -12,7 +12,7 @@ from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import atomic
 
 MISSING = "–"
-TOTAL = "total"  # in the first column of a last row that adds up
+TOTAL = "total"  # in the first column of a last row with the sums
 Row = dict[str, Any]
 
 STYLE = """
@@ -58,26 +58,26 @@ def write_table(
     columns: Sequence[str] | None = None,
     labels: Sequence[str] = (),
 ) -> None:
-    """Write a table as ``output`` (CSV) and, beside it, as ``.md`` (GitHub Markdown) and ``.html`` (one page).
+    """Write a table as ``output`` (CSV) and, next to it, as ``.md`` (GitHub Markdown) and ``.html`` (one page).
 
-    All three hold the same cells: numbers with a fraction have one decimal (what is to have others comes as text), and
-    what is missing is ``–``. Where people read, a long text in the column ``differs`` is a letter and stands below. On
-    the page, columns that begin with ``thesis`` are set apart from measured ones.
+    All three hold the same cells: floats are written with one decimal (for other formats give text), and a missing
+    value as ``–``. In Markdown and HTML a long text in the column ``differs`` is replaced by a letter and stands below
+    the table. On the page, columns that begin with ``thesis`` are set apart from measured ones.
 
     Args:
         rows: Cells by column. A row may lack columns.
         output: Ends in ``.csv``.
         title: One line.
-        reading: How to read the table; blank lines part paragraphs.
+        reading: How to read the table; blank lines separate paragraphs.
         note: What must not be overlooked, above the table.
-        columns: Their order; without it that of the fullest rows, ``differs`` last.
-        labels: Columns of numbers that say what a row is and are no measurement.
+        columns: Their order; by default that of the fullest rows, with ``differs`` last.
+        labels: Columns of numbers that say what a row is rather than what was measured.
 
     Raises:
         ActaError: there are no rows, a row has a column that ``columns`` lacks, or ``output`` is no ``.csv``.
     """
     if output.suffix != ".csv":
-        raise ActaError(f"{output} cannot be a table: its name must end in .csv (.md and .html are written beside it)")
+        raise ActaError(f"{output} cannot be a table: its name must end in .csv (.md and .html are written next to it)")
     if not rows:
         raise ActaError(f"{output} would have no rows: nothing was measured of {title!r}")
     columns = list(columns or _columns(rows))
@@ -86,9 +86,26 @@ def write_table(
         raise ActaError(f"{output} has no column for {', '.join(unknown)}; it has {', '.join(columns)}")
     cells = [[cell(row.get(column)) for column in columns] for row in rows]
     short, footnotes = _footnoted(columns, cells)
-    _write(output.with_suffix(".md"), _markdown(title, note, columns, short, footnotes, reading))
-    _write(output.with_suffix(".html"), _html(title, note, columns, short, footnotes, reading, labels))
+    rules = ["---:" if _numeric(short, place) else "---" for place in range(len(columns))]
+    lines = [_line([_plain(column) for column in columns]), _line(rules)]
+    lines += [_line([_plain(text) for text in row]) for row in short]
+    blocks = [f"# {_plain(title)}", *(f"> {_plain(text)}" for text in _paragraphs(note)), "\n".join(lines)]
+    blocks += [f"**{letter}** {_plain(text)}" for letter, text in footnotes.items()]
+    blocks += [_plain(text) for text in _paragraphs(reading)]
+    write_text(output.with_suffix(".md"), "\n\n".join(blocks) + "\n")
+    parts = [f"<h1>{escape(title)}</h1>\n"]
+    parts += [f'<p class="note">{escape(text)}</p>\n' for text in _paragraphs(note)]
+    parts.append(html_table(title, columns, short, labels))
+    parts += [f'<p class="reading"><b>{letter}</b> {escape(text)}</p>\n' for letter, text in footnotes.items()]
+    parts += [f'<p class="reading">{escape(text)}</p>\n' for text in _paragraphs(reading)]
+    write_text(output.with_suffix(".html"), page(title, "".join(parts)))
     shown.write_table(output, columns, cells)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write Markdown or HTML as UTF-8; what cannot be encoded is written as an escape."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def read_rows(table: Path) -> list[dict[str, str]]:
@@ -112,12 +129,7 @@ def cell(value: Any) -> str:
 
 
 def page(title: str, body: str) -> str:
-    """A page of HTML that stands alone: no scripts, no links, its style inside.
-
-    Args:
-        title: Text.
-        body: HTML.
-    """
+    """A page that stands alone: no scripts, no links, its style inside. ``title`` is text, ``body`` HTML."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -131,13 +143,7 @@ def escape(text: str) -> str:
 
 
 def html_table(name: str, columns: Sequence[str], cells: Sequence[Sequence[str]], labels: Sequence[str] = ()) -> str:
-    """A table as HTML, in a box in which it scrolls sideways; for pages of `page`.
-
-    Args:
-        name: What assistive software calls the box.
-        columns, cells: As text.
-        labels: As for `write_table`.
-    """
+    """A table as HTML for `page`, in a box that scrolls sideways; assistive software calls it by ``name``."""
     numbers = [_numeric(cells, place) for place in range(len(columns))]
     groups = [_group(place, columns, numbers, labels) for place in range(len(columns))]
     begins = [place > 0 and groups[place] != groups[place - 1] for place in range(len(columns))]
@@ -152,7 +158,8 @@ def html_table(name: str, columns: Sequence[str], cells: Sequence[Sequence[str]]
     parts = [f'<div class="wide" role="region" tabindex="0" aria-label="{html.escape(name)}">\n<table>\n<thead>\n']
     if "thesis" in groups:
         parts.append(f"<tr>{_group_cells(groups)}</tr>\n")
-    heads = (f'<th scope="col"{attributes(place)}>{_head(column)}</th>' for place, column in enumerate(columns))
+    named = enumerate(escape(column.replace("_", " ")) for column in columns)
+    heads = (f'<th scope="col"{attributes(place)}>{text}</th>' for place, text in named)
     parts.append(f"<tr>{''.join(heads)}</tr>\n</thead>\n<tbody>\n")
     for row in cells:
         first, *others = (f"{attributes(place, text)}>{escape(text)}" for place, text in enumerate(row))
@@ -164,11 +171,6 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     fullest_first = sorted(rows, key=len, reverse=True)
     columns = list(dict.fromkeys(column for row in fullest_first for column in row))
     return sorted(columns, key=lambda column: column == "differs")
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _numeric(cells: Sequence[Sequence[str]], place: int) -> bool:
@@ -199,14 +201,10 @@ def _group_cells(groups: Sequence[str]) -> str:
     return "".join(parts)
 
 
-def _head(column: str) -> str:
-    return escape(column.replace("_", " "))
-
-
 def _footnoted(
     columns: Sequence[str], cells: Sequence[Sequence[str]]
 ) -> tuple[Sequence[Sequence[str]], dict[str, str]]:
-    """The cells with a letter for each long text of ``differs``, which would make every row tall, and those texts."""
+    """The cells with a letter for each long text of ``differs``, which would make rows tall, and these texts."""
     if "differs" not in columns:
         return cells, {}
     place = columns.index("differs")
@@ -218,39 +216,6 @@ def _footnoted(
 
 def _letter(number: int) -> str:
     return (_letter(number // 26 - 1) if number >= 26 else "") + chr(ord("a") + number % 26)
-
-
-def _html(
-    title: str,
-    note: str,
-    columns: Sequence[str],
-    cells: Sequence[Sequence[str]],
-    footnotes: Mapping[str, str],
-    reading: str,
-    labels: Sequence[str],
-) -> str:
-    parts = [f"<h1>{escape(title)}</h1>\n"]
-    parts += [f'<p class="note">{escape(text)}</p>\n' for text in _paragraphs(note)]
-    parts.append(html_table(title, columns, cells, labels))
-    parts += [f'<p class="reading"><b>{letter}</b> {escape(text)}</p>\n' for letter, text in footnotes.items()]
-    parts += [f'<p class="reading">{escape(text)}</p>\n' for text in _paragraphs(reading)]
-    return page(title, "".join(parts))
-
-
-def _markdown(
-    title: str,
-    note: str,
-    columns: Sequence[str],
-    cells: Sequence[Sequence[str]],
-    footnotes: Mapping[str, str],
-    reading: str,
-) -> str:
-    rules = ["---:" if _numeric(cells, place) else "---" for place in range(len(columns))]
-    lines = [_line([_plain(column) for column in columns]), _line(rules)]
-    lines += [_line([_plain(text) for text in row]) for row in cells]
-    blocks = [f"# {_plain(title)}", *(f"> {_plain(text)}" for text in _paragraphs(note)), "\n".join(lines)]
-    blocks += [f"**{letter}** {_plain(text)}" for letter, text in footnotes.items()]
-    return "\n\n".join([*blocks, *(_plain(text) for text in _paragraphs(reading))]) + "\n"
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -1,9 +1,9 @@
 """What the thesis's tables and figures of Ch. 5 are made of, and the numbers that it prints in them.
 
-Light to import: the plan asks here which evaluations a table needs.
+Cheap to import: the plan asks here which evaluations a table needs.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 from pipeline.report.catalogue import one_of, values
@@ -44,27 +44,19 @@ def rows(name: str, recipe: str, compare: Sequence[str], hidden: Sequence[str]) 
         hidden: The anonymised variants that there are.
     """
     variants = ["none", *(what for what in ("faces", "bodies") if what in hidden)]
-    return list(_rows(name, recipe, compare, variants))
-
-
-def _rows(name: str, recipe: str, compare: Sequence[str], variants: Sequence[str]) -> Iterator[Evaluation]:
     match name:
         case "table_5_1" | "figure_5_6":
-            for tested in variants:
-                yield Evaluation(recipe, "none", "cross_entropy", tested)
+            return [Evaluation(recipe, "none", "cross_entropy", tested) for tested in variants]
         case "table_5_2":
-            for variant in variants:
-                for strategy in ("cross_entropy", "kd", "kd_rkd"):
-                    yield Evaluation(recipe, variant, strategy, variant)
+            strategies = ("cross_entropy", "kd", "kd_rkd")
+            return [Evaluation(recipe, seen, strategy, seen) for seen in variants for strategy in strategies]
         case "table_5_3":
-            for other in compare:
-                for variant in variants:
-                    yield Evaluation(other, variant, "cross_entropy" if variant == "none" else "kd_rkd", variant)
+            best = {seen: "cross_entropy" if seen == "none" else "kd_rkd" for seen in variants}
+            return [Evaluation(other, seen, best[seen], seen) for other in compare for seen in variants]
         case _:  # figure_5_7
-            for variant in variants:
-                yield Evaluation(recipe, variant, "kd_rkd", variant)
+            return [Evaluation(recipe, seen, "kd_rkd", seen) for seen in variants]
 
 
 def evaluation_path(split: str, row: Evaluation) -> str:
-    """Where an evaluation lies below the folder of all of them."""
+    """Where an evaluation lies, relative to the folder of all evaluations."""
     return f"{split}/{row.recipe}/{row.variant}/{row.strategy}/on_{row.tested}/evaluation.json"

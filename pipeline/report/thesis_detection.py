@@ -1,14 +1,12 @@
 """What the tables and figures of Ch. 3 are made of, and the numbers that the thesis prints in them.
 
-Light to import: the plan asks here which networks a table or figure needs. Frame-mAP at an overlap of 0.5, in per cent,
+Cheap to import: the plan asks here which networks a table or figure needs. Frame-mAP at an overlap of 0.5, in per cent,
 on AVA 2.1's validation split unless said otherwise; by features, then by network.
 """
 
 from typing import Annotated
 
-from pipeline.report import catalogue
-from pipeline.report.catalogue import one_of, values
-from pipeline.runtime.errors import ActaError
+from pipeline.report.catalogue import check_name, one_of, values
 
 BACKBONE, STAGE, LINEAR, STAGE_ACTORS = "backbone", "stage", "linear", "stage_actors"
 # Features; in all tables but 3.3 and 3.10 the thesis's SlowFast-NL is the 8×8 one.
@@ -52,7 +50,7 @@ _NEEDED: dict[str, tuple[str, ...]] = {
 }
 TABLES = tuple(name for name in _NEEDED if name.startswith("table"))
 FIGURES = tuple(name for name in _NEEDED if name.startswith("figure"))
-# What a table's gains are over.
+# The network over which a table's gains are measured.
 REFERENCES = {
     "table_3_2": BACKBONE,
     "table_3_3": BACKBONE,
@@ -104,16 +102,10 @@ def networks_of(name: str) -> tuple[str, ...]:
     Raises:
         ActaError: there is no such table or figure.
     """
-    if name not in _NEEDED:
-        raise ActaError(f"there is no table or figure {name!r}; there are {', '.join(_NEEDED)}")
+    check_name(name, tuple(_NEEDED))
     return _NEEDED[name]
 
 
 def kind_of(like: str | None) -> str:
-    """The thesis's features whose numbers stand beside a user's; ``""``: none's."""
+    """The thesis's features with which a user's are compared; ``""``: with none."""
     return SLOWFAST if like == "slowfast_nl_8x8" else like or ""
-
-
-def other_data(name: str, dataset: str) -> str:
-    """Why the thesis's numbers of a table or figure cannot be compared with this dataset's; else ``""``."""
-    return catalogue.other_data(name, dataset)

@@ -1,6 +1,6 @@
 """What the tables of Ch. 6 are made of, and the numbers that the thesis prints in them.
 
-Light to import: the plan asks here which files a table needs. Kinetics-400 validation unless said otherwise; accuracies
+Cheap to import: the plan asks here which files a table needs. Kinetics-400 validation unless said otherwise; accuracies
 in per cent, GFLOPs per view. Networks are numbered: 0 is the base network, n is PAS-n.
 """
 

@@ -1,14 +1,13 @@
 """What the tables and figures of Ch. 4 are made of, and the numbers that the thesis prints in them.
 
-Light to import: the plan asks here which networks a table or figure needs. Average-mAP in per cent on SoccerNet (of
+Cheap to import: the plan asks here which networks a table or figure needs. Average-mAP in per cent on SoccerNet (of
 the challenge: SoccerNet-v2).
 """
 
 from collections.abc import Mapping
 from typing import Annotated, NamedTuple
 
-from pipeline.report.catalogue import one_of, settings, values
-from pipeline.runtime.errors import ActaError
+from pipeline.report.catalogue import check_name, one_of, settings, values
 
 RMS_NET, NO_REGRESSION, CHALLENGE = "rms_net", "no_regression", "challenge"
 _OWN = settings().spotting
@@ -22,9 +21,9 @@ class Printed(NamedTuple):
         what: Its row's name.
         validation, test: Average-mAP; None where the thesis prints none.
         clip: T, in frames.
-        probability, latest: p and q of the masking; p None: not masked.
-        regression_weight: λ; None: there is none, or it is not told.
-        backbone: What is trained with it; None: it works on features.
+        probability, max_offset: p and q of the masking; p None: not masked.
+        regression_weight: λ; None: there is none, or the thesis does not say.
+        backbone: The backbone that is trained with it; None: it works on features.
     """
 
     what: str
@@ -38,7 +37,7 @@ class Printed(NamedTuple):
 
 
 _WEIGHTS = (0.0, 1.0, 5.0, 20.0, 50.0, 100.0)
-# In which settings they differ; their numbers come below.
+# The settings in which they differ; their numbers come below.
 _SETTINGS = {
     # Table 4.2: "a grid search to find the optimal clip duration"; the thesis prints no numbers of it.
     "clip_11": Printed("Ours", clip=11),
@@ -71,10 +70,7 @@ _SETTINGS = {
     "finetuned_resnet152": Printed("ResNet-152 + Our", backbone="resnet152"),
     # Sec. 4.3: trained on the training and validation splits; λ is not told.
     CHALLENGE: Printed(
-        "challenge recipe (Sec. 4.3), SoccerNet-v2",
-        probability=None,
-        regression_weight=None,
-        backbone="resnet152",
+        "challenge recipe (Sec. 4.3), SoccerNet-v2", probability=None, regression_weight=None, backbone="resnet152"
     ),
 }
 _Pairs = dict[Annotated[str, one_of(*_SETTINGS)], tuple[float, float]]
@@ -115,20 +111,16 @@ FIGURES = tuple(name for name in ROWS if name.startswith("figure"))
 
 
 def networks_of(name: str, backbones: Mapping[str, object] | None = None) -> tuple[str, ...]:
-    """The networks whose evaluations a table or figure needs, each once; Figure 4.7 is drawn of votes.
+    """The networks whose evaluations a table or figure needs, each once; Figure 4.7 is drawn from votes.
 
-    A configuration need not have them all. Tables have differences to ``rms_net``, so they need it as well.
-
-    Args:
-        name: One of `TABLES` and `FIGURES`.
-        backbones: The configuration's networks with the backbone of each, or None: Table 4.6 also shows those with one
-            that the thesis does not have.
+    A configuration need not have them all. Tables show differences from ``rms_net``, so they need it as well.
+    ``backbones``: the backbone, if any, of each network of the configuration; Table 4.6 also shows those networks with
+    a backbone that the thesis does not have.
 
     Raises:
         ActaError: there is no such table or figure.
     """
-    if name not in ROWS:
-        raise ActaError(f"there is no table or figure {name!r}; there are {', '.join(ROWS)}")
+    check_name(name, tuple(ROWS))
     needed = list(ROWS[name])
     if name == "table_4_6":
         needed += [network for network, backbone in (backbones or {}).items() if backbone and network not in NETWORKS]

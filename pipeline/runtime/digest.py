@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -73,29 +74,34 @@ def imported(file: str) -> frozenset[str]:
     """Files of the project that a module imports, and data next to it that it names."""
     if not file.endswith(".py"):
         return frozenset()
+    tree = _tree(PROJECT / file)
     names: set[str] = set()
-    beside: set[str] = set()
-    for node in _without_type_checking(_tree(PROJECT / file)):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(".yaml"):
-            beside.add(str(Path(file).with_name(Path(node.value).name)))
-        elif isinstance(node, ast.Import):
+    for node in _statements(tree.body):
+        if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             names.update({node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)})
     modules = {f"{name.replace('.', '/')}.py" for name in names if name.split(".")[0] == "pipeline"}
-    return frozenset(path for path in modules | beside if (PROJECT / path).is_file())
+    return frozenset(path for path in modules | _data(file, tree) if (PROJECT / path).is_file())
 
 
-def _without_type_checking(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes of a tree but for what stands below ``if TYPE_CHECKING``."""
-    waiting = [tree]
-    while waiting:
-        node = waiting.pop()
+def _data(file: str, tree: ast.Module) -> set[str]:
+    """YAML files next to a module that a text in it names."""
+    if ".yaml" not in (PROJECT / file).read_text(encoding="utf-8"):
+        return set()  # most modules: walking every expression takes as long as parsing
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return {str(Path(file).with_name(Path(text).name)) for text in texts if text.endswith(".yaml")}
+
+
+def _statements(body: Iterable[Any]) -> Iterator[ast.AST]:
+    """The statements of a body and those inside them, but for what is below ``if TYPE_CHECKING``."""
+    for node in body:
         yield node
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            waiting += node.orelse
+            yield from _statements(node.orelse)
         else:
-            waiting += ast.iter_child_nodes(node)
+            for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+                yield from _statements(getattr(node, part, ()))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Task `export`: a network as files that run without this project, checked, and what it costs beside the base network.
+"""Task `export_network`: a network as files that run without this project, and its cost compared with the base network.
 
 ``model.pt2`` is a `torch.export` program, ``model.onnx`` the same for ONNX runtimes. Both take uint8 RGB clips
 (n, t, 3, side, side) and give logits (n, classes), whose softmax are the classes' scores; ``export.json`` says which
@@ -69,12 +69,14 @@ def export_network(model: Path, base: Path, output: Output, settings: ExportNetw
     file = Opened(model, "the model file")
     network, description = load_model(file)
     architecture = description.architecture
-    packaged = Packaged(network.eval(), architecture).eval()
+    packaged = Packaged(network, architecture).eval()
     clips = random_clips(description, _CLIPS)
     with pinned_threads(settings.threads):
         with torch.inference_mode():
             wanted = packaged(clips).numpy()
-        program = _export_program(packaged, clips, output / "model.pt2")
+        program = torch.export.export(packaged, (clips,), dynamic_shapes=({0: torch.export.Dim("clips")},))
+        with atomic(output / "model.pt2") as temporary:
+            torch.export.save(program, temporary)
         differences = {
             "torch.export": _difference(wanted, _run_program(output / "model.pt2", clips)),
             "onnx": _difference(wanted, _run_onnx(program, clips, output / "model.onnx", settings.threads)),
@@ -97,12 +99,7 @@ def export_network(model: Path, base: Path, output: Output, settings: ExportNetw
                 "pixels": "uint8 RGB (n, t, 3, side, side): resized, the centre cropped, and resized to side",
             },
             "agreement": {"clips": _CLIPS, "largest_difference": differences, "tolerance": _TOLERANCE},
-            "cost": {
-                "device": settings.device,
-                "threads": settings.threads,
-                "network": measured[0],
-                "base": measured[1],
-            },
+            "cost": {**settings.model_dump(include={"device", "threads"}), "network": measured[0], "base": measured[1]},
             "model": {"sha256": file.sha256, "base": file_sha256(base)},
         },
     )
@@ -117,11 +114,7 @@ def random_clips(description: Description, count: int) -> Tensor:
 
 
 def measure(models: Sequence[Path], settings: ExportNetwork) -> list[dict[str, Any]]:
-    """Latency and memory of networks on one clip, taken by turns, so that all see the same machine.
-
-    Args:
-        models: Model files.
-        settings: Device and threads.
+    """Latency and memory of networks on one clip, measured in turns, so that all see the same machine.
 
     Returns:
         For each: ``latency_ms`` (median), ``latency_ms_quartiles``, ``peak_memory_mb`` (the largest total of
@@ -133,7 +126,7 @@ def measure(models: Sequence[Path], settings: ExportNetwork) -> list[dict[str, A
     networks = []
     for model in models:
         network, description = load_model(model)
-        packaged = Packaged(network.eval(), description.architecture).eval()
+        packaged = Packaged(network, description.architecture).eval()
         networks.append((packaged, random_clips(description, 1).to(device)))
     seconds: list[list[float]] = [[] for _ in models]
     with torch.inference_mode():
@@ -144,7 +137,7 @@ def measure(models: Sequence[Path], settings: ExportNetwork) -> list[dict[str, A
             for number, (network, clip) in enumerate(networks):
                 began = time.perf_counter()
                 _run(network, clip)
-                if turn >= 3:  # the first ones choose algorithms and fill caches
+                if turn >= 3:  # the first rounds choose algorithms and fill caches
                     seconds[number].append(time.perf_counter() - began)
     return [
         {
@@ -171,7 +164,7 @@ def _alone(network: nn.Module, clip: Tensor) -> dict[str, float]:
     torch.cuda.reset_peak_memory_stats(clip.device)
     _run(network, clip)
     peak = torch.cuda.max_memory_allocated(clip.device)
-    # NVML averages over up to a second: the samples of the first one are of what ran before.
+    # NVML averages over up to a second: the samples of the first second are of what ran before.
     busy, began = [], time.perf_counter()
     while (passed := time.perf_counter() - began) < _BUSY_SECONDS:
         _run(network, clip)
@@ -179,13 +172,6 @@ def _alone(network: nn.Module, clip: Tensor) -> dict[str, float]:
             busy.append(torch.cuda.utilization(clip.device))
     network.to("cpu")
     return {"peak_memory_mb": peak / 1e6, "utilisation_percent": statistics.mean(busy)}
-
-
-def _export_program(packaged: nn.Module, clips: Tensor, path: Path) -> torch.export.ExportedProgram:
-    program = torch.export.export(packaged, (clips,), dynamic_shapes=({0: torch.export.Dim("clips")},))
-    with atomic(path) as temporary:
-        torch.export.save(program, temporary)
-    return program
 
 
 def _run_program(path: Path, clips: Tensor) -> np.ndarray:

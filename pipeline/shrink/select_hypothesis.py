@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.config.tasks.shrink import SelectHypothesis
 from pipeline.models.complexity import complexity
@@ -24,9 +23,9 @@ class Hypothesis:
         top1: Accuracy in per cent; None unless trained, as all below.
         top5: Likewise; it breaks ties.
         gflops: C(·) of Eq. 6.1, in 10⁹ multiply-adds.
-        parameters: Trainable numbers.
-        frames: What its longest pathway sees.
-        temporal_stride: Of the network's convolutions, in total.
+        parameters: Number of trainable parameters.
+        frames: How many its longest pathway sees.
+        temporal_stride: Total stride of the network's convolutions.
         reason: Why it is not trained.
     """
 
@@ -82,35 +81,32 @@ def choose(base_top1: float, base_gflops: float, hypotheses: Sequence[Hypothesis
         reasons = "; ".join(f"{hypothesis.operators}: {hypothesis.reason}" for hypothesis in hypotheses)
         raise ActaError(f"no operator can shrink this network further; choose fewer iterations. {reasons}")
     short = [hypothesis for hypothesis in trained if (hypothesis.frames or 0) < (hypothesis.temporal_stride or 0)]
-    several = [hypothesis for hypothesis in hypotheses if len(hypothesis.operators) > 1]
-    if short or several:
-        equation = "6.1"
-        why = (
-            f"{_names(short)} see{'s' if len(short) == 1 else ''} fewer frames than the temporal stride of "
-            f"{short[0].temporal_stride}"
-            if short
-            else "a step has several operators"
-        )
-    else:
+    equation, why = "6.1", "a step has several operators"
+    if short:
+        why = f"{_names(short)} see{'s' if len(short) == 1 else ''} fewer frames than the temporal stride of "
+        why += f"{short[0].temporal_stride}"
+    elif all(len(hypothesis.operators) <= 1 for hypothesis in hypotheses):
         equation, why = "6.3", "all cost about the same"
-    ranks = {hypothesis.operators: _rank(hypothesis, base_top1, base_gflops, equation) for hypothesis in trained}
-    winner = trained[0]
-    for hypothesis in trained[1:]:
-        if ranks[hypothesis.operators] > ranks[winner.operators]:
-            winner = hypothesis
-    scores = {
-        hypothesis.operators: _score(hypothesis, base_top1, base_gflops, equation) if hypothesis in trained else None
-        for hypothesis in hypotheses
-    }
-    first = [hypothesis for hypothesis in trained if ranks[hypothesis.operators][:2] == ranks[winner.operators][:2]]
-    reason = f"Eq. {equation}, as {why}: {winner.operators} has "
+    scores: dict[str, float | str | None] = dict.fromkeys(hypothesis.operators for hypothesis in hypotheses)
+    ranks: dict[str, tuple[int, float]] = {}
+    for hypothesis in trained:
+        top1 = hypothesis.top1 or 0.0
+        score: float | str = top1
+        if equation == "6.1":
+            lost, saved = base_top1 - top1, base_gflops - (hypothesis.gflops or 0.0)
+            score = "loses nothing" if lost <= 0 else saved / lost
+        scores[hypothesis.operators] = score
+        ranks[hypothesis.operators] = (1, top1) if isinstance(score, str) else (0, score)
+    winner = max(trained, key=lambda hypothesis: (*ranks[hypothesis.operators], hypothesis.top5 or 0.0))
+    first = [hypothesis for hypothesis in trained if ranks[hypothesis.operators] == ranks[winner.operators]]
     best = scores[winner.operators]
+    reason = f"Eq. {equation}, as {why}: {winner.operators} has "
     if equation == "6.3":
         reason += f"top-1 {winner.top1:.2f}"
+    elif isinstance(best, str):
+        reason += f"a top-1 of {winner.top1:.2f}, which loses nothing"
     else:
-        reason += (
-            f"a top-1 of {winner.top1:.2f}, which loses nothing" if isinstance(best, str) else f"the score {best:.4g}"
-        )
+        reason += f"the score {best:.4g}"
     if len(first) > 1:
         equal = [hypothesis for hypothesis in first if hypothesis.top5 == winner.top5]
         reason += f", as have {_names([o for o in first if o is not winner])}; "
@@ -123,36 +119,18 @@ def _names(hypotheses: Sequence[Hypothesis]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _rank(hypothesis: Hypothesis, base_top1: float, base_gflops: float, equation: str) -> tuple[int, float, float]:
-    assert hypothesis.top1 is not None
-    assert hypothesis.top5 is not None
-    if equation == "6.3":
-        return (0, hypothesis.top1, hypothesis.top5)
-    score = _score(hypothesis, base_top1, base_gflops, equation)
-    return (1, hypothesis.top1, hypothesis.top5) if isinstance(score, str) else (0, score, hypothesis.top5)
-
-
-def _score(hypothesis: Hypothesis, base_top1: float, base_gflops: float, equation: str) -> float | str:
-    assert hypothesis.top1 is not None
-    assert hypothesis.gflops is not None
-    if equation == "6.3":
-        return hypothesis.top1
-    lost = base_top1 - hypothesis.top1
-    return "loses nothing" if lost <= 0 else (base_gflops - hypothesis.gflops) / lost
-
-
 def select_hypothesis(
     base: Path, base_evaluation: Path, folders: Sequence[Path], output: Output, settings: SelectHypothesis
 ) -> None:
     """Choose among the hypotheses in ``folders`` and copy the winner to ``output``.
 
-    The JSON beside it describes the network, and under ``selection`` says of every hypothesis what was measured and
-    why the winner is one.
+    The JSON next to it describes the network, and under ``selection`` says what was measured of every hypothesis and
+    why the winner won.
 
     Args:
         base: Model file of the base network.
         base_evaluation: Its evaluation.
-        folders: For each of the operators its folder, with model, ``metrics.json`` and ``evaluation.json``.
+        folders: The folder of each hypothesis, with model, ``metrics.json`` and ``evaluation.json``.
         output: The model file to write.
         settings: The operators, in the order that breaks ties.
 
@@ -163,13 +141,11 @@ def select_hypothesis(
 
     description = read_description(base)
     cost = complexity(description.architecture, description.view.test.crop)
-    accuracy = _read(base_evaluation)
-    hypotheses = [
-        read_hypothesis(operators, folder) for operators, folder in zip(settings.operators, folders, strict=True)
-    ]
+    accuracy = read_made(base_evaluation)
+    hypotheses = read_hypotheses(settings.operators, folders)
     choice = choose(accuracy["top1"], cost.gflops, hypotheses)
     winner = folders[settings.operators.index(choice.operators)] / "model.safetensors"
-    content = _read(winner.with_suffix(".json"))
+    content = read_made(winner.with_suffix(".json"))
     content["selection"] = {
         **asdict(choice),
         "base": {"top1": accuracy["top1"], "top5": accuracy["top5"], **asdict(cost)},
@@ -181,30 +157,23 @@ def select_hypothesis(
     print(choice.reason)
 
 
-def read_hypothesis(operators: str, folder: Path) -> Hypothesis:
-    """What the folder of a hypothesis says of it.
+def read_hypotheses(operators: Sequence[str], folders: Sequence[Path]) -> list[Hypothesis]:
+    """What the folder of each hypothesis says of it.
 
     Raises:
         ActaError: a file is missing or damaged.
     """
-    metrics = _read(folder / "metrics.json")
+    return [_read_hypothesis(*pair) for pair in zip(operators, folders, strict=True)]
+
+
+def _read_hypothesis(operators: str, folder: Path) -> Hypothesis:
+    metrics = read_made(folder / "metrics.json")
     if metrics.get("status") != "trained":
         return Hypothesis(operators, str(metrics.get("status")), reason=str(metrics.get("reason", "")))
-    evaluation = _read(folder / "evaluation.json")
+    evaluation = read_made(folder / "evaluation.json")
     try:
-        return Hypothesis(
-            operators,
-            "trained",
-            evaluation["top1"],
-            evaluation["top5"],
-            metrics["gflops"],
-            metrics["parameters"],
-            metrics["frames"],
-            metrics["temporal_stride"],
-        )
+        accuracies = {key: evaluation[key] for key in ("top1", "top5")}
+        costs = {key: metrics[key] for key in ("gflops", "parameters", "frames", "temporal_stride")}
     except KeyError as error:
         raise ActaError(f"{folder}: {error} is missing in metrics.json or evaluation.json") from None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return read_made(path)
+    return Hypothesis(operators, "trained", **accuracies, **costs)

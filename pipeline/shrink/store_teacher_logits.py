@@ -1,7 +1,7 @@
-"""Task `store_teacher_logits`: what a teacher says of every clip that its students will be shown, stored once.
+"""Task `store_teacher_logits`: a teacher's logits of every clip that its students will be shown, stored once.
 
 Cuts and batches of a training follow from (seed, epoch, number), so they can be replayed: 25 students then read what
-each would otherwise compute. Batch norm sees the very micro-batches of the trainings, in either mode.
+each would otherwise compute. Batch norm sees the same micro-batches as in the trainings, in either mode.
 """
 
 import json
@@ -32,7 +32,7 @@ from pipeline.training.loop import DTYPES
 def store_teacher_logits(
     teacher: Path, shards: Sequence[Path], output: Output, settings: StoreTeacherLogits, *, workers: int = 0
 ) -> None:
-    """Write the logits of a teacher, (epochs, clips, classes), to HDF5, and the seconds it took beside it.
+    """Write the logits of a teacher, (epochs, clips, classes), to HDF5, and the seconds it took to a JSON next to it.
 
     A clip that an epoch leaves out, as it does not fill a batch, is NaN.
 

@@ -1,6 +1,7 @@
 """Task `try_hypothesis`: one reduction operator applied to the previous winner, which is then trained (Algorithm 1)."""
 
 import json
+import operator
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -42,9 +43,9 @@ def try_hypothesis(
     workers: int = 0,
     save_every: float = 300.0,
 ) -> None:
-    """Train one hypothesis; write ``output`` (.safetensors, .json beside it) and ``metrics.json``.
+    """Train one hypothesis; write ``output`` (.safetensors, with a .json next to it) and ``metrics.json``.
 
-    One that cannot be (an axis that cannot shrink further) or that was stopped early is written as absent, with the
+    One that is impossible (an axis that cannot shrink further) or was stopped early is written as absent, with the
     reason. A training that was killed goes on from ``last.ckpt`` in the output's folder, to the same bytes.
 
     Args:
@@ -65,15 +66,15 @@ def try_hypothesis(
     """
     recipe, training = settings.recipe, settings.training
     before = read_description(previous)
-    operators = "".join(operator for operator, _ in settings.reductions)
+    operators = "".join(letter for letter, _ in settings.reductions)
     if survivors is not None and operators not in read_made(survivors)["survivors"]:
-        _write_absent(output, "stopped", f"not among the best after the first epochs ({survivors.name})", 0.0)
+        _write_absent(output, "stopped", f"not among the best after the first epochs ({survivors.name})")
         return
     view = recipe.clip.view.test
     try:
         architecture = before.architecture.reduced([Reduction(*one) for one in settings.reductions], view.crop)
     except ActaError as error:
-        _write_absent(output, "infeasible", str(error), 0.0)
+        _write_absent(output, "infeasible", str(error))
         if until is not None:
             with atomic(output.parent / STATE) as temporary:
                 temporary.touch()
@@ -138,8 +139,8 @@ def _cost(architecture: Architecture, before: Architecture, size: int) -> dict[s
     }
 
 
-def _write_absent(output: Path, status: str, reason: str, seconds: float) -> None:
-    write_json(output.with_name("metrics.json"), {"status": status, "reason": reason, "device_seconds": seconds})
+def _write_absent(output: Path, status: str, reason: str) -> None:
+    write_json(output.with_name("metrics.json"), {"status": status, "reason": reason, "device_seconds": 0.0})
     save_absent(output, f"{status}: {reason}")
     print(f"{status}: {reason}")
 
@@ -147,8 +148,8 @@ def _write_absent(output: Path, status: str, reason: str, seconds: float) -> Non
 def inherit_part(model: nn.Module, previous: dict[str, Tensor], before: Architecture) -> None:
     """Fill a smaller network with a part of a larger one's weights (Sec. 6.1.4, future work).
 
-    Of a tensor's every axis the first entries are kept: the first channels (operator c; where SlowFast has joined two
-    pathways, the first of each), and the first blocks of a stage (operator l), after which those left are named.
+    The first entries along each axis of a tensor are kept: the first channels (operator c; where SlowFast has joined
+    two pathways, the first of each), and the first blocks of a stage (operator l), which have the same names.
 
     Args:
         model: The smaller network, changed in place.
@@ -160,15 +161,11 @@ def inherit_part(model: nn.Module, previous: dict[str, Tensor], before: Architec
     """
     with torch.device("meta"):
         larger = build(before)
-    joined = (_joined(larger), _joined(model))
+    joined = [net.joined_inputs() if isinstance(net, SlowFast) else {} for net in (larger, model)]
     state = model.state_dict()
     for name, mine in state.items():
         theirs = previous.get(name)
-        if (
-            theirs is None
-            or theirs.ndim != mine.ndim
-            or any(a < b for a, b in zip(theirs.shape, mine.shape, strict=True))
-        ):
+        if theirs is None or theirs.ndim != mine.ndim or any(map(operator.lt, theirs.shape, mine.shape)):
             found = "missing" if theirs is None else f"of shape {list(theirs.shape)}"
             raise ActaError(f"cannot inherit {name!r} of shape {list(mine.shape)}: it is {found} in the larger network")
         if name in joined[1]:
@@ -176,7 +173,3 @@ def inherit_part(model: nn.Module, previous: dict[str, Tensor], before: Architec
             theirs = torch.cat([part[:, :count] for part, count in parts], 1)
         mine.copy_(theirs[tuple(slice(size) for size in mine.shape)])
     model.load_state_dict(state)
-
-
-def _joined(network: nn.Module) -> dict[str, tuple[int, ...]]:
-    return network.joined_inputs() if isinstance(network, SlowFast) else {}

@@ -1,7 +1,7 @@
-"""Which samples each step and each process is given: drawn from (seed, epoch), the same for any number of processes."""
+"""Which samples each step and each process gets: drawn from (seed, epoch), the same for any number of processes."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from torch import Tensor
@@ -15,9 +15,9 @@ Collate = Callable[[list[Any]], dict[str, Tensor]]
 
 
 class Samples(Protocol):
-    """A dataset whose items are (epoch, number); ``len`` is the number of samples in an epoch.
+    """A dataset that is asked for (epoch, number); ``len`` is the number of samples in an epoch.
 
-    An item is tensors by name, or what `load` is given a ``collate`` for.
+    An item is tensors by name, or whatever the ``collate`` of `load` takes.
     """
 
     def __len__(self) -> int: ...
@@ -26,7 +26,7 @@ class Samples(Protocol):
 
 
 class Batches(Protocol):
-    """Samples in an optimiser step over all processes, and those that a process computes at once."""
+    """The samples in an optimiser step over all processes, and how many a process computes at once."""
 
     @property
     def batch(self) -> int: ...
@@ -36,7 +36,7 @@ class Batches(Protocol):
 
 
 def steps_of(count: int, sizes: Batches, group: Group) -> int:
-    """Optimiser steps of an epoch with this many samples; those that fill no batch are left out.
+    """Optimiser steps of an epoch with this many samples; samples that do not fill a batch are left out.
 
     Raises:
         ActaError: too few samples for a batch, or a batch that the processes cannot share.
@@ -53,7 +53,7 @@ def steps_of(count: int, sizes: Batches, group: Group) -> int:
 
 
 class MicroBatches(Sampler[list[Key]]):
-    """This process's micro-batches from a step on to the end: of each step, every ``world``-th.
+    """This process's micro-batches from step ``first`` to the end: of each step, every ``world``-th.
 
     The samples are cut into as many ranges as a batch has micro-batches, and each micro-batch is drawn from its own
     range. Samples lie in the order of their shards, so a process reads its own part of the shards, and the batches are
@@ -82,25 +82,17 @@ def load(
     """A loader of micro-batches.
 
     Args:
-        samples: The training set; it is asked for (epoch, number).
-        batches: Which, in which order.
-        workers: Processes that load; what comes does not depend on it.
-        collate: Samples to a micro-batch; None: stacked.
+        samples: The training set.
+        batches: Which samples, in which order.
+        workers: Processes that load; the result does not depend on it.
+        collate: Makes a micro-batch of samples; None: they are stacked.
         pinned: Whether the memory is pinned, for a GPU.
     """
     return DataLoader(
-        _Keyed(samples),
+        cast("Dataset[Any]", samples),
         batch_sampler=batches,
         collate_fn=collate,
         num_workers=workers,
         multiprocessing_context="forkserver" if workers else None,
         pin_memory=pinned,
     )
-
-
-class _Keyed(Dataset):
-    def __init__(self, samples: Samples):
-        self._samples = samples
-
-    def __getitem__(self, key: Key) -> Any:
-        return self._samples[key]

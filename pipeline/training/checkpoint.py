@@ -1,7 +1,7 @@
-"""The state that a training resumes from: written whole, and taken up only where every part of it fits.
+"""The state that a training resumes from: written whole, and used only if every part of it fits.
 
-A checkpoint is only ever a saving of time, so one that cannot be used is passed over with a line, never an error; and
-none is believed: its tensors are read as data (`pipeline.models.torch_files`) and must have the shapes of what trains.
+A checkpoint only saves time, so one that cannot be used is skipped with a message, never an error. None is trusted: its
+tensors are read as data (`pipeline.models.torch_files`) and must have the shapes of what is trained.
 """
 
 import sys
@@ -26,7 +26,7 @@ _KEPT = {"SGD": {"momentum_buffer"}, "Adam": {"step", "exp_avg", "exp_avg_sq"}}
 class Progress:
     """Where a training is, and what it has measured: all of it goes into the checkpoint.
 
-    ``best`` holds the weights after the epoch with the highest score, where the training is validated.
+    ``best`` holds the weights after the epoch with the highest score, if the training is validated.
     """
 
     step: int = 0
@@ -41,7 +41,7 @@ class Progress:
             self.sums[name] = self.sums.get(name, 0.0) + value
 
     def end_epoch(self, steps: int, rate: float) -> None:
-        """Put the sums into the history: means over the epoch's steps, but the seconds as a whole."""
+        """Put the sums into the history: means over the epoch's steps, except the seconds, which stay sums."""
         seconds = {name: self.sums.pop(name) for name in ("data_seconds", "compute_seconds")}
         means = {name: value / steps for name, value in sorted(self.sums.items())}
         self.history.append({"epoch": len(self.history) + 1, "learning_rate": rate, **means, **seconds})
@@ -49,16 +49,8 @@ class Progress:
 
 
 def save(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer, done: Progress) -> None:
-    """Write a checkpoint in place of the one that is there."""
-    state = {
-        "identity": identity,
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "step": done.step,
-        "history": done.history,
-        "sums": done.sums,
-        "best": done.best,
-    }
+    """Write a checkpoint, replacing an earlier one."""
+    state = {"identity": identity, "model": model.state_dict(), "optimizer": optimizer.state_dict(), **vars(done)}
     with atomic(path) as temporary:
         torch.save(state, temporary)
 
@@ -67,10 +59,10 @@ def resume(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.O
     """Put a checkpoint's state into ``model`` and ``optimizer``; without a usable one, leave both alone.
 
     Args:
-        path: The checkpoint; it need not be there.
-        identity: Digest of all that decides the result; a checkpoint of another one is passed over, with a line.
+        path: The checkpoint; it need not exist.
+        identity: Digest of all that decides the result; a checkpoint with another one is skipped with a message.
         model: The network, on its device.
-        optimizer: Of its parameters that train.
+        optimizer: The optimiser of its trained parameters.
     """
     if not path.exists():
         return Progress()
@@ -95,13 +87,13 @@ def resume(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.O
 
 
 def _misfit(state: Mapping[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer) -> str | None:
-    """Which part does not fit what trains; None: all fit."""
+    """The part that does not fit what is trained; None: all fit."""
     weights = model.state_dict()
     fits = {
         "model": _are_like(state.get("model"), weights),
         "optimizer": _is_of(state.get("optimizer"), optimizer),
         "step": type(state.get("step")) is int and state["step"] >= 0,
-        "history": _is_history(state.get("history")),
+        "history": isinstance(state.get("history"), list) and all(map(_are_figures, state["history"])),
         "sums": _are_figures(state.get("sums")),
         "best": "best" in state and (state["best"] is None or _are_like(state["best"], weights)),
     }
@@ -121,7 +113,7 @@ def _are_like(state: Any, weights: Mapping[str, Tensor]) -> bool:
 
 
 def _is_of(state: Any, optimizer: torch.optim.Optimizer) -> bool:
-    """Whether an optimiser of these very settings, but for the rate, wrote this state for these very parameters."""
+    """Whether an optimiser with the same settings, except the rate, wrote this state for the same parameters."""
     own = optimizer.state_dict()["param_groups"]
     if not isinstance(state, dict) or not isinstance(state.get("state"), dict):
         return False
@@ -148,10 +140,6 @@ def _are_kept(kept: dict[Any, Any], parameter: Tensor, optimizer: torch.optim.Op
         and value.shape == (() if name == "step" else parameter.shape)
         for name, value in kept.items()
     )
-
-
-def _is_history(history: Any) -> bool:
-    return isinstance(history, list) and all(_are_figures(epoch) for epoch in history)
 
 
 def _are_figures(figures: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Processes that train together: found in the environment of srun or torchrun, one alone without either."""
+"""Processes that train together, as the environment of srun or torchrun says; without either, a single one."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Group:
-    """The processes of one training: ``rank`` of ``world``, and this one's device."""
+    """The processes of one training: this one's ``rank`` of ``world``, and its device."""
 
     rank: int
     world: int
@@ -46,7 +46,7 @@ class Group:
         return [item for part in parts for item in part]
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes are here."""
         if self.world > 1:
             dist.barrier()
 
@@ -62,17 +62,16 @@ def process_group(device: str) -> Iterator[Group]:
         _join_step()
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
-    chosen = (
-        torch.device("cuda", local % max(1, torch.cuda.device_count())) if device == "cuda" else torch.device("cpu")
-    )
+    cuda = device == "cuda"
+    own = torch.device("cuda", local % max(1, torch.cuda.device_count())) if cuda else torch.device("cpu")
     if world == 1:
-        yield Group(0, 1, chosen)
+        yield Group(0, 1, own)
         return
-    if chosen.type == "cuda":
-        torch.cuda.set_device(chosen)
-    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", rank=rank, world_size=world)
+    if cuda:
+        torch.cuda.set_device(own)
+    dist.init_process_group("nccl" if cuda else "gloo", rank=rank, world_size=world)
     try:
-        yield Group(rank, world, chosen)
+        yield Group(rank, world, own)
     finally:
         dist.destroy_process_group()
 
@@ -80,7 +79,7 @@ def process_group(device: str) -> Iterator[Group]:
 def _join_step() -> None:
     from submitit.helpers import TorchDistributedEnvironment
 
-    if "SUBMITIT_EXECUTOR" not in os.environ:  # submitit knows jobs of its own only; this is a step of another
+    if "SUBMITIT_EXECUTOR" not in os.environ:  # submitit only knows its own jobs; this is a step of another one
         os.environ["SUBMITIT_EXECUTOR"] = "slurm"
         os.environ.setdefault("SLURM_JOB_NUM_NODES", os.environ["SLURM_STEP_NUM_NODES"])
         # Two steps of one job need two ports.
@@ -90,7 +89,7 @@ def _join_step() -> None:
 
 
 def average_buffers(model: nn.Module, group: Group) -> None:
-    """Give all processes the mean of their running statistics, so that each step ends with one state.
+    """Give all processes the mean of their running statistics, so that after each step they have the same state.
 
     Frozen ones are left alone: the sum of equal numbers over their count is not always that number again.
     """

@@ -1,4 +1,4 @@
-"""A training from its start to its files: all that the trainings of all chapters have around the loop."""
+"""A training from its start to its files: what the trainings of all chapters share apart from the loop."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,10 +19,10 @@ from pipeline.training.stopping import listening
 
 @dataclass(frozen=True)
 class Job:
-    """A training that has been begun (`start_job`).
+    """A training that has begun (`start_job`).
 
     Args:
-        output: The model file; the checkpoint and ``metrics.json`` lie beside it.
+        output: The model file; the checkpoint and ``metrics.json`` are next to it.
         training: How long, and with what.
         group: The processes.
         workers: Processes that load data; the result does not depend on it.
@@ -37,7 +37,7 @@ class Job:
 
     @property
     def checkpoint(self) -> Path:
-        """Where the first process saves, and where all resume from."""
+        """Where the first process saves, and from where all resume."""
         return self.output.parent / "last.ckpt"
 
     @property
@@ -52,13 +52,12 @@ class Job:
 
         Args:
             done: Where it ended.
-            figures: What only this training says of itself, for ``metrics.json``.
+            figures: What is particular to this training, for ``metrics.json``.
             save: Writes the model and its description.
             state: Where the checkpoint is kept, for another job to go on from; None: it is removed.
         """
         if self.group.is_first:
-            history = done.history
-            metrics = {**spent(history), **figures, **_best(history), "history": history}
+            metrics = {**spent(done.history), **figures, **_best(done.history), "history": done.history}
             write_json(self.output.with_name("metrics.json"), metrics)
             save()
             if state is None:
@@ -72,7 +71,7 @@ class Job:
 def start_job(output: Path, training: CommonTrainingSettings, workers: int, save_every: float) -> Iterator[Job]:
     """Begin a training: check that this machine can do it, join the processes, hold the node's copies of shards.
 
-    A signal that asks to stop is kept until a step has ended (`pipeline.training.stopping`). Arguments: as of `Job`.
+    A signal that asks to stop is kept until a step has ended (`pipeline.training.stopping`). Arguments: see `Job`.
 
     Raises:
         ActaError: this machine cannot do it (`check_device`).
@@ -84,20 +83,20 @@ def start_job(output: Path, training: CommonTrainingSettings, workers: int, save
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Let the seed decide what is random in the block, as the weights of a new network; the caller's state is kept."""
+    """Let the seed decide what is random in the block, such as initial weights; the caller's state is kept."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
 
 
 def spent(history: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Seconds of a whole training, and the share of them that was spent waiting for data."""
+    """Seconds of a whole training, and the share of them spent waiting for data."""
     data = sum(epoch["data_seconds"] for epoch in history)
     compute = sum(epoch["compute_seconds"] for epoch in history)
     return {"seconds": data + compute, "data_share": data / (data + compute) if data + compute else 0.0}
 
 
 def _best(history: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Where a training is validated, the epoch whose weights are kept, and its score."""
+    """If a training is validated, the epoch whose weights are kept, and its score."""
     scores = [epoch[SCORE] for epoch in history if SCORE in epoch]
     return {"best_epoch": 1 + scores.index(max(scores)), "validation_mAP": max(scores)} if scores else {}

@@ -6,7 +6,7 @@ from pipeline.training.steering import SCORE
 
 
 class Log:
-    """Events in ``folder``, of which those after ``step`` count no longer."""
+    """Events in ``folder``; earlier ones after ``step`` are discarded."""
 
     def __init__(self, folder: Path, step: int):
         from torch.utils.tensorboard import SummaryWriter
@@ -14,7 +14,7 @@ class Log:
         self._writer = SummaryWriter(str(folder), purge_step=step)
 
     def step(self, step: int, figures: dict[str, float], rate: float, waited: float, spent: float) -> None:
-        """Note a step: the figures of its losses, its learning rate, seconds of waiting and of all."""
+        """Log a step: the figures of its losses, its learning rate, seconds of waiting for data and in total."""
         for name, value in figures.items():
             self._writer.add_scalar(f"train/{name}", value, step)
         self._writer.add_scalar("train/learning_rate", rate, step)
@@ -22,7 +22,7 @@ class Log:
         self._writer.add_scalar("seconds/compute", spent - waited, step)
 
     def validated(self, step: int, score: float) -> None:
-        """Note the score after an epoch."""
+        """Log the score after an epoch."""
         self._writer.add_scalar(SCORE, score, step)
 
     def close(self) -> None:

@@ -1,8 +1,9 @@
-"""The training loop: steps over micro-batches, the same result however often it is stopped and resumed.
+"""The training loop: steps over micro-batches, with the same result however often it is stopped and resumed.
 
-Nothing random has a state: the order of an epoch, the cut of a clip and the dropout of a micro-batch are drawn from
-(seed, epoch, number). So a checkpoint holds weights, momenta and the place, and a training that was killed anywhere
-ends with the same bytes as one that was not. The micro-batches of a step are the same for any number of processes.
+No random generator has a state: the order of an epoch, the cut of a clip and the dropout of a micro-batch are drawn
+from (seed, epoch, number). So a checkpoint only holds weights, momenta and the position, and a training that was killed
+anywhere ends with the same bytes as one that was not. The micro-batches of a step are the same for any number of
+processes.
 """
 
 import math
@@ -33,7 +34,7 @@ from pipeline.training.log import Log
 from pipeline.training.steering import SCORE, Steering
 from pipeline.training.stopping import STOPS, Stop, deaf_children, last_step_is_saved, listening
 
-# What a micro-batch gives: the loss to descend, and figures to log; all are means over the micro-batch.
+# What a micro-batch gives: the loss to minimise, and figures to log; all are means over the micro-batch.
 Losses = Callable[[nn.Module, dict[str, Tensor]], tuple[Tensor, dict[str, Tensor]]]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 
@@ -58,14 +59,14 @@ def fit(
         job: The training; each of its processes must be given the same weights.
         model: It is moved to the group's device, in the type of the precision.
         samples: The training set; the loader asks it for (epoch, number).
-        losses: What to descend.
-        sizes: Of a batch.
-        seed: Of order and dropout.
+        losses: What to minimise.
+        sizes: The sizes of batch and micro-batch.
+        seed: Decides order and dropout.
         steering: Optimiser, learning rate, validation, early end.
-        identity: Digest of all that decides the result; a checkpoint of another one is left alone, with a message.
+        identity: Digest of all that decides the result; a checkpoint with another one is skipped with a message.
         until: Stop at the end of this epoch, from where a training with the same identity goes on. None: the last.
-        started: A state of the same identity to go on from, where the checkpoint has none.
-        collate: Samples to a micro-batch; None: stacked.
+        started: A state of the same identity to go on from if there is no checkpoint.
+        collate: Makes a micro-batch of samples; None: they are stacked.
 
     Raises:
         ActaError: too few samples for a batch, a batch that the processes cannot share, or a loss that is not finite.
@@ -112,32 +113,21 @@ def fit(
 
 @dataclass
 class _Loop:
-    """A training between two of its steps.
-
-    Args:
-        job, model, losses, sizes, seed, steering: As of `fit`.
-        wrapped: The model; its gradients are those of all processes.
-        optimizer: Of the weights that train.
-        done: Where the training is.
-        steps: Of an epoch.
-        last_step: After which it ends.
-        save: Writes the checkpoint.
-        log: Of the first process.
-    """
+    """A training between two of its steps."""
 
     job: Job
     model: nn.Module
-    wrapped: nn.Module
+    wrapped: nn.Module  # the model, with the gradients of all processes
     losses: Losses
     sizes: Batches
     seed: int
     steering: Steering
     optimizer: Optimizer
     done: Progress
-    steps: int
+    steps: int  # of an epoch
     last_step: int
     save: Callable[[], None]
-    log: Log | None
+    log: Log | None  # only in the first process
 
     @property
     def _parts(self) -> int:
@@ -160,7 +150,7 @@ class _Loop:
                     self._leave(asked)
 
     def _step(self, batches: Iterator[dict[str, Tensor]], stop: Stop, bar: Bar) -> list[int]:
-        """One step of the optimiser; the signals that any process has been sent."""
+        """Take one step of the optimiser; the signals that any process was sent."""
         epoch, step = divmod(self.done.step, self.steps)
         rate = self.steering.rate((self.done.step + 1) / self.steps, self.done.history)
         for parameters in self.optimizer.param_groups:
@@ -208,7 +198,7 @@ class _Loop:
         return totals, waited
 
     def _exchange(self, totals: dict[str, Tensor], stop: Stop) -> tuple[dict[str, float], list[int]]:
-        """The figures of a step, and the signals, over all processes: one exchange for both."""
+        """The figures of a step and the signals, over all processes, in one exchange."""
         names = sorted(totals)
         signals = torch.tensor([float(stop.wanted == number) for number in STOPS]).to(totals["loss"])
         shared = self.job.group.total(torch.cat([torch.stack([totals[name] for name in names]), signals]))
@@ -216,7 +206,7 @@ class _Loop:
         return figures, [number for number, count in zip(STOPS, shared[len(names) :], strict=True) if count > 0]
 
     def _end_epoch(self, rate: float) -> None:
-        """Note the epoch's means, validate where the training is validated, and see whether that is enough."""
+        """Record the epoch's means, validate if the training is validated, and see whether that is enough."""
         done = self.done
         done.end_epoch(self.steps, rate)
         self.model.eval()
@@ -234,9 +224,8 @@ class _Loop:
     def _leave(self, asked: list[int]) -> None:
         """End this process, as it was asked to; its state is saved."""
         if self.job.group.is_first:
-            print(
-                f"asked to stop at step {self.done.step}: saved; the same command goes on from there", file=sys.stderr
-            )
+            said = f"asked to stop at step {self.done.step}: saved; the same command goes on from there"
+            print(said, file=sys.stderr)
             if asked == [signal.SIGUSR1]:
                 requeue()
         self.job.group.wait()  # the first to leave ends the step for all, and the first process has to save
@@ -244,8 +233,8 @@ class _Loop:
 
 
 def _distributed(model: nn.Module) -> nn.Module:
-    # Without `find_unused_parameters` DDP lays its buckets again after the first step. With three processes or more the
-    # order of a sum follows the layout, and the first step after a resumption would differ in the last bits.
+    # Without `find_unused_parameters` DDP lays out its buckets again after the first step. With three processes or more
+    # the order of a sum follows the layout, and the first step after a resumption would differ in the last bits.
     return DistributedDataParallel(model, broadcast_buffers=False, find_unused_parameters=True)
 
 
@@ -254,7 +243,7 @@ def _seed(*numbers: int) -> int:
 
 
 def _check_start(job: Job, model: nn.Module, sizes: Batches, steering: Steering, done: Progress) -> None:
-    """Say how a batch is shared.
+    """Check that the training can start, and say how a batch is shared.
 
     Raises:
         ActaError: the processes would go on from different places, and so train on different batches; or there is no

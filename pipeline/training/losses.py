@@ -18,7 +18,7 @@ def distillation(student: Tensor, teacher: Tensor, temperature: float) -> Tensor
     """
     log_student = F.log_softmax(student / temperature, dim=1)
     log_teacher = F.log_softmax(teacher / temperature, dim=1)
-    # Spelt out: what torch calls reduction="mean" is about to mean another thing.
+    # Spelt out, as torch is going to change what reduction="mean" means.
     return F.kl_div(log_student, log_teacher, reduction="none", log_target=True).mean()
 
 

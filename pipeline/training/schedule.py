@@ -1,4 +1,4 @@
-"""Learning rates as a function of time and scores alone, so that a resumed training has nothing to restore."""
+"""Learning rates as functions of time and scores alone, so that a resumed training has nothing to restore."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 from torch.nn import Parameter
-from torch.optim import SGD, Optimizer
+from torch.optim import SGD
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 
@@ -27,7 +27,7 @@ def learning_rate(
         epochs: Length of the training.
         warmup: Length of the linear warm-up.
         schedule: ``step`` divides by 10 every ``step_epochs`` after the warm-up; ``cosine`` falls to 0 at the end.
-        step_epochs: See there.
+        step_epochs: Only for ``step``.
     """
     if epoch < warmup:
         return base * epoch / warmup
@@ -38,20 +38,21 @@ def learning_rate(
 
 
 def plateau_rate(scores: Sequence[float], *, base: float, patience: int) -> float:
-    """The learning rate after these epochs: divided by 10 whenever this many in a row brought no better score.
+    """The learning rate after these epochs: divided by 10 after ``patience`` epochs in a row without a better score.
 
-    Source: Sec. 3.2.2. PyTorch's own scheduler, told all that happened, so that there is no state to restore.
+    Source: Sec. 3.2.2. PyTorch's own scheduler is told all scores again, so that there is no state to restore.
     """
-    scheduler = ReduceLROnPlateau(_nothing(base), mode="max", factor=0.1, patience=patience - 1, threshold=0.0, eps=0.0)
+    nothing = SGD([Parameter(torch.zeros(1))], lr=base)
+    scheduler = ReduceLROnPlateau(nothing, mode="max", factor=0.1, patience=patience - 1, threshold=0.0, eps=0.0)
     for score in scores:
         scheduler.step(score)
     return float(scheduler.optimizer.param_groups[0]["lr"])
 
 
 def is_enough(scores: Sequence[float], *, drop_patience: int, stop_patience: int) -> bool:
-    """Whether a training ends: this many epochs in a row without a better score, once the rate has dropped.
+    """Whether a training ends: ``stop_patience`` epochs in a row without a better score, once the rate has dropped.
 
-    Source: Sec. 3.2.2. Counted from the start, the stop after 5 epochs would never let the rate drop after 10.
+    Source: Sec. 3.2.2. If epochs counted from the start, stopping after 5 would never let the rate drop after 10.
     """
     rates = (plateau_rate(scores[:n], base=1.0, patience=drop_patience) for n in range(1, len(scores)))
     dropped = next((n for n, rate in enumerate(rates, 1) if rate < 1), 0)
@@ -59,7 +60,3 @@ def is_enough(scores: Sequence[float], *, drop_patience: int, stop_patience: int
         return False
     best = max(range(len(scores)), key=scores.__getitem__)
     return len(scores) - max(best + 1, dropped) >= stop_patience
-
-
-def _nothing(rate: float) -> Optimizer:
-    return SGD([Parameter(torch.zeros(1))], lr=rate)

@@ -1,4 +1,4 @@
-"""How a training is led: its optimiser, its learning rate, what it is measured by, and when it ends."""
+"""How a training is steered: its optimiser, its learning rate, its validation, and when it ends."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
@@ -15,9 +15,9 @@ SCORE = "validation"  # the figure of an epoch that steers
 
 
 class Steering(Protocol):
-    """What `pipeline.training.loop.fit` asks; nothing in it may have a state but through the history.
+    """What `pipeline.training.loop.fit` asks; its only state may be the history.
 
-    ``copies``: how many times the weights' size a training writes: the model, and two checkpoints at most.
+    ``copies``: how many times the weights' size a training writes: the model, and at most two checkpoints.
     """
 
     copies: int
@@ -28,7 +28,7 @@ class Steering(Protocol):
         """The learning rate of a step that ends at this time, in epochs."""
 
     def validate(self, model: nn.Module) -> float | None:
-        """A score of the network after an epoch, higher is better; None: there is none, and the last weights stay."""
+        """A score of the network after an epoch, higher is better; None: there is none, and the last weights count."""
 
     def enough(self, history: History) -> bool:
         """Whether the training ends before its last epoch."""
@@ -64,13 +64,7 @@ class SgdSchedule:
 
 
 class SgdValidated(SgdSchedule):
-    """SGD as above; the training ends where validation no longer improves (Sec. 4.2.2).
-
-    Args:
-        recipe, training: As of `SgdSchedule`.
-        patience: Epochs without a better score after which the training ends.
-        validate: The score of a network.
-    """
+    """`SgdSchedule`, but the training ends after ``patience`` epochs without a better score (Sec. 4.2.2)."""
 
     copies = 7
 
@@ -87,13 +81,13 @@ class SgdValidated(SgdSchedule):
 
 
 class AdamPlateau:
-    """Adam; the rate drops and the training ends where validation no longer improves (Sec. 3.2.2).
+    """Adam; the rate drops and the training ends when the score of ``validate`` no longer improves (Sec. 3.2.2).
 
     Args:
         base: Learning rate at the start.
         drop_patience: Epochs without a better score after which the rate is divided by 10.
-        stop_patience: Such epochs after which the training ends, counted from the first drop on.
-        validate: The score of a network.
+        stop_patience: Epochs without a better score, counted from the first drop on, after which the training ends.
+        validate: Gives the score of a network.
     """
 
     copies = 9

@@ -27,7 +27,7 @@ _listening: Stop | None = None
 
 @contextmanager
 def listening() -> Iterator[Stop]:
-    """Keep the signals for whoever asks, as long as the block runs; inside another such block, that one's."""
+    """Keep the signals for whoever asks, as long as the block runs; inside another such block, share that one's."""
     global _listening
     if _listening is not None:
         yield _listening
@@ -48,10 +48,10 @@ def listening() -> Iterator[Stop]:
 
 
 def last_step_is_saved() -> None:
-    """Call when a training's checkpoint holds its end: from here on SIGTERM ends the process at once.
+    """Call when a training's last checkpoint is saved: from here on SIGTERM ends the process at once.
 
-    What is written now would be lost with the workflow's own job, which is asked to stop as well; the checkpoint is
-    not, and the next process has only this left to do. The warning of a time limit leaves time enough for it.
+    What is written from now on would be lost with the workflow's own job, which is asked to stop as well; the
+    checkpoint is not, so the next process only has to write it again. The warning of a time limit leaves enough time.
 
     Raises:
         SystemExit: SIGTERM has come already.
@@ -68,7 +68,7 @@ def deaf_children(numbers: tuple[int, ...] = STOPS) -> Iterator[None]:
     """Processes started in the block never hear these signals; what comes meanwhile reaches this process afterwards."""
     signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
-        # Python's own helper process, which is started with the first child, unblocks SIGTERM when it is.
+        # Python's own helper process, which is started with the first child, unblocks SIGTERM as it starts.
         resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
         yield

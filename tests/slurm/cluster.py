@@ -20,7 +20,7 @@ CLIENTS = ("srun", "sbatch", "scancel", "scontrol", "sinfo", "squeue", "salloc",
 NODES = ("node1", "node2")
 GPUS, CPUS, MEMORY = 4, 64, 256_000
 
-# 192.0.2.77 is a documentation address: without one beside 127.0.0.1, Slurm cannot resolve any name.
+# 192.0.2.77 is a documentation address: without one besides 127.0.0.1, Slurm cannot resolve any name.
 _NAMESPACE = """
 ip link set lo up && ip addr add 192.0.2.77/32 dev lo && mount --bind "$1" /etc/hosts && echo ready
 exec sleep infinity

@@ -1,4 +1,4 @@
-"""The real workflow on a real Slurm, through profiles/slurm: to the end, beside itself, and through what goes wrong."""
+"""The real workflow on a real Slurm, through profiles/slurm: to the end, two at a time, and through what goes wrong."""
 
 import os
 import re
@@ -34,7 +34,7 @@ def overlay(project: Project) -> None:
 
 def make(folder: Path) -> Project:
     """Anonymisation, a base network and one iteration of PAS with all five operators, on six clips."""
-    project = Project(folder)
+    project = Project(folder, warm=False)
     project.use_two_classes()
     project.configure(
         privacy__what=["faces"],
@@ -55,7 +55,7 @@ def make(folder: Path) -> Project:
 
 def another(project: Project, folder: Path) -> Project:
     """The same videos and settings in another checkout."""
-    copied = Project(folder)
+    copied = Project(folder, warm=False)
     shutil.copytree(project.folder / "videos", folder / "videos")
     shutil.copy(project.folder / "config.yaml", folder)
     overlay(copied)

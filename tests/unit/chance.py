@@ -7,7 +7,7 @@ _PIECES = [b"\x00", b"\xff", b"\xef\xbb\xbf", b"\r", b"\n", b'"', b"'", b"\\", b
 
 
 def damaged(generator: random.Random, content: bytes, pieces: Sequence[bytes] = ()) -> bytes:
-    """The content with one to three places cut, overwritten or repeated; ``pieces`` are tried beside the usual ones."""
+    """The content cut, overwritten or repeated in one to three places, with ``pieces`` besides the usual ones."""
     found = bytearray(content)
     for _ in range(generator.randint(1, 3)):
         place, length = generator.randrange(len(found) + 1), generator.choice([0, 1, 1, 3, 10])

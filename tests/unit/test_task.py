@@ -319,7 +319,7 @@ def test_settings_are_needed_by_a_task_that_reads_them(made: Made, capsys: Any) 
 def test_workers_are_the_cores_on_which_the_task_does_not_compute(
     made: Made, parameters: str, threads: int | None, cores: int, workers: int
 ) -> None:
-    """Where workers do the work, all; where they only read (0 are enough), those beside the settings' threads."""
+    """Where workers do the work, all; where they only read (0 are enough), those besides the settings' threads."""
     words: list[object] = ["--cores", cores]
     if "settings" in parameters:
         inference = {"stride": 1, "nms": 10.0}

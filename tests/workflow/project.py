@@ -17,20 +17,28 @@ import yaml
 
 from tests import PROJECT
 from tests.clips import write_clip
+from tests.workflow.warm import warm_python
 
 PARTS = ("Snakefile", "config.yaml", "workflow", "pipeline", "profiles", "envs")
 
 
 class Project:
-    """The copy, its configuration, and what Snakemake would do or does there."""
+    """The copy, its configuration, and what Snakemake would do or does there.
 
-    def __init__(self, folder: Path):
+    Args:
+        folder: Where it is made.
+        warm: Snakemake and its jobs are forked from a process that has imported torch (`tests.workflow.warm`), in a
+            third of the time. False: each starts by itself, as with a user.
+    """
+
+    def __init__(self, folder: Path, *, warm: bool = True):
         self.folder = folder
+        self.python = warm_python() if warm else Path(sys.executable)
         folder.mkdir(parents=True, exist_ok=True)
         for part in PARTS:
             source = PROJECT / part
             if source.is_dir():
-                shutil.copytree(source, folder / part, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(source, folder / part, symlinks=True)
             else:
                 shutil.copy(source, folder / part)
 
@@ -68,15 +76,15 @@ class Project:
             classify__compare=[],
         )
 
-    def _process(self, arguments: tuple[str, ...]) -> dict[str, Any]:
+    def _process(self, arguments: tuple[str, ...], python: Path) -> dict[str, Any]:
         environment = {k: v for k, v in os.environ.items() if k != "SNAKEMAKE_PROFILE"}
-        environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-        return {"args": [sys.executable, "-m", "snakemake", *arguments], "cwd": self.folder, "env": environment}
+        environment["PATH"] = f"{python.parent}:{environment['PATH']}"
+        return {"args": [python, "-m", "snakemake", *arguments], "cwd": self.folder, "env": environment}
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start Snakemake in a session of its own; `kill` ends it."""
+        """Start Snakemake in a session of its own, in which all its jobs are; `kill` ends it."""
         silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return subprocess.Popen(**self._process(arguments), **silent, start_new_session=True)
+        return subprocess.Popen(**self._process(arguments, Path(sys.executable)), **silent, start_new_session=True)
 
     @staticmethod
     def kill(process: subprocess.Popen[bytes]) -> None:
@@ -85,9 +93,9 @@ class Project:
         process.wait()
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake in the copy with this Python."""
+        """Run Snakemake in the copy."""
         result = subprocess.run(
-            **self._process(arguments),
+            **self._process(arguments, self.python),
             capture_output=True,
             text=True,
             check=False,

@@ -268,7 +268,7 @@ class Copy(Project):
         # Nothing of this run's own make or profile; and where there is a screen, `make report` opens a browser.
         left_out = {"SNAKEMAKE_PROFILE", "MAKEFLAGS", "MAKELEVEL", "DISPLAY", "WAYLAND_DISPLAY"}
         environment = {k: v for k, v in os.environ.items() if k not in left_out}
-        environment["PATH"] = f"{self.folder / '.venv/bin'}:{environment['PATH']}"
+        environment["PATH"] = f"{self.python.parent}:{self.folder / '.venv/bin'}:{environment['PATH']}"
         environment["PYTHONPATH"] = str(self.folder)
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", text],
@@ -417,7 +417,7 @@ def _texts() -> list[str]:
 def _messages() -> list[str]:
     """First cells of the tables of docs/troubleshooting.md, but of those that are not the code's own."""
     text = (PROJECT / "docs/troubleshooting.md").read_text()
-    text = re.sub(r"^Of Snakemake:.*?(?=^## )", "", text, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"^Snakemake's own messages:.*?(?=^## )", "", text, flags=re.DOTALL | re.MULTILINE)
     found = []
     for row in re.findall(r"^\| (`.*?) \| ", text, re.MULTILINE):
         found += [double or single for double, single in re.findall(r"``(.+?)``(?!`)|`([^`]+)`", row)]

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,9 +39,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     shutil.copy(PROJECT / "Makefile", project.folder)
     made = subprocess.run(
-        ["make", "-o", ".venv/installed", "report", f"BIN={Path(sys.executable).parent}", "CORES=2"],
+        ["make", "-o", ".venv/installed", "report", f"BIN={project.python.parent}", "CORES=2"],
         cwd=project.folder,
-        env={k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")},
+        env={k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+        | {"PATH": f"{project.python.parent}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,
@@ -122,7 +122,7 @@ def test_every_item_opens_without_a_mistake_or_a_request(browser, address, width
     window.wait_for_selector("#rulegraph canvas")
     said = window.locator("#app .document").bounding_box()
     assert said["y"] >= 0, "the first view begins above the window"
-    assert said["width"] >= 300, "the first view is squeezed beside the drawing of the rules"
+    assert said["width"] >= 300, "the first view is squeezed next to the drawing of the rules"
     items = window.evaluate("Object.entries(results).map(([path, r]) => [path, r.mime_type, r.labels, r.caption])")
     assert {entry(name).title for name in SHOWN} <= {f"{of['item']}: {of['what']}" for _, _, of, _ in items}
     for path, kind, labels, caption in items:

@@ -12,7 +12,7 @@ MANIFESTS = "results/clips/manifest/0-of-2.json"
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    project = Project(tmp_path_factory.mktemp("planted"))
+    project = Project(tmp_path_factory.mktemp("planted"), warm=False)
     project.use_two_classes()
     return project
 

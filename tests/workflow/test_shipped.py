@@ -21,7 +21,7 @@ TABLES = (
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory, footage) -> Project:
-    project = Project(tmp_path_factory.mktemp("shipped"))
+    project = Project(tmp_path_factory.mktemp("shipped"), warm=False)
     (project.folder / "resources").mkdir()
     (project.folder / "resources" / "demo").symlink_to(footage)
     return project

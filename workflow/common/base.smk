@@ -1,16 +1,15 @@
-# What all rules use: the typed configuration, the lists of videos and games, and the run that rules ask for their files.
+# Used by all rules: the typed configuration, the lists of videos and games, and the run, which gives rules their files.
 import gc
 import os
 import sys
 from functools import partial
 from pathlib import Path
 
-# A plan only builds; collecting garbage that is not there costs it a tenth of its time.
+# Making a plan produces no garbage; looking for it would take a tenth of the time.
 gc.disable()
 
 PROJECT = Path(workflow.basedir)
-# The package and nothing else: a socket.py in the project's folder, where Snakemake itself looks first, is not the
-# standard library's.
+# Only the package: Snakemake puts the project's folder first, so a socket.py there would hide the standard library's.
 PACKAGE = str(PROJECT / "workflow/python")
 sys.path[:] = [PACKAGE, *(place for place in sys.path if place != str(PROJECT))]
 
@@ -39,14 +38,14 @@ from pipeline.runtime.slurm import stop_orphans
 
 
 def check(function, *arguments):
-    """Turn a mistake in the configuration or the annotations into Snakemake's own kind of error: one clear message."""
+    """Turn a mistake in the configuration or the annotations into Snakemake's own kind of error, with one clear message."""
     try:
         return function(*arguments)
     except ActaError as error:
         raise WorkflowError(str(error))
 
 
-# Snakemake reads these files by itself, and keeps the last of what a file says twice without a word.
+# Snakemake also reads these files, but if a key appears twice in a file, it silently keeps the last.
 if workflow.is_main_process:
     for path in workflow.configfiles:
         check(read_configuration, Path(path))
@@ -61,8 +60,8 @@ CLASSIFY, SHRINK, DETECTION, SPOT = (
     CONFIG.spot,
 )
 
-# The lists are brought up to date whenever a plan is made, and only there: jobs read what the plan was made from, and a
-# plan that is only looked at changes nothing that another one reads.
+# The lists are updated only when a plan is made: jobs read the lists that the plan was made from. A dry run changes
+# nothing that another run reads.
 LISTS = None
 if workflow.is_main_process:
     LISTS = check(
@@ -80,11 +79,11 @@ if workflow.is_main_process:
     )
     listed = check(list_games, SPOT.data, imported_features(SPOT))
     games = {}
-    # One list, and one job of each kind, for a game; a list lies in the folder of the game's split.
+    # One list, and one job of each kind, per game; a list is in the folder of the game's split.
     for split in SPOT.data.splits:
         texts = game_texts({k: g for k, g in listed.items() if g[0].split == split})
         games[split] = LISTS.write(paths.filled(paths.GAME_LISTS, split=split), texts)
-    if LISTS.alone:  # so the lists are those of this configuration: `acta clean` asks
+    if LISTS.alone:  # the lists then match this configuration, which `acta clean` needs
         write_if_changed(record_path(CONFIG.dataset), CONFIG.model_dump_json())
     LISTS.share()
 else:
@@ -103,22 +102,22 @@ result = RUN.result
 
 
 def of(function, **fixed):
-    """A rule's function of the wildcards, out of one of the run and the wildcards."""
+    """Turn a function of the run and the wildcards into a rule's function of the wildcards."""
     return lambda wildcards: check(partial(function, RUN, wildcards, **fixed))
 
 
 def verbatim(value):
-    """A rule's parameter in whose paths ``{shard}`` stands for every shard, as 1,024 of each do not fit on a line."""
+    """A rule's parameter with ``{shard}`` in its paths for all shards, because 1,024 paths do not fit on a command line."""
     return lambda wildcards: value
 
 
 def list_file(folder, name):
-    """Where a list is."""
+    """The path of a list."""
     return LISTS.path(folder, name) if LISTS else result(f"{folder}/{name}.json")
 
 
 def log_of(path):
-    """Logs lie by rule: logs/<dataset>/<rule>/<wildcards>.log; beside each what its job cost."""
+    """The path of a log, logs/<dataset>/<rule>/<wildcards>.log; the job's cost is stored next to it."""
     return f"logs/{CONFIG.dataset}/{path}"
 
 
@@ -127,13 +126,13 @@ def on_gpu(settings):
 
 
 def threads_of(settings, loading=False):
-    """Compute threads, which belong to the result; and where a GPU computes, some that load data."""
+    """Compute threads, which are part of the result; if a GPU computes, also some to load data."""
     if settings is None:
         return 1
     return settings.threads + (12 if loading and on_gpu(settings) else 0)
 
 
-# Frames of one user for another are for a group, never for everybody: raw ones are among them.
+# A shared cache of frames is for a group, never for everybody, because it also holds raw frames.
 CACHE = Path(os.environ.get("SNAKEMAKE_OUTPUT_CACHE", ""))
 if workflow.workflow_settings.cache is not None and workflow.is_main_process:
     if CACHE.is_dir() and CACHE.stat().st_mode & 0o007:
@@ -143,7 +142,7 @@ if workflow.workflow_settings.cache is not None and workflow.is_main_process:
 
 
 def make_cached_private():
-    """Make the folders of original frames private before a cache puts links into them: there no task does it."""
+    """Make the folders of original frames private before a cache puts links into them; with a cache, no task does."""
     kinds = ("frames/none", "detect/frames/none", "spot/frames", "private")
     within = tuple(f"{DATASET}/{kind}/" for kind in kinds)
     written = (path for job in workflow.dag.jobs for path in job.output)
@@ -152,10 +151,10 @@ def make_cached_private():
 
 
 def remember_min_job_age():
-    """Keep the Slurm plugin at the command that it began with while the controller is away.
+    """Keep the Slurm plugin on its status command while the controller does not respond.
 
-    Plugin 2.8 asks the controller for MinJobAge at each status check. Without an answer it turns to sacct, and on a
-    cluster without accounting it then forgets all running jobs and waits for ever. The value is asked for once here.
+    Plugin 2.8 asks the controller for MinJobAge at each status check. Without an answer it switches to sacct; on a
+    cluster without accounting it then forgets all running jobs and waits for ever. So the value is fetched once, here.
     """
     import snakemake_executor_plugin_slurm as plugin
 
@@ -181,14 +180,14 @@ wildcard_constraints:
     game=r"[a-z0-9_-]+",
 
 
-# What jobs find in their environment. Where the videos lie and how many may be bad decides no result, so it is no
-# parameter: another folder reruns nothing.
+# The environment of jobs. Where the videos are and how many may be bad does not affect results, so these are not
+# parameters: moving the folder reruns nothing.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # containers often set it
 os.environ.update(
-    # Jobs find the package without an install, in whichever environment they run.
+    # Jobs find the package without installing it, in any environment.
     PYTHONPATH=":".join(filter(None, [PACKAGE, os.environ.get("PYTHONPATH")])),
     PYTHONSAFEPATH="1",
-    # glibc gives memory back and asks for it again at every step of a training, a tenth of its time.
+    # Otherwise glibc returns memory and requests it again at every training step, which takes a tenth of the time.
     MALLOC_TRIM_THRESHOLD_="1000000000",
     MALLOC_MMAP_THRESHOLD_="1000000000",
     ACTA_ROOT=CONFIG.data.root,

@@ -1,4 +1,4 @@
-# What rules of the chapters ask of the configuration.
+# What the chapters' rules need from the configuration.
 
 
 def searches_on_gpu(wildcards):
@@ -6,7 +6,7 @@ def searches_on_gpu(wildcards):
 
 
 def figure_of(wildcards):
-    """Figure 6.3 is R(2+1)D's, Figure 6.4 SlowFast's."""
+    """Figure 6.3 is for R(2+1)D, Figure 6.4 for SlowFast."""
     return "figure_6_4" if shrink.is_slowfast(RUN, wildcards.recipe) else "figure_6_3"
 
 

@@ -1,15 +1,15 @@
-# What rules say of the tables and figures that the page of a run shows.
+# How rules describe the tables and figures that the page of a run shows.
 
 
 def naming(name):
-    """A function of the wildcards that gives a table's or figure's name: a given one, or the wildcard ``name``."""
+    """A function of the wildcards that returns a table's or figure's name: the given name, or the wildcard ``name``."""
     if callable(name):
         return name
     return lambda wildcards: name or wildcards.name
 
 
 def reading(name=None):
-    """A rule's parameter: how to read the table or figure, its caption on the page."""
+    """A rule's parameter: how to read the table or figure, which is its caption on the page."""
     return lambda wildcards: page.reading(naming(name)(wildcards))
 
 

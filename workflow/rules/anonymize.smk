@@ -1,7 +1,7 @@
-# Find faces and bodies, hide them, and measure what is left.
+# Find faces and bodies, hide them, and measure what remains visible.
 
 
-# Asked for only where a detector runs on a GPU: a function costs every job of the plan.
+# Set only if a detector runs on a GPU, because a function takes time for every job of the plan.
 GPU = {}
 if any(CONFIG.privacy.detect.search(what).uses_gpu for what in VARIANTS):
     GPU["gpu"] = searches_on_gpu
@@ -56,7 +56,7 @@ rule obfuscate:
         )
 
 
-# Reads original frames beside anonymised ones: what was there before is what the residual is measured against.
+# Reads original as well as anonymised frames: what remains is measured against what was there before.
 rule audit:
     """Count what independent detectors still find in a shard's anonymised frames."""
     input:
@@ -110,7 +110,7 @@ rule certify:
         )
 
 
-# Figure 5.3: how much sensitive information the classes hold; of the training videos, where the dataset has splits.
+# Figure 5.3: the amount of sensitive information in each class; in the training videos only, if the dataset has splits.
 rule draw_sensitive_information:
     """Count faces and bodies by class (Figure 5.3)."""
     input:
@@ -144,7 +144,7 @@ rule draw_sensitive_information:
         )
 
 
-# Shows original frames, so it lies in a private folder and is kept out of the report.
+# Shows original frames, so it is in a private folder and, except in the demo, left out of the report by default.
 rule draw_contact_sheet:
     """Draw original and anonymised frames side by side, in a private folder."""
     input:
@@ -176,7 +176,7 @@ rule draw_contact_sheet:
 
 
 rule draw_face_sample:
-    """Draw a video's frames with the faces that were found (Figure 5.4), in a private folder."""
+    """Draw frames of one video with the detected faces (Figure 5.4), in a private folder."""
     input:
         frames=RUN.of_shards(paths.RAW_FRAMES),
         detections=RUN.of_shards(paths.DETECTIONS, what="faces"),

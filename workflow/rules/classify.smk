@@ -1,7 +1,7 @@
 # Action recognition (Ch. 5): teachers, students, their accuracy, the tables and figures.
 
 
-# A checkpoint, last.ckpt, lies beside the model while it trains; it is not declared, as a failed job loses its outputs.
+# While a model trains, its checkpoint last.ckpt is next to it. It is not declared: Snakemake deletes a failed job's outputs.
 rule train_classifier:
     """Train a teacher or a student for action recognition."""
     input:

@@ -1,5 +1,5 @@
 # Action detection (Ch. 3), from videos to features: keyframes, people and objects, backbones, imports.
-# The chapter has videos of its own; all of it lies below results/<dataset>/detect.
+# The chapter uses separate videos; all its results are below results/<dataset>/detect.
 BOXES = DETECTION.data
 INTERACTIONS = []
 if BOXES.adapter == "demo":
@@ -10,9 +10,9 @@ DETECTOR = detect.detector(RUN)
 
 if BOXES.adapter == "demo":
 
-    # People with real faces among objects, with AVA's kinds of files.
+    # People with real faces among objects, with annotation files like AVA's.
     rule make_interactions:
-        """Make the demo's videos of people among objects, with AVA's kinds of files."""
+        """Make the demo's videos of people among objects, with annotation files like AVA's."""
         input:
             footage_of_demo,
         output:
@@ -32,7 +32,7 @@ if BOXES.adapter == "demo":
 
 
 rule build_manifest_detection:
-    """Probe the videos with boxes of one shard."""
+    """Probe a shard's videos for action detection."""
     input:
         videos=lambda wildcards: list_file(paths.DETECTION_LISTS, wildcards.shard),
         demo=INTERACTIONS,
@@ -79,7 +79,7 @@ rule extract_frames_detection:
         )
 
 
-# A checkpoint, last.ckpt, lies beside each model while it trains.
+# While a model trains, its checkpoint last.ckpt is next to it.
 rule train_detector:
     """Train a detector of people and objects."""
     input:
@@ -116,7 +116,7 @@ rule train_detector:
 
 
 rule detect_objects:
-    """Find people and objects on a shard's keyframes."""
+    """Find people and objects in a shard's keyframes."""
     input:
         **detect.annotated(RUN),
         frames=rules.extract_frames_detection.output,
@@ -147,7 +147,7 @@ rule detect_objects:
 
 
 rule import_objects:
-    """Read another detector's published objects."""
+    """Import objects that were published from another detector."""
     input:
         **named("published", detect.imported_objects(RUN)),
         **detect.annotated(RUN),
@@ -244,7 +244,7 @@ rule extract_actor_features:
 
 
 rule import_actor_features:
-    """Read published features of people."""
+    """Import published features of people."""
     input:
         **detect.annotated(RUN),
         videos=lambda wildcards: list_file(paths.DETECTION_LISTS, wildcards.shard),
@@ -274,7 +274,7 @@ rule import_actor_features:
 
 
 rule average_actor_features:
-    """Average two kinds of features."""
+    """Average two sets of features."""
     input:
         one=of(detect.averaged, place=0),
         other=of(detect.averaged, place=1),

@@ -1,4 +1,4 @@
-# Action detection (Ch. 3), from features to figures of merit: STAGE, its ablations, the backbone alone.
+# Action detection (Ch. 3), from features to metrics: STAGE, its ablations, the backbone alone.
 
 
 rule train_stage:
@@ -38,7 +38,7 @@ rule train_stage:
 
 
 rule evaluate_stage:
-    """Measure frame-mAP of a network."""
+    """Measure a network's frame-mAP."""
     input:
         **detect.truth(RUN, DETECTION.splits.test),
         features=lambda wildcards: RUN.of_detection_shards(
@@ -73,9 +73,9 @@ rule evaluate_stage:
         )
 
 
-# The backbone's own classifier, as the features came with its scores.
+# The backbone's own classifier, whose scores are stored with the features.
 use rule evaluate_stage as evaluate_stage_backbone with:
-    """Measure frame-mAP of the backbone's own classifier."""
+    """Measure the frame-mAP of the backbone's own classifier."""
     input:
         **detect.truth(RUN, DETECTION.splits.test),
         features=lambda wildcards: RUN.of_detection_shards(

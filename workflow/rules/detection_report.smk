@@ -67,7 +67,7 @@ rule draw_detection_examples:
 
 
 rule collect_quarantine_detection:
-    """List every video with boxes that a task left out, and why."""
+    """List every video that a task of action detection left out, and why."""
     input:
         manifests=(
             RUN.of_detection_shards(paths.DETECTION_MANIFEST) if BOXES.root else []

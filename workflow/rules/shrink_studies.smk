@@ -24,7 +24,7 @@ use rule train_classifier as train_classifier_alone with:
 
 
 use rule train_classifier as train_classifier_transferred with:
-    """Fine-tune a network that was made on another dataset (Table 6.6)."""
+    """Fine-tune a network that was trained on another dataset (Table 6.6)."""
     input:
         classes=lambda wildcards: CLASSIFY.classes or [],
         like=of(shrink.transferred),

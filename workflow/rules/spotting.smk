@@ -1,5 +1,5 @@
-# Soccer event spotting (Ch. 4), from games to figures of merit: frames, features, RMS-Net and its ablations, spots.
-# The chapter has games of its own; all of it lies below results/<dataset>/spot.
+# Soccer event spotting (Ch. 4), from games to metrics: frames, features, RMS-Net and its ablations, spots.
+# The chapter uses separate games; all its results are below results/<dataset>/spot.
 MATCHES = []
 if SPOT.data.adapter == "demo":
     MATCHES = [f"{SPOT.data.root}/{name}" for name in match_files()]
@@ -26,7 +26,7 @@ if SPOT.data.adapter == "demo":
 
 
 rule build_game:
-    """Read one game: where its halves lie, what happens in them."""
+    """Read one game: where its halves are in the videos, and what happens in them."""
     input:
         listed=lambda wildcards: list_file(
             paths.filled(paths.GAME_LISTS, split=RUN.split_of(wildcards.game)),
@@ -53,7 +53,7 @@ rule build_game:
 
 # Raw frames: the task makes their folder private (mode 0700).
 rule extract_game_frames:
-    """Store a game's frames, two of a second, in a private folder."""
+    """Store a game's frames, two per second, in a private folder."""
     input:
         rules.build_game.output,
     output:
@@ -76,7 +76,7 @@ rule extract_game_frames:
 
 
 rule extract_frame_features:
-    """Compute a backbone's features of a game's frames."""
+    """Compute features of a game's frames with a backbone."""
     input:
         rules.extract_game_frames.output,
     output:
@@ -154,7 +154,7 @@ rule project_features:
         )
 
 
-# A checkpoint, last.ckpt, lies beside each model while it trains.
+# While a model trains, its checkpoint last.ckpt is next to it.
 rule train_spotter:
     """Train RMS-Net or an ablation."""
     input:
@@ -225,7 +225,7 @@ rule predict_spots:
 
 
 rule evaluate_spots:
-    """Measure Average-mAP of a network's predictions."""
+    """Measure the Average-mAP of a network's predictions."""
     input:
         games=lambda wildcards: RUN.of_games([wildcards.split], paths.GAME),
         folder=rules.predict_spots.output.folder,
@@ -251,9 +251,9 @@ rule evaluate_spots:
         )
 
 
-# What SoccerNet's evaluation server takes; refused here if it would be refused there.
+# The archive for SoccerNet's evaluation server; it is refused here if the server would refuse it.
 rule pack_submission:
-    """Pack and check the archive that SoccerNet's server takes."""
+    """Pack and check the archive for SoccerNet's server."""
     input:
         folder=rules.predict_spots.output.folder,
         games=lambda wildcards: MATCHES or SPOT.data.splits[wildcards.split],

@@ -71,7 +71,7 @@ use rule draw_spotting_table as draw_spotting_figure with:
         name=r"figure_4_\d+",
 
 
-# A match in a minute. It shows the broadcast's own pictures: the task makes their folder private (mode 0700).
+# A match in a minute. It shows pictures from the broadcast, so the task makes their folder private (mode 0700).
 rule cut_highlights:
     """Cut a match into highlights, in a private folder."""
     input:
@@ -130,9 +130,9 @@ rule collect_game_quarantine:
         )
 
 
-# The video inside of a page, as the report shows it.
+# A page with the video embedded, for the report.
 rule show_highlights:
-    """Put a match's highlights and their list of clips on a page, in a private folder."""
+    """Make a page with a match's highlights and the list of their clips, in a private folder."""
     input:
         rules.cut_highlights.output.video,
     output:

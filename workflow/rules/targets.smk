@@ -1,4 +1,4 @@
-# Targets: each table and figure by its number, tables printed; each chapter; everything with the page of the run.
+# Targets: each table and figure by its number (tables are also printed), each chapter.
 from pipeline.report.catalogue import entry, names
 from pipeline.report.thesis import FIGURES, TABLES
 
@@ -38,7 +38,7 @@ rule classify:
 
 
 rule shrink:
-    """Progressive architecture shrinkage (Ch. 6): what shrink.tables names, exported networks."""
+    """Progressive architecture shrinkage (Ch. 6): what shrink.tables lists, and the exported networks."""
     input:
         [page.files_of(RUN, name) for name in SHRINK.tables],
         shrink.exports(RUN),
@@ -46,7 +46,7 @@ rule shrink:
 
 
 rule detect:
-    """Action detection (Ch. 3): what detect.tables names."""
+    """Action detection (Ch. 3): what detect.tables lists."""
     input:
         result(paths.DETECTION_QUARANTINE),
         [page.files_of(RUN, name) for name in DETECTION.tables],
@@ -54,7 +54,7 @@ rule detect:
 
 
 rule spot:
-    """Soccer event spotting (Ch. 4): what spot.tables names, an archive for SoccerNet's server, highlights."""
+    """Soccer event spotting (Ch. 4): what spot.tables lists, an archive for SoccerNet's server, highlights."""
     input:
         result(paths.GAME_QUARANTINE),
         [page.files_of(RUN, name) for name in SPOT.tables],

@@ -276,8 +276,8 @@ def test_the_ball_crosses_the_line_at_the_time_of_the_goal() -> None:
         before, at = abs(wide.ball(np.array([9.7, 10.0])))
         assert before[0] < 52.5 < at[0]
         assert at[1] < 3.66
-        beside = Wide(np.random.default_rng(team), studio.pitch, studio.teams, "miss", team, 4.0, 10.0, 1.0)
-        assert abs(beside.ball(np.array([10.0])))[0, 1] > 3.66
+        wide = Wide(np.random.default_rng(team), studio.pitch, studio.teams, "miss", team, 4.0, 10.0, 1.0)
+        assert abs(wide.ball(np.array([10.0])))[0, 1] > 3.66
 
 
 def test_the_stadium_is_loud_after_a_goal_only() -> None:

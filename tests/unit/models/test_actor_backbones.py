@@ -362,8 +362,8 @@ def test_written_and_read(a: ActorBackbone, tmp_path: Path) -> None:
     ],
 )
 def test_damage_is_named(saved: Path, change: dict[str, object], message: str) -> None:
-    beside = saved.with_suffix(".json")
-    beside.write_text(json.dumps(sealed(json.loads(beside.read_text()) | change)))
+    description = saved.with_suffix(".json")
+    description.write_text(json.dumps(sealed(json.loads(description.read_text()) | change)))
     with pytest.raises(ActaError, match=message):
         load_actor_backbone(saved)
 

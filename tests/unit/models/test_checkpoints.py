@@ -259,7 +259,7 @@ def test_what_is_no_checkpoint_is_named(tmp_path: Path, what: str) -> None:
 
 CONTENTS: dict[str, tuple[Any, str]] = {
     "a network": (NETWORK, "it " + PICKLED.format("torch.nn.modules.container.Sequential")),
-    "a network beside others": (
+    "a network among others": (
         {"epoch": 1, "model": NETWORK},
         "'model' " + PICKLED.format("torch.nn.modules.container.Sequential"),
     ),

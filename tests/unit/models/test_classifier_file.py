@@ -38,24 +38,24 @@ def test_written_and_read(path: Path) -> None:
 
 
 def damage(path: Path, what: str) -> None:
-    beside = path.with_suffix(".json")
-    content = json.loads(beside.read_text())
+    description = path.with_suffix(".json")
+    content = json.loads(description.read_text())
     match what:
         case "no weights":
             path.unlink()
         case "truncated":
             path.write_bytes(path.read_bytes()[:-10])
         case "no json":
-            beside.unlink()
+            description.unlink()
         case "not json":
-            beside.write_text("{")
+            description.write_text("{")
         case "a list":
-            beside.write_text("[]")
+            description.write_text("[]")
         case "another format":
-            beside.write_text(json.dumps(sealed(content | {"format": "other"})))
+            description.write_text(json.dumps(sealed(content | {"format": "other"})))
         case "a wider network":
             content["architecture"]["width"] = 0.1
-            beside.write_text(json.dumps(sealed(content)))
+            description.write_text(json.dumps(sealed(content)))
         case "a weight less":
             state = load_file(path)
             del state["fc.bias"]
@@ -64,7 +64,7 @@ def damage(path: Path, what: str) -> None:
             save_file(load_file(path) | {"more": torch.zeros(1)}, path)
     if what.startswith("a weight"):
         del content["weights"]  # as whoever changes them on purpose
-        beside.write_text(json.dumps(sealed(content)))
+        description.write_text(json.dumps(sealed(content)))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The JSON beside a network: every field of its type and within bounds, before anything is built of it."""
+"""The JSON next to a network: every field of its type and within bounds, before anything is built from it."""
 
 import copy
 import json
@@ -134,16 +134,16 @@ def test_a_change_of_the_description_is_found_unless_it_is_meant(
     path = changed(saved[kind], tmp_path, change, seal=False)
     with pytest.raises(ActaError) as caught:
         KINDS[kind].load(path)
-    beside = path.with_suffix(".json")
+    description = path.with_suffix(".json")
     assert str(caught.value) == (
-        f"{beside} is damaged or was edited: it does not have its digest acta_sha256; {make_again(beside)}"
+        f"{description} is damaged or was edited: it does not have its digest acta_sha256; {make_again(description)}"
     )
-    content = json.loads(beside.read_text())
+    content = json.loads(description.read_text())
     del content["acta_sha256"]
-    beside.write_text(json.dumps(content))
+    description.write_text(json.dumps(content))
     KINDS[kind].load(path)
     del content["weights"]  # as written before there were digests
-    beside.write_text(json.dumps(content))
+    description.write_text(json.dumps(content))
     KINDS[kind].load(path)
 
 
@@ -309,13 +309,13 @@ def test_what_is_no_description(saved: dict[str, Path], kind: str, text: str, me
 @EACH
 def test_a_description_that_is_no_file_or_huge(saved: dict[str, Path], kind: str, tmp_path: Path) -> None:
     path = changed(saved[kind], tmp_path, lambda content: None)
-    beside = path.with_suffix(".json")
-    with beside.open("wb") as file:
+    description = path.with_suffix(".json")
+    with description.open("wb") as file:
         file.truncate((64 << 20) + 1)
     with pytest.raises(ActaError, match="does not describe a model: it is no file of up to 64 MB"):
         KINDS[kind].load(path)
-    beside.unlink()
-    beside.mkdir()
+    description.unlink()
+    description.mkdir()
     with pytest.raises(ActaError, match="does not describe a model: it is no file of up to 64 MB"):
         KINDS[kind].load(path)
 

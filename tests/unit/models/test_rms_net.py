@@ -214,11 +214,11 @@ def test_a_saved_network_is_read_again(tmp_path: Path, kind: str) -> None:
 
 
 def test_damaged_files_are_refused(tmp_path: Path) -> None:
-    path, beside = tmp_path / "model.safetensors", tmp_path / "model.json"
+    path, description = tmp_path / "model.safetensors", tmp_path / "model.json"
     with pytest.raises(ActaError, match=r"model\.json"):
         load_spotter(path)
     save_spotter(path, network(), description(network()))
-    content = json.loads(beside.read_text())
+    content = json.loads(description.read_text())
     for change, message in (
         ({"format": "acta-stage-1"}, "'acta-stage-1', but 'acta-spotter-1' is needed"),
         ({"rate": None, "more": 1}, "does not describe a model"),
@@ -226,13 +226,13 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         ({"architecture": content["architecture"] | {"backbone": "alexnot"}}, "does not describe a model"),
         ({"architecture": content["architecture"] | {"hidden": 9}}, "another architecture"),
     ):
-        beside.write_text(json.dumps(sealed(content | change)))
+        description.write_text(json.dumps(sealed(content | change)))
         with pytest.raises(ActaError, match=message):
             load_spotter(path)
-    beside.write_text("{")
+    description.write_text("{")
     with pytest.raises(ActaError, match=r"model\.json, line 1: .*; it is no JSON"):
         load_spotter(path)
-    beside.write_text(json.dumps(content))
+    description.write_text(json.dumps(content))
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ActaError, match="not a whole safetensors file"):
         load_spotter(path)

@@ -103,7 +103,7 @@ def test_boxes_on_a_gpu_are_those_on_the_cpu(footage: Path, name: str) -> None:
 
 
 def test_the_runtime_reports_to_nobody(tmp_path) -> None:
-    """onnxruntime would keep a number for the device in the home folder, and one for the session beside the rest."""
+    """onnxruntime would keep a number for the device in the home folder, and one for the session with the rest."""
     made = "from pipeline.privacy.detectors import make_auditor; make_auditor('retinaface', 0.5)"
     places = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "ACTA_CACHE": str(cache_folder().parent)}
     kept = {

@@ -185,7 +185,7 @@ class TestSomethingNew:
         assert self.new(face, flat(), flat(), box(0, 20, 24, 44))
 
     def test_an_eighth_of_a_box_around_it_is_hidden_too(self) -> None:
-        """The margin is 8 pixels: a bar of 8 beside the box is none, one of 16 is."""
+        """The margin is 8 pixels: a bar of 8 next to the box is none, one of 16 is."""
         picture = flat()
         picture[:, 72:80] = 255
         hidden = box(8, 0, 72, 64)
@@ -193,7 +193,7 @@ class TestSomethingNew:
         picture[:, 72:88] = 255
         assert self.new(picture, flat(), flat(), hidden)
         picture = flat()
-        picture[:, 41:52] = 255  # beside a margin of 4
+        picture[:, 41:52] = 255  # outside a margin of 4
         assert self.new(picture, flat(), flat(), box(56, 0, 88, 64))
         picture = flat()
         picture[26:38] += np.uint8(20)  # above a margin of 2

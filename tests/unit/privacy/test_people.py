@@ -98,7 +98,7 @@ def test_head_at_the_edge_ends_with_the_picture() -> None:
         ([0.43, 0.0, 0.47, 1.0], False),
         ([0.3, 0.1, 0.6, 0.41], True),  # half of the two heights below the chin
         ([0.3, 0.1, 0.6, 0.39], False),
-        ([0.6, 0.0, 0.9, 1.0], False),  # beside it
+        ([0.6, 0.0, 0.9, 1.0], False),  # next to it
         ([0.0, 0.31, 1.0, 1.0], False),  # below it
     ],
 )

@@ -171,7 +171,7 @@ MOTIONS: dict[str, Callable[[int], list[Square]]] = {
     "jumps to another's height": lambda k: [(100, 40, SIDE), (200, 80 if k == 9 else 20, SIDE)],
     "two change places": lambda k: [(100, 40 + 7 * k, SIDE), (130, 124 - 7 * k, SIDE)],
     "another comes and goes": lambda k: [PLACE, (200, 40, SIDE)] if k in (2, 3) else [PLACE],
-    "comes and goes beside another": lambda k: [PLACE, (126, 40, SIDE)] if k == 2 else [PLACE],
+    "comes and goes next to another": lambda k: [PLACE, (126, 40, SIDE)] if k == 2 else [PLACE],
     "comes and goes where none is": lambda k: [(200, 40, SIDE)] if k == 9 else [],
     "comes in from the left": lambda k: [(4 * k - 30, 40, SIDE)],
     "comes in from below": lambda k: [(100, 130 - 3 * k, SIDE)],

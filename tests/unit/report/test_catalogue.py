@@ -9,8 +9,8 @@ from typing import Annotated
 import pytest
 
 from pipeline.report import catalogue
-from pipeline.report.architectures import TABLES as ARCHITECTURES
 from pipeline.report.catalogue import entry, names, note, other_data, settings, values
+from pipeline.report.draw_architecture import TABLES as ARCHITECTURES
 from pipeline.report.shrinking import TABLES as SHRINKING
 from pipeline.report.thesis import FIGURES, TABLES
 from pipeline.report.thesis_detection import FIGURES as FIGURES_3

@@ -1,4 +1,4 @@
-"""What a run has cost, beside what was expected."""
+"""What a run has cost, compared with what was expected."""
 
 import csv
 

@@ -1,4 +1,4 @@
-"""Tables and figures of Ch. 6 out of invented results: which number stands where, beside which of the thesis."""
+"""Tables and figures of Ch. 6 out of invented results: which number stands where, next to which of the thesis."""
 
 import json
 from pathlib import Path

@@ -23,7 +23,7 @@ def draw(output: Path, *, private: bool = False) -> Figure:
         axis.bar([0, 1], [1, 2], **style.LOOKS[1].filled, label="bars")
         style.interval(axis, 0, 0.5, 1.5)
         axis.set(title="Title", xlabel="Seconds", ylabel="Per cent")
-        style.legend(figure, title="Heading")
+        style.legend(figure)
         style.note(figure, "Bars in black: 95 % interval. " * 6, None, "And another.")
     return figure
 

@@ -63,7 +63,7 @@ def test_whatever_is_never_replaced_is_refused(
 
 @pytest.mark.parametrize("overwrite", [None, True])
 def test_a_link_to_the_users_own_file_is_followed(tmp_path: Path, overwrite: bool | None) -> None:
-    """The temporary lies beside the file, which may be on another disk."""
+    """The temporary lies next to the file, which may be on another disk."""
     path = tmp_path / "out.mp4"
     (tmp_path / "disk").mkdir()
     (tmp_path / "disk" / "target").write_text("old")
@@ -115,7 +115,7 @@ def test_a_device_stays_a_device(tmp_path: Path, overwrite: bool | None, linked:
     check_outputs([path, path], [], overwrite=overwrite)
     with atomic(path, overwrite=overwrite) as temporary:
         temporary.write_text("away with it")
-        assert len(list(tmp_path.iterdir())) == 1 + linked  # nothing is written beside a device
+        assert len(list(tmp_path.iterdir())) == 1 + linked  # nothing is written next to a device
         kept = temporary
     with spool(path) as folder:
         (folder / "0.jpegs").write_text("a raw frame")

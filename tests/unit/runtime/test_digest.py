@@ -246,7 +246,7 @@ def test_imports_for_type_checkers_are_not_followed(package: Path, source: str, 
 def test_data_beside_a_module_count_as_imported(package: Path) -> None:
     write(package, room__b="TEXT = read('values.yaml')\nOTHER = read('missing.yaml')\nNO = 'values.json'\n")
     (package / "room/values.yaml").write_text(DATA)
-    (package / "values.yaml").write_text(DATA)  # of the same name, but not beside it
+    (package / "values.yaml").write_text(DATA)  # of the same name, but in another folder
     assert imported("pipeline/room/b.py") == {"pipeline/room/values.yaml"}
     assert imported("pipeline/room/values.yaml") == frozenset()
     assert reached("pipeline/room/b.py") == {"pipeline/room/b.py", "pipeline/room/values.yaml"}

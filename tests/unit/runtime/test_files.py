@@ -89,8 +89,8 @@ def test_make_private_creates_the_folder(tmp_path: Path) -> None:
 
 def test_spool_is_private_and_temporary(tmp_path: Path) -> None:
     with spool(tmp_path / "new" / "out.h5") as folder:
-        (beside,) = (tmp_path / "new").iterdir()
-        assert folder.samefile(beside)
+        (neighbour,) = (tmp_path / "new").iterdir()
+        assert folder.samefile(neighbour)
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         (folder / "0.jpegs").write_text("a raw frame")
     assert list((tmp_path / "new").iterdir()) == []

@@ -149,7 +149,7 @@ def test_what_is_planted_neither_changes_nor_stops_anything(disk, shard, capsys,
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user: it runs as root, and starts a process of another")
 def test_locks_that_another_user_holds_do_not_stop_a_run(disk, shard):
-    """The neighbour takes whatever could be a lock: beside the folder, and the folder itself if that were possible."""
+    """The neighbour takes whatever could be a lock: next to the folder, and the folder itself if that were possible."""
     disk.parent.chmod(0o1777)
     code = (
         "import fcntl, os, sys; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"

@@ -1,4 +1,4 @@
-"""Temporary folders, beside outputs and in ``$TMPDIR``: their names, who may look in, whose leftovers are removed."""
+"""Temporary folders, next to outputs and in ``$TMPDIR``: their names, who may look in, whose leftovers are removed."""
 
 import hashlib
 import os
@@ -56,16 +56,16 @@ def end(process: subprocess.Popen[str], number: signal.Signals | None = None) ->
     process.communicate(timeout=20)
 
 
-# ---- beside outputs
+# ---- next to outputs
 
 
 def test_atomic_temporary_is_hidden_beside_in_a_private_folder_and_of_the_same_kind(tmp_path: Path) -> None:
     with atomic(tmp_path / "out.mp4") as temporary:
         temporary.touch()
-        (beside,) = tmp_path.iterdir()
-        assert temporary.parent.samefile(beside)
-        assert stat.S_IMODE(beside.stat().st_mode) == 0o700
-        assert re.fullmatch(rf"\.out\.mp4\.{process(os.getpid())}\.tmp[a-z0-9_]{{8}}", beside.name)
+        (neighbour,) = tmp_path.iterdir()
+        assert temporary.parent.samefile(neighbour)
+        assert stat.S_IMODE(neighbour.stat().st_mode) == 0o700
+        assert re.fullmatch(rf"\.out\.mp4\.{process(os.getpid())}\.tmp[a-z0-9_]{{8}}", neighbour.name)
     assert temporary.name == "new.mp4"
 
 
@@ -164,9 +164,9 @@ def test_the_temporary_of_a_long_name_is_its_own_and_of_its_kind(tmp_path: Path)
     name = "a" * 250 + ".mp4"
     with atomic(tmp_path / name) as temporary:
         temporary.touch()
-        (beside,) = tmp_path.iterdir()
+        (neighbour,) = tmp_path.iterdir()
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]
-    assert beside.name[:-8] == f".{'a' * 63}~{digest}.{process(os.getpid())}.tmp"
+    assert neighbour.name[:-8] == f".{'a' * 63}~{digest}.{process(os.getpid())}.tmp"
     assert temporary.name == "new.mp4"
 
 
@@ -174,8 +174,8 @@ def test_the_temporary_of_a_long_name_is_its_own_and_of_its_kind(tmp_path: Path)
 def test_only_long_names_are_cut(tmp_path: Path, length: int, cut: bool) -> None:
     with atomic(tmp_path / ("a" * length)) as temporary:
         temporary.touch()
-        (beside,) = tmp_path.iterdir()
-    assert ("~" in beside.name) == cut
+        (neighbour,) = tmp_path.iterdir()
+    assert ("~" in neighbour.name) == cut
 
 
 @pytest.mark.parametrize(("suffix", "kept"), [("." + "s" * 15, True), ("." + "s" * 16, False)])

@@ -86,7 +86,7 @@ def test_a_killed_worker_costs_its_video_only(workers: int, victim: int) -> None
 
 
 def test_every_deadly_video_is_found() -> None:
-    """One beside another, and one further than what was under way when the first one struck."""
+    """Two next to each other, and one further than what was under way when the first one struck."""
     found = run(items(9, v1="die", v2="die", v8="die"), workers=1)
     assert [k for k, result in enumerate(found) if result == Quarantined(f"v{k}", "frames", DIED)] == [1, 2, 8]
     assert [result for result in found if isinstance(result, str)] == ["V0", "V3", "V4", "V5", "V6", "V7"]

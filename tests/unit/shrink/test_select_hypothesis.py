@@ -9,7 +9,7 @@ import pytest
 from pipeline.config.tasks.shrink import HalveHypotheses
 from pipeline.runtime.errors import ActaError
 from pipeline.shrink.halve_hypotheses import halve_hypotheses
-from pipeline.shrink.select_hypothesis import Hypothesis, choose, read_hypothesis
+from pipeline.shrink.select_hypothesis import Hypothesis, choose, read_hypotheses
 
 BASE = (70.0, 40.0)  # top-1 and GFLOPs of B
 
@@ -125,13 +125,13 @@ TRAINED = {"status": "trained", "gflops": 1.0, "parameters": 2, "frames": 3, "te
 def test_a_hypothesis_without_evaluation_is_an_error(tmp_path):
     folder = write(tmp_path / "s", TRAINED)
     with pytest.raises(ActaError, match=r"cannot read the result .*/s/evaluation.json"):
-        read_hypothesis("s", folder)
+        read_hypotheses(["s"], [folder])
     (folder / "evaluation.json").write_text("{}")
     with pytest.raises(ActaError, match=r"/s: 'top1' is missing"):
-        read_hypothesis("s", folder)
+        read_hypotheses(["s"], [folder])
     (folder / "metrics.json").write_text("{")
     with pytest.raises(ActaError, match=r"/s/metrics.json, line 1: .* it is no JSON; make it again"):
-        read_hypothesis("s", folder)
+        read_hypotheses(["s"], [folder])
 
 
 def test_halving_keeps_the_best_and_what_is_infeasible(tmp_path):

@@ -1,4 +1,4 @@
-"""SoccerNet's files as the official evaluator reads them: what it takes and what it makes of it, beside it."""
+"""SoccerNet's files as the official evaluator reads them: what is accepted, and what results, compared with it."""
 
 import copy
 import json

@@ -108,7 +108,7 @@ def test_events_are_written_when_they_happen_by_features(matches, tmp_path, monk
     check(read_predictions(output, 1).spots, slack_of("25"))
 
 
-# ---- beside the workflow
+# ---- outside the workflow
 
 
 def model_of(folder: Path, name: str = "rms_net") -> Path:

@@ -286,7 +286,7 @@ def test_a_damaged_label_map_is_read_or_refused(tmp_path):
 
 
 def test_a_damaged_file_of_boxes_is_read_as_it_says_or_refused(tmp_path):
-    """Beside Python's own reader of CSV."""
+    """Compared with Python's own reader of CSV."""
     content = b'v,0902,.1,.2,.3,.4,12,0.5\nw,902.5\n\n"a,b",903,0,0,1,1,3\n0012,1,0,0,1,1,1\n'
     generator, read = random.Random(2), 0
     for _ in range(300):

@@ -1,4 +1,4 @@
-"""Tables 3.1, 4.1 and 6.10: sizes of the networks as built beside those of the thesis."""
+"""Tables 3.1, 4.1 and 6.10: sizes of the networks as built next to those of the thesis."""
 
 import json
 from dataclasses import asdict
@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.models.architecture import Architecture, Reduction
 from pipeline.models.classifier_file import FORMAT
-from pipeline.report.architectures import TABLES, shapes
+from pipeline.report.draw_architecture import TABLES, shapes
 from pipeline.report.tables import read_rows
 from pipeline.runtime.errors import ActaError
 from pipeline.tasks import TASKS
