@@ -20,7 +20,6 @@ from pipeline.runtime.files import check_outputs
 from pipeline.runtime.shown import guard
 from pipeline.runtime.temporary import remove_abandoned
 
-_ABOUT = "Privacy-preserving understanding of actions in video."
 _ENDED = 128  # what a shell adds to the number of the signal that has ended a process …
 _READER_GONE = 141  # … and says of one that writes where nobody reads
 
@@ -60,36 +59,28 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def command_parser(name: str) -> argparse.ArgumentParser:
-    """The parser of one command; of all modules only its own is imported.
-
-    Args:
-        name: One of `COMMANDS`.
-    """
-    commands = argparse.ArgumentParser(prog="acta").add_subparsers()
-    return add_command(commands, name)
+    """The parser of one of `COMMANDS`; of their modules only its own is imported."""
+    return add_command(argparse.ArgumentParser(prog="acta").add_subparsers(), name)
 
 
 def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str) -> argparse.ArgumentParser:
-    """Have a command's module add its parser to argparse's; returns it.
-
-    Args:
-        commands: What ``add_subparsers`` returned.
-        name: One of `COMMANDS`.
-    """
-    importlib.import_module(COMMANDS[name].module).add_parser(commands)
-    _finish(commands.choices[name], COMMANDS[name])
-    return commands.choices[name]
+    """Add the parser of one of `COMMANDS`, with the options that its module has; returns it."""
+    command = COMMANDS[name]
+    parser = commands.add_parser(name, help=command.about)
+    importlib.import_module(command.module).add_options(parser)
+    _finish(parser, command)
+    return parser
 
 
 def _finish(parser: argparse.ArgumentParser, command: Command, action: str = "") -> None:
     """What all commands have: a description, examples at the end of the help, ``--debug`` as after ``acta``."""
-    parser.description = parser.description or _sentence(command.about)
+    about = parser.description or f"{command.about[0].upper()}{command.about[1:]}."
     beginning = f"acta {command.name} {action}".strip()
     examples = [example for example in command.examples if example.startswith(beginning)]
     title = "example:" if len(examples) == 1 else "examples:"
     lines = [f"  {line}" for example in examples for line in wrapped(example)]
     parser.epilog = "\n".join([*textwrap.wrap(parser.epilog or "", 100), "", title, *lines]).strip()
-    parser.description = textwrap.fill(parser.description, 100)
+    parser.description = textwrap.fill(about, 100)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     if table := parser.get_default("table"):
         parser.epilog = f"{table}\n\n{parser.epilog}"
@@ -115,16 +106,16 @@ def wrapped(example: str) -> list[str]:
     return [f"{line} \\" for line in lines[:-1]] + lines[-1:]
 
 
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
-
-
 def _first_parser() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS))
+    lines = []
+    for title, group in GROUPS.items():
+        lines += [f"{title}:", *(f"  {command.name:{width}}  {command.about}" for command in group), ""]
     parser = argparse.ArgumentParser(
         prog="acta",
         usage="acta [-h] [--version] [--debug] COMMAND …",
-        description=_ABOUT,
-        epilog=_table(),
+        description="Privacy-preserving understanding of actions in video.",
+        epilog="\n".join([*lines, "`acta COMMAND --help` says more, with an example."]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_global_options(parser)
@@ -136,29 +127,20 @@ def add_global_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that stand before the command."""
     parser.add_argument("--version", action="version", version=f"acta {__version__}")
     parser.add_argument("--debug", action="store_true", help="show where in the code an error arose")
-    # For the workflow's rules: keep what the command costs beside this log.
+    # For the workflow's rules: keep what the command costs next to this log.
     parser.add_argument("--costs", type=Path, dest="costs_log", metavar="LOG", help=argparse.SUPPRESS)
-
-
-def _table() -> str:
-    width = max(len(name) for name in COMMANDS)
-    lines = []
-    for title, group in GROUPS.items():
-        lines += [f"{title}:", *(f"  {command.name:{width}}  {command.about}" for command in group), ""]
-    return "\n".join([*lines, "`acta COMMAND --help` says more, with an example."])
 
 
 def _run(options: argparse.Namespace) -> int:
     try:
         remove_abandoned()
+        _check_outputs(options)
         if options.costs_log is None:
-            _check_outputs(options)
             # The workflow's tasks have their own ways to end: a training saves first.
             with tidy_end() if options.called[0] in OWN_FILES else nullcontext():
                 return options.run(options) or 0
         from pipeline.runtime.costs import recording
 
-        _check_outputs(options)
         with recording(options.costs_log, options.called[0], getattr(options, "output", None)) as done:
             status: int = options.run(options) or 0
             done.finished = status == 0

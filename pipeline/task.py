@@ -35,9 +35,20 @@ if TYPE_CHECKING:
     from pipeline.plan.work import Kind
 
 _PACKAGE = Path(__file__).resolve().parent
-_PATHS = ("Path", "Output")
 _MANY = ("Sequence[Path]", "tuple[Path, ...]", "Mapping[str, Sequence[Path]]")
-_NUMBERS = {"int": int, "float": float}
+_OPTIONS: dict[str, dict[str, Any]] = {  # what argparse is to know of an annotation
+    "Path": {"type": Path},
+    "Output": {"type": Path},
+    "Sequence[Path]": {"type": Path, "nargs": "*", "metavar": "PATH"},
+    "tuple[Path, ...]": {"type": Path, "nargs": "*", "metavar": "PATH"},
+    "Mapping[str, Path]": {"nargs": "*", "metavar": "NAME=PATH"},
+    "Mapping[str, Sequence[Path]]": {"nargs": "*", "metavar": "NAME=PATH"},
+    "Sequence[str]": {"nargs": "*"},
+    "str": {},
+    "int": {"type": int},
+    "float": {"type": float},
+    "bool": {"action": "store_true"},
+}
 
 
 @dataclass(frozen=True)
@@ -97,10 +108,8 @@ class Task:
         return tuple(_parameter(argument.arg, argument.annotation, default, texts) for argument, default in pairs)
 
     def _fields(self, parameter: Parameter) -> tuple[Parameter, ...]:
-        """Of a parameter that is a dataclass its fields; of any other none."""
-        if parameter.name == "settings" or parameter.annotation not in self._imported:
-            return ()
-        if parameter.annotation in _PATHS:
+        """The fields of a parameter that is a dataclass; () for any other."""
+        if parameter.name == "settings" or parameter.annotation not in self._imported.keys() - _OPTIONS.keys():
             return ()
         tree = ast.parse(_file_of(self._imported[parameter.annotation]).read_text(encoding="utf-8"))
         definition = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == parameter.annotation)
@@ -129,7 +138,7 @@ class Task:
 
     @cached_property
     def _imported(self) -> dict[str, str]:
-        """By name the module from which the task's own imports it."""
+        """The module from which the task's module imports each name."""
         return {
             alias.name: node.module or ""
             for node in ast.walk(self._tree)
@@ -157,7 +166,7 @@ class Task:
         # Only now is known which files words with a name and paths with {shard} are.
         check_no_input(filter(None, (getattr(options, name) for name in options.writes)), self._read(values))
         if "workers" in values:
-            values["workers"] = _workers(options.cores, values.get("settings"), self._least_workers)
+            values["workers"] = self._workers(options.cores, values.get("settings"))
         getattr(importlib.import_module(self.dotted), self.name)(**values)
 
     def _read(self, values: Mapping[str, Any]) -> list[Path]:
@@ -165,10 +174,11 @@ class Task:
         given = [values[parameter.name] for parameter in self.parameters if parameter.annotation != "Output"]
         return [path for path in _paths(given) if path.is_file()]
 
-    @property
-    def _least_workers(self) -> int:
-        """0 where the function computes itself and workers only read; 1 where they do the work."""
-        return next(int(parameter.default) for parameter in self.parameters if parameter.name == "workers")
+    def _workers(self, cores: int, settings: Any) -> int:
+        """Processes in addition to the task's own: the cores that it does not compute on itself."""
+        # By default 0 where the function computes and workers only read, 1 where workers do the work.
+        least = next(int(parameter.default) for parameter in self.parameters if parameter.name == "workers")
+        return max(least, cores - (getattr(settings, "threads", 1) if least == 0 else 0))
 
     def _value(self, parameter: Parameter, options: argparse.Namespace) -> Any:
         if parameter.name == "workers":
@@ -178,15 +188,20 @@ class Task:
             return made(**{field.name: self._value(field, options) for field in fields})
         given = getattr(options, parameter.name)
         if parameter.name == "settings":
-            return _settings(self, given)
+            from pipeline.config.base import parse
+            from pipeline.runtime.text import read_text
+
+            assert self.settings is not None
+            text = read_text(given[1:], "the settings") if given.startswith("@") else given
+            return parse(self.settings, text, "--settings")
         match parameter.annotation:
             case "Sequence[Path]" | "tuple[Path, ...]":
                 return tuple(expanded(given, options.lists))
             case "Mapping[str, Path]":
-                return by_name(parameter.name, given)
+                return by_name(parameter.name, given or ())
             case "Mapping[str, Sequence[Path]]":
                 groups: dict[str, list[Path]] = {}
-                for name, path in (_pair(parameter.name, word) for word in given):
+                for name, path in (_pair(parameter.name, word) for word in given or ()):
                     groups.setdefault(name, []).extend(expanded([path], options.lists))
                 return groups
         return given
@@ -217,47 +232,25 @@ def _parameter(name: str, annotation: ast.expr | None, default: ast.expr | None,
 
 def _option(parameter: Parameter) -> tuple[tuple[str, ...], dict[str, Any]]:
     """The option of a parameter: its names and what argparse is to know of it."""
-    names: tuple[str, ...] = (f"--{parameter.name.replace('_', '-')}",)
-    options: dict[str, Any] = {
-        "help": parameter.about.replace("%", "%%").replace("``", ""),
-        "required": parameter.required,
-    }
+    if parameter.name == "workers":
+        about = "those that it may use; the result does not depend on it"
+        return ("--cores",), {"type": int, "default": 1, "help": about}
+    name, kind = f"--{parameter.name.replace('_', '-')}", parameter.annotation
+    options: dict[str, Any] = {"help": parameter.about.replace("%", "%%").replace("``", "")}
+    if kind != "bool":
+        options["required"] = parameter.required
     if not parameter.required:
         options["default"] = parameter.default
-    if parameter.name == "output":
-        names = ("-o", *names)
     if parameter.name == "settings":
-        return names, options | {"help": f"{options['help']} JSON, or @file (snakemake -np prints it)"}
-    if parameter.name == "workers":
-        return ("--cores",), {
-            "type": int,
-            "default": 1,
-            "help": "those that it may use; the result does not depend on it",
-        }
-    match parameter.annotation:
-        case "Path" | "Output":
-            options["type"] = Path
-        case "Sequence[Path]" | "tuple[Path, ...]":
-            options |= {"type": Path, "nargs": "*", "metavar": "PATH"}
-        case "Mapping[str, Path]" | "Mapping[str, Sequence[Path]]":
-            options |= {"nargs": "*", "metavar": "NAME=PATH"}
-            if not parameter.required:
-                options["default"] = []
-        case "Sequence[str]":
-            options["nargs"] = "*"
-        case "bool":
-            del options["required"]
-            options["action"] = "store_true"
-        case "int" | "float":
-            options["type"] = _NUMBERS[parameter.annotation]
-        case literal if literal.startswith("Literal["):
-            choices = ast.literal_eval(f"({literal.removeprefix('Literal[').removesuffix(']')},)")
-            options |= {"choices": choices, "type": type(choices[0])}
-        case "str":
-            pass
-        case unknown:
-            raise TypeError(f"{parameter.name}: no option of a command can be {unknown!r}")
-    return names, options
+        options["help"] += " JSON, or @file (snakemake -np prints it)"
+    elif kind.startswith("Literal["):
+        choices = ast.literal_eval(f"({kind.removeprefix('Literal[').removesuffix(']')},)")
+        options |= {"choices": choices, "type": type(choices[0])}
+    elif kind in _OPTIONS:
+        options |= _OPTIONS[kind]
+    else:
+        raise TypeError(f"{parameter.name}: no option of a command can be {kind!r}")
+    return (("-o", name) if parameter.name == "output" else (name,)), options
 
 
 def _texts(docstring: str) -> dict[str, str]:
@@ -274,21 +267,6 @@ def _texts(docstring: str) -> dict[str, str]:
         elif line.strip():
             texts |= {name: f"{texts[name]} {line.strip()}" for name in names}
     return texts
-
-
-def _settings(task: Task, text: str) -> Any:
-    from pipeline.config.base import parse
-    from pipeline.runtime.text import read_text
-
-    assert task.settings is not None
-    if text.startswith("@"):
-        text = read_text(text[1:], "the settings")
-    return parse(task.settings, text, "--settings")
-
-
-def _workers(cores: int, settings: Any, least: int) -> int:
-    """Processes beside a task's own: the cores that it does not compute on itself."""
-    return max(least, cores - (getattr(settings, "threads", 1) if least == 0 else 0))
 
 
 def expanded(paths: Sequence[Path], lists: Sequence[Path]) -> list[Path]:

@@ -118,10 +118,7 @@ TASKS = {row.name: row for row in _ROWS}
 def task_settings(config: "Config", task: str, **names: str) -> "Settings | None":
     """The part of the configuration that a task reads, and nothing else: what decides whether it reruns.
 
-    Args:
-        config: The whole configuration.
-        task: Its name.
-        names: What the settings' ``from_config`` asks for, such as a split's name.
+    ``names`` are what the settings' ``from_config`` asks for, such as that of a split.
     """
     settings = TASKS[task].settings
     return None if settings is None else settings.from_config(config, **names)  # type: ignore[attr-defined]

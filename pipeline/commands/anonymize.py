@@ -3,11 +3,12 @@
 import argparse
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.runtime.errors import ActaError
 
 if TYPE_CHECKING:
+    from pipeline.config.base import Settings
     from pipeline.config.privacy import ObfuscateSettings
     from pipeline.config.tasks.privacy import DetectPeople
     from pipeline.config.whole import Config
@@ -18,13 +19,13 @@ KEEPABLE = ("subtitles", "chapters", "metadata", "attachments")
 _PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "anonymize",
-        description="Hide faces or bodies in videos and photographs. Options that are not given come from config.yaml.",
-        epilog="One input: OUTPUT is a file, or a folder. Several inputs or a folder: OUTPUT is a folder. "
-        "Nothing is overwritten unless --overwrite says so, and an input never.",
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Hide faces or bodies in videos and photographs. Options that are not given come from config.yaml."
+    )
+    parser.epilog = (
+        "One input: OUTPUT is a file, or a folder. Several inputs or a folder: OUTPUT is a folder. "
+        "Nothing is overwritten unless --overwrite says so, and an input never."
     )
     parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="videos, photographs or folders of them")
     parser.add_argument("output", type=Path, metavar="OUTPUT")
@@ -39,7 +40,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     about = "longest time between two searched frames, in seconds; 0: search every frame"
     searched.add_argument("--interval", type=float, help=about)
     about = "search turned pictures too, for people lying down or upside down; four times the work"
-    searched.add_argument("--turned", action=argparse.BooleanOptionalAction, help=about)
+    searched.add_argument("--turned", dest="search_rotated", action=argparse.BooleanOptionalAction, help=about)
     searched.add_argument("--fill-gap", type=int, help="frames; hide a face that is missed for so long")
     searched.add_argument("--device", choices=("cpu", "cuda"))
     searched.add_argument(
@@ -86,7 +87,7 @@ def anonymize(options: argparse.Namespace) -> int:
         from pipeline.privacy.recordings_report import Report
         from pipeline.privacy.recordings_run import Treatment, run
         from pipeline.runtime.files import remove_leftovers
-        from pipeline.runtime.progress import progress
+        from pipeline.runtime.progress import Progress
 
         search, obfuscate = _settings(options, load(options.config) if options.config else load())
         if options.preview and obfuscate.filter == "frame":
@@ -114,7 +115,7 @@ def anonymize(options: argparse.Namespace) -> int:
             else:
                 check_hiding(search.what, search.detect, obfuscate)
         treatment = Treatment(search, obfuscate, encoding, options.overwrite, options.preview)
-        with progress(unit="frames", desc="", shown=bool(plan.jobs)) as bar:
+        with Progress(unit="frames", desc="", shown=bool(plan.jobs)) as bar:
             report = Report(plan, treatment, bar, debug=options.debug)
             run(plan.jobs, treatment, options.jobs, report.take, options.keep_detections)
     return report.summary()
@@ -126,22 +127,17 @@ def _settings(options: argparse.Namespace, config: "Config") -> "tuple[DetectPeo
     from pipeline.config.privacy import ObfuscateSettings
     from pipeline.config.tasks.privacy import DetectPeople
 
-    detect = config.privacy.detect.search(options.what)
-    obfuscate = getattr(config.privacy.obfuscate, options.what)
-    names = ("detector", "threshold", "interval", "turned", "fill_gap", "device")
-    changes = {name: value for name in names if (value := getattr(options, name)) is not None}
-    if options.weights is not None:
-        changes["weights"] = str(options.weights)
+    def over(settings: "Settings", *names: str) -> dict[str, Any]:
+        given = {name: value for name in names if (value := getattr(options, name)) is not None}
+        return settings.model_dump() | given
+
+    names = ("detector", "weights", "threshold", "interval", "search_rotated", "fill_gap", "device")
+    detect = over(config.privacy.detect.search(options.what), *names)
     if options.long_side is not None:
-        changes["long_side"] = options.long_side or None
-    filters = {
-        name: getattr(options, name) for name in ("filter", "shape", "enlarge") if getattr(options, name) is not None
-    }
-    search = {"what": options.what, "sampling": {"rate": None}, "detect": detect.model_dump() | changes}
-    return (
-        parse(DetectPeople, search, "options"),
-        parse(ObfuscateSettings, obfuscate.model_dump() | filters, "options"),
-    )
+        detect["long_side"] = options.long_side or None
+    obfuscate = over(getattr(config.privacy.obfuscate, options.what), "filter", "shape", "enlarge")
+    search = {"what": options.what, "sampling": {"rate": None}, "detect": detect}
+    return parse(DetectPeople, search, "options"), parse(ObfuscateSettings, obfuscate, "options")
 
 
 def _check_detections(options: argparse.Namespace, plan: "Plan") -> None:

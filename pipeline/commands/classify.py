@@ -8,15 +8,13 @@ from pathlib import Path
 from pipeline.runtime.errors import ActaError
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    classify = commands.add_parser("classify")
-    classify.add_argument("videos", nargs="+", type=Path, metavar="VIDEO", help="video files")
-    classify.add_argument("--model", type=Path, required=True, help="a model file (.safetensors)")
-    classify.add_argument("--top", type=int, default=5, help="how many classes to print (default: %(default)s)")
-    classify.add_argument("--clips", type=int, default=10, help="clips that are averaged (default: %(default)s)")
-    classify.add_argument("--json", action="store_true", help="print JSON")
-    classify.set_defaults(run=_classify)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("videos", nargs="+", type=Path, metavar="VIDEO", help="video files")
+    parser.add_argument("--model", type=Path, required=True, help="a model file (.safetensors)")
+    parser.add_argument("--top", type=int, default=5, help="how many classes to print (default: %(default)s)")
+    parser.add_argument("--clips", type=int, default=10, help="clips that are averaged (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=_classify)
 
 
 def _classify(options: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,21 +13,19 @@ if TYPE_CHECKING:
     from pipeline.data.clean import Unneeded
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    clean = commands.add_parser(
-        "clean",
-        description="Remove from results/ the shards and games that the configuration does not have: of videos that "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Remove from results/ the shards and games that the configuration does not have: of videos that "
         "were deleted from the data set, of another number of shards; and what killed processes left. Only files that "
         "the workflow has made and that are yours are removed; of a cache only the links into it. Call it where "
-        "you call snakemake, with the same --configfile. What another configuration of the same `dataset` needs goes.",
+        "you call snakemake, with the same --configfile. What another configuration of the same `dataset` needs goes."
     )
-    clean.add_argument("--configfile", nargs="+", type=Path, default=[], metavar="FILE", help="as for snakemake")
-    clean.add_argument("--dry-run", action="store_true", help="list it, and remove nothing")
-    clean.set_defaults(run=_clean)
+    parser.add_argument("--configfile", nargs="+", type=Path, default=[], metavar="FILE", help="as for snakemake")
+    parser.add_argument("--dry-run", action="store_true", help="list it, and remove nothing")
+    parser.set_defaults(run=_clean)
 
 
-def _clean(options: argparse.Namespace) -> int:
+def _clean(options: argparse.Namespace) -> None:
     from pipeline.config.whole import load_over
     from pipeline.data.clean import find_unneeded
     from pipeline.media.lists import PlansLists, record_path
@@ -41,14 +40,11 @@ def _clean(options: argparse.Namespace) -> int:
             f"the last plan of {config.dataset!r} here had another configuration, or there was none; give the same "
             "--configfile as to snakemake, or, if the configuration was changed, call snakemake -n first"
         )
-    plans = PlansLists(results, Path(f".snakemake/acta.lists.{config.dataset}"), looking=options.dry_run)
-    try:
+    folder = Path(f".snakemake/acta.lists.{config.dataset}")
+    with closing(PlansLists(results, folder, looking=options.dry_run)) as plans:
         if not (plans.alone or options.dry_run):
             raise ActaError(f"a Snakemake works on {results}; clean it when that one has ended")
         _remove(find_unneeded(config, results), dry=options.dry_run)
-    finally:
-        plans.close()
-    return 0
 
 
 def _remove(unneeded: "list[Unneeded]", *, dry: bool) -> None:

@@ -2,21 +2,16 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
-
-_SHELLS = ("bash", "zsh", "tcsh")
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    completion = commands.add_parser(
-        "completion",
-        description="Print a script with which a shell completes commands, options and files.",
-        epilog="bash: acta completion bash > ~/.local/share/bash-completion/completions/acta. zsh: acta completion zsh "
-        "> a file _acta in a folder of $fpath. tcsh: acta completion tcsh > a file that ~/.tcshrc sources.",
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Print a script with which a shell completes commands, options and files."
+    parser.epilog = (
+        "bash: acta completion bash > ~/.local/share/bash-completion/completions/acta. zsh: acta completion zsh "
+        "> a file _acta in a folder of $fpath. tcsh: acta completion tcsh > a file that ~/.tcshrc sources."
     )
-    completion.add_argument("shell", choices=_SHELLS)
-    completion.set_defaults(run=_print)
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    parser.set_defaults(run=_print)
 
 
 def _print(options: argparse.Namespace) -> None:
@@ -31,16 +26,9 @@ def _whole_parser() -> argparse.ArgumentParser:
     from pipeline.commands.table import COMMANDS
     from pipeline.tasks import TASKS
 
-    class Described(argparse._SubParsersAction):
-        """Gives every command its line of the table; shtab leaves out those without one."""
-
-        def add_parser(self, name: str, **options: Any) -> argparse.ArgumentParser:
-            made: argparse.ArgumentParser = super().add_parser(name, **{"help": COMMANDS[name].about} | options)
-            return made
-
     parser = argparse.ArgumentParser(prog="acta")
     add_global_options(parser)
-    commands = parser.add_subparsers(action=Described)
+    commands = parser.add_subparsers()
     for name in COMMANDS:
         add_command(commands, name)
     tasks = commands.choices["task"].add_subparsers()

@@ -2,40 +2,33 @@
 
 import argparse
 import json
+from dataclasses import asdict
 from typing import get_args
 
 from pipeline.config.names import BackboneName, FeatureName
 from pipeline.runtime.errors import ActaError
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    complexity = commands.add_parser(
-        "complexity",
-        description="What one view costs, by calculation: no weights or data are needed.",
-    )
-    complexity.add_argument("--backbone", choices=get_args(BackboneName), help="a network on clips (Chs. 5 and 6)")
-    complexity.add_argument("--model", choices=("stage",), help="STAGE (Ch. 3), per clip of 4 actors and 25 objects")
-    complexity.add_argument(
-        "--features", choices=get_args(FeatureName), help="with --model stage: the actors' backbone"
-    )
-    complexity.add_argument(
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = "What one view costs, by calculation: no weights or data are needed."
+    parser.add_argument("--backbone", choices=get_args(BackboneName), help="a network on clips (Chs. 5 and 6)")
+    parser.add_argument("--model", choices=("stage",), help="STAGE (Ch. 3), per clip of 4 actors and 25 objects")
+    parser.add_argument("--features", choices=get_args(FeatureName), help="with --model stage: the actors' backbone")
+    parser.add_argument(
         "--reduce",
         default="",
         metavar="c,f,t",
         help="reduction operators of Sec. 6.1.1, of s, t, f, c, l, each as often as wanted",
     )
-    complexity.add_argument("--classes", type=int, default=400, help="outputs (default: %(default)s)")
-    complexity.add_argument("--frames", type=int, help="frames of the raw clip (default: as published)")
-    complexity.add_argument("--size", type=int, help="side of the view in pixels (default: the published test crop)")
-    complexity.add_argument("--width", type=float, default=1.0, help="factor on the channels")
-    complexity.add_argument("--json", action="store_true", help="print JSON")
-    complexity.set_defaults(run=_complexity)
+    parser.add_argument("--classes", type=int, default=400, help="outputs (default: %(default)s)")
+    parser.add_argument("--frames", type=int, help="frames of the raw clip (default: as published)")
+    parser.add_argument("--size", type=int, help="side of the view in pixels (default: the published test crop)")
+    parser.add_argument("--width", type=float, default=1.0, help="factor on the channels")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=_complexity)
 
 
 def _complexity(options: argparse.Namespace) -> None:
-    from dataclasses import asdict
-
     if options.model == "stage":
         _stage_complexity(options)
         return
@@ -45,9 +38,8 @@ def _complexity(options: argparse.Namespace) -> None:
     from pipeline.models.architecture import BASES, Architecture, parse_reductions
     from pipeline.models.complexity import complexity
 
-    if any(
-        value is not None and value <= 0 for value in (options.classes, options.width, options.frames, options.size)
-    ):
+    sizes = (options.classes, options.width, options.frames, options.size)
+    if any(size is not None and size <= 0 for size in sizes):
         raise ActaError("--classes, --width, --frames and --size must be positive")
     reductions = parse_reductions(options.reduce)
     operators = [reduction.operator for reduction in reductions]
@@ -67,8 +59,6 @@ def _complexity(options: argparse.Namespace) -> None:
 
 
 def _stage_complexity(options: argparse.Namespace) -> None:
-    from dataclasses import asdict
-
     from pipeline.models.stage_architecture import StageArchitecture
     from pipeline.models.stage_complexity import stage_complexity
 

@@ -4,10 +4,8 @@ import argparse
 from pathlib import Path
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    config = commands.add_parser("config")
-    actions = config.add_subparsers(required=True, metavar="ACTION")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
     check = actions.add_parser("check", help="validate a configuration file")
     check.add_argument("file", nargs="?", type=Path, default=Path("config.yaml"), help="default: %(default)s")
     check.set_defaults(run=_check)

@@ -5,22 +5,20 @@ import json
 from pathlib import Path
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    convert = commands.add_parser(
-        "convert-annotations",
-        description="Write the annotations of J-HMDB-21 or UCF101-24, from their own files, as files like AVA's: "
-        "<part><split>.csv and label_map.pbtxt. Prints what there is of each part, as JSON.",
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Write the annotations of J-HMDB-21 or UCF101-24, from their own files, as files like AVA's: "
+        "<part><split>.csv and label_map.pbtxt. Prints a summary of each part as JSON."
     )
-    convert.add_argument("kind", choices=["jhmdb21", "ucf101_24"], help="which data set")
-    convert.add_argument(
+    parser.add_argument("kind", choices=["jhmdb21", "ucf101_24"], help="which data set")
+    parser.add_argument(
         "folder",
         type=Path,
         help="puppet_mask/ and splits/, or JHMDB-GT.pkl; pyannot.pkl and [train|test]list01.txt, or UCF101v2-GT.pkl",
     )
-    convert.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
-    convert.add_argument("--rate", type=float, metavar="FPS", help="frames per second (default: 30 J-HMDB, 25 UCF101)")
-    convert.set_defaults(run=_convert)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--rate", type=float, metavar="FPS", help="frames per second (default: 30 J-HMDB, 25 UCF101)")
+    parser.set_defaults(run=_convert)
 
 
 def _convert(options: argparse.Namespace) -> None:

@@ -29,7 +29,7 @@ def convert_checkpoint(source: Path, output: Path, backbone: str, classes: Path)
     Args:
         source: A file of torch.save or safetensors (torchvision, PySlowFast), or a Caffe2 file (PySlowFast); its
             content says which, not its name (`pipeline.models.checkpoints`).
-        output: The model file (.safetensors); a .json comes beside it.
+        output: The model file (.safetensors); a .json is written next to it.
         backbone: Which network it is, one for clips or one for actors (`pipeline.models.actor_backbones`).
         classes: Text file with one class a line, in the order of the outputs, or a label map (pbtxt).
 

@@ -6,26 +6,24 @@ from pathlib import Path
 from pipeline.runtime.errors import ActaError
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    detect = commands.add_parser(
-        "detect",
-        description="Who does what in a video, once a second. Sizes, rates and thresholds come from the configuration "
-        "that the network was trained with; the detector and the backbone are those beside it, unless given.",
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Who does what in a video, once a second. Sizes, rates and thresholds come from the configuration "
+        "that the network was trained with; the detector and the backbone are those next to it, unless given."
     )
-    detect.add_argument("input", type=Path, metavar="VIDEO")
-    detect.add_argument("-o", "--output", type=Path, required=True, help="table to write (CSV)")
-    detect.add_argument("--video", type=Path, help="also write a copy with boxes and actions drawn in")
-    detect.add_argument("--model", type=Path, required=True, help="STAGE's model file")
-    detect.add_argument("--backbone", type=Path, help="model file (default: beside the networks)")
-    detect.add_argument("--detector", type=Path, help="model file (default: beside them, or registered)")
-    detect.add_argument("--features", help="name in the configuration (default: the folder's that holds the network)")
-    detect.add_argument("--score", type=float, default=0.5, help="lowest score of an action (default: %(default)s)")
+    parser.add_argument("input", type=Path, metavar="VIDEO")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="table to write (CSV)")
+    parser.add_argument("--video", type=Path, help="also write a copy with boxes and actions drawn in")
+    parser.add_argument("--model", type=Path, required=True, help="STAGE's model file")
+    parser.add_argument("--backbone", type=Path, help="model file (default: next to the networks)")
+    parser.add_argument("--detector", type=Path, help="model file (default: next to them, or registered)")
+    parser.add_argument("--features", help="name in the configuration (default: the folder's that holds the network)")
+    parser.add_argument("--score", type=float, default=0.5, help="lowest score of an action (default: %(default)s)")
     about = "files over the shipped config.yaml, as Snakemake's --configfile"
-    detect.add_argument("--config", type=Path, nargs="+", default=[], help=about)
-    detect.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
-    detect.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
-    detect.set_defaults(run=_detect, writes=("output", "video"))
+    parser.add_argument("--config", type=Path, nargs="+", default=[], help=about)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
+    parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+    parser.set_defaults(run=_detect, writes=("output", "video"))
 
 
 def _detect(options: argparse.Namespace) -> None:
@@ -34,7 +32,7 @@ def _detect(options: argparse.Namespace) -> None:
     from pipeline.models.opened import Opened
     from pipeline.models.weights import open_weights
     from pipeline.runtime.files import check_outputs
-    from pipeline.runtime.progress import progress
+    from pipeline.runtime.progress import Progress
 
     if not 0 <= options.score <= 1:
         raise ActaError(f"--score {options.score} is not in [0, 1]")
@@ -67,7 +65,7 @@ def _detect(options: argparse.Namespace) -> None:
     write_table(options.output, people, options.score)
     print(f"wrote {options.output}: {len(people)} people on {len({person.time for person in people})} keyframes")
     if options.video is not None:
-        with progress(unit="frames", desc=options.video.name) as bar:
+        with Progress(unit="frames", desc=options.video.name) as bar:
             step, replace = settings.keyframes.step, options.overwrite
             annotate_video(options.input, options.video, people, step, options.score, bar.update, overwrite=replace)
         print(f"wrote {options.video}")

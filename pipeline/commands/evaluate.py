@@ -9,9 +9,8 @@ from pipeline.runtime.errors import ActaError
 ABOUT_GAMES = "file of the games, as the development kit's SoccerNetGamesTest.json"
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    kinds = commands.add_parser("evaluate").add_subparsers(required=True, metavar="KIND")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    kinds = parser.add_subparsers(required=True, metavar="KIND")
     detections = kinds.add_parser(
         "detections",
         description="frame-mAP of AVA's own files, equal to ActivityNet's evaluator, as JSON; precisions in [0, 1].",

@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING
 from pipeline.runtime.errors import ActaError
 
 if TYPE_CHECKING:
-    from pipeline.config.highlights import HighlightSettings
+    from pipeline.config.spot import HighlightSettings
     from pipeline.spot.cut import Part
     from pipeline.spot.events import Spot, Version
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    parser = commands.add_parser(
-        "highlights",
-        description="Cut a video of a soccer game's events: the most confident and important ones, with the time "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Cut a video of a soccer game's events: the most confident and important ones, with the time "
         "around them, captions and chapters. Next to OUTPUT.mp4 it writes OUTPUT.json and "
-        "OUTPUT.vtt, which say what is where.",
+        "OUTPUT.vtt, which say what is where."
     )
     parser.add_argument("first", type=Path, metavar="FIRST_HALF", help="video of the first half")
     parser.add_argument("second", type=Path, nargs="?", metavar="SECOND_HALF", help="video of the second half")
@@ -39,7 +37,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _highlights(options: argparse.Namespace) -> None:
     from pipeline.config.whole import load_over
     from pipeline.runtime.files import check_outputs
-    from pipeline.runtime.progress import progress
+    from pipeline.runtime.progress import Progress
     from pipeline.spot.cut_highlights import make_highlights
 
     outputs = [options.output.with_suffix(suffix) for suffix in (options.output.suffix, ".json", ".vtt")]
@@ -48,7 +46,7 @@ def _highlights(options: argparse.Namespace) -> None:
     settings = _settings(options, load_over(options.config).spot.highlights)
     parts = _parts(options)
     spots = _spots(options.events, options.version, parts)
-    with progress(unit="seconds", desc=options.output.name) as bar:
+    with Progress(unit="seconds", desc=options.output.name) as bar:
         written = make_highlights(parts, spots, options.output, settings, bar.to)
     length, events = written[-1].end, sum(len(place.clip.events) for place in written)
     line = f"wrote {options.output}: {len(written)} clips, {events} events, {length:.1f} s"
@@ -79,7 +77,7 @@ def _parts(options: argparse.Namespace) -> dict[int, "Part"]:
 
 
 def _spots(path: Path, version: "Version | None", parts: dict[int, "Part"]) -> list["Spot"]:
-    """The events of the halves that are given; what is left out is said."""
+    """The events of the given halves; a message names what is left out."""
     from pipeline.spot.events import CLASSES
     from pipeline.spot.soccernet_files import read_predictions
 

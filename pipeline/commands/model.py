@@ -8,10 +8,8 @@ from pipeline.config.names import ActorBackboneName, BackboneName
 from pipeline.runtime.errors import ActaError
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    model = commands.add_parser("model")
-    convert = model.add_subparsers(required=True, metavar="ACTION").add_parser(
+def add_options(parser: argparse.ArgumentParser) -> None:
+    convert = parser.add_subparsers(required=True, metavar="ACTION").add_parser(
         "convert", help="published weights (.pth, .pyth, .pkl) to a model file"
     )
     convert.add_argument("checkpoint", type=Path, help="file to read")

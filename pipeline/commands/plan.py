@@ -10,42 +10,37 @@ from pipeline.runtime.errors import ActaError
 if TYPE_CHECKING:
     from pipeline.plan.site import Site
 
-# 10¹² operations in a second. With bfloat16 a current GPU can do several hundred, a V100 in float32 15.7.
-TFLOPS = 20.0
 
-
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    plan = commands.add_parser(
-        "plan",
-        allow_abbrev=False,
-        description="Print what a run of the workflow is expected to cost, by rule: hours, storage (without the "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.allow_abbrev = False
+    parser.description = (
+        "Print what a run of the workflow is expected to cost, by rule: hours, storage (without the "
         "checkpoints of trainings), the longest chain of jobs. The expectation rests on what jobs of the rule cost "
         "before in this dataset (their mean), else in another or in the demo, scaled by the work. Nothing is run. Call "
-        "it where you call snakemake, with the same targets, --configfile and --profile.",
+        "it where you call snakemake, with the same targets, --configfile and --profile."
     )
-    plan.add_argument(
+    parser.add_argument(
         "targets", nargs="*", metavar="TARGET", help="rules or files, as for snakemake; none: its default"
     )
-    plan.add_argument(
+    parser.add_argument(
         "--configfile", nargs="+", type=Path, default=[], metavar="FILE", help="as for snakemake; targets go before it"
     )
-    plan.add_argument("--profile", help="as for snakemake")
-    plan.add_argument(
+    parser.add_argument("--profile", help="as for snakemake")
+    parser.add_argument(
         "--jobs", type=_positive_number, metavar="N", help="print the wall time with this many jobs at once"
     )
-    plan.add_argument(
+    parser.add_argument(
         "--tflops",
         type=_positive,
-        default=TFLOPS,
+        default=20.0,  # with bfloat16 a current GPU can do several hundred, a V100 in float32 15.7
         metavar="RATE",
-        help="assumption for networks on a GPU of which no job is known: this many 10¹² operations a second, two in a "
+        help="assumed for networks on a GPU without a known job: this many 10¹² operations a second, two in a "
         "multiply-add (default: %(default)g)",
     )
-    plan.add_argument("-o", "--output", type=Path, help="where the plan is kept (default: logs/<dataset>/plan.json)")
+    parser.add_argument("-o", "--output", type=Path, help="where to keep the plan (default: logs/<dataset>/plan.json)")
     # For whoever measures the demo: put this dataset's costs into the package, in place of what it ships.
-    plan.add_argument("--write-reference", action="store_true", help=argparse.SUPPRESS)
-    plan.set_defaults(run=_plan)
+    parser.add_argument("--write-reference", action="store_true", help=argparse.SUPPRESS)
+    parser.set_defaults(run=_plan)
 
 
 def _positive(text: str) -> float:
@@ -96,7 +91,7 @@ def _plan(options: argparse.Namespace) -> int:
         except ActaError as error:
             print(f"warning: {error}", file=sys.stderr)
     write_json(output, plan.model_dump(mode="json"), seal=False)
-    print(f"The plan is kept in {output}, to stand beside what the run then costs.")
+    print(f"The plan is kept in {output}, for comparison with what the run then costs.")
     return 0
 
 

@@ -6,27 +6,25 @@ from pathlib import Path
 from pipeline.runtime.errors import ActaError
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    spot = commands.add_parser(
-        "spot",
-        description="The events of a match as SoccerNet's JSON: class, half, position in milliseconds, confidence. "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "The events of a match as SoccerNet's JSON: class, half, position in milliseconds, confidence. "
         "Rates and sizes come from the configuration that the network was trained with; its backbone and projection "
-        "are those beside it, unless given.",
+        "are those next to it, unless given."
     )
-    spot.add_argument("halves", type=Path, nargs="+", metavar="HALF", help="videos, or features (.npy), in their order")
-    spot.add_argument("-o", "--output", type=Path, required=True, help="JSON to write")
-    spot.add_argument("--model", type=Path, required=True, help="the network's model file")
-    spot.add_argument("--ini", type=Path, help="SoccerNet's video.ini: where the halves lie in the videos")
-    spot.add_argument("--stride", type=int, help="frames from one window to the next (default: the network's)")
-    spot.add_argument("--nms", type=float, help="seconds within which one spot of a class stays (the network's)")
-    spot.add_argument("--backbone", type=Path, help="weights (.pth) that make the features (default: the registered)")
-    spot.add_argument("--projection", type=Path, help="of the features (default: beside the networks)")
+    parser.add_argument("halves", type=Path, nargs="+", metavar="HALF", help="videos or features (.npy), in order")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="JSON to write")
+    parser.add_argument("--model", type=Path, required=True, help="the network's model file")
+    parser.add_argument("--ini", type=Path, help="SoccerNet's video.ini: where the halves lie in the videos")
+    parser.add_argument("--stride", type=int, help="frames from one window to the next (default: the network's)")
+    parser.add_argument("--nms", type=float, help="seconds within which one spot of a class stays (the network's)")
+    parser.add_argument("--backbone", type=Path, help="weights (.pth) that make the features (default: the registered)")
+    parser.add_argument("--projection", type=Path, help="of the features (default: next to the networks)")
     about = "files over the shipped config.yaml, as Snakemake's --configfile"
-    spot.add_argument("--config", type=Path, nargs="+", default=[], help=about)
-    spot.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
-    spot.add_argument("--overwrite", action="store_true", help="replace an output that exists")
-    spot.set_defaults(run=_spot)
+    parser.add_argument("--config", type=Path, nargs="+", default=[], help=about)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
+    parser.add_argument("--overwrite", action="store_true", help="replace an output that exists")
+    parser.set_defaults(run=_spot)
 
 
 def _spot(options: argparse.Namespace) -> None:

@@ -11,33 +11,31 @@ from pathlib import Path
 from pipeline.runtime.errors import ActaError
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    submit = commands.add_parser(
-        "submit",
-        description="Run one acta command as a Slurm job, or on this machine where there is no Slurm. A training that "
-        "meets its time limit or is preempted saves, is started again by Slurm, and goes on.",
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Run one acta command as a Slurm job, or on this machine where there is no Slurm. A training that "
+        "meets its time limit or is preempted saves, is started again by Slurm, and goes on."
     )
-    submit.add_argument(
+    parser.add_argument(
         "command", nargs=argparse.REMAINDER, metavar="-- COMMAND …", help="for example: -- task train_classifier …"
     )
-    submit.add_argument("--cluster", choices=("slurm", "local"), help="default: slurm where sbatch is, else local")
-    submit.add_argument(
+    parser.add_argument("--cluster", choices=("slurm", "local"), help="default: slurm where sbatch is, else local")
+    parser.add_argument(
         "--logs", type=Path, default=Path("logs/submit"), help="folder of its output (default: %(default)s)"
     )
-    submit.add_argument("--partition")
-    submit.add_argument("--account")
-    submit.add_argument("--minutes", type=int, default=60, help="time limit of one segment (default: %(default)s)")
-    submit.add_argument("--nodes", type=int, default=1)
-    submit.add_argument("--processes", type=int, default=1, help="per node; they train together")
-    submit.add_argument("--gpus", type=int, default=0, help="per node")
-    submit.add_argument("--cpus", type=int, default=2, help="per process")
-    submit.add_argument("--memory", type=int, default=16, help="GB per node")
-    submit.add_argument(
+    parser.add_argument("--partition")
+    parser.add_argument("--account")
+    parser.add_argument("--minutes", type=int, default=60, help="time limit of one segment (default: %(default)s)")
+    parser.add_argument("--nodes", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=1, help="per node; they train together")
+    parser.add_argument("--gpus", type=int, default=0, help="per node")
+    parser.add_argument("--cpus", type=int, default=2, help="per process")
+    parser.add_argument("--memory", type=int, default=16, help="GB per node")
+    parser.add_argument(
         "--warning", type=int, default=90, help="seconds before the limit to save (default: %(default)s)"
     )
-    submit.add_argument("--wait", action="store_true", help="until it has ended; its exit status is this command's")
-    submit.set_defaults(run=_submit)
+    parser.add_argument("--wait", action="store_true", help="until it has ended; its exit status is this command's")
+    parser.set_defaults(run=_submit)
 
 
 def _submit(options: argparse.Namespace) -> int:
@@ -54,12 +52,11 @@ def _submit(options: argparse.Namespace) -> int:
     _keep_to_oneself(options.logs)
     # A job that is preempted or out of time is started again as often as it needs.
     executor = submitit.AutoExecutor(options.logs, cluster=options.cluster, slurm_max_num_timeout=10_000)
-    # submitit stops a local command that is out of time for good.
-    minutes = options.minutes if executor.cluster == "slurm" else 525_600
+    is_slurm = executor.cluster == "slurm"
     place = {"slurm_partition": options.partition, "slurm_account": options.account}
     executor.update_parameters(
         name="acta-submit",
-        timeout_min=minutes,
+        timeout_min=options.minutes if is_slurm else 525_600,  # submitit stops a local command out of time for good
         nodes=options.nodes,
         tasks_per_node=options.processes,
         gpus_per_node=options.gpus,
@@ -74,12 +71,12 @@ def _submit(options: argparse.Namespace) -> int:
     except (submitit.core.utils.FailedJobError, ValueError) as error:
         raise ActaError(f"the job was not accepted: {error}") from None
     print(f"{executor.cluster} job {job.job_id}; it prints to {job.paths.stderr}")
-    if not options.wait and executor.cluster == "slurm":
+    if is_slurm and not options.wait:
         return 0
-    if executor.cluster == "slurm":
+    if is_slurm:
         _wait_for_end(str(job.job_id), job.paths.result_pickle)
     try:
-        if executor.cluster == "slurm" and not job.paths.result_pickle.exists():
+        if is_slurm and not job.paths.result_pickle.exists():
             raise RuntimeError  # a lost node, scancel: submitit would wait for ever
         job.results()
     except Exception:  # or its own error

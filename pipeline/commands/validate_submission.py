@@ -6,19 +6,17 @@ from pathlib import Path
 from pipeline.commands.evaluate import ABOUT_GAMES, add_largest
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    validate = commands.add_parser(
-        "validate-submission",
-        description="Read an archive as the official evaluator does. What it cannot read is printed, and the status "
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Read an archive as the official evaluator does. What it cannot read is printed, and the status "
         "is 1, as it is where none of the predictions would count. Else the status is 0; notes say what it would not "
-        "count, or count otherwise than it says.",
+        "count, or count otherwise than it says."
     )
-    validate.add_argument("archive", type=Path, metavar="ARCHIVE")
-    validate.add_argument("--version", type=int, choices=(1, 2), default=2, help="labels (default: %(default)s)")
-    validate.add_argument("--games", type=Path, metavar="FILE", help=f"{ABOUT_GAMES}: all of them must be there")
-    add_largest(validate)
-    validate.set_defaults(run=_validate)
+    parser.add_argument("archive", type=Path, metavar="ARCHIVE")
+    parser.add_argument("--version", type=int, choices=(1, 2), default=2, help="labels (default: %(default)s)")
+    parser.add_argument("--games", type=Path, metavar="FILE", help=f"{ABOUT_GAMES}: all of them must be there")
+    add_largest(parser)
+    parser.set_defaults(run=_validate)
 
 
 def _validate(options: argparse.Namespace) -> int:

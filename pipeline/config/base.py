@@ -3,8 +3,9 @@
 import difflib
 import json
 import re
+from collections import ChainMap
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -14,12 +15,21 @@ What = Literal["faces", "bodies"]
 Variant = Literal["none", "faces", "bodies"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 
+# Ranges of values.
+Count = Annotated[int, Field(ge=1)]
+Pixels = Annotated[int, Field(ge=16, le=8192)]
+Shards = Annotated[int, Field(ge=1, le=100_000)]
+JpegQuality = Annotated[int, Field(ge=1, le=100)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+DropRate = Annotated[float, Field(ge=0, lt=1)]
+Width = Annotated[float, Field(gt=0, le=4)]
+
 # Keys that many settings have, with the same meaning.
 Device = Annotated[
     Literal["cpu", "cuda"],
     Field(
-        description="Where to compute: `cuda` needs a GPU. Part of the result, as the two round differently: a change "
-        "computes anew."
+        description="Where to compute; `cuda` needs a GPU. Part of the result, as the two round differently: a change "
+        "means computing again."
     ),
 ]
 Threads = Annotated[
@@ -35,28 +45,40 @@ Precision = Annotated[
     Literal["float32", "bfloat16", "float64"],
     Field(
         description="`bfloat16`: automatic mixed precision, which saves time and memory on GPUs that have it (the "
-        "thesis's V100 have not). `float64` is for checks."
+        "thesis's V100 do not). `float64` is for checks."
     ),
+]
+InferencePrecision = Annotated[
+    Literal["float32", "bfloat16"],
+    Field(description="`bfloat16`: mixed precision, which saves time and memory on GPUs that have it."),
 ]
 
 
 def without_nulls(value: Any) -> Any:
-    """A mapping without what an overlay takes away, by null, of the shipped file's entries."""
+    """A mapping without the entries that an overlay removes by setting them to null."""
     return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
 
 
-# By name; an overlay takes one away by null.
-Paths = Annotated[dict[Name, str], BeforeValidator(without_nulls)]
+# An overlay removes an entry by setting it to null.
+ValueT = TypeVar("ValueT")
+ByName = Annotated[dict[Name, ValueT], BeforeValidator(without_nulls)]
+Paths = ByName[str]
 
 
 class Settings(BaseModel):
     """Base of all settings: unknown keys are errors, values keep their type, instances never change.
 
-    ``renamed`` has keys of earlier versions with what they are called now.
+    ``renamed`` maps keys of earlier versions to their present names.
     """
 
     renamed: ClassVar[Mapping[str, str]] = {}
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def taken(cls, *sources: "Settings", **own: Any) -> Self:
+        """These settings, each from ``own`` or else from the first source that has a key of its name."""
+        values = ChainMap(own, *map(dict, sources))
+        return cls(**{name: values[name] for name in cls.model_fields})
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -99,7 +121,7 @@ def _explain(model: type[BaseModel], detail: Any) -> str:
 
 
 def _yaml_hint(value: object) -> str:
-    """What to write, where YAML takes a word for something else than a person does."""
+    """What to write where YAML reads a word differently from a person."""
     if isinstance(value, bool):
         return " To YAML yes, no, on and off are true and false; quote them for the text."
     pattern = r"([-+]?)(?=\.?[0-9])([0-9]*)(\.[0-9]*)?[eE]([-+]?)([0-9]+)"
@@ -140,7 +162,7 @@ def _is_settings(value: Any) -> bool:
 
 
 def merged(content: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    """A mapping with another one over it, key by key; what is no mapping is replaced."""
+    """One mapping overlaid with another, key by key; other values are replaced."""
     result = dict(content)
     for key, value in top.items():
         below = result.get(key)

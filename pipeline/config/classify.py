@@ -2,33 +2,34 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
 
-from pipeline.config.base import Name, Settings, Variant
+from pipeline.config.base import Count, DropRate, Name, Pixels, Settings, Variant, Width
 from pipeline.config.names import BackboneName
-from pipeline.config.training import Batch, BatchSettings, Epochs, Rate, ScheduleSettings, SgdSettings
+from pipeline.config.training import BatchSettings, Epochs, ScheduleSettings, SgdSettings
+
+Blocks = Annotated[int, Field(ge=1, le=100)]
+Clips = Annotated[int, Field(ge=1, le=100)]
 
 
 class ViewSettings(Settings):
-    """What of a frame a network sees: a square out of the resized frame.
+    """The part of a frame that a network sees: a square cut out of the resized frame.
 
-    In evaluation the square is the centre; where the shorter side is drawn, it is then the lowest, and so is the crop
+    In evaluation it is the central square; a shorter side that is drawn is then the lowest, and so is the crop
     (SlowFast: trained on 224 out of 256 to 320, tested on 256 out of 256).
     """
 
-    size: tuple[Annotated[int, Field(ge=16, le=8192)], Annotated[int, Field(ge=16, le=8192)]] | None = Field(
+    size: tuple[Pixels, Pixels] | None = Field(
         description="Pixels: [height, width] to resize to. null: `short_side` says it. The thesis: [128, 171] for "
         "R(2+1)D and R3D (Sec. 5.3.1)."
     )
-    short_side: tuple[Annotated[int, Field(ge=16, le=8192)], Annotated[int, Field(ge=16, le=8192)]] | None = Field(
-        description="Pixels: the shorter side is drawn from [lowest, highest], the aspect ratio kept; evaluation "
-        "takes the lowest. null: `size` says it. The thesis: [256, 320] for SlowFast (Sec. 5.3.1)."
+    short_side: tuple[Pixels, Pixels] | None = Field(
+        description="Pixels: the shorter side is drawn from [lowest, highest], the aspect ratio kept; evaluation takes "
+        "the lowest. null: `size` says it. The thesis: [256, 320] for SlowFast (Sec. 5.3.1)."
     )
-    crop: int = Field(
-        ge=16,
-        le=8192,
+    crop: Pixels = Field(
         description="Pixels: side of the square (random in training, else the centre; with `short_side` evaluation "
-        "takes the whole shorter side). The thesis: 112 for R(2+1)D and R3D, 224 for SlowFast (Sec. 5.3.1).",
+        "takes the whole shorter side). The thesis: 112 for R(2+1)D and R3D, 224 for SlowFast (Sec. 5.3.1)."
     )
 
     @model_validator(mode="after")
@@ -57,15 +58,15 @@ class ClipSettings(Settings):
     frames: int = Field(
         ge=1,
         le=1024,
-        description="Consecutive frames of the frame store in a raw clip; SlowFast's paths sample from it. Cost "
-        "grows in proportion. The thesis: 16 for R(2+1)D and R3D, 64 for SlowFast (Sec. 5.3.1).",
+        description="Consecutive frames of the frame store in a raw clip; SlowFast's paths sample from it. Cost grows "
+        "in proportion. The thesis: 16 for R(2+1)D and R3D, 64 for SlowFast (Sec. 5.3.1).",
     )
-    view: ViewSettings = Field(description="What of a frame the network sees: a square out of the resized frame.")
-    train_clips: int = Field(
-        ge=1,
-        le=100,
+    view: ViewSettings = Field(
+        description="The part of a frame that the network sees: a square cut out of the resized frame."
+    )
+    train_clips: Clips = Field(
         description="Clips of each video in an epoch, at random times. Raise it for long videos. The thesis: 3 (Sec. "
-        "5.3.1).",
+        "5.3.1)."
     )
     flip: bool = Field(
         description="Mirror half of the training clips. Turn it off where left and right matter. The thesis names no "
@@ -77,9 +78,6 @@ class ClipSettings(Settings):
     )
 
 
-Blocks = Annotated[int, Field(ge=1, le=100)]
-
-
 class BackboneSettings(Settings):
     """A network of the family (`pipeline.models.architecture.Architecture`)."""
 
@@ -87,18 +85,13 @@ class BackboneSettings(Settings):
         description="Which published network. The thesis: r2plus1d_18, r3d_18 and slowfast_4x16_r50 (Secs. 5.3.1 and "
         "6.2.2)."
     )
-    width: float = Field(
-        gt=0,
-        le=4,
-        description="Factor on every number of channels. 1: as published, which the thesis takes; less trains on a "
-        "CPU.",
+    width: Width = Field(
+        description="Factor on every number of channels. 1: as published, which the thesis takes; less trains on a CPU."
     )
     blocks: tuple[Blocks, Blocks, Blocks, Blocks] | None = Field(
         description="Residual blocks of each of the four stages. null: as published, which the thesis takes."
     )
-    dropout: float = Field(
-        ge=0, lt=1, description="Drop rate before the classifier. The thesis: 0.5 for SlowFast (Sec. 6.2.2)."
-    )
+    dropout: DropRate = Field(description="Drop rate before the classifier. The thesis: 0.5 for SlowFast (Sec. 6.2.2).")
 
 
 class RecipeSettings(ScheduleSettings, BatchSettings):
@@ -110,22 +103,22 @@ class RecipeSettings(ScheduleSettings, BatchSettings):
     clip: ClipSettings = Field(
         description="How clips are cut out of a video. A student sees its teacher's clips, so all strategies share it."
     )
-    batch: Batch = Field(
+    batch: Count = Field(
         description="Clips in an optimiser step, over all processes; change the learning rate with it in proportion. "
         "The thesis: 1536 for R(2+1)D and R3D, 2048 for SlowFast (Sec. 5.3.1).",
     )
-    micro_batch: Batch = Field(
+    micro_batch: Count = Field(
         description="Clips that a process computes at once; gradients are summed up to `batch`. Lower it when memory "
-        "is short; batch norm and the relational loss see a micro-batch, so it is part of the result. The thesis: "
-        "24 and 16 for each GPU (Sec. 6.2.2).",
+        "is short; batch norm and the relational loss see a micro-batch, so it is part of the result. The thesis: 24 "
+        "and 16 for each GPU (Sec. 6.2.2).",
     )
-    learning_rate: Rate = Field(
+    learning_rate: PositiveFloat = Field(
         description="Of SGD, at the end of the warm-up. The thesis: 0.96 for R(2+1)D and R3D, 1.6 for SlowFast (Sec. "
         "5.3.1), a tenth of it in fine-tuning (Sec. 6.2.4).",
     )
     initial: str | None = Field(
         description="A model file (.safetensors, of this project or of `acta model convert`) to fine-tune from; its "
-        "classifier is made again where the classes differ. null: random weights, from which the thesis's students "
+        "classifier is replaced where the classes differ. null: random weights, from which the thesis's students "
         "start. Set it for datasets that are too small to train from scratch (Sec. 6.2.4)."
     )
 
@@ -134,8 +127,8 @@ class TrainingSettings(SgdSettings):
     """What all recipes have in common."""
 
     epochs: Epochs = Field(description="Each shows every video `clip.train_clips` times. The thesis: 45 (Sec. 5.3.1).")
-    seed: int = Field(
-        ge=0, description="Of weights, order, cuts and dropout. Another one gives another training of the same recipe."
+    seed: NonNegativeInt = Field(
+        description="Seed of weights, order, cuts and dropout. Another one gives another training of the same recipe."
     )
 
 
@@ -146,17 +139,15 @@ class StrategySettings(Settings):
         description="The frames that the teacher sees; the thesis's sees the original ones, `none` (Sec. 5.2). null: "
         "there is no teacher."
     )
-    kd: float = Field(
-        ge=0,
-        description="λ of Eq. 5.11: weight of the KL divergence, which is a mean over batch and classes: scale it "
-        "with the number of classes. The thesis: 12,500 for 400 classes (Sec. 5.3.1); 0: off.",
+    kd: NonNegativeFloat = Field(
+        description="λ of Eq. 5.11: weight of the KL divergence, which is a mean over batch and classes: scale it with "
+        "the number of classes. The thesis: 12,500 for 400 classes (Sec. 5.3.1); 0: off."
     )
-    rkd: float = Field(
-        ge=0, description="β of Eq. 5.11: weight of the relational loss. The thesis: 10 (Sec. 5.3.1); 0: off."
+    rkd: NonNegativeFloat = Field(
+        description="β of Eq. 5.11: weight of the relational loss. The thesis: 10 (Sec. 5.3.1); 0: off."
     )
-    temperature: float = Field(
-        gt=0,
-        description="T of Eq. 5.6: higher softens the probabilities that are compared. The thesis: 5 (Sec. 5.3.1).",
+    temperature: PositiveFloat = Field(
+        description="T of Eq. 5.6: higher softens the probabilities that are compared. The thesis: 5 (Sec. 5.3.1)."
     )
 
     @model_validator(mode="after")
@@ -196,29 +187,27 @@ class ClassifySettings(Settings):
 
     splits: dict[Name, SplitSettings] = Field(
         min_length=1,
-        description="Which videos train and which test, by names of yours. Each is trained and tested by itself; "
+        description="Which videos train and which test, by names of your own. Each is trained and tested separately; "
         "tables give the mean, as over the three splits of UCF101 and HMDB51 (Sec. 6.2.1).",
     )
     classes: str | None = Field(
         description="Text file with one class a line, in the order of the network's outputs. null: the labels of the "
         "training videos, sorted. Give one where published weights have an order of their own."
     )
-    test_clips: int = Field(
-        ge=1,
-        le=100,
+    test_clips: Clips = Field(
         description="Clips of each video in evaluation, at uniform times, whose softmax scores are averaged. Cost "
-        "grows in proportion; no training reruns. The thesis: 10 (Sec. 5.3.1).",
+        "grows in proportion; no training reruns. The thesis: 10 (Sec. 5.3.1)."
     )
     recipe: Name = Field(
         description="The recipe of Tables 5.1 and 5.2 and of Figures 5.6 and 5.7. The thesis: R(2+1)D."
     )
     compare: tuple[Name, ...] = Field(description="The recipes of Table 5.3. The thesis: R3D and SlowFast.")
     strategies: dict[Name, StrategySettings] = Field(
-        description="How students learn (Sec. 5.2), by name: cross_entropy, kd and kd_rkd, which the tables need, "
-        "and others of yours."
+        description="How students learn (Sec. 5.2), by name: cross_entropy, kd and kd_rkd, which the tables need, and "
+        "any of your own."
     )
     training: TrainingSettings = Field(
-        description="What all recipes have in common. Each change trains everything of `classify` anew."
+        description="What all recipes share. Any change trains everything in `classify` again."
     )
     recipes: dict[Name, RecipeSettings] = Field(
         description="A backbone, its clips and its way to train, by name; the tables know r2plus1d, r3d and slowfast."

@@ -3,9 +3,21 @@
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 
-from pipeline.config.base import Device, Name, Paths, Settings, Threads, without_nulls
+from pipeline.config.base import (
+    ByName,
+    Count,
+    Device,
+    DropRate,
+    Fraction,
+    InferencePrecision,
+    Name,
+    Paths,
+    Settings,
+    Shards,
+    Threads,
+)
 from pipeline.config.data import FrameSettings, SamplingSettings
 from pipeline.config.detect_features import (
     ActorBackboneSettings,
@@ -15,11 +27,7 @@ from pipeline.config.detect_features import (
     KeyframeSettings,
     ObjectSettings,
 )
-from pipeline.config.training import (
-    Batch,
-    CommonTrainingSettings,
-    Epochs,
-)
+from pipeline.config.training import CommonTrainingSettings, Epochs
 
 
 class NetworkSettings(Settings):
@@ -32,13 +40,12 @@ class NetworkSettings(Settings):
         "(Table 3.5). The thesis: 2 (Sec. 3.3, Table 3.6).",
     )
     heads: int | None = Field(
-        description="Attention heads of a layer. null: those of the features. The thesis: 4 for I3D, 2 for the "
-        "others (Table 3.6)."
+        description="Attention heads of a layer. null: those of the features. The thesis: 4 for I3D, 2 for the others "
+        "(Table 3.6)."
     )
-    receptive_field: int = Field(
-        ge=1,
-        description="Clips that a layer links a clip with, itself among them; odd. 1: no links over time (Table "
-        "3.8). The thesis: 3 (Sec. 3.2.2).",
+    receptive_field: Count = Field(
+        description="Clips that a layer links a clip with, including itself; odd. 1: no links over time (Table 3.8). "
+        "The thesis: 3 (Sec. 3.2.2)."
     )
     attention: Literal["additive", "dot"] = Field(
         description="additive: Eq. 3.3, the thesis's. dot: Eq. 3.10 (Transformer, Tables 3.7 and 3.8)."
@@ -51,15 +58,15 @@ class NetworkSettings(Settings):
         description="Whether objects are nodes. The thesis: true; false for the graph of actors alone (Table 3.5)."
     )
     actor_actor: bool = Field(
-        description="Whether actors are linked with actors, themselves among them. The thesis: true; false is a row "
-        "of Table 3.8."
+        description="Whether actors are linked with actors, including themselves. The thesis: true; false is a row of "
+        "Table 3.8."
     )
     object_object: bool = Field(
-        description="Whether objects are linked with objects, themselves among them. The thesis: true; false is a "
-        "row of Table 3.8."
+        description="Whether objects are linked with objects, including themselves. The thesis: true; false is a row "
+        "of Table 3.8."
     )
-    dropout: float = Field(
-        ge=0, lt=1, description="Drop rate on the nodes and on the output of a head. The thesis: 0.5 (Sec. 3.2.2)."
+    dropout: DropRate = Field(
+        description="Drop rate on the nodes and on the output of a head. The thesis: 0.5 (Sec. 3.2.2)."
     )
 
     @model_validator(mode="after")
@@ -78,27 +85,26 @@ class StageTrainingSettings(CommonTrainingSettings):
         description="Consecutive clips in a block: one graph. Memory grows with its square. The thesis: 6, its batch "
         "size (Sec. 3.2.2).",
     )
-    batch: Batch = Field(
+    batch: Count = Field(
         description="Blocks in an optimiser step. The thesis: 1, as its batch of 6 is one block (Sec. 3.2.2)."
     )
     epochs: Epochs = Field(
-        description="At most; each shows every clip once. The patiences end a training earlier. Table 3.9 has 20.",
+        description="Maximum; each shows every clip once. The patiences can end a training earlier. Table 3.9 has 20.",
     )
-    drop_patience: int = Field(
-        ge=1,
-        description="Epochs without a better validation mAP, then a tenth of the learning rate. The thesis: 10 (Sec. "
-        "3.2.2).",
+    drop_patience: Count = Field(
+        description="Epochs without a better validation mAP before the learning rate falls to a tenth. The thesis: 10 "
+        "(Sec. 3.2.2)."
     )
-    stop_patience: int = Field(
-        ge=1, description="Such epochs after the first drop, then training ends. The thesis: 5 (Sec. 3.2.2)."
+    stop_patience: Count = Field(
+        description="Such epochs after the first drop before training ends. The thesis: 5 (Sec. 3.2.2)."
     )
     loss: Literal["sigmoid", "softmax"] = Field(
         description="sigmoid: cross entropy of each action, several a person (AVA). softmax: one label a person "
         "(J-HMDB-21, UCF101-24; Sec. 3.2.2)."
     )
     boxes: Literal["all", "annotated", "detected"] = Field(
-        description="Whose boxes train: those that were annotated, those that were detected, or both. Sec. 3.2.2 "
-        "names annotated ones for training and both for its features."
+        description="Which boxes train: annotated ones, detected ones, or both. Sec. 3.2.2 names annotated ones for "
+        "training and both for its features."
     )
 
     @property
@@ -115,11 +121,12 @@ class DetectionSplitSettings(Settings):
         description="Splits of `data.boxes` that train: [train]; [train, val] for the test server (Table 3.3).",
     )
     validation: str = Field(
-        min_length=1, description="Steers learning rate and end, and chooses the epoch. The thesis: AVA's val."
+        min_length=1,
+        description="Steers the learning rate, ends the training and chooses the epoch. The thesis: AVA's val.",
     )
     test: str = Field(
         min_length=1,
-        description="Is reported. The thesis reports AVA's val, which also steers; a third split gives unbiased "
+        description="The reported split. The thesis reports AVA's val, which also steers; a third split gives unbiased "
         "numbers.",
     )
 
@@ -128,11 +135,11 @@ class DetectionDataSettings(Settings):
     """Videos with boxes of people, in AVA's kinds of files."""
 
     adapter: Literal["demo", "ava"] = Field(
-        description="`demo` (made videos), or `ava` (AVA's own files, or one's own in their form; J-HMDB-21 and "
+        description="`demo` (made videos), or `ava` (AVA's own files, or your own in the same format; J-HMDB-21 and "
         "UCF101-24 after `acta convert-annotations`)."
     )
     root: str | None = Field(
-        description="Folder that holds the videos, anywhere below. null: there are none, all features are imported."
+        description="Folder with the videos, at any depth. null: there are none; all features are imported."
     )
     label_map: str = Field(min_length=1, description="Every action with its number (pbtxt).")
     evaluated: str | None = Field(
@@ -141,25 +148,21 @@ class DetectionDataSettings(Settings):
     )
     boxes: Paths = Field(
         min_length=1,
-        description="Annotated boxes (CSV: video, timestamp, x1, y1, x2, y2, action and, if known, person; corners "
-        "in [0, 1]) by split; null takes one away.",
+        description="Annotated boxes (CSV: video, timestamp, x1, y1, x2, y2, action and, if known, person; corners in "
+        "[0, 1]) by split; null removes one.",
     )
     excluded: Paths = Field(description="Frames that do not count (CSV), by split. {}: all count.")
     proposals: Paths = Field(
-        description="Detected people (CSV or pickle), by split; the thesis's come from a Faster R-CNN with 93.9 "
-        "AP@50 on AVA (Sec. 3.2.2). {}: `objects` finds them."
+        description="Detected people (CSV or pickle), by split; the thesis's come from a Faster R-CNN with 93.9 AP@50 "
+        "on AVA (Sec. 3.2.2). {}: `objects` finds them."
     )
-    shards: int = Field(
-        ge=1,
-        le=100_000,
-        description="Number of shards into which videos are parted; each is one job of a task (AVA: 64). Choose it "
-        "once: a change reruns nearly all.",
+    shards: Shards = Field(
+        description="Number of shards into which videos are divided; each is one job of a task (AVA: 64). Choose it "
+        "once: a change reruns nearly everything."
     )
-    max_bad_fraction: float = Field(
-        ge=0,
-        le=1,
-        description="A task fails when more than this fraction of a shard's videos (and more than one) is bad; "
-        "fewer are left out and listed. Raise it where videos are known to be missing, as AVA's often are.",
+    max_bad_fraction: Fraction = Field(
+        description="A task fails when more than this fraction of a shard's videos (and more than one) is bad; fewer "
+        "are left out and listed. Raise it where videos are known to be missing, as AVA's often are."
     )
 
 
@@ -196,10 +199,8 @@ class BackboneFeaturesSettings(Settings):
     )
     boxes: BoxSettings = Field(description="Which boxes of people become actors, and which of them get labels.")
     half_precision: bool = Field(description="Store features as float16, half the disk space. false: float32.")
-    batch: int = Field(ge=1, description="Keyframes computed at once. Lower it when memory is short.")
-    precision: Literal["float32", "bfloat16"] = Field(
-        description="`bfloat16`: mixed precision, which saves time and memory on GPUs that have it."
-    )
+    batch: Count = Field(description="Keyframes computed at once. Lower it when memory is short.")
+    precision: InferencePrecision
     device: Device
     threads: Threads
 
@@ -216,24 +217,19 @@ class FeatureSettings(Settings):
     renamed: ClassVar[Mapping[str, str]] = {"like": "compare_with", "averaged": "average_of"}
 
     compare_with: str | None = Field(
-        description="The thesis's rows beside which results stand: i3d, r101_i3d_nl, slowfast_nl_8x8, "
+        description="The thesis's rows to show next to the results: i3d, r101_i3d_nl, slowfast_nl_8x8, "
         "slowfast_nl_16x8, averaged, action_tubes or amtnet. null: none."
     )
-    heads: int = Field(
-        ge=1,
-        description="Attention heads, where a network does not say. The thesis: 4 for I3D, 2 for the others (Sec. "
-        "3.3, Table 3.6).",
+    heads: Count = Field(
+        description="Attention heads of networks that do not set their own. The thesis: 4 for I3D, 2 for the others "
+        "(Sec. 3.3, Table 3.6)."
     )
-    learning_rate: float = Field(
-        gt=0,
-        description="Of Adam, in STAGE's training on these features. The thesis: 6.25e-5 for I3D, 1e-5 for the "
-        "others (Sec. 3.2.2).",
+    learning_rate: PositiveFloat = Field(
+        description="Of Adam, in STAGE's training on these features. The thesis: 6.25e-5 for I3D, 1e-5 for the others "
+        "(Sec. 3.2.2)."
     )
-    test_score: float = Field(
-        ge=0,
-        le=1,
-        description="Lowest score of a detected box in tests. The thesis: 0.7 for I3D, 0.8 for the others (Sec. "
-        "3.2.2).",
+    test_score: Fraction = Field(
+        description="Lowest score of a detected box in tests. The thesis: 0.7 for I3D, 0.8 for the others (Sec. 3.2.2)."
     )
     backbone: BackboneFeaturesSettings | None = Field(
         description="A network computes them from the videos. null: another source."
@@ -248,29 +244,20 @@ class FeatureSettings(Settings):
     @model_validator(mode="after")
     def _has_one_source(self) -> "FeatureSettings":
         if sum(source is not None for source in (self.backbone, self.imported, self.average_of)) != 1:
-            raise ValueError("give one of `backbone`, `imported` and `averaged`, and null for the others")
+            raise ValueError("give one of `backbone`, `imported` and `average_of`, and null for the others")
         return self
-
-    @property
-    def has_baseline(self) -> bool:
-        """Whether the features come with the scores of their backbone's own classifier."""
-        return self.backbone is not None
 
 
 class DetectionSettings(Settings):
     """Action detection, Ch. 3."""
 
     data: DetectionDataSettings = Field(
-        description="Videos with boxes of people, in AVA's kinds of files; apart from `data` above."
+        description="Videos with boxes of people, in AVA's kinds of files; separate from `data` above."
     )
     sampling: SamplingSettings = Field(description="When to look at these videos.")
     frames: FrameSettings = Field(description="How frames of these videos are stored.")
-    keyframes: KeyframeSettings = Field(
-        description="When clips are. Frames that the annotation or the proposals name are keyframes in any case."
-    )
-    splits: DetectionSplitSettings = Field(
-        description="Which videos train, which steer the training, and which are reported."
-    )
+    keyframes: KeyframeSettings
+    splits: DetectionSplitSettings
     detector_boxes: str | None = Field(
         description="Boxes to train a detector of people and objects on (CSV), with `detector`. null: "
         "`objects.weights`."
@@ -280,24 +267,23 @@ class DetectionSettings(Settings):
         description="What finds objects, and people where no proposals are given. null: no objects, and people from "
         "`data.proposals` or from imported features."
     )
-    features: Annotated[dict[Name, FeatureSettings], BeforeValidator(without_nulls)] = Field(
-        min_length=1, description="Features of people, by name; tables have rows for each. null takes one away."
+    features: ByName[FeatureSettings] = Field(
+        min_length=1, description="Features of people, by name; tables have rows for each. null removes one."
     )
     training: StageTrainingSettings = Field(
         description="How STAGE and its ablations are trained. A change trains them again, no features."
     )
     seeds: tuple[int, ...] = Field(
         min_length=1,
-        description="Of STAGE's trainings, one for each network and seed; tables give the mean and its 95 % "
+        description="Seeds of STAGE's trainings, one for each network and seed; tables give the mean and its 95 % "
         "interval. The thesis reports single numbers.",
     )
     networks: dict[Name, NetworkSettings] = Field(
         description="STAGE and its ablations, by name; Tables 3.5 to 3.8 know those of config.yaml."
     )
-    capacity: int = Field(
-        ge=0,
+    capacity: NonNegativeInt = Field(
         description="Most confident detections of a frame that count; 0: all, as in the backbones' own evaluations; "
-        "AVA's official evaluator: 50.",
+        "AVA's official evaluator: 50."
     )
     tables: tuple[str, ...] = Field(
         description="Tables and figures of Ch. 3 that `snakemake detect` makes; each is a target of its own too. Leave "

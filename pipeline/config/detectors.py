@@ -1,4 +1,4 @@
-"""The one table of detectors: what each finds and with what it runs. Their code is in `pipeline.privacy.detectors`."""
+"""The table of detectors: what each finds and what runs it. Their code is in `pipeline.privacy.detectors`."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ class DetectorKind:
     """A detector by name.
 
     Args:
-        finds: Of which variants it may be the detector; none: it only audits.
+        finds: The variants that it can be the detector of; none: it only audits.
         threshold: Lowest score that counts where the settings say none.
         packages: Python packages that run it.
         weights: The registered models that it consists of (`pipeline.models.weights`); none: it needs a local file.

@@ -1,4 +1,4 @@
-"""Configuration files: YAML in which nothing is quietly something else than what a person reads there."""
+"""Configuration files: YAML whose values are what a person reads there."""
 
 import datetime
 import json
@@ -124,7 +124,7 @@ def _check_scalar(node: yaml.ScalarNode, loader: Any, path: Path) -> None:
             "quotes for the text"
         )
     if value is None and word.lower() not in ("", "~", "null"):
-        raise ActaError(f"{path}, line {_line(node)}: {word[:80]!r} is said to be null, and cannot be both")
+        raise ActaError(f"{path}, line {_line(node)}: {word[:80]!r} is tagged as null, but is not empty")
     if isinstance(value, datetime.date) and str(value) != word:
         raise ActaError(f"{path}, line {_line(node)}: {word} is the time {value} to YAML; write '{word}' in quotes")
 

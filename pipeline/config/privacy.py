@@ -1,15 +1,14 @@
 """Settings of anonymisation (Sec. 5.1)."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.config.base import Settings, What
+from pipeline.config.base import Fraction, JpegQuality, Settings, What
 from pipeline.config.detectors import DETECTORS, detectors_of
 
 Auditor = Literal["retinaface", "centerface", "pose", "maskrcnn"]
-Score = Annotated[float, Field(ge=0, le=1)]
 _THRESHOLDS = ", ".join(f"{name} {kind.threshold:g}" for name, kind in DETECTORS.items() if kind.finds)
 _ON_A_GPU = ", ".join(name for name, kind in DETECTORS.items() if kind.on_gpu)
 
@@ -20,23 +19,23 @@ class FindSettings(Settings):
     renamed: ClassVar[Mapping[str, str]] = {"turned": "search_rotated"}
 
     detector: Literal["retinaface", "centerface", "maskrcnn", "ssdlite", "selfie", "onnx"] = Field(
-        description="faces: retinaface (MobileNet-0.25; half the time, misses some small faces) or centerface; "
-        "bodies: maskrcnn (instance segmentation as in Sec. 5.1; needs its COCO weights), ssdlite (works offline; "
-        "boxes of people near and far) or selfie (works offline; quick, masks of people near the camera); either: "
-        "onnx (a local file). Bodies include the faces that `privacy.detect.faces` finds and what is below them."
+        description="faces: retinaface (MobileNet-0.25; half the time, misses some small faces) or centerface; bodies: "
+        "maskrcnn (instance segmentation as in Sec. 5.1; needs its COCO weights), ssdlite (works offline; boxes of "
+        "people near and far) or selfie (works offline; quick, masks of people near the camera); either: onnx (a local "
+        "file). Bodies include the faces that `privacy.detect.faces` finds and what is below them."
     )
     weights: str | None = Field(
         description="A local weights file instead of the registered ones; onnx needs one. null: the registered."
     )
-    threshold: Score | None = Field(
-        description="Lowest score that counts. Lower hides more, and more that is nothing. null: the detector's own "
-        f"({_THRESHOLDS})."
+    threshold: Fraction | None = Field(
+        description="Lowest score that counts. A lower one hides more, false detections among it. null: the "
+        f"detector's own ({_THRESHOLDS})."
     )
     long_side: int | None = Field(
         ge=64,
         le=16384,
-        description="Pixels: longer side at which the detector looks; smaller videos are not enlarged. Cost grows "
-        "with its square; smaller finds fewer small instances. null: the video's own resolution.",
+        description="Pixels: longer side at which the detector looks; smaller videos are not enlarged. Cost grows with "
+        "its square; smaller finds fewer small instances. null: the video's own resolution.",
     )
     device: Literal["cpu", "cuda"] = Field(
         description=f"Where to detect. These can use `cuda`: {_ON_A_GPU}; all but maskrcnn need onnxruntime-gpu for "
@@ -51,25 +50,22 @@ class FindSettings(Settings):
 class DetectSettings(FindSettings):
     """How instances are found in a video."""
 
-    interval: float = Field(
-        ge=0,
-        le=1,
-        description="Seconds: the longest time between two searched frames; at least one frame in sixteen is "
-        "searched. A frame between two of them hides the whole way of each instance, without masks; where it does not "
-        "show an instance near its place, or shows something new, it is searched, too. The last frame and those around "
-        "a cut are searched. 0: every frame is searched, as in the thesis (Sec. 5.1). Raise it to save time on calm "
-        "videos.",
+    interval: Fraction = Field(
+        description="Seconds: the longest time between two searched frames; at least one frame in sixteen is searched. "
+        "A frame between two of them hides the whole path of each instance, without masks; where it does not show an "
+        "instance near its place, or shows something new, it is searched, too. The last frame and those around a cut "
+        "are searched. 0: every frame is searched, as in the thesis (Sec. 5.1). Raise it to save time on calm videos."
     )
     search_rotated: bool = Field(
-        description="Search the picture turned by 90, 180 and 270 degrees too, for faces that lie or stand on their "
-        "head where the file does not say so. Four times the work."
+        description="Search the picture turned by 90, 180 and 270 degrees too, for people lying down or upside down "
+        "where the file does not say so. Four times the work."
     )
     fill_gap: int = Field(
         ge=0,
         le=1000,
         description="Frames: an instance missed for at most this number of frames between two detections of it is "
-        "hidden there, as one box around both. 0: off, as in the thesis, which names tracking for harder scenes "
-        "(Sec. 5.1). Raise it with the frame rate.",
+        "hidden there, as one box around both. 0: off, as in the thesis, which names tracking for harder scenes (Sec. "
+        "5.1). Raise it with the frame rate.",
     )
 
 
@@ -115,19 +111,19 @@ class ObfuscateSettings(Settings):
 
     filter: Literal["blur", "pixelate", "solid", "frame"] = Field(
         description="blur: normalised box filter, the thesis's (Sec. 5.1); pixelate: `blocks` mean-coloured blocks "
-        "along the longer side; solid: black; frame: the box filter over the whole of every frame, no detection "
-        "needed to hide it."
+        "along the longer side; solid: black; frame: the box filter over the whole of every frame, no detection needed "
+        "to hide it."
     )
     shape: Literal["box", "ellipse"] = Field(
-        description="Of what is hidden where the detector draws boxes; a mask is its own shape. ellipse: through the "
-        "corners of the enlarged box, so it hides all that the box would, with a soft edge around it. The thesis "
+        description="Shape of what is hidden where the detector gives boxes; a mask is its own shape. ellipse: through "
+        "the corners of the enlarged box, so it hides all that the box would, with a soft edge around it. The thesis "
         "blurs boxes."
     )
     enlarge: float = Field(
         ge=1,
         le=5,
-        description="Factor on the box's sides (a mask is dilated as much). A box drawn tight around a face leaves "
-        "it recognisable; raise it when the audit still finds instances. The thesis gives no value.",
+        description="Factor on the box's sides (a mask is dilated as much). A box drawn tight around a face leaves it "
+        "recognisable; raise it when the audit still finds instances. The thesis gives no value.",
     )
     kernel: float = Field(
         gt=0,
@@ -138,10 +134,8 @@ class ObfuscateSettings(Settings):
     blocks: int = Field(
         ge=1, le=64, description="pixelate: blocks along the enlarged box's longer side. Fewer hide more."
     )
-    jpeg_quality: int = Field(
-        ge=1,
-        le=100,
-        description="libjpeg quality of the frames that were changed; the others stay as they were stored.",
+    jpeg_quality: JpegQuality = Field(
+        description="libjpeg quality of the frames that were changed; the others stay as they were stored."
     )
 
 
@@ -159,10 +153,8 @@ class PerVariantDetect(Settings):
 
     def search(self, what: What) -> SearchSettings:
         """What the search for a variant reads: that for bodies finds the faces too, as those of the other variant."""
-        faces = None
-        if what == "bodies":
-            faces = FindSettings(**{name: getattr(self.faces, name) for name in FindSettings.model_fields})
-        return SearchSettings(**getattr(self, what).model_dump(), faces=faces)
+        faces = FindSettings.taken(self.faces) if what == "bodies" else None
+        return SearchSettings.taken(getattr(self, what), faces=faces)
 
 
 class PerVariantObfuscate(Settings):
@@ -175,15 +167,15 @@ class PerVariantObfuscate(Settings):
 class AuditSettings(Settings):
     """Which independent detectors look at the anonymised frames, each with its lowest score that counts."""
 
-    faces: dict[Auditor, Score] = Field(
+    faces: dict[Auditor, Fraction] = Field(
         min_length=1,
-        description="Auditors of the variant whose faces are hidden, each with the lowest score that counts. None "
-        "may be the detector that it checks. A lower score finds more that is left, and more that is no face.",
+        description="Auditors of the variant whose faces are hidden, each with the lowest score that counts. None may "
+        "be the detector that it checks. A lower score finds more that is left, and more that is no face.",
     )
-    bodies: dict[Auditor, Score] = Field(
+    bodies: dict[Auditor, Fraction] = Field(
         min_length=1,
-        description="Auditors of the variant whose bodies are hidden, each with the lowest score that counts. None "
-        "may be a detector that it checks, that of the faces included.",
+        description="Auditors of the variant whose bodies are hidden, each with the lowest score that counts. None may "
+        "be a detector that it checks, that of the faces included.",
     )
 
 
@@ -192,8 +184,8 @@ class PrivacySettings(Settings):
 
     what: tuple[What, ...] = Field(
         min_length=1,
-        description="Which anonymised variants of the dataset to make, each beside the original: faces only, or "
-        "whole bodies (the thesis makes both, Sec. 5.1). One variant less saves its detection, its frames and its "
+        description="Which anonymised variants of the dataset to make, each in addition to the original: faces only, "
+        "or whole bodies (the thesis makes both, Sec. 5.1). One variant less saves its detection, its frames and its "
         "students.",
     )
     detect: PerVariantDetect = Field(

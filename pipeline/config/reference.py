@@ -121,9 +121,10 @@ class _Reference:
         if "anyOf" in node:
             return ", or ".join(self._kind(part) for part in node["anyOf"])
         if "enum" in node or "const" in node:
-            return _either(
-                [f"`{json.dumps(value)}`".replace('"', "") for value in node.get("enum", [node.get("const")])]
+            *others, last = (
+                f"`{json.dumps(value)}`".replace('"', "") for value in node.get("enum", [node.get("const")])
             )
+            return f"{', '.join(others)} or {last}" if others else last
         kind = node["type"]
         if kind in ("integer", "number"):
             return _range("whole number" if kind == "integer" else "number", node)
@@ -163,10 +164,6 @@ def _range(kind: str, node: Node) -> str:
         f"below {below:,g}" if below is not None else "",
     ]
     return ", ".join([kind if above is None else f"{kind} above {above:,g}", *filter(None, bounds)])
-
-
-def _either(choices: Sequence[str]) -> str:
-    return " or ".join(filter(None, [", ".join(choices[:-1]), choices[-1]]))
 
 
 def _text(value: Any) -> str:

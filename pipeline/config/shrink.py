@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from pipeline.config.base import Name, Settings
+from pipeline.config.base import Count, Name, Settings
+from pipeline.config.training import Epochs
 
 Operator = Literal["s", "t", "f", "c", "l"]
 
@@ -15,7 +16,7 @@ class FactorSettings(Settings):
 
     s: float = Field(gt=1, le=16, description="Spatial resolution: height and width. The thesis: 1.4.")
     t: float = Field(gt=1, le=64, description="Length of the clip: the first frames stay. The thesis: 2.")
-    f: int = Field(gt=1, le=64, description="Frame rate: every n-th frame is kept, of n. The thesis: 2.")
+    f: int = Field(gt=1, le=64, description="Frame rate: one frame in this many is kept. The thesis: 2.")
     c: float = Field(gt=1, le=16, description="Channels of every convolution. The thesis: 1.4.")
     l: float = Field(gt=1, le=16, description="Residual blocks of every stage. The thesis: 2.")  # noqa: E741 (the thesis's letter)
 
@@ -23,12 +24,11 @@ class FactorSettings(Settings):
 class HalvingSettings(Settings):
     """Successive halving within an iteration: hypotheses that start badly stop early (beyond the thesis)."""
 
-    epochs: int = Field(
-        ge=1,
-        description="Epochs after which all hypotheses are compared; fewer than `shrink.epochs`. Fewer save more, "
-        "and judge worse.",
+    epochs: Count = Field(
+        description="Epochs after which all hypotheses are compared; fewer than `shrink.epochs`. Fewer save more, and "
+        "judge worse."
     )
-    keep: int = Field(ge=1, description="How many of them go on; fewer than there are `operators`.")
+    keep: Count = Field(description="How many of them go on; fewer than there are `operators`.")
 
 
 class PlanSettings(Settings):
@@ -53,20 +53,20 @@ class PlanSettings(Settings):
         "ones (`eval`, Table 6.8). null: no distillation (Table 6.4)."
     )
     store_logits: bool = Field(
-        description="Compute the teacher's logits of every clip once, for all hypotheses: less computing for more "
-        "disk space, the same result."
+        description="Compute the teacher's logits of every clip once, for all hypotheses: less computing for more disk "
+        "space, the same result."
     )
     fine_tuning: bool = Field(
         description="Operators s, t and f start from the previous winner's weights (Sec. 6.1.4). false: at random "
         "(Table 6.4)."
     )
     inherit_weights: bool = Field(
-        description="Operators c and l start from a part of the previous winner's weights, instead of at random as "
-        "in the thesis."
+        description="Operators c and l start from a part of the previous winner's weights, instead of at random as in "
+        "the thesis."
     )
     features: Literal["mse", "margin_relu"] | None = Field(
-        description="A loss on the activations of each residual stage (Table 6.7); operator l of a ResNet only. "
-        "null: none, as in the thesis's final form (Sec. 6.2.5)."
+        description="A loss on the activations of each residual stage (Table 6.7); operator l of a ResNet only. null: "
+        "none, as in the thesis's final form (Sec. 6.2.5)."
     )
     halving: HalvingSettings | None = Field(
         description="Stop hypotheses that start badly (beyond the thesis). null: every hypothesis is trained to its "
@@ -78,9 +78,9 @@ class PlanSettings(Settings):
         if len(set(self.operators)) != len(self.operators):
             raise ValueError(f"`operators` names a hypothesis twice: {list(self.operators)}")
         if self.teacher is None and (self.store_logits or self.features):
-            raise ValueError("`stored` and `features` need a `teacher`")
+            raise ValueError("`store_logits` and `features` need a `teacher`")
         if self.store_logits and self.features:
-            raise ValueError("`features` needs the live teacher: set `stored` to false")
+            raise ValueError("`features` needs the live teacher: set `store_logits` to false")
         if self.features and set(self.operators) != {"l"}:
             raise ValueError("`features` needs `operators` [l]: the others change the shapes of the activations")
         if self.halving and self.halving.keep >= len(self.operators):
@@ -115,20 +115,19 @@ class ShrinkSettings(Settings):
         description="By how much each operator of Sec. 6.1.1 reduces its axis: γ of Sec. 6.2.2, chosen so that each "
         "about halves the multiply-adds. Smaller ones give better trade-offs in more iterations."
     )
-    alpha: float = Field(
-        ge=0,
+    alpha: NonNegativeFloat = Field(
         description="α of Eq. 6.7, the weight of the distillation; the divergence is a mean over batch and classes: "
-        "scale it with the number of classes. The thesis: 500 for 400 classes (Sec. 6.2.2).",
+        "scale it with the number of classes. The thesis: 500 for 400 classes (Sec. 6.2.2)."
     )
-    temperature: float = Field(gt=0, description="t of Eqs. 6.6 and 6.7. The thesis: 5 (Sec. 6.2.2).")
-    epochs: int = Field(
-        ge=1, le=10_000, description="Of each hypothesis. The thesis: 45, as many as of the base network (Sec. 6.2.2)."
+    temperature: PositiveFloat = Field(description="t of Eqs. 6.6 and 6.7. The thesis: 5 (Sec. 6.2.2).")
+    epochs: Epochs = Field(
+        description="Of each hypothesis. The thesis: 45, as many as of the base network (Sec. 6.2.2)."
     )
-    fine_tuning_rate: float = Field(
-        gt=0, description="Factor on the learning rate where weights are inherited whole. The thesis: 0.1 (Sec. 6.2.2)."
+    fine_tuning_rate: PositiveFloat = Field(
+        description="Factor on the learning rate where weights are inherited whole. The thesis: 0.1 (Sec. 6.2.2)."
     )
-    feature_weight: float = Field(
-        ge=0, description="Weight of the loss on activations (Table 6.7); the thesis does not give its own."
+    feature_weight: NonNegativeFloat = Field(
+        description="Weight of the loss on activations (Table 6.7); the thesis does not give its own."
     )
     plans: dict[Name, PlanSettings] = Field(
         description="Ways to shrink, by name; pas is the thesis's Algorithm 1, the others are its ablations and open "
@@ -137,7 +136,8 @@ class ShrinkSettings(Settings):
     tables: tuple[
         Annotated[str, Field(pattern=r"^(table_6_([1-9]|10)|figure_6_[34]|shrink_costs|shrink_beyond)$")], ...
     ] = Field(
-        description="What `snakemake shrink` makes, beside the exported networks; each is a target of its own too."
+        description="What `snakemake shrink` makes, in addition to the exported networks; each is a target of its own "
+        "too."
     )
     transfer: TransferSettings | None = Field(
         description="Networks made on another dataset, to fine-tune on this one (Table 6.6). null: none."

@@ -2,22 +2,30 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from pipeline.config.base import Device, Precision, Settings, Threads
+from pipeline.config.base import Count, Device, Precision, Settings, Threads
 
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
-Batch = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(gt=0)]
 
 
 class CommonTrainingSettings(Settings):
-    """How long a network is trained, and with what that is computed."""
+    """How long a network is trained, and on what it is computed."""
 
     epochs: Epochs = Field(description="Each shows every sample once.")
     precision: Precision
     device: Device
     threads: Threads
+
+
+class TrainingTask(Settings):
+    """What a training reads."""
+
+    training: CommonTrainingSettings
+
+    @property
+    def threads(self) -> int:
+        return self.training.threads
 
 
 class SgdSettings(CommonTrainingSettings):
@@ -26,21 +34,19 @@ class SgdSettings(CommonTrainingSettings):
     momentum: float = Field(
         ge=0, lt=1, description="SGD's momentum; 0.9 is usual. The thesis: 0.9 (Secs. 4.2.2 and 6.2.2)."
     )
-    weight_decay: float = Field(
-        ge=0,
+    weight_decay: NonNegativeFloat = Field(
         description="Weight decay of SGD, on all parameters. Raise it when a network overfits. The thesis: 0.0001 "
-        "(Secs. 4.2.2 and 6.2.2).",
+        "(Secs. 4.2.2 and 6.2.2)."
     )
 
 
 class WarmupSettings(Settings):
     """A learning rate that first rises."""
 
-    learning_rate: Rate = Field(description="Of SGD, at the end of the warm-up.")
-    warmup_epochs: float = Field(
-        ge=0,
+    learning_rate: PositiveFloat = Field(description="Of SGD, at the end of the warm-up.")
+    warmup_epochs: NonNegativeFloat = Field(
         description="Epochs in which the learning rate rises linearly. Raise it when the loss is not finite at the "
-        "start. The thesis: 10 for R(2+1)D and R3D, 5 for SlowFast (Sec. 5.3.1), 1 for RMS-Net (Sec. 4.2.2).",
+        "start. The thesis: 10 for R(2+1)D and R3D, 5 for SlowFast (Sec. 5.3.1), 1 for RMS-Net (Sec. 4.2.2)."
     )
 
 
@@ -51,13 +57,13 @@ class ScheduleSettings(WarmupSettings):
         description="After the warm-up: divided by 10 every `step_epochs`, or half a cosine down to 0. The thesis: "
         "step for R(2+1)D and R3D, cosine for SlowFast (Sec. 5.3.1)."
     )
-    step_epochs: float = Field(gt=0, description="step: epochs between two divisions. The thesis: 10 (Sec. 5.3.1).")
+    step_epochs: PositiveFloat = Field(description="step: epochs between two divisions. The thesis: 10 (Sec. 5.3.1).")
 
 
 class CosineSettings(WarmupSettings):
     """A learning rate that falls along half a cosine."""
 
-    learning_rate: Rate = Field(description="Of SGD, at the end of the warm-up; half a cosine down to 0.")
+    learning_rate: PositiveFloat = Field(description="Of SGD, at the end of the warm-up; half a cosine down to 0.")
 
     @property
     def schedule(self) -> Literal["cosine"]:
@@ -71,10 +77,10 @@ class CosineSettings(WarmupSettings):
 class BatchSettings(Settings):
     """How many samples are computed at once, and how many before a step."""
 
-    batch: Batch = Field(
+    batch: Count = Field(
         description="Samples in an optimiser step, over all processes; change the learning rate with it in proportion."
     )
-    micro_batch: Batch = Field(
+    micro_batch: Count = Field(
         description="Samples that a process computes at once; gradients are summed up to `batch`. Lower it when memory "
         "is short."
     )

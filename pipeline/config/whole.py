@@ -1,9 +1,9 @@
 """The whole configuration, its file and its JSON schema."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,11 +13,29 @@ from pipeline.config.data import DataSettings, FrameSettings, SamplingSettings
 from pipeline.config.detect import DetectionSettings
 from pipeline.config.files import read_configuration
 from pipeline.config.privacy import ContactSheetSettings, PrivacySettings
-from pipeline.config.report import ReportSettings
 from pipeline.config.shrink import ShrinkSettings
 from pipeline.config.spot import SpotSettings
 
 DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "config.yaml"
+
+
+Chapter = Literal["all", "classify", "shrink", "detect", "spot"]
+
+
+class ReportSettings(Settings):
+    """The page of a run."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"originals": "show_originals"}
+
+    targets: tuple[Chapter, ...] | None = Field(
+        min_length=1,
+        description="Targets that `snakemake everything` makes and the page shows. null: all, but for action detection "
+        "and event spotting where their data are still the demo's and the dataset is not.",
+    )
+    show_originals: bool | None = Field(
+        description="Whether the page holds pictures and videos that show original frames (before and after, "
+        "detections, highlights). null: only where the videos are the demo's."
+    )
 
 
 class Config(Settings):
@@ -28,19 +46,16 @@ class Config(Settings):
         description="Name of the folder below results/ and logs/: letters, digits, `_`, `.` and `-`. One name per "
         "dataset; results of different datasets lie side by side.",
     )
-    data: DataSettings = Field(description="Which videos, and how they are cut into shards.")
-    sampling: SamplingSettings = Field(
-        description="When to look at a video. Frames and detections share it, so that one detection fits every frame "
-        "size."
-    )
+    data: DataSettings
+    sampling: SamplingSettings
     frames: FrameSettings = Field(description="How frames are stored, one HDF5 file per shard.")
     privacy: PrivacySettings = Field(
         description="Anonymisation (Sec. 5.1): which people are found, how they are hidden, who checks it."
     )
-    contact_sheet: ContactSheetSettings = Field(description="The before / after picture.")
+    contact_sheet: ContactSheetSettings
     classify: ClassifySettings = Field(
-        description="Action recognition (Ch. 5): teachers on original frames, students on anonymised ones; "
-        "`snakemake classify`."
+        description="Action recognition (Ch. 5): teachers on original frames, students on anonymised ones; `snakemake "
+        "classify`."
     )
     shrink: ShrinkSettings = Field(
         description="Progressive architecture shrinkage (Ch. 6): ever smaller networks out of a trained one; "

@@ -28,9 +28,8 @@ def teacher_frames(run: Run, wildcards: Any) -> list[str]:
 def teacher_options(run: Run, wildcards: Any) -> str:
     """Both as options of the command; ``{shard}`` stands for all, as 1,024 paths do not fit on a line."""
     shown = run.config.classify.strategies[wildcards.strategy].teacher
-    if shown is None:
-        return ""
-    return f"--teacher {teacher(run, wildcards)} --teacher-shards {run.result(paths.FRAMES, variant=shown)}"
+    shards = run.result(paths.FRAMES, variant=shown)
+    return "" if shown is None else f"--teacher {teacher(run, wildcards)} --teacher-shards {shards}"
 
 
 def initial_weights(run: Run, wildcards: Any) -> str:

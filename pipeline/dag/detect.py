@@ -31,7 +31,7 @@ def trained_on(run: Run) -> dict[str, str]:
 
 
 def truth(run: Run, split: str) -> dict[str, str]:
-    """Inputs of a rule: what a split is evaluated against; nobody knows that of AVA's test split."""
+    """Inputs of a rule: what a split is evaluated against, which for AVA's test split is secret."""
     data = run.config.detect.data
     files = {"evaluated": data.evaluated, "truth": data.boxes.get(split)}
     if split in data.boxes:
@@ -86,19 +86,20 @@ def averaged(run: Run, wildcards: Any, place: int) -> str:
     return run.result(paths.ACTOR_FEATURES, features=parts[place], shard=wildcards.shard)
 
 
-def published(run: Run, wildcards: Any) -> list[str]:
-    """Published files that an import reads."""
+def _imported(run: Run, wildcards: Any) -> dict[str, dict[str, str]]:
     source = run.config.detect.features[wildcards.features].imported
     assert source is not None
-    return [path for part in (source.actors, source.objects, source.frame_lists) for path in part.values()]
+    return {"actors": source.actors, "objects": source.objects, "frame-lists": source.frame_lists}
+
+
+def published(run: Run, wildcards: Any) -> list[str]:
+    """Published files that an import reads."""
+    return [path for files in _imported(run, wildcards).values() for path in files.values()]
 
 
 def import_options(run: Run, wildcards: Any) -> str:
     """The same as options of its command."""
-    source = run.config.detect.features[wildcards.features].imported
-    assert source is not None
-    options = {"actors": source.actors, "objects": source.objects, "frame-lists": source.frame_lists}
-    return " ".join(f"--{name} {words(files)}" for name, files in options.items() if files)
+    return " ".join(f"--{name} {words(files)}" for name, files in _imported(run, wildcards).items() if files)
 
 
 def words(files: Mapping[str, str]) -> str:
@@ -112,7 +113,7 @@ def evaluations_of(run: Run, name: str) -> list[str]:
     evaluations = []
     for features, feature_settings in detect.features.items():
         for network in networks_of(name):
-            if network == "backbone" and not feature_settings.has_baseline:
+            if network == "backbone" and not feature_settings.backbone:  # only there its own classifier has scores
                 continue
             # Table 3.8 ends with STAGE on annotated boxes.
             both = name == "table_3_8" and network == "stage"

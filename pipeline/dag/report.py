@@ -13,7 +13,7 @@ CHAPTERS = {
     6: "6 Progressive shrinkage",
 }
 ARCHITECTURES = ("table_3_1", "table_4_1", "table_6_10")  # what networks are made of, of all chapters
-# What the page shows beside the thesis's tables and figures: category, what the menu calls it, how to read it.
+# What the page shows in addition to the thesis's tables and figures: category, what the menu calls it, how to read it.
 OTHERS = {
     "overview": (
         "1 This run",

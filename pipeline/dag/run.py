@@ -21,11 +21,8 @@ from pipeline.tasks import TASKS, task_settings
 class Run:
     """What the plan of a run is made from.
 
-    Args:
-        config: The whole configuration.
-        shards: Of the videos of Ch. 5 and 6.
-        detection_shards: Of those of Ch. 3.
-        games: Of each split of Ch. 4.
+    ``shards`` are those of the videos of Ch. 5 and 6, ``detection_shards`` of Ch. 3, ``games`` those of each split of
+    Ch. 4.
     """
 
     config: Config
@@ -69,9 +66,7 @@ class Run:
     def task(self, name: str, **fixed: str) -> dict[str, Any]:
         """Parameters of a rule that runs a task: what decides whether its jobs rerun.
 
-        Args:
-            name: The task's.
-            fixed: What the settings' ``from_config`` asks for and no wildcard of the rule says.
+        What the settings' ``from_config`` asks for is a wildcard of the rule, or ``fixed``.
         """
         task = TASKS[name]
         parameters: dict[str, Any] = {"code": code_digest(task.dotted)}
@@ -84,14 +79,10 @@ class Run:
         asked = [wanted for wanted in TASKS[name].asked if wanted not in fixed]
 
         @cache
-        def text(values: tuple[tuple[str, str], ...]) -> str:
-            settings = task_settings(self.config, name, **dict(values), **fixed)
-            return "{}" if settings is None else canonical(settings)
+        def text(**values: str) -> str:
+            return canonical(task_settings(self.config, name, **values, **fixed))
 
-        def of(wildcards: Any) -> str:
-            return text(tuple((wanted, getattr(wildcards, wanted)) for wanted in asked if hasattr(wildcards, wanted)))
-
-        return of
+        return lambda wildcards: text(**{key: getattr(wildcards, key) for key in asked if hasattr(wildcards, key)})
 
     def detector_weights(self, name: str) -> Callable[[Any], list[str]]:
         """A rule's parameter: hashes of the weights that a task on people uses, by the wildcard ``what``."""
@@ -106,9 +97,7 @@ class Run:
     def weights_digest(self, path: str | None, registered: str | None) -> str:
         """The hash of weights that are no output of a rule; a plan can be made before they are there.
 
-        Args:
-            path: The file; None: the registered ones.
-            registered: Their name; None: there are none.
+        Without a path, they are the registered ones of this name, if there are any.
         """
         if path is None:
             return registered_digest(registered) if registered else ""
@@ -116,12 +105,7 @@ class Run:
 
 
 def command(name: str, options: str) -> str:
-    """The shell line of a rule that runs a task.
-
-    Args:
-        name: The task's.
-        options: Its own, with what Snakemake is to fill in.
-    """
+    """The shell line of a rule that runs a task; its own options may hold what Snakemake is to fill in."""
     task = TASKS[name]
     line = f"python -m pipeline --costs {{log}} task {name} {options}"
     if task.launched:  # as many processes as the profile says
@@ -139,7 +123,7 @@ def named(prefix: str, files: Mapping[str, str]) -> dict[str, str]:
 
 
 def roles(*files: Mapping[str, str]) -> list[str]:
-    """A parameter of such a rule: which file is which split's, as exchanging two leaves the set of inputs as it is."""
+    """A parameter of such a rule: which file is which split's, as swapping two leaves the set of inputs as it is."""
     return [f"{split}={Path(path).name}" for part in files for split, path in part.items()]
 
 
@@ -149,7 +133,7 @@ def by_split(option: str, prefix: str, files: Mapping[str, str]) -> str:
 
 
 def about(model: str) -> str:
-    """The description beside a model file."""
+    """The description next to a model file."""
     return model.replace(".safetensors", ".json")
 
 

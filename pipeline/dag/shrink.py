@@ -101,13 +101,7 @@ def exports(run: Run) -> list[str]:
 
 
 def results_of(run: Run, name: str, recipes: Sequence[str] | None = None) -> list[str]:
-    """What a table or figure of Ch. 6 is made of.
-
-    Args:
-        run: The run.
-        name: Its name, or ``shrink_figure``.
-        recipes: The base networks; None: all.
-    """
+    """What a table or figure of Ch. 6 (all figures: ``shrink_figure``) is made of, for these or all base networks."""
     shrink = run.config.shrink
     recipes = shrink.recipes if recipes is None else recipes
     if name == "table_6_6":
@@ -130,7 +124,7 @@ def results_of(run: Run, name: str, recipes: Sequence[str] | None = None) -> lis
         for recipe in recipes:
             folders = [_iteration(run, recipe, plan, n) for n in iterations(run) for plan in BEYOND]
             wanted += [f"{folder}/selected.json" for folder in folders]
-            wanted.append(about_logits(run, recipe))
+            wanted.append(run.result(paths.TEACHER_LOGITS, recipe=recipe, plan="stored").replace(".h5", ".json"))
             wanted += [
                 f"{_iteration(run, recipe, 'halving', n)}/{name}/started/metrics.json"
                 for n in iterations(run)
@@ -142,11 +136,6 @@ def results_of(run: Run, name: str, recipes: Sequence[str] | None = None) -> lis
         for network in trained
         for file in ("evaluation.json", "metrics.json")
     ]
-
-
-def about_logits(run: Run, recipe: str) -> str:
-    """What storing the base network's logits took."""
-    return run.result(paths.TEACHER_LOGITS, recipe=recipe, plan="stored").replace(".h5", ".json")
 
 
 def figures_of(run: Run, name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Adapters: how each dataset lies on disk and what its annotation files say. They look at names, not into videos."""
+"""Adapters: how each dataset is laid out and what its annotation files say. They look at names, not into videos."""
 
 import operator
 import os
@@ -35,14 +35,8 @@ def list_videos(settings: DataSettings) -> Iterator[Listed]:
         raise ActaError(f"data.root {settings.root!r} is not a folder")
     if settings.adapter == "folder":
         return _folder(root)
-    annotations = Path(settings.annotations or "")
-    match settings.adapter:
-        case "ucf101":
-            return _find(read_ucf101(annotations), root)
-        case "hmdb51":
-            return _find(read_hmdb51(annotations), root)
-        case _:
-            return _find(read_kinetics(annotations), root)
+    readers = {"ucf101": read_ucf101, "hmdb51": read_hmdb51, "kinetics400": read_kinetics}
+    return _find(readers[settings.adapter](Path(settings.annotations or "")), root)
 
 
 def list_annotated(settings: DetectionDataSettings) -> Iterator[Listed]:
@@ -114,7 +108,7 @@ def _first_column(path: Path) -> Iterator[tuple[str, str]]:
 def _demo() -> Iterator[Listed]:
     """The demo's videos as `folder` would list them; their names are known before they are there."""
     for name, clip in FOOTAGE.items():
-        yield Listed(name, name, clip.label, clip.split, clip.size, 0)
+        yield Listed(name, name, name.partition("/")[0], "", clip.size, 0)
     for name, label, split in action_names():
         yield Listed(name, name, label, split, 0, 0)
 

@@ -1,4 +1,4 @@
-"""What lies in a data set's results and is needed by no plan of its configuration: shards of videos that are gone.
+"""Files in a data set's results that no plan of its configuration needs: shards of videos that are gone.
 
 A video that is deleted from the data set leaves its shard with the next run, unless it was the shard's last: no job
 makes that shard any more, and none removes it. The same holds for games, and for the shards of another number of them.
@@ -22,7 +22,7 @@ from pipeline.runtime.temporary import find_leftovers, is_own
 _SHARD = re.compile(r"\d+-of-\d+")
 _GAME = re.compile(r"[a-z0-9_-]*[0-9a-f]{10}")  # as `pipeline.data.games.game_key` makes them
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_KEYS = {"provenance", "game", "clips"}  # one of which each of the JSON files has that are no array
+_KEYS = {"provenance", "game", "clips"}  # each JSON file that is no array has one of them
 
 # Where the workflow puts a file for each shard or game, below results/<dataset>.
 OF_SHARDS = (
@@ -41,14 +41,7 @@ OF_GAMES = (
 
 
 class Unneeded(NamedTuple):
-    """A file or folder that no plan needs.
-
-    Attributes:
-        path: Where it lies.
-        size: Bytes; of a link its own.
-        reason: Why it is not needed.
-        removable: Whether it is surely nobody's any more.
-    """
+    """A file or folder that no plan needs: bytes (a link's own), why, and whether it is surely nobody's any more."""
 
     path: Path
     size: int
@@ -57,11 +50,7 @@ class Unneeded(NamedTuple):
 
 
 def find_unneeded(config: Config, results: Path) -> list[Unneeded]:
-    """The files of shards and games that the configuration does not have, and what killed processes left.
-
-    Args:
-        config: The configuration of the data set.
-        results: ``results/<dataset>``.
+    """Files in ``results/<dataset>`` of shards and games that the configuration does not have, or of killed processes.
 
     Raises:
         ActaError: a data set cannot be listed, or has no videos (its disk may not be there).

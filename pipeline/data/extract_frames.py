@@ -1,4 +1,4 @@
-"""Task `frames`: decode a shard's videos once and store their frames as JPEG at the training size."""
+"""Task `extract_frames`: decode a shard's videos once and store their frames as JPEG at the training size."""
 
 import math
 from collections.abc import Sequence

@@ -29,15 +29,10 @@ def game_key(game: str) -> str:
 
 
 def list_games(data: SpotDataSettings, imported: Sequence[str]) -> dict[str, list[Listed]]:
-    """The files that count for each game, by `game_key`.
+    """The files that count for each game, by `game_key`; ``imported`` is what files of features are called.
 
-    Args:
-        data: Where the games are, and which files they have.
-        imported: Kinds of features: what a half's file is called after its number.
-
-    Returns:
-        Rows with the role as id, the split, and size -1 where a file is missing. The demo's files have size and time
-        0: they are made only when needed.
+    Rows have the role as id, the split, and size -1 where a file is missing. The demo's files have size and time 0:
+    they are made only when needed.
 
     Raises:
         ActaError: the root or a file of games is missing, a file is malformed, or a game is in two splits.

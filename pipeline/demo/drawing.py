@@ -132,7 +132,7 @@ def _frames(path: Path, numbers: tuple[int, ...]) -> Iterator[np.ndarray]:
 def paint(
     canvas: np.ndarray, kind: str, at: tuple[float, float], size: float, colour: tuple[int, int, int], lit: bool = False
 ) -> None:
-    """Draw an object with its middle ``at``; only its shape tells what it is, and a lamp's light that it is lit."""
+    """Draw an object around ``at``; only its shape shows what it is, and its light that a lamp is lit."""
     dark = (colour[0] // 4, colour[1] // 4, colour[2] // 4)
 
     def fill(points: list[tuple[float, float]], paint: tuple[int, int, int]) -> None:

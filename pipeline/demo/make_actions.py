@@ -31,9 +31,7 @@ from pipeline.demo.drawing import (
     write_video,
 )
 from pipeline.demo.get_footage import ACTIONS, action_names
-from pipeline.runtime.errors import ActaError
-from pipeline.runtime.provenance import Quarantined
-from pipeline.runtime.workers import map_videos
+from pipeline.runtime.workers import make_all
 
 FRAMES = 36
 
@@ -55,14 +53,11 @@ def make_actions(footage: Path, root: Path, workers: int = 1) -> None:
         workers: Processes; the result does not depend on it.
     """
     jobs = [_Job(name, label, k, root / name) for k, (name, label, _) in enumerate(action_names())]
-    for made in map_videos(partial(_write, footage=str(footage)), jobs, workers=workers, task="make_actions"):
-        if isinstance(made, Quarantined):
-            raise ActaError(f"{made.id} could not be made: {made.reason}")
+    make_all(partial(_write, footage=str(footage)), jobs, workers=workers, task="make_actions")
 
 
-def _write(job: _Job, footage: str) -> _Job:
+def _write(job: _Job, footage: str) -> None:
     write_video(job.path, draw(job.label, job.number, Path(footage)))
-    return job
 
 
 def draw(label: str, number: int, footage: Path) -> Iterator[np.ndarray]:

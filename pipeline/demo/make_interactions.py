@@ -31,10 +31,8 @@ from pipeline.demo.interaction_plan import (
     thing_box,
     transform,
 )
-from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import atomic
-from pipeline.runtime.provenance import Quarantined
-from pipeline.runtime.workers import map_videos
+from pipeline.runtime.workers import make_all
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,6 @@ class _Job:
 class _Made:
     """A video that is written, and its rows of ``<split>.csv`` and ``objects.csv``."""
 
-    id: str
     split: str
     rows: list[str]
     objects: list[str]
@@ -66,9 +63,7 @@ def make_interactions(footage: Path, root: Path, workers: int = 1) -> None:
     jobs = [_Job(n, s, int(n.rpartition("_")[2]), root / f"videos/{n}.mp4") for n, s in interaction_names()]
     rows: dict[str, list[str]] = {split: [] for split in VIDEOS}
     objects: list[str] = []
-    for made in map_videos(partial(_write, footage=str(footage)), jobs, workers=workers, task="make_interactions"):
-        if isinstance(made, Quarantined):
-            raise ActaError(f"{made.id} could not be made: {made.reason}")
+    for made in make_all(partial(_write, footage=str(footage)), jobs, workers=workers, task="make_interactions"):
         rows[made.split] += made.rows
         objects += made.objects if made.split == "train" else []
     for split in VIDEOS:
@@ -84,7 +79,7 @@ def make_interactions(footage: Path, root: Path, workers: int = 1) -> None:
 def _write(job: _Job, footage: str) -> _Made:
     seconds = imagine(job.split, job.number)
     write_video(job.path, draw(seconds, Path(footage)))
-    return _Made(job.id, job.split, list(_rows(job.id, seconds)), list(_object_rows(job.id, seconds)))
+    return _Made(job.split, list(_rows(job.id, seconds)), list(_object_rows(job.id, seconds)))
 
 
 def _write_lines(path: Path, lines: list[str]) -> None:
@@ -118,20 +113,15 @@ def draw(seconds: Seconds, footage: Path) -> Iterator[np.ndarray]:
     for time, second in enumerate(seconds):
         start = 0 if time == 0 else -half
         stop = 0 if time == len(seconds) - 1 else half
-        wall = _wall(second)
+        wall = background(np.random.default_rng(second.wall), WIDTH)
         for k in range(start, stop):
             yield _frame(second, k, wall.copy(), str(footage))
-
-
-def _wall(second: Second) -> np.ndarray:
-    return background(np.random.default_rng(second.wall), WIDTH)
 
 
 def _frame(second: Second, k: int, canvas: np.ndarray, footage: str) -> np.ndarray:
     for figure in sorted(second.figures, key=lambda figure: figure.at[1]):
         pictures = _small(figure.person, footage)
-        matrix = transform(figure, k)
-        paste(canvas, pictures[k % len(pictures)], matrix)
+        paste(canvas, pictures[k % len(pictures)], transform(figure, k))
         if figure.talks:
             _mouth(canvas, figure, k)
     for thing in second.things:

@@ -7,9 +7,8 @@
 from pathlib import Path
 
 from pipeline.demo.match_plan import LEAGUE, SEASON, Game, HalfJob, Moment, games, splits
-from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import atomic, write_json
-from pipeline.spot.events import HALVES, Event
+from pipeline.spot.events import HALVES
 
 VIDEO = "HQ.mkv"  # a half's video after its number, as in 1_HQ.mkv
 _OLD = {"Goal": "soccer-ball", "Yellow card": "y-card", "Red card": "r-card", "Substitution": "substitution-in"}
@@ -34,8 +33,7 @@ def make_matches(root: Path, *, workers: int = 1) -> None:
         ActaError: a half could not be written.
     """
     from pipeline.demo.match_video import write_half
-    from pipeline.runtime.provenance import Quarantined
-    from pipeline.runtime.workers import map_videos
+    from pipeline.runtime.workers import make_all
 
     jobs: list[HalfJob] = []
     for split in splits():
@@ -50,9 +48,7 @@ def make_matches(root: Path, *, workers: int = 1) -> None:
         write_json(
             root / f"games_{split}.json", {LEAGUE: {SEASON: [Path(game.name).name for game in played]}}, seal=False
         )
-    for made in map_videos(write_half, jobs, workers=workers, task="make_matches"):
-        if isinstance(made, Quarantined):
-            raise ActaError(f"{made.id} could not be made: {made.reason}")
+    make_all(write_half, jobs, workers=workers, task="make_matches")
 
 
 def write_labels(folder: Path, game: Game) -> None:
@@ -64,7 +60,12 @@ def write_labels(folder: Path, game: Game) -> None:
     with atomic(folder / "video.ini") as temporary:
         temporary.write_text("\n".join(sections))
     home, away = game.clubs
-    moments = [moment for half in game.halves for moment in half.moments]
+    new = [_annotation(moment) for half in game.halves for moment in half.moments]
+    old = [
+        {key: entry[key] for key in ("gameTime", "label", "team")} | {"label": _OLD[entry["label"]]}
+        for entry in new
+        if entry["label"] in _OLD
+    ]
     head = {"UrlLocal": f"{game.name}/", "UrlYoutube": ""}
     teams = {
         "gameAwayTeam": away,
@@ -72,30 +73,16 @@ def write_labels(folder: Path, game: Game) -> None:
         "gameHomeTeam": home,
         "gameScore": "{} - {}".format(*game.goals),
     }
-    old = [_old(moment) for moment in moments if moment.event.label in _OLD]
     write_json(folder / "Labels.json", head | {"annotations": old} | teams, seal=False)
-    write_json(
-        folder / "Labels-v2.json", head | {"annotations": [_new(moment) for moment in moments]} | teams, seal=False
-    )
+    write_json(folder / "Labels-v2.json", head | {"annotations": new} | teams, seal=False)
 
 
-def _game_time(event: Event) -> str:
-    return f"{event.half} - {int(event.time) // 60:02d}:{int(event.time) % 60:02d}"
-
-
-def _old(moment: Moment) -> dict[str, str]:
+def _annotation(moment: Moment) -> dict[str, str]:
+    event = moment.event
     return {
-        "gameTime": _game_time(moment.event),
-        "label": _OLD[moment.event.label],
+        "gameTime": f"{event.half} - {int(event.time) // 60:02d}:{int(event.time) % 60:02d}",
+        "label": event.label,
+        "position": str(round(1000 * event.time)),
         "team": ("home", "away")[moment.team],
-    }
-
-
-def _new(moment: Moment) -> dict[str, str]:
-    return {
-        "gameTime": _game_time(moment.event),
-        "label": moment.event.label,
-        "position": str(round(1000 * moment.event.time)),
-        "team": ("home", "away")[moment.team],
-        "visibility": "visible" if moment.event.visible else "not shown",
+        "visibility": "visible" if event.visible else "not shown",
     }

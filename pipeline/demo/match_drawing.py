@@ -102,16 +102,8 @@ def person(
             disc(canvas, (foot[0], foot[1] + 0.1 * unit), (0.3 * unit, 0.15 * unit), DARK)
         hips = [(-0.62, 2.2), (0.62, 2.2), (0.72, 3.3), (-0.72, 3.3)]
         fill(canvas, np.multiply(hips, unit) + at, who.shorts)
-    body = [
-        (-0.5, -0.16),
-        (0.5, -0.16),
-        (0.85, 0.1),
-        (0.62, 1.2),
-        (0.62, 2.4),
-        (-0.62, 2.4),
-        (-0.62, 1.2),
-        (-0.85, 0.1),
-    ]
+    half = [(0.5, -0.16), (0.85, 0.1), (0.62, 1.2), (0.62, 2.4)]
+    body = [(-0.5, -0.16), *half, *((-x, y) for x, y in half[:0:-1])]
     fill(canvas, np.multiply(body, unit) + at, who.shirt)
     line(canvas, (x, y + 0.2 * unit), (x, y + 2.3 * unit), dark, 0.12 * unit)
     hands = []

@@ -71,7 +71,7 @@ def _strip(caption: Caption, colour: Colour) -> Image:
 
 
 def draw_frame(canvas: Image, colours: tuple[Colour, Colour]) -> None:
-    """Draw what tells a slow motion."""
+    """Draw the frame that marks a slow motion."""
     cv2.rectangle(canvas, (2, 2), (WIDTH - 3, HEIGHT - 3), colours[0], 3)
     cv2.rectangle(canvas, (5, 5), (WIDTH - 6, HEIGHT - 6), colours[1], 2)
     block(canvas, WIDTH - 34, 9, 24, 12, _NAVY)

@@ -113,16 +113,15 @@ def _goal(canvas: Image, end: int) -> None:
 
 
 class Wide:
-    """A shot from the main camera.
+    """A shot from the main camera; its painter.
 
     Args:
-        random: Of everything that is open.
+        random: Source of everything that is not given.
         pitch: The empty stadium.
         teams: Who plays.
-        kind: "play", "kick-off", "goal", "miss", "foul", "throw-in" or "change".
-        team: Whose attack, foul, throw-in or change it is.
-        start: The shot's first moment in seconds.
-        at: When it happens.
+        kind: "play", "kick-off", "goal", "miss", "foul", "throw-in" or "change", by ``team``.
+        team: 0 or 1.
+        start, at: Seconds: the shot's first moment, and when it happens.
         zoom: 1 as usual; more is closer.
     """
 

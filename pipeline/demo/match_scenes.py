@@ -40,13 +40,7 @@ _REFEREES: tuple[Colour, ...] = (DARK, (60, 190, 190), (235, 110, 160))
 
 
 class Studio:
-    """Draws one half.
-
-    Args:
-        game: The game.
-        half: Which half.
-        broadcast: What is on air when.
-    """
+    """Draws the broadcast of one half."""
 
     def __init__(self, game: Game, half: PlayedHalf, broadcast: Broadcast):
         random = np.random.default_rng([6, *game.seed])

@@ -1,8 +1,8 @@
 """Directs the demo's broadcasts: which shot is on air when, and which caption.
 
-At an event itself little is to be seen, from afar. Its cues come afterwards, about `DELAYS` later, and their lengths
-vary. What is on air before has hardly to do with it, and all that happens around events happens without them, too:
-attacks that end beside the goal, fouls without a card, throw-ins, slow motions of goals long gone.
+An event itself is hardly visible, from afar. Its cues come about `DELAYS` later, and their lengths vary. What is on air
+before has little to do with it, and everything around events also happens without them: attacks that miss the goal,
+fouls without a card, throw-ins, slow motions of old goals.
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ class Shot:
     """What a camera shows; times are in seconds from kick-off.
 
     Args:
-        kind: One of `pipeline.demo.match_scenes.SCENES`.
+        kind: Known to `pipeline.demo.match_scenes` or `pipeline.demo.match_pitch.Wide`.
         start: Its first moment; the shot before ends there.
         stop: Its end.
         seed: Of everything in it.
@@ -88,16 +88,11 @@ def direct(game: Game, half: PlayedHalf) -> Broadcast:
         block = list(_event(random, moment, captions))
         begin = max(block[0].start, shots[-1].start + _SHORTEST)
         begin = min(begin, moment.event.time - 0.5)
-        shots = _cut(shots, begin)
+        shots = [replace(shot, stop=min(shot.stop, begin)) for shot in shots if shot.start < begin]
         shots += [replace(block[0], start=begin), *block[1:]]
     whole = _filled(random, shots, -half.before, half.length + half.after)
     captions += _statistics(random, whole)
     return Broadcast(tuple(whole), tuple(captions))
-
-
-def _cut(shots: list[Shot], end: float) -> list[Shot]:
-    """Shots up to ``end``."""
-    return [replace(shot, stop=min(shot.stop, end)) for shot in shots if shot.start < end]
 
 
 def _shot(random: Random, kind: str, start: float, stop: float, team: int = 0, at: float = 0.0) -> Shot:
@@ -105,14 +100,14 @@ def _shot(random: Random, kind: str, start: float, stop: float, team: int = 0, a
 
 
 def _event(random: Random, moment: Moment, captions: list[Caption]) -> Iterator[Shot]:
-    """The shot in which an event happens, and those that tell of it."""
+    """The shot in which an event happens, and those that follow from it."""
     label, team, time = moment.event.label, moment.team, moment.event.time
     now = time + DELAYS[label] + float(np.clip(random.normal(0, _JITTER), -0.7, 0.7))
     wide = {"Goal": "goal", "Substitution": "change"}.get(label, "foul")
     kind = wide if moment.event.visible else str(random.choice(["play", "player", "bench"]))
     yield _shot(random, kind, time - float(random.uniform(1, 6)), now, team, time)
     start = now
-    for cue, (shortest, longest), chance in _cues(random, label):
+    for cue, (shortest, longest), chance in _cues(label):
         if random.random() < chance:
             stop = now + float(random.uniform(shortest, longest))
             yield _shot(random, cue, now, stop, team)
@@ -122,7 +117,7 @@ def _event(random: Random, moment: Moment, captions: list[Caption]) -> Iterator[
         captions.append(Caption(label, begin, begin + float(random.uniform(2.5, 4.5)), team, int(random.integers(99))))
 
 
-def _cues(random: Random, label: str) -> list[tuple[str, tuple[float, float], float]]:
+def _cues(label: str) -> list[tuple[str, tuple[float, float], float]]:
     """Shots after an event: kind, shortest and longest in seconds, and how probable each is."""
     match label:
         case "Goal":
@@ -159,7 +154,7 @@ def _usual(random: Random, now: float, end: float) -> Iterator[Shot]:
 
 
 def _statistics(random: Random, shots: list[Shot]) -> Iterator[Caption]:
-    """Captions that tell of no event."""
+    """Captions that belong to no event."""
     for shot in shots:
         if shot.kind in ("play", "player", "referee", "bench") and random.random() < 0.12:
             start = shot.start + float(random.uniform(0, 1))

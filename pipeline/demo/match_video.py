@@ -24,7 +24,7 @@ _SOUND_ENCODING = {"application": "audio", "compression_level": "0"}
 _LATE = Fraction(1, 50)  # seconds: Opus begins before its first sample, and nothing may come before the pictures
 
 
-def write_half(job: HalfJob) -> HalfJob:
+def write_half(job: HalfJob) -> None:
     """Write a half's video; the same bytes each time."""
     half = job.half
     broadcast = direct(job.game, half)
@@ -46,7 +46,6 @@ def write_half(job: HalfJob) -> HalfJob:
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
         out.mux(audio.encode(None))
-    return job
 
 
 def _sound_frame(sounds: np.ndarray, second: int, start: Fraction) -> av.AudioFrame:
@@ -78,7 +77,7 @@ def sound(half: PlayedHalf, broadcast: Broadcast, seed: tuple[int, int]) -> np.n
 
 
 def _cheers(half: PlayedHalf, broadcast: Broadcast) -> Iterator[tuple[float, float]]:
-    """How loud, and when: after goals, and less after attacks that end beside the goal."""
+    """How loud, and when: after goals, and less after attacks that miss the goal."""
     for moment in half.moments:
         if moment.event.label == "Goal":
             yield 0.5, moment.event.time + 0.3

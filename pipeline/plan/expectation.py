@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from pipeline.plan.outlook import DEMO, Kept, Plan, read_plan
 from pipeline.plan.work import JOBS, MULTIPLY_ADDS, Kind, Weigh
-from pipeline.runtime.costs import JobCosts, RuleCosts, read_costs
+from pipeline.runtime.costs import JobCosts, read_costs
 from pipeline.runtime.errors import ActaError
 
 REFERENCE = Path(__file__).with_name("reference.yaml")
@@ -158,7 +158,7 @@ def read_reference(path: Path | None = None) -> dict[str, Measured]:
         raise ActaError(f"{path} is damaged, install Acta again: {error}") from None
 
 
-def measured(costs: dict[str, RuleCosts], work: dict[str, float | None], weigh: Weigh) -> dict[str, Measured]:
+def measured(costs: dict[str, list[JobCosts]], work: dict[str, float | None], weigh: Weigh) -> dict[str, Measured]:
     """A reference out of cost files of jobs on processors.
 
     Args:
@@ -195,9 +195,8 @@ def _plan_of(logs: Path) -> Plan | None:
         return None
 
 
-def _usable(costs: dict[str, RuleCosts], rule: str, gpu: bool) -> list[JobCosts]:
-    jobs = costs[rule].finished if rule in costs else []
-    return [job for job in jobs if (job.gpu_seconds > 0) == gpu]
+def _usable(costs: dict[str, list[JobCosts]], rule: str, gpu: bool) -> list[JobCosts]:
+    return [job for job in costs.get(rule, ()) if job.finished and (job.gpu_seconds > 0) == gpu]
 
 
 def _means(jobs: Sequence[JobCosts], gpu: bool) -> tuple[float, float, float | None]:

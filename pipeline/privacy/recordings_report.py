@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import av
 
@@ -19,7 +18,7 @@ _WIDEST = 40  # characters of a name next to the bar
 class Report:
     """What the user is told of a run. The bar counts frames; ``debug`` shows where in the code a bug is."""
 
-    def __init__(self, plan: Plan, treatment: Treatment, bar: Progress[Any], *, debug: bool = False):
+    def __init__(self, plan: Plan, treatment: Treatment, bar: Progress, *, debug: bool = False):
         self._plan, self._treatment, self._bar, self._debug = plan, treatment, bar, debug
         self._failed = list(plan.left_out)
         self._done: list[tuple[Job, Anonymized]] = []

@@ -63,7 +63,7 @@ def report_costs(logs: Path, output: Output, *, plan: Path | None = None, figure
     if not costs:
         raise ActaError(f"{logs} has no cost files: the workflow's jobs write them there, so run it first")
     planned = read_plan(plan) if plan and plan.is_file() else None
-    rules = [_compare(rule, measured.jobs, planned) for rule, measured in costs.items()]
+    rules = [_compare(rule, jobs, planned) for rule, jobs in costs.items()]
     expected = [compared for compared in rules if compared.expected]
     total = _Compared(
         TOTAL,

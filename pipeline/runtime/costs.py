@@ -1,7 +1,7 @@
-"""What a job costs: every command appends a line to a file beside its log, and what reads those files back.
+"""What jobs cost: each command appends a line to a file next to its log; the files are read back here.
 
 The file is the log's sibling ``<log without .log>.costs.jsonl``; each line is a `Segment`. A job that was stopped and
-taken up again has several.
+resumed has several.
 """
 
 import os
@@ -15,7 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,7 +52,7 @@ class Segment(BaseModel):
 
 @dataclass
 class Recording:
-    """What the command itself knows: that it ended without an exception and yet did not do its work."""
+    """Whether the command did its work; only it can tell if it ends without an exception."""
 
     finished: bool = True
 
@@ -66,13 +66,8 @@ class JobCosts:
         job: The log's path below the dataset's logs, without ``.log``.
         began: When its first segment began, seconds since 1970.
         finished: Whether its last segment ended well.
-        seconds: Wall time of the first process, over the segments.
-        cpu_seconds: Of all processes.
-        gpu_seconds: Of all processes.
+        seconds: Wall time of the first process, over all segments; other times are those of all processes.
         energy_wh: Of all GPUs; None where none was used or the GPU does not count it.
-        peak_memory_mb: Of the largest process.
-        output_bytes: Size of what was written; None where that is not known.
-        devices: Names, in order of use.
     """
 
     rule: str
@@ -85,36 +80,16 @@ class JobCosts:
     energy_wh: float | None
     peak_memory_mb: float
     output_bytes: int | None
-    devices: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class RuleCosts:
-    """What a rule's jobs cost together."""
-
-    jobs: list[JobCosts] = field(default_factory=list)
-
-    @property
-    def finished(self) -> list[JobCosts]:
-        """Those from which an expectation can be made."""
-        return [job for job in self.jobs if job.finished]
 
 
 @contextmanager
-def recording(log: Path | None, command: str, output: Path | None) -> Iterator[Recording]:
+def recording(log: Path, command: str, output: Path | None) -> Iterator[Recording]:
     """Append a line on this command to the log's cost file when the block ends, whichever way.
 
-    What cannot be written (a full disk, a folder of somebody else) is one line of warning, never an error.
-
-    Args:
-        log: The job's log, ``….log``; None: nothing is recorded.
-        command: Name of the command.
-        output: File or folder that it writes, whose size is noted once it is there.
+    It notes the size of the output, a file or folder, if there is one by then. What cannot be written (a full disk, a
+    folder of somebody else) is one line of warning, never an error.
     """
     done = Recording()
-    if log is None:
-        yield done
-        return
     began, start, cpu, energies = datetime.now(UTC), time.perf_counter(), _cpu_seconds(), _energies()
     ended = False
     handler = signal.getsignal(signal.SIGTERM)
@@ -157,26 +132,20 @@ def cost_file(log: Path, rank: int = 0) -> Path:
     return log.with_name(log.name.removesuffix(".log") + number + SUFFIX)
 
 
-def read_costs(logs: Path) -> dict[str, RuleCosts]:
-    """What the jobs of a dataset cost, by rule.
+def read_costs(logs: Path) -> dict[str, list[JobCosts]]:
+    """What the jobs of a dataset cost, by rule, in the order in which the rules' first jobs began.
 
     Of a job that ran several times the last run that finished counts: its last segment and those before it that did
-    not finish. A line that cannot be read is left out with a warning.
-
-    Args:
-        logs: The dataset's folder of logs, ``logs/<dataset>``; it need not be there.
-
-    Returns:
-        By the rule's name; rules in the order in which their first jobs began.
+    not finish. A line that cannot be read is left out with a warning. ``logs/<dataset>`` need not be there.
     """
     segments: dict[str, list[Segment]] = defaultdict(list)
     for path in sorted(logs.rglob(f"*{SUFFIX}")):
         name = path.relative_to(logs).as_posix().removesuffix(SUFFIX)
         segments[_RANK.sub("", name)] += _read(path)
     jobs = [_job_costs(name, parts) for name, parts in segments.items() if parts]
-    rules: dict[str, RuleCosts] = defaultdict(RuleCosts)
+    rules: dict[str, list[JobCosts]] = defaultdict(list)
     for job in sorted(jobs, key=lambda job: (job.began, job.job)):
-        rules[job.rule].jobs.append(job)
+        rules[job.rule].append(job)
     return dict(rules)
 
 
@@ -215,7 +184,6 @@ def _job_costs(name: str, segments: Sequence[Segment]) -> JobCosts:
         energy_wh=sum(energies) if energies else None,
         peak_memory_mb=max(segment.peak_memory_mb for segment in run),
         output_bytes=sizes[-1] if sizes else None,
-        devices=tuple(dict.fromkeys(segment.device for segment in run)),
     )
 
 

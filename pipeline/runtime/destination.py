@@ -1,4 +1,4 @@
-"""Where an output really goes: along trusted links, into devices and pipes, never over what is no regular file."""
+"""Where an output really goes: along trusted links, into devices and pipes, never over anything but a regular file."""
 
 import errno
 import os
@@ -16,12 +16,8 @@ _SYSTEM = 0  # the user who owns what belongs to the machine, as /dev/stdout
 def destination(output: Path) -> Path:
     """The path at which an output is written.
 
-    Args:
-        output: As it was asked for.
-
-    Returns:
-        The path itself where there is nothing, a regular file, or what `is_stream` says yes to; where a link leads
-        if that is a regular file of the user's.
+    It is the output's own where there is nothing, a regular file, or what `is_stream` says yes to; otherwise the path
+    to which a link leads, if that is a regular file of the user's.
 
     Raises:
         ActaError: there is something that is never replaced, a link that leads to no regular file of the user's, or
@@ -49,7 +45,7 @@ def destination(output: Path) -> Path:
 
 
 def is_stream(output: Path) -> bool:
-    """Whether an output is written through, as a file's place: a terminal, /dev/null, a pipe of the user's."""
+    """Whether an output is written to, not replaced: a terminal, /dev/null, a pipe of the user's."""
     try:
         return _takes_a_stream(output.stat()) or (output.is_symlink() and _is_descriptor(output))
     except OSError:
@@ -77,7 +73,7 @@ def opened_stream(output: Path) -> Iterator[int]:
 
 
 def links_are_trusted(path: Path) -> bool:
-    """Whether every link from a path on was made by the user or belongs to the machine.
+    """Whether every link that a path leads along was made by the user or belongs to the machine.
 
     In a folder that others may write to, a link can be anybody's, and lead to any of the user's own files.
     """

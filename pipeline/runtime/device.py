@@ -1,4 +1,4 @@
-"""What a job finds where it was sent: checked at its start, so that it fails there and not after an hour on a CPU."""
+"""Checks of the machine at a job's start, so that it fails there and not after an hour on a CPU."""
 
 import os
 import sys

@@ -1,7 +1,7 @@
 """Digests of the code that a result depends on: what a task's module imports of this project, found by reading.
 
 Comments, docstrings, layout and the Python version change no digest. A file of data (YAML) counts by what it holds and
-in which order. Imports for type checkers only are not followed.
+in which order. Imports for type checkers only are not followed. Files are named by their paths in the project.
 
 Snakemake does not see edits in the modules that a rule's command imports; a rule that carries such a digest among its
 parameters reruns exactly when code that its result depends on has changed.
@@ -43,50 +43,35 @@ DECIDE_NOTHING = {
     "pipeline/training/stopping.py": "when a training stops, not what it computes",
 }
 
-# Below those folders all the same: default thresholds of detectors.
+# Decides results although it lies there: default thresholds of detectors.
 DECIDES = frozenset({"pipeline/config/detectors.py"})
 
 
 def code_digest(module: str) -> str:
-    """16 hex digits over the code that the result of a task depends on.
-
-    Args:
-        module: The task's, such as ``pipeline.privacy.audit`` (in the module itself: ``__name__``).
-    """
+    """16 hex digits over the code that the result of a task depends on, by the dotted name of the task's module."""
     return digest_code(reached(f"{module.replace('.', '/')}.py"))
 
 
 @cache
 def reached(file: str) -> frozenset[str]:
-    """The file of a module and those that it imports, at any remove, at the top or inside a function.
+    """The file of a module and those that it imports, directly or not, at the top or inside a function.
 
-    Args:
-        file: Relative to the project.
-
-    Returns:
-        Files relative to the project, without those that decide nothing (`DECIDE_NOTHING`).
+    Files that decide nothing (`DECIDE_NOTHING`) are left out.
     """
     seen: set[str] = set()
     waiting = [file]
     while waiting:
         current = waiting.pop()
-        if current not in seen and _decides(current):
+        decides = current in DECIDES or not current.startswith(tuple(DECIDE_NOTHING))
+        if decides and current not in seen:
             seen.add(current)
             waiting += imported(current)
     return frozenset(seen)
 
 
-def _decides(file: str) -> bool:
-    return file in DECIDES or not file.startswith(tuple(DECIDE_NOTHING))
-
-
 @cache
 def imported(file: str) -> frozenset[str]:
-    """Files of the project that a module imports, and data next to it that it names.
-
-    Args:
-        file: Relative to the project.
-    """
+    """Files of the project that a module imports, and data next to it that it names."""
     if not file.endswith(".py"):
         return frozenset()
     tree = _tree(PROJECT / file)
@@ -125,11 +110,7 @@ def _tree(path: Path) -> ast.Module:
 
 
 def digest_code(modules: Iterable[str]) -> str:
-    """16 hex digits over the syntax trees of project files and the content of YAML files.
-
-    Args:
-        modules: Paths relative to the project.
-    """
+    """16 hex digits over the syntax trees of project files and the content of YAML files."""
     total = hashlib.sha256()
     for module in sorted(modules):
         total.update(f"{module}:{_digest_module(PROJECT / module)}\n".encode())
@@ -143,12 +124,12 @@ def _digest_module(path: Path) -> str:
 
 
 def canonical_source(source: str, name: str = "<source>") -> str:
-    """A text that is the same for two sources which run alike but for comments, docstrings and layout."""
+    """A text that is the same for two sources that differ only in comments, docstrings and layout."""
     return _canonical(ast.parse(source, name))
 
 
 def canonical_data(text: str) -> str:
-    """A text that is the same for two YAML texts which hold the same, but for comments and layout."""
+    """A text that is the same for two YAML texts that differ only in comments and layout."""
     import yaml  # a bare Python can digest code
 
     return json.dumps(yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)), default=str)  # noqa: S506

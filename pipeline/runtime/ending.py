@@ -1,4 +1,4 @@
-"""Being ended from outside: Ctrl-C, SIGTERM, SIGHUP. What is being written is removed on the way out.
+"""Commands ended from outside: Ctrl-C, SIGTERM, SIGHUP. What is being written is removed on the way out.
 
 A signal becomes an exception in the main thread, so every ``finally`` runs. Where the exception arises in a call from C
 it is lost; long work therefore asks `check_ended` from time to time.
@@ -14,11 +14,7 @@ _came: int | None = None
 
 
 class Ended(BaseException):
-    """A signal asked this process to end.
-
-    Attributes:
-        number: The signal's.
-    """
+    """A signal, by its number, asked this process to end."""
 
     def __init__(self, number: int):
         super().__init__(number)
@@ -48,7 +44,7 @@ def tidy_end() -> Iterator[None]:
 
 
 def check_ended() -> None:
-    """Raise `Ended` if a signal has come and nobody has heard of it."""
+    """Raise `Ended` if a signal has come whose exception was lost."""
     if _came is not None:
         raise Ended(_came)
 

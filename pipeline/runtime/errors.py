@@ -1,6 +1,6 @@
-"""The two ways in which a task says no.
+"""The two kinds of errors that tasks raise.
 
-`ActaError` ends a command with one clear message. `VideoError` condemns one video: tasks catch it, put the video on
+`ActaError` ends a command with one clear message. `VideoError` rejects one video: tasks catch it, put the video on
 the quarantine list with the reason, and go on with the others.
 """
 
@@ -8,7 +8,7 @@ import errno
 
 
 class ActaError(Exception):
-    """A mistake or condition that the person who typed the command can mend."""
+    """A mistake or condition that the person who typed the command can fix."""
 
 
 class VideoError(ActaError):

@@ -26,7 +26,7 @@ _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)
 def atomic(path: Path | str, *, overwrite: bool | None = None) -> Iterator[Path]:
     """A temporary path that takes the name ``path`` when the block ends without an error.
 
-    It lies in a private folder beside ``path``, which nobody else can put anything into. The data is flushed to disk
+    It lies in a private folder next to ``path``, which nobody else can put anything into. The data is flushed to disk
     first, so a file with its final name is whole. What a killed process of this machine left behind for the same output
     is removed. A device or pipe is not replaced: it gets the bytes when the block ends.
 
@@ -71,7 +71,7 @@ def atomic(path: Path | str, *, overwrite: bool | None = None) -> Iterator[Path]
 
 @contextmanager
 def spool(output: Path) -> Iterator[Path]:
-    """A private temporary folder (mode 0700) beside ``output``, removed at the end."""
+    """A private temporary folder (mode 0700) next to ``output``, removed at the end."""
     output = destination(output)
     if not is_stream(output):
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -80,9 +80,9 @@ def spool(output: Path) -> Iterator[Path]:
 
 
 def identities(paths: Iterable[Path]) -> set[Path | tuple[int, int]]:
-    """What tells whether paths are one file: the path without links, and the file's number on its device.
+    """What identifies the files of paths: the path without links, and the file's number on its device.
 
-    Two paths are the same file, by a link, a hard link, a relative path or another case, where these sets meet.
+    Two paths are the same file, by a link, a hard link, a relative path or another case, if these sets overlap.
     """
     known: set[Path | tuple[int, int]] = set()
     for path in paths:
@@ -133,9 +133,7 @@ def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path], *, overwrite:
 def check_free(path: Path, *, overwrite: bool) -> None:
     """Refuse an output where something is: a file, a folder, a link even if it leads nowhere.
 
-    Args:
-        path: The output.
-        overwrite: A file may be replaced, and so may the user's own one that a link leads to; nothing else ever is.
+    With ``overwrite``, a file may be replaced, and so may the user's own file that a link leads to; nothing else ever.
 
     Raises:
         ActaError: what is there, and what to do.
@@ -146,7 +144,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed processes of this machine left beside an output, unless another run is writing it."""
+    """Remove what killed processes of this machine left next to an output, unless another run is writing it."""
     with suppress(ActaError):
         path = destination(path)
         if is_stream(path):
@@ -179,7 +177,7 @@ def _claimed(path: Path) -> Iterator[None]:
 
 
 def _opened_lock(lock: Path) -> int:
-    """A descriptor of a lock's file, made if there is none, whoever has made it; a link or a pipe is none."""
+    """A descriptor of a lock's file, whoever made it, or of a new one; a link or a pipe is refused."""
     while True:
         with suppress(FileExistsError):
             file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
@@ -250,12 +248,7 @@ def reserve(path: Path, size: int) -> None:
 
 
 def check_room(folder: Path, needed: float, what: str) -> None:
-    """Refuse to begin what will not fit on the disk.
-
-    Args:
-        folder: Where it would be written; it need not be there yet.
-        needed: Bytes, as estimated.
-        what: What the estimate is of, for the message.
+    """Refuse to begin what will not fit on the disk: ``needed`` bytes for ``what``, in a folder that may not exist yet.
 
     Raises:
         ActaError: there is less room than that.
@@ -307,10 +300,7 @@ def private_files() -> Iterator[None]:
 def write_json(path: Path | str, content: Any, *, seal: bool = True) -> None:
     """Write JSON atomically, keys in the order given.
 
-    Args:
-        path: The file.
-        content: What it holds.
-        seal: An object carries its digest (`pipeline.runtime.seals`), which other programs' formats know nothing of.
+    With ``seal``, an object carries its digest (`pipeline.runtime.seals`), which other programs' formats do not know.
     """
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(sealed(content) if seal else content, indent=1) + "\n")

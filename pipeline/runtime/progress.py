@@ -1,9 +1,9 @@
-"""How far long work is: a bar on a terminal, otherwise (a job's log) a plain line now and then."""
+"""Progress of long work: a bar on a terminal, otherwise (a job's log) a plain line now and then."""
 
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Self, TypeVar
 
 from tqdm import tqdm
 
@@ -17,52 +17,30 @@ _WITH_TOTAL = "{l_bar}{bar}| {n:.0f}/{total:.0f} [{elapsed}<{remaining}, {rate_n
 _WITHOUT = "{desc}: {n:.0f}{unit} [{elapsed}, {rate_noinv_fmt}{postfix}]"
 
 
-@overload
-def progress(
-    *, total: float | None = None, unit: str, desc: str, done: float = 0, shown: bool = True
-) -> "Progress[Any]": ...
+def progress(iterable: Iterable[ItemT], *, total: float | None = None, unit: str, desc: str) -> Iterator[ItemT]:
+    """The items of long work, one unit each; arguments as of `Progress`."""
+    with Progress(total=total, unit=unit, desc=desc) as bar:
+        for item in iterable:
+            yield item
+            bar.update()
 
 
-@overload
-def progress(
-    iterable: Iterable[ItemT], *, total: float | None = None, unit: str, desc: str, done: float = 0, shown: bool = True
-) -> "Progress[ItemT]": ...
-
-
-def progress(
-    iterable: Iterable[Any] = (),
-    *,
-    total: float | None = None,
-    unit: str,
-    desc: str,
-    done: float = 0,
-    shown: bool = True,
-) -> "Progress[Any]":
-    """Follow long work, as a loop over ``iterable`` or as a ``with`` block that calls `Progress.update`.
+class Progress:
+    """How far a ``with`` block is that calls `update`; written to standard error.
 
     Args:
-        iterable: What to loop over.
         total: Units of the whole work; None: unknown, so neither per cent nor the time that is left are shown.
         unit: What is counted, in the plural: "videos".
         desc: What is being done.
-        done: Units that an earlier run has done; they do not count towards the speed.
+        done: Units that an earlier run has done, which do not count towards the speed; later all that are done.
         shown: Whether to show anything; of many processes, only one should.
-    """
-    return Progress(iterable, total, unit, desc, done, shown)
-
-
-class Progress(Generic[ItemT]):
-    """What `progress` returns; it writes to standard error.
-
-    Attributes:
-        done: Units so far.
     """
 
     def __init__(
-        self, iterable: Iterable[ItemT], total: float | None, unit: str, desc: str, done: float, shown: bool
+        self, *, total: float | None = None, unit: str, desc: str, done: float = 0, shown: bool = True
     ) -> None:
         self.done = done
-        self._iterable, self._total, self._unit, self._desc = iterable, total, unit, desc
+        self._total, self._unit, self._desc = total, unit, desc
         self._first, self._figures = done, ""
         self._began = self._said = time.monotonic()
         self._shown = shown
@@ -79,12 +57,6 @@ class Progress(Generic[ItemT]):
                 mininterval=0.2,
                 bar_format=_format(total),
             )
-
-    def __iter__(self) -> Iterator[ItemT]:
-        with self:
-            for item in self._iterable:
-                yield item
-                self.update()
 
     def __enter__(self) -> Self:
         return self

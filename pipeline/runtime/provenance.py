@@ -1,4 +1,4 @@
-"""What a file says of its making: the task, its settings, its code, its inputs; and what was left out of it."""
+"""How a file was made: the task, its settings, its code, its inputs; and what was left out of it."""
 
 import hashlib
 import json
@@ -74,14 +74,14 @@ def provenance_of(
         settings: What the task read; None: nothing.
         inputs, weights, packages: As `Provenance` has them.
     """
-    text = "{}" if settings is None else canonical(settings)
     task = module.rpartition(".")[2]
-    return Provenance(task, text, code_digest(module), dict(inputs or {}), dict(weights or {}), packages)
+    return Provenance(task, canonical(settings), code_digest(module), inputs or {}, weights or {}, packages)
 
 
-def canonical(settings: BaseModel) -> str:
-    """Sorted, compact JSON: equal settings give equal text, whatever their order in the file."""
-    return json.dumps(settings.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+def canonical(settings: BaseModel | None) -> str:
+    """Sorted, compact JSON: equal settings give equal text, whatever their order in the file; of None ``{}``."""
+    content = {} if settings is None else settings.model_dump(mode="json")
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
 def sha256_text(text: str) -> str:

@@ -1,7 +1,7 @@
 """Frame shards on a node's own disk: copied when first read, shared by the node's processes, removed after the last.
 
-``ACTA_SCRATCH`` names the disk (a folder that every user may write to, as /tmp is); without it shards are read where
-they are, and so they are where somebody else has taken the place of the user's folder there. What killed processes left
+``ACTA_SCRATCH`` names the disk (a folder that every user may write to, as /tmp is); without it, or if
+somebody else has taken the place of the user's folder there, shards are read where they are. What killed processes left
 is removed by the user's next training on the node. Trainings read clips in random order, which a shared file system
 serves slowly; each process copies only the shards that it reads, its own part of the dataset.
 """
@@ -80,7 +80,7 @@ def _is_ours(status: os.stat_result) -> bool:
 
 
 def _empty_unless_held(folder: int) -> bool:
-    """Remove what is in the open folder if no other process holds it; whether this one then holds it alone."""
+    """Remove what is in the open folder if no other process holds it; returns whether this one then does."""
     try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

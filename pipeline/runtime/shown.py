@@ -34,11 +34,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def guard(stream: Any) -> None:
-    """Have all that is written to a stream go through `printable`; a guarded stream is left as it is.
-
-    Args:
-        stream: A text stream, whose ``write`` is replaced. The stream stays the same object.
-    """
+    """Have all that is written to a text stream go through `printable`; its ``write`` is replaced, once."""
     if stream is None or hasattr(stream, "unguarded"):
         return
     write = stream.unguarded = stream.write
@@ -72,12 +68,6 @@ def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]
     """Write a table for people, atomically; each cell goes through `safe_cell`.
 
     Names of files need not be UTF-8; they are the same bytes in the table.
-
-    Args:
-        path: The file.
-        header: Names of the columns.
-        rows: Cells.
-        delimiter: Between cells.
     """
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")

@@ -30,18 +30,11 @@ def requeue() -> None:
 def stop_orphans(folder: Path, patience: float = 300.0) -> list[str]:
     """Cancel the workflow's jobs that still run in a folder though their driver is gone, and wait until they ended.
 
-    A driver that comes after would otherwise start them a second time beside themselves. Trainings save before they
-    end. While another driver of this folder lives, nothing is cancelled: each holds a lock.
-
-    Args:
-        folder: Where the workflow runs.
-        patience: Seconds to wait for them.
-
-    Returns:
-        The numbers of the jobs that were cancelled.
+    The next driver would otherwise start them a second time while they run. Trainings save before they end. While
+    another driver of this folder lives, nothing is cancelled: each holds a lock. Returns the numbers of the jobs.
 
     Raises:
-        ActaError: they have not ended in time.
+        ActaError: they have not ended within ``patience`` seconds.
     """
     lock = (folder / ".snakemake" / "acta.driver").open("a")
     _DRIVER_LOCKS.append(lock)

@@ -13,7 +13,7 @@ Layout of a frame shard (`write_frames`, `FrameShard`)::
     attributes: format, provenance (JSON)
 
 It ends with a seal (`pipeline.runtime.sealed`): what is read was checked, and the shard's digest is of all its content.
-Readers can be handed to worker processes.
+Readers can be passed to worker processes.
 """
 
 import json
@@ -70,18 +70,7 @@ class IndexedVideo:
 def create_shard(
     path: Path, form: str, provenance: Provenance, quarantine: Sequence[Quarantined], size: int
 ) -> Iterator[h5py.File]:
-    """Open a new shard for writing; it gets its final name when the block ends.
-
-    Args:
-        path: The shard.
-        form: What the attribute ``format`` says.
-        provenance: What it is made from.
-        quarantine: Videos that are not in it.
-        size: Bytes that the arrays will take. Room for them is made sure of first, since HDF5 can crash on a full disk.
-
-    Raises:
-        ActaError: there is no room, or HDF5 failed to write.
-    """
+    """Open a new shard for writing, as `create_sealed`; ``form`` is its format, ``size`` the bytes of its arrays."""
     texts = sum(len(entry.id) + len(entry.task) + len(entry.reason) for entry in quarantine)
     with create_sealed(path, size + 4 * texts) as file:
         file.attrs["format"] = form
@@ -281,11 +270,9 @@ class FrameShard(Shard):
         block = self.array("frames/data")[offsets[0] : offsets[-1]]
         return [block[a:b] for a, b in zip(offsets[:-1] - offsets[0], offsets[1:] - offsets[0], strict=True)]
 
-    def clip(self, video: str, start: int = 0, stop: int | None = None, step: int = 1) -> "torch.Tensor":
-        """Frames ``start:stop:step`` of a video as RGB, uint8 (t, 3, height, width)."""
-        if step < 1:
-            raise ValueError(f"step must be at least 1, not {step}")
-        return decode_jpegs(self.jpegs(video, start, stop)[::step])
+    def clip(self, video: str, start: int = 0, stop: int | None = None) -> "torch.Tensor":
+        """Frames ``start:stop`` of a video as RGB, uint8 (t, 3, height, width)."""
+        return decode_jpegs(self.jpegs(video, start, stop))
 
     def clip_at(self, video: str, times: Iterable[float]) -> "torch.Tensor":
         """The frames that are on screen at the given times (seconds), uint8 (t, 3, height, width).

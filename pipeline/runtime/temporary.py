@@ -1,4 +1,4 @@
-"""Temporary folders beside outputs: private, with random names, found again when their process was killed."""
+"""Temporary folders next to outputs: private, with random names, found again if their process was killed."""
 
 import glob
 import hashlib
@@ -8,7 +8,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -23,7 +23,7 @@ _TEMPORARY = re.compile(r"\..*\.([^.]*\.[0-9a-f]{12}\.)(\d+)\.tmp\w*", re.DOTALL
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """A new folder with a random name and mode 0700, on the file system of ``path``; of a stream in ``$TMPDIR``.
+    """A new folder with a random name and mode 0700, on the file system of ``path``; for a stream, in ``$TMPDIR``.
 
     It is reached through this process's descriptor of it, not by its name: where others may write to the folder around
     it, they could put another one in its place.
@@ -48,11 +48,9 @@ def beside(path: Path) -> Iterator[Path]:
             made.rmdir()
 
 
-@contextmanager
-def private_folder() -> Iterator[Path]:
+def private_folder() -> AbstractContextManager[Path]:
     """A new private folder for raw frames in ``$TMPDIR``, as `beside`; after a kill the next command removes it."""
-    with beside(_in_tmpdir()) as folder:
-        yield folder
+    return beside(_in_tmpdir())
 
 
 def remove_abandoned() -> None:
@@ -123,7 +121,7 @@ def short_suffix(path: Path) -> str:
 
 
 def remove_temporaries(path: Path) -> None:
-    """Remove what processes that have ended left beside an output."""
+    """Remove what processes that have ended left next to an output."""
     beginning = f"{stem(path)}{_process('')}"
     for leftover in path.parent.glob(f"{glob.escape(beginning)}*.tmp*"):
         if _has_ended(leftover):
@@ -152,7 +150,7 @@ def is_own(path: Path) -> bool:
 
 
 def remove_own(path: Path) -> bool:
-    """Remove a file, link or folder if it is the user's own; whether it is gone."""
+    """Remove a file, link or folder if it is the user's own; returns whether it is gone."""
     with suppress(OSError):
         if is_own(path):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

@@ -1,4 +1,4 @@
-"""The one reader of text files: what editors and spreadsheets write is read, anything else is refused by its line."""
+"""Reads text files: what editors and spreadsheets write is read, anything else is refused by its line."""
 
 import codecs
 import csv
@@ -23,9 +23,7 @@ MARKS = {
 def read_text(path: Path | str, what: str = "the file") -> str:
     r"""A file of UTF-8, or of UTF-16 that begins with its byte order mark, with lines that end in ``\n``.
 
-    Args:
-        path: The file.
-        what: What it is to the user, for the message; such as ``the list``.
+    Messages call the file ``what``, such as ``the list``.
 
     Raises:
         ActaError: it cannot be read, or as `decode`.
@@ -124,13 +122,10 @@ def read_made(path: Path | str, what: str = "the result") -> dict[str, Any]:
 
 
 def parse_json(text: str, where: str, *, strict: bool = True) -> Any:
-    """The content of a JSON text.
+    """The content of a JSON text; ``where`` names the file in errors.
 
-    Args:
-        text: The text.
-        where: Names the file in errors.
-        strict: False: numbers may be infinite or NaN, and of a key that an object has twice the last value counts, as
-            for Python's own reader.
+    If not ``strict``, it is read as by Python itself: numbers may be infinite or NaN, and where an object has a key
+    twice, the last value counts.
 
     Raises:
         ActaError: it is no JSON: the line; a key is in an object twice; a number is not finite or has thousands of

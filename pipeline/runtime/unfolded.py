@@ -1,4 +1,4 @@
-"""How large a value is that holds others several times: short in its file, endless where each is written out."""
+"""Sizes of values that hold others several times: short in their file, endless once each is written out."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -60,7 +60,7 @@ def parts_of_containers(value: Any) -> Iterable[Any] | int:
 
 
 def check_content(content: Any, path: Path) -> None:
-    """Refuse what a pickle holds if its arrays stand in so many places that copies of them have no room.
+    """Refuse a pickle whose arrays are repeated so often that copies of them would not fit.
 
     Raises:
         ActaError: there are more values, those of arrays among them, than any data set of the field has.

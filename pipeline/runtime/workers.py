@@ -43,6 +43,20 @@ def map_videos(
     yield from progress(_map_in_pools(function, items, workers, task), total=len(items), unit="videos", desc=task)
 
 
+def make_all(function: Callable[[ItemT], ResultT], items: Sequence[ItemT], *, workers: int, task: str) -> list[ResultT]:
+    """As `map_videos`, where no item may fail.
+
+    Raises:
+        ActaError: one did.
+    """
+    made: list[ResultT] = []
+    for result in map_videos(function, items, workers=workers, task=task):
+        if isinstance(result, Quarantined):
+            raise ActaError(f"{result.id} could not be made: {result.reason}")
+        made.append(result)
+    return made
+
+
 def _map_in_pools(
     function: Callable[[ItemT], ResultT], items: Sequence[ItemT], workers: int, task: str
 ) -> Iterator[ResultT | Quarantined]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.config.highlights import HighlightSettings
+from pipeline.config.spot import HighlightSettings
 from pipeline.config.tasks.spot import CutHighlights
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import Output, atomic, make_private, write_json

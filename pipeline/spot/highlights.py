@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.config.highlights import HighlightSettings
+from pipeline.config.spot import HighlightSettings
 from pipeline.runtime.errors import ActaError
 from pipeline.spot.events import Spot
 

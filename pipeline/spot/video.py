@@ -18,7 +18,7 @@ from pipeline.models.opened import Opened
 from pipeline.models.weights import open_weights
 from pipeline.runtime.device import check_device
 from pipeline.runtime.errors import ActaError, VideoError
-from pipeline.runtime.progress import progress
+from pipeline.runtime.progress import Progress
 from pipeline.runtime.store import decode_jpegs
 from pipeline.spot.build_game import end_of, span_in
 from pipeline.spot.events import CLASSES, Spot
@@ -194,7 +194,7 @@ def _pictures(part: "Part", count: int, settings: SpotFrameSettings) -> Generato
     previous, picture = None, np.empty(0)
     jpegs = jpegs_at(part.path, start=part.start, count=count, settings=settings, threads=0)
     try:
-        with progress(total=count, unit="frames", desc=part.path.name) as bar:
+        with Progress(total=count, unit="frames", desc=part.path.name) as bar:
             for jpeg, _ in jpegs:
                 if jpeg is not previous:
                     picture = decode_jpegs([np.frombuffer(jpeg, np.uint8)])[0].permute(1, 2, 0).numpy()

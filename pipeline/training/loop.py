@@ -25,7 +25,6 @@ from pipeline.runtime.device import pinned_threads
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import check_room
 from pipeline.runtime.progress import Progress as Bar
-from pipeline.runtime.progress import progress
 from pipeline.runtime.slurm import requeue
 from pipeline.training.batches import Batches, Collate, MicroBatches, Samples, load, steps_of
 from pipeline.training.checkpoint import Progress, resume, save
@@ -140,7 +139,7 @@ class _Loop:
         batch, saved = self.sizes.batch, time.monotonic()
         total, before, first = self.last_step * batch, self.done.step * batch, self.job.group.is_first
         self.wrapped.train()
-        with progress(total=total, done=before, unit="samples", desc="training", shown=first) as bar:
+        with Bar(total=total, done=before, unit="samples", desc="training", shown=first) as bar:
             while self.done.step < self.last_step:
                 asked = self._step(batches, stop, bar)
                 ended = self.done.step == self.last_step

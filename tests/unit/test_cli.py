@@ -66,7 +66,7 @@ def test_a_module_adds_the_command_that_the_table_says(name):
 
 def test_every_module_that_adds_a_command_is_in_the_table():
     adding = {
-        path.stem for path in (PROJECT / "pipeline/commands").glob("*.py") if "def add_parser" in path.read_text()
+        path.stem for path in (PROJECT / "pipeline/commands").glob("*.py") if "def add_options" in path.read_text()
     }
     assert adding == {name.replace("-", "_") for name in COMMANDS}
 

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Literal, Self
 from pipeline.config.base import Settings, Variant
 from pipeline.config.classify import RecipeSettings, SplitSettings, StrategySettings, TrainingSettings
 from pipeline.config.data import SamplingSettings
+from pipeline.config.training import TrainingTask
 
 if TYPE_CHECKING:
     from pipeline.config.whole import Config
 
 
-class TrainClassifier(Settings):
+class TrainClassifier(TrainingTask):
     """What one training reads. ``variant``: the frames that the network sees."""
 
     variant: Variant
@@ -20,10 +21,6 @@ class TrainClassifier(Settings):
     recipe: RecipeSettings
     training: TrainingSettings
     strategy: StrategySettings
-
-    @property
-    def threads(self) -> int:
-        return self.training.threads
 
     @classmethod
     def from_config(
@@ -37,19 +34,15 @@ class TrainClassifier(Settings):
     ) -> Self:
         """What a training reads.
 
-        Args:
-            config: The whole configuration.
-            split, recipe, strategy, variant: Which of those that it names.
-            use: ``alone``: a shrunk architecture without its base network (Table 6.2), as long as a hypothesis trains;
-                ``transferred``: fine-tuning on this data set (Table 6.6).
+        ``alone``: a shrunk architecture without its base network (Table 6.2), for as long as a hypothesis is trained;
+        ``transferred``: fine-tuning on this data set (Table 6.6).
         """
-        classify = config.classify
-        recipe_settings = classify.recipes[recipe]
-        return cls(
+        classify, recipe_settings = config.classify, config.classify.recipes[recipe]
+        return cls.taken(
+            classify,
+            config,
             variant=variant,
             split=classify.splits[split],
-            classes=classify.classes,
-            sampling=config.sampling,
             recipe=recipe_settings if use == "trained" else without_initial(recipe_settings),
             training=shorter(config) if use == "alone" else classify.training,
             strategy=classify.strategies[strategy],
@@ -68,16 +61,9 @@ class EvaluateClassifier(Settings):
 
     @classmethod
     def from_config(cls, config: "Config", split: str, recipe: str) -> Self:
-        classify = config.classify
-        recipe_settings = classify.recipes[recipe]
-        return cls(
-            split=classify.splits[split],
-            short_videos=recipe_settings.clip.short_videos,
-            test_clips=classify.test_clips,
-            micro_batch=recipe_settings.micro_batch,
-            device=classify.training.device,
-            threads=classify.training.threads,
-        )
+        classify, recipe_settings = config.classify, config.classify.recipes[recipe]
+        sources = (classify, classify.training, recipe_settings, recipe_settings.clip)
+        return cls.taken(*sources, split=classify.splits[split])
 
 
 def without_initial(recipe: RecipeSettings) -> RecipeSettings:

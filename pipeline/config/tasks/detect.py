@@ -12,6 +12,7 @@ from pipeline.config.detect_features import (
     KeyframeSettings,
     ObjectSettings,
 )
+from pipeline.config.training import TrainingTask
 
 if TYPE_CHECKING:
     from pipeline.config.whole import Config
@@ -29,8 +30,7 @@ class TrainDetector(Settings):
 
     @classmethod
     def from_config(cls, config: "Config") -> Self | None:
-        detect = config.detect
-        return cls(detector=detect.detector, start=detect.keyframes.start) if detect.detector else None
+        return cls.taken(config.detect, config.detect.keyframes) if config.detect.detector else None
 
 
 class DetectObjects(Settings):
@@ -41,8 +41,7 @@ class DetectObjects(Settings):
 
     @classmethod
     def from_config(cls, config: "Config") -> Self | None:
-        detect = config.detect
-        return cls(keyframes=detect.keyframes, objects=detect.objects) if detect.objects else None
+        return cls.taken(config.detect) if config.detect.objects else None
 
 
 class ImportObjects(Settings):
@@ -53,11 +52,11 @@ class ImportObjects(Settings):
 
     @classmethod
     def from_config(cls, config: "Config") -> Self | None:
-        detect = config.detect
-        return cls(keyframes=detect.keyframes, score=detect.objects.score) if detect.objects else None
+        objects = config.detect.objects
+        return cls.taken(objects, config.detect) if objects else None
 
 
-class TrainBackbone(Settings):
+class TrainBackbone(TrainingTask):
     """What the training of an actor backbone reads."""
 
     backbone: ActorBackboneSettings
@@ -65,18 +64,12 @@ class TrainBackbone(Settings):
     start: float
     training: BackboneTrainingSettings
 
-    @property
-    def threads(self) -> int:
-        return self.training.threads
-
     @classmethod
     def from_config(cls, config: "Config", features: str) -> Self | None:
         source = config.detect.features[features].backbone
         if source is None or source.training is None:
             return None
-        return cls(
-            backbone=source.network, rate=source.rate, start=config.detect.keyframes.start, training=source.training
-        )
+        return cls.taken(source, config.detect.keyframes, backbone=source.network)
 
 
 class ExtractActorFeatures(Settings):
@@ -103,17 +96,7 @@ class ExtractActorFeatures(Settings):
         source = features.backbone
         assert source is not None
         lowest = min(source.boxes.score, features.test_score)
-        return cls(
-            network=source.network,
-            keyframes=keyframes,
-            boxes=source.boxes.model_copy(update={"score": lowest}),
-            rate=source.rate,
-            half_precision=source.half_precision,
-            batch=source.batch,
-            precision=source.precision,
-            device=source.device,
-            threads=source.threads,
-        )
+        return cls.taken(source, keyframes=keyframes, boxes=source.boxes.model_copy(update={"score": lowest}))
 
 
 class ImportActorFeatures(Settings):
@@ -125,10 +108,10 @@ class ImportActorFeatures(Settings):
     @classmethod
     def from_config(cls, config: "Config", features: str) -> Self | None:
         imported = config.detect.features[features].imported
-        return cls(layout=imported.layout, half_precision=imported.half_precision) if imported else None
+        return cls.taken(imported) if imported else None
 
 
-class TrainStage(Settings):
+class TrainStage(TrainingTask):
     """What one training of STAGE reads."""
 
     train: tuple[str, ...]
@@ -143,25 +126,17 @@ class TrainStage(Settings):
     capacity: int
     seed: int
 
-    @property
-    def threads(self) -> int:
-        return self.training.threads
-
     @classmethod
     def from_config(cls, config: "Config", features: str, network: str, seed: str) -> Self:
         detect = config.detect
         feature_settings = detect.features[features]
-        return cls(
-            train=detect.splits.train,
-            validation=detect.splits.validation,
-            step=detect.keyframes.step,
+        return cls.taken(
+            feature_settings,
+            detect.splits,
+            detect.keyframes,
+            detect,
             train_score=feature_settings.backbone.boxes.score if feature_settings.backbone else 0.0,
-            test_score=feature_settings.test_score,
-            heads=feature_settings.heads,
-            learning_rate=feature_settings.learning_rate,
             network=detect.networks[network],
-            training=detect.training,
-            capacity=detect.capacity,
             seed=int(seed),
         )
 
@@ -182,14 +157,6 @@ class EvaluateStage(Settings):
     @classmethod
     def from_config(cls, config: "Config", features: str, boxes: Literal["detected", "annotated"] = "detected") -> Self:
         detect = config.detect
-        return cls(
-            test=detect.splits.test,
-            boxes=boxes,
-            step=detect.keyframes.step,
-            clips=detect.training.clips,
-            score=detect.features[features].test_score,
-            iou=0.5,
-            capacity=detect.capacity,
-            device=detect.training.device,
-            threads=detect.training.threads,
-        )
+        score = detect.features[features].test_score
+        sources = (detect.splits, detect.keyframes, detect.training, detect)
+        return cls.taken(*sources, boxes=boxes, score=score, iou=0.5)

@@ -4,14 +4,13 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import model_validator
 
-from pipeline.config.base import Settings, What
+from pipeline.config.base import Fraction, Settings, What
 from pipeline.config.data import FrameSettings, SamplingSettings
 from pipeline.config.privacy import (
     Auditor,
     ContactSheetSettings,
     FindSettings,
     ObfuscateSettings,
-    Score,
     SearchSettings,
     check_detector,
 )
@@ -75,7 +74,7 @@ class Obfuscate(Settings):
 class Audit(Settings):
     """What an audit reads: auditors and their thresholds."""
 
-    auditors: dict[Auditor, Score]
+    auditors: dict[Auditor, Fraction]
 
     @classmethod
     def from_config(cls, config: "Config", what: What) -> Self:
@@ -87,7 +86,7 @@ class DrawContactSheet(ContactSheetSettings):
 
     @classmethod
     def from_config(cls, config: "Config") -> Self:
-        return cls(**config.contact_sheet.model_dump())
+        return cls.taken(config.contact_sheet)
 
 
 class DrawFaceSample(DrawContactSheet):

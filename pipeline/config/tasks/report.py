@@ -19,27 +19,25 @@ class DrawClassification(Settings):
 
     dataset: str
     splits: tuple[str, ...] = Field(min_length=1)
-    variants: tuple[Literal["faces", "bodies"], ...] = Field(description="The anonymised ones that there are.")
-    recipe: str = Field(description="Of Tables 5.1 and 5.2 and of the figures.")
-    compare: tuple[str, ...] = Field(description="Of Table 5.3.")
-    recipes: dict[str, RecipeSettings] = Field(description="Those.")
-    strategies: dict[str, StrategySettings] = Field(description="Those of the tables.")
+    variants: tuple[Literal["faces", "bodies"], ...] = Field(description="The anonymised variants.")
+    recipe: str = Field(description="The recipe of Tables 5.1 and 5.2 and of the figures.")
+    compare: tuple[str, ...] = Field(description="The recipes compared in Table 5.3.")
+    recipes: dict[str, RecipeSettings] = Field(description="All of these recipes.")
+    strategies: dict[str, StrategySettings] = Field(description="The strategies of the tables.")
     epochs: int
     test_clips: int
 
     @classmethod
     def from_config(cls, config: "Config") -> Self:
         classify = config.classify
-        return cls(
-            dataset=config.dataset,
+        return cls.taken(
+            classify,
+            classify.training,
+            config,
             splits=tuple(classify.splits),
             variants=config.privacy.what,
-            recipe=classify.recipe,
-            compare=classify.compare,
             recipes={name: _named(classify.recipes[name]) for name in (classify.recipe, *classify.compare)},
             strategies={name: classify.strategies[name] for name in STRATEGIES},
-            epochs=classify.training.epochs,
-            test_clips=classify.test_clips,
         )
 
 
@@ -53,28 +51,23 @@ class DrawShrinkage(Settings):
     base_epochs: int
     test_clips: int
     iterations: int
-    operators: dict[str, tuple[str, ...]] = Field(description="Of each plan its hypotheses.")
+    operators: dict[str, tuple[str, ...]] = Field(description="The hypotheses of each plan.")
     factors: FactorSettings
     alpha: float
     temperature: float
-    epochs: int = Field(description="Of a hypothesis.")
+    epochs: int = Field(description="Epochs of a hypothesis.")
 
     @classmethod
     def from_config(cls, config: "Config") -> Self:
         classify, shrink = config.classify, config.shrink
-        return cls(
-            dataset=config.dataset,
+        return cls.taken(
+            shrink,
+            classify,
+            config,
             splits=tuple(classify.splits),
-            recipes=shrink.recipes,
             bases={name: _named(classify.recipes[name]) for name in shrink.recipes},
             base_epochs=classify.training.epochs,
-            test_clips=classify.test_clips,
-            iterations=shrink.iterations,
             operators={name: plan.operators for name, plan in shrink.plans.items()},
-            factors=shrink.factors,
-            alpha=shrink.alpha,
-            temperature=shrink.temperature,
-            epochs=shrink.epochs,
         )
 
 
@@ -86,7 +79,7 @@ class DrawArchitecture(Settings):
 
     @classmethod
     def from_config(cls, config: "Config") -> Self:
-        return cls(recipes=config.shrink.recipes, iterations=config.shrink.iterations)
+        return cls.taken(config.shrink)
 
 
 class DrawDetection(Settings):
@@ -94,10 +87,10 @@ class DrawDetection(Settings):
 
     dataset: str
     features: dict[str, str | None] = Field(
-        min_length=1, description="Features by name, and beside which of the thesis's their numbers stand."
+        min_length=1, description="The thesis's rows to show next to each of the features."
     )
-    heads: dict[str, int] = Field(description="STAGE's, by features.")
-    seeds: tuple[int, ...] = Field(min_length=1, description="Of the trainings.")
+    heads: dict[str, int] = Field(description="STAGE's attention heads, by features.")
+    seeds: tuple[int, ...] = Field(min_length=1, description="Seeds of the trainings.")
     start: float = Field(description="The annotation's time at a video's beginning, in seconds.")
     without_backbone: tuple[str, ...] = Field(
         default=(), description="Features that come without the scores of their backbone's own classifier."
@@ -106,20 +99,19 @@ class DrawDetection(Settings):
     @classmethod
     def from_config(cls, config: "Config") -> Self:
         detect = config.detect
-        return cls(
-            dataset=config.dataset,
-            features={name: feature_settings.compare_with for name, feature_settings in detect.features.items()},
-            heads={name: feature_settings.heads for name, feature_settings in detect.features.items()},
-            seeds=detect.seeds,
-            without_backbone=tuple(
-                name for name, feature_settings in detect.features.items() if not feature_settings.has_baseline
-            ),
-            start=detect.keyframes.start,
+        features = detect.features
+        return cls.taken(
+            detect.keyframes,
+            detect,
+            config,
+            features={name: feature_settings.compare_with for name, feature_settings in features.items()},
+            heads={name: feature_settings.heads for name, feature_settings in features.items()},
+            without_backbone=tuple(name for name, settings in features.items() if not settings.backbone),
         )
 
 
 class ReportedNetwork(Settings):
-    """What a table says of a network beside its figures."""
+    """What a table says about a network in addition to its results."""
 
     input: str
     backbone: str | None
@@ -132,13 +124,11 @@ class ReportedNetwork(Settings):
     @classmethod
     def of(cls, network: SpotNetworkSettings, seeds: tuple[int, ...]) -> Self:
         masking = network.masking
-        return cls(
-            input=network.input,
+        return cls.taken(
+            network,
             backbone=network.backbone.name if network.backbone else None,
-            clip=network.clip,
             probability=masking.probability if masking else None,
             max_offset=masking.max_offset if masking else None,
-            regression_weight=network.regression_weight,
             seeds=network.seeds or seeds,
         )
 
@@ -159,10 +149,10 @@ class DrawSpotting(Settings):
     @classmethod
     def from_config(cls, config: "Config") -> Self:
         spot, splits = config.spot, config.spot.splits
-        return cls(
-            dataset=config.dataset,
-            version=spot.data.version,
-            rate=spot.frames.rate,
+        return cls.taken(
+            config,
+            spot.data,
+            spot.frames,
             test=None if splits.test in splits.train else splits.test,
             validation=None if splits.validation in splits.train else splits.validation,
             networks={name: ReportedNetwork.of(spotter, spot.seeds) for name, spotter in spot.spotters.items()},
@@ -172,18 +162,18 @@ class DrawSpotting(Settings):
 class ReportOverview(Settings):
     """What the first item of the page says of the configuration."""
 
-    dataset: str = Field(description="Its name.")
+    dataset: str = Field(description="Name of the dataset.")
     demo: bool = Field(description="Whether the videos are the demo's.")
     configuration: dict[str, Any] = Field(description="The whole configuration, but for where the data lie.")
 
     @classmethod
     def from_config(cls, config: "Config") -> Self:
         content = _without_places(config.model_dump(mode="json"))
-        return cls(dataset=config.dataset, demo=config.data.adapter == "demo", configuration=content)
+        return cls.taken(config, demo=config.data.adapter == "demo", configuration=content)
 
 
 def _named(recipe: RecipeSettings) -> RecipeSettings:
-    """A recipe for a table, which tells of its weights no more than their name."""
+    """A recipe for a table, which gives no more of its weights than their name."""
     return recipe if recipe.initial is None else recipe.model_copy(update={"initial": Path(recipe.initial).name})
 
 

@@ -6,12 +6,13 @@ from pipeline.config.base import Settings
 from pipeline.config.classify import RecipeSettings, SplitSettings, StrategySettings, TrainingSettings
 from pipeline.config.shrink import Operator
 from pipeline.config.tasks.classify import shorter, without_initial
+from pipeline.config.training import TrainingTask
 
 if TYPE_CHECKING:
     from pipeline.config.whole import Config
 
 
-class TryHypothesis(Settings):
+class TryHypothesis(TrainingTask):
     """What one hypothesis of an iteration reads: of the operators' factors only its own."""
 
     split: SplitSettings
@@ -23,10 +24,6 @@ class TryHypothesis(Settings):
     teacher_mode: Literal["train", "eval"]
     features: Literal["mse", "margin_relu"] | None
     feature_weight: float
-
-    @property
-    def threads(self) -> int:
-        return self.training.threads
 
     @classmethod
     def from_config(cls, config: "Config", recipe: str, plan: str, operators: str) -> Self:
@@ -58,17 +55,13 @@ class TryHypothesis(Settings):
         )
 
 
-class StoreTeacherLogits(Settings):
+class StoreTeacherLogits(TrainingTask):
     """What storing a teacher's logits reads."""
 
     split: SplitSettings
     recipe: RecipeSettings
     training: TrainingSettings
     mode: Literal["train", "eval"]
-
-    @property
-    def threads(self) -> int:
-        return self.training.threads
 
     @classmethod
     def from_config(cls, config: "Config", recipe: str, plan: str) -> Self:
@@ -110,4 +103,4 @@ class HalveHypotheses(Settings):
     @classmethod
     def from_config(cls, config: "Config", plan: str) -> Self:
         halving = config.shrink.plans[plan].halving
-        return cls(operators=config.shrink.plans[plan].operators, keep=halving.keep if halving else 1)
+        return cls.taken(config.shrink.plans[plan], keep=halving.keep if halving else 1)

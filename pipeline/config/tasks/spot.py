@@ -3,10 +3,9 @@
 from typing import TYPE_CHECKING, Literal, Self
 
 from pipeline.config.base import Settings
-from pipeline.config.highlights import HighlightSettings
 from pipeline.config.spot import (
     FrameBackboneSettings,
-    FrameFeatureSettings,
+    HighlightSettings,
     SpotFrameSettings,
     SpotInferenceSettings,
     SpotNetworkSettings,
@@ -31,14 +30,8 @@ class BuildGame(Settings):
     @classmethod
     def from_config(cls, config: "Config") -> Self:
         spot, splits = config.spot, config.spot.splits
-        return cls(
-            version=spot.data.version,
-            use_video_ini=spot.data.use_video_ini,
-            rate=spot.frames.rate,
-            videos=spot.data.videos,
-            imported=imported_features(spot),
-            annotated=tuple(sorted({*splits.train, splits.validation, splits.test})),
-        )
+        annotated = tuple(sorted({*splits.train, splits.validation, splits.test}))
+        return cls.taken(spot.data, spot.frames, imported=imported_features(spot), annotated=annotated)
 
 
 class ExtractGameFrames(Settings):
@@ -63,20 +56,7 @@ class ExtractFrameFeatures(Settings):
 
     @classmethod
     def from_config(cls, config: "Config", features: str) -> Self:
-        return cls.of(config.spot.features[features])
-
-    @classmethod
-    def of(cls, features: FrameFeatureSettings) -> Self:
-        """What the extraction of these features reads."""
-        assert features.backbone is not None
-        return cls(
-            backbone=features.backbone,
-            crop=features.crop,
-            batch=features.batch,
-            precision=features.precision,
-            device=features.device,
-            threads=features.threads,
-        )
+        return cls.taken(config.spot.features[features])
 
 
 class FitPca(Settings):
@@ -109,15 +89,8 @@ class TrainSpotter(Settings):
     def from_config(cls, config: "Config", network: str, seed: str) -> Self:
         spot = config.spot
         trained = spot.spotters[network].model_copy(update={"seeds": None})
-        return cls(
-            version=spot.data.version,
-            rate=spot.frames.rate,
-            frames=spot.frames if trained.backbone else None,
-            train=spot.splits.train,
-            validation=spot.splits.validation,
-            network=trained,
-            seed=int(seed),
-        )
+        frames = spot.frames if trained.backbone else None
+        return cls.taken(spot.data, spot.frames, spot.splits, frames=frames, network=trained, seed=int(seed))
 
 
 class PredictSpots(Settings):
@@ -132,13 +105,7 @@ class PredictSpots(Settings):
     @classmethod
     def from_config(cls, config: "Config", network: str, split: str) -> Self:
         spotter = config.spot.spotters[network]
-        return cls(
-            split=split,
-            inference=spotter.inference,
-            batch=spotter.training.micro_batch,
-            device=spotter.training.device,
-            threads=spotter.training.threads,
-        )
+        return cls.taken(spotter, spotter.training, split=split, batch=spotter.training.micro_batch)
 
 
 class CountVotes(PredictSpots):
@@ -164,11 +131,9 @@ class CutHighlights(Settings):
 
     @classmethod
     def from_config(cls, config: "Config") -> Self:
-        return cls(version=config.spot.data.version, highlights=config.spot.highlights)
+        return cls.taken(config.spot, config.spot.data)
 
 
 def imported_features(spot: SpotSettings) -> tuple[str, ...]:
     """What the files of imported features are called after the number of the half."""
-    return tuple(
-        sorted({feature_settings.imported for feature_settings in spot.features.values() if feature_settings.imported})
-    )
+    return tuple(sorted({features.imported for features in spot.features.values() if features.imported}))

@@ -14,7 +14,7 @@ from pipeline.models.weights import open_weights
 from pipeline.runtime.device import check_device, pinned_threads
 from pipeline.runtime.errors import VideoError
 from pipeline.runtime.files import Output
-from pipeline.runtime.progress import progress
+from pipeline.runtime.progress import Progress
 from pipeline.runtime.provenance import Quarantined, provenance_of
 from pipeline.runtime.workers import split_results
 
@@ -77,7 +77,7 @@ def detect_objects(
 
     def searched() -> Iterator[SearchedVideo | Quarantined]:
         columns = zip(shard.ids, shard.labels, shard.splits, strict=True)
-        with progress(total=len(shard.ids), unit="videos", desc="detect_objects") as bar:
+        with Progress(total=len(shard.ids), unit="videos", desc="detect_objects") as bar:
             for number, column in enumerate(columns):
                 yield search(*column, lambda share, number=number: bar.to(number + share))  # type: ignore[misc]
                 bar.to(number + 1)

@@ -23,7 +23,7 @@ from pipeline.models.opened import Opened, opened
 from pipeline.runtime.device import check_device, pinned_threads
 from pipeline.runtime.errors import ActaError, VideoError
 from pipeline.runtime.files import Output
-from pipeline.runtime.progress import Progress, progress
+from pipeline.runtime.progress import Progress
 from pipeline.runtime.provenance import Quarantined, provenance_of
 from pipeline.runtime.workers import split_results
 
@@ -164,7 +164,7 @@ def _featured(
     shard = keyframes.shard
     videos = [keyframes.look_up(*column) for column in zip(shard.ids, shard.labels, shard.splits, strict=True)]
     keys = [_keys(video) for video in videos if isinstance(video, FeaturedVideo)]
-    with progress(total=sum(map(len, keys)), unit="keyframes", desc="extract_actor_features") as bar:
+    with Progress(total=sum(map(len, keys)), unit="keyframes", desc="extract_actor_features") as bar:
         results = _features(network, shard, keys, settings, workers, bar)
         for video in videos:
             if isinstance(video, Quarantined):

@@ -169,7 +169,8 @@ def test_options_reach_the_encoder(short_clip: Path, tmp_path: Path, monkeypatch
     seen: list[Any] = []
     monkeypatch.setattr(anonymize_run, "run", lambda jobs, treatment, *rest: seen.append(treatment))
     options = (
-        "--crf 18 --preset slow --audio drop --keep chapters --keep subtitles --keep-what-is-whole --shape ellipse"
+        "--crf 18 --preset slow --audio drop --keep chapters --keep subtitles --keep-what-is-whole "
+        "--shape ellipse --turned"
     )
     assert acta(short_clip, tmp_path / "out.mp4", *options.split(), "--overwrite", *WHOLE[:2]) == 0
     [treatment] = seen
@@ -177,6 +178,7 @@ def test_options_reach_the_encoder(short_clip: Path, tmp_path: Path, monkeypatch
         crf=18, preset="slow", audio="drop", keep=frozenset({"chapters", "subtitles"}), keep_what_is_whole=True
     )
     assert (treatment.obfuscate.shape, treatment.overwrite, treatment.preview) == ("ellipse", True, False)
+    assert treatment.search.detect.search_rotated
 
 
 def test_what_can_be_kept_is_what_the_encoder_can_keep() -> None:

@@ -225,7 +225,7 @@ def test_pictures_need_videos() -> None:
     ("path", "value", "message"),
     [
         ("splits.train", ["everything"], "split 'everything' has no `data.boxes`; known: train, val, test"),
-        ("features.i3d.imported", IMPORTED, "give one of `backbone`, `imported` and `averaged`"),
+        ("features.i3d.imported", IMPORTED, "give one of `backbone`, `imported` and `average_of`"),
         ("features.mean", FEATURES | {"backbone": None, "average_of": ["i3d", "r101"]}, "average 'r101'"),
         ("features.i3d.backbone.weights", "i3d.safetensors", "give one of `weights` and `training`"),
         ("data.root", None, "features 'i3d' need videos, but `data.root` is null"),

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import pytest
 import yaml
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from pipeline.config.reference import reference
 from pipeline.config.whole import Config
@@ -29,8 +30,14 @@ def classes(model: type[BaseModel], known: set[type[BaseModel]]) -> set[type[Bas
     return known
 
 
+def described(field: FieldInfo) -> str:
+    """What a key is; a group that says it in its class alone is described there."""
+    group = field.annotation if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel) else None
+    return field.description or (group and group.__doc__) or ""
+
+
 FIELDS = sorted(
-    (f"{model.__name__}.{name}", field.description or "")
+    (f"{model.__name__}.{name}", described(field))
     for model in classes(Config, set())
     for name, field in model.model_fields.items()
 )

@@ -117,7 +117,7 @@ def test_a_task_takes_the_settings_that_the_workflow_gives_it(config, task, name
         ("shrink.plans.pas.start_from", "nobody", "plan 'pas' follows 'nobody'; known: pas"),
         ("shrink.plans.mse.start_from", "without_kd", "which has no winners of its own"),
         ("shrink.plans.mse.operators", ["c"], "`features` needs `operators` .l.: the others change the shapes"),
-        ("shrink.plans.mse.teacher", None, "`stored` and `features` need a `teacher`"),
+        ("shrink.plans.mse.teacher", None, "`store_logits` and `features` need a `teacher`"),
         ("shrink.plans.mse.store_logits", True, "`features` needs the live teacher"),
         ("shrink.plans.halving.halving.keep", 5, "`halving` keeps 5 of 5 hypotheses: nothing stops"),
         ("shrink.plans.halving.halving.epochs", 3, "plan 'halving' halves after 3 of 3 epochs"),

@@ -12,7 +12,7 @@ from pipeline.privacy.anonymize import Anonymized
 from pipeline.privacy.recordings_plan import Job, Plan
 from pipeline.privacy.recordings_report import Outlook, Report, count_frames
 from pipeline.privacy.recordings_run import LeftOut, Moved, Said
-from pipeline.runtime.progress import progress
+from pipeline.runtime.progress import Progress
 from tests.clips import write_clip
 from tests.unit.privacy.anonymizing import WHOLE, acta
 from tests.unit.runtime.test_progress import Terminal
@@ -37,7 +37,7 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def report(jobs: list[Job], *, what: str = "faces", debug: bool = False, **plan: Any) -> Any:
     obfuscate = Namespace(filter="blur")
     treatment: Any = Namespace(search=Namespace(what=what), obfuscate=obfuscate, preview=False)
-    return Report(Plan(jobs, **plan), treatment, progress(unit="frames", desc=""), debug=debug)
+    return Report(Plan(jobs, **plan), treatment, Progress(unit="frames", desc=""), debug=debug)
 
 
 # ---- how far it is

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from pipeline.runtime import progress as module
-from pipeline.runtime.progress import progress
+from pipeline.runtime.progress import Progress, progress
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_a_log_gets_a_line_every_ten_seconds_and_a_last_one(clock, capsys):
 
 
 def test_what_an_earlier_run_has_done_does_not_count_as_speed(clock, capsys):
-    with progress(total=4500, done=450, unit="clips", desc="training") as bar:
+    with Progress(total=4500, done=450, unit="clips", desc="training") as bar:
         clock[0] += 100
         bar.describe("epoch 6/45", "loss 2.345")
         bar.update(90)
@@ -46,7 +46,7 @@ def test_what_an_earlier_run_has_done_does_not_count_as_speed(clock, capsys):
 
 
 def test_without_a_total_there_is_no_time_left(clock, capsys):
-    with progress(unit="frames", desc="a.mp4") as bar:
+    with Progress(unit="frames", desc="a.mp4") as bar:
         clock[0] += 10
         bar.to(250)
         clock[0] += 3600
@@ -59,7 +59,7 @@ def test_without_a_total_there_is_no_time_left(clock, capsys):
 
 
 def test_slow_work_is_counted_by_the_hour(clock, capsys):
-    with progress(total=2, unit="videos", desc="audit") as bar:
+    with Progress(total=2, unit="videos", desc="audit") as bar:
         clock[0] += 7200
         bar.update()
     assert "  0.5 videos/h" in capsys.readouterr().err
@@ -72,8 +72,9 @@ def test_short_work_has_one_line(clock, capsys):
 
 def test_nothing_is_said_of_no_work_of_hidden_work_or_after_an_error(clock, capsys):
     assert list(progress([], total=0, unit="videos", desc="frames")) == []
-    assert list(progress("ab", total=2, unit="videos", desc="frames", shown=False)) == ["a", "b"]
-    with suppress(ValueError), progress(total=2, unit="videos", desc="frames") as bar:
+    with Progress(total=2, unit="videos", desc="frames", shown=False) as bar:
+        bar.update(2)
+    with suppress(ValueError), Progress(total=2, unit="videos", desc="frames") as bar:
         bar.update()
         raise ValueError
     assert capsys.readouterr().err == ""
@@ -82,7 +83,7 @@ def test_nothing_is_said_of_no_work_of_hidden_work_or_after_an_error(clock, caps
 def test_a_terminal_gets_a_bar_with_speed_and_time_left(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with progress(total=4, unit="videos", desc="frames") as bar:
+    with Progress(total=4, unit="videos", desc="frames") as bar:
         bar.describe("frames 2", "loss 1.0")
         bar.update(4)
     last = terminal.getvalue().split("\r")[-1]
@@ -95,18 +96,18 @@ def test_a_terminal_gets_a_bar_with_speed_and_time_left(monkeypatch):
 def test_a_terminal_gets_the_count_where_there_is_no_total(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with progress(unit="frames", desc="a.mp4") as bar:
+    with Progress(unit="frames", desc="a.mp4") as bar:
         bar.to(7)
     assert terminal.getvalue().split("\r")[-1].startswith("a.mp4: 7 frames [")
 
 
 def test_a_note_is_a_line_of_its_own(clock, capsys, monkeypatch):
-    with progress(total=2, unit="frames", desc="a.mp4") as bar:
+    with Progress(total=2, unit="frames", desc="a.mp4") as bar:
         bar.note("note: something")
     assert capsys.readouterr().err == "note: something\n"
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with progress(total=2, unit="frames", desc="a.mp4") as bar:
+    with Progress(total=2, unit="frames", desc="a.mp4") as bar:
         bar.update(1)
         bar.note("note: something")
     assert "\rnote: something\n" in terminal.getvalue().replace(" ", "").replace("note:", "note: ")

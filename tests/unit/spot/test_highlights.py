@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.config.highlights import HighlightSettings
+from pipeline.config.spot import HighlightSettings
 from pipeline.runtime.errors import ActaError
 from pipeline.spot.events import Spot
 from pipeline.spot.highlights import Clip, choose_clips
