@@ -5,9 +5,6 @@ from snakemake.utils import min_version
 min_version("9.12")
 
 
-configfile: "config.yaml"
-
-
 include: "workflow/common/base.smk"
 include: "workflow/common/report.smk"
 include: "workflow/common/chapters.smk"
@@ -30,9 +27,9 @@ rule all:
     input:
         result(paths.QUARANTINE),
         [result(f"audit/{what}/certificate.json") for what in VARIANTS],
-        page.files_of(RUN, "figure_5_3"),
+        of_target("figure_5_3"),
         result(paths.CONTACT_SHEET),
-        page.files_of(RUN, "figure_5_4") if "faces" in VARIANTS else [],
+        of_target("figure_5_4") if "faces" in VARIANTS else [],
     localrule: True
 
 

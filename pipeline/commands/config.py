@@ -6,8 +6,9 @@ from pathlib import Path
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    check = actions.add_parser("check", help="validate a configuration file")
-    check.add_argument("file", nargs="?", type=Path, default=Path("config.yaml"), help="default: %(default)s")
+    check = actions.add_parser("check", help="validate configuration files, as Snakemake's --configfile takes them")
+    about = "one over the other, all over their base; default: config.yaml"
+    check.add_argument("files", nargs="*", type=Path, help=about)
     check.set_defaults(run=_check)
     explained = actions.add_parser("reference", help="print what every key is for, as Markdown")
     explained.set_defaults(run=_reference)
@@ -17,8 +18,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _check(options: argparse.Namespace) -> None:
     from pipeline.config.whole import load_over
 
-    load_over([options.file])
-    print(f"{options.file} is valid")
+    config = load_over(options.files)
+    named = " and ".join(map(str, options.files)) or "config.yaml"
+    print(f"{named} is valid: dataset {config.dataset}, base {config.base}")
 
 
 def _reference(options: argparse.Namespace) -> None:

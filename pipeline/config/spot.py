@@ -283,8 +283,8 @@ class SpotNetworkSettings(Settings):
             raise ValueError(f"`kernel` {self.kernel} is not odd")
         if (self.input == "frames") != (self.backbone is not None):
             raise ValueError("`input: frames` and a `backbone` need each other")
-        if self.offsets == "centre" and (self.regression or self.masking):
-            raise ValueError("with `offsets: centre` there is nothing to regress or to mask")
+        if self.offsets == "centre" and self.regression:
+            raise ValueError("with `offsets: centre` there is nothing to regress")
         return self
 
 

@@ -16,7 +16,9 @@ from pipeline.config.privacy import ContactSheetSettings, PrivacySettings
 from pipeline.config.shrink import ShrinkSettings
 from pipeline.config.spot import SpotSettings
 
-DEFAULT_CONFIG = Path(__file__).resolve().parents[2] / "config.yaml"
+PROJECT = Path(__file__).resolve().parents[2]
+DEFAULT_CONFIG = PROJECT / "config.yaml"
+BASES = {"demo": DEFAULT_CONFIG, "full": PROJECT / "config/full.yaml"}
 
 
 Chapter = Literal["all", "classify", "shrink", "detect", "spot"]
@@ -41,6 +43,11 @@ class ReportSettings(Settings):
 class Config(Settings):
     """The whole of config.yaml."""
 
+    base: Literal["demo", "full"] = Field(
+        description="What this dataset's settings start from. full: networks of full size and the thesis's recipes "
+        "(config/full.yaml), which every dataset but the demo has unless its file says otherwise. demo: config.yaml, "
+        "whose small networks train on two cores within minutes."
+    )
     dataset: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
         description="Name of the folder below results/ and logs/: letters, digits, `_`, `.` and `-`. One name per "
@@ -69,6 +76,10 @@ class Config(Settings):
         description="Soccer event spotting (Ch. 4): what happens when in a match, and its highlights; `snakemake spot`."
     )
     report: ReportSettings = Field(description="The page of a run; `make report`.")
+    departures: dict[str, str] = Field(
+        description="Keys whose values are not the thesis's though a file means to follow it, each with the reason; "
+        "tables repeat it."
+    )
 
     @model_validator(mode="after")
     def _shrinks_what_there_is(self) -> "Config":
@@ -80,18 +91,40 @@ class Config(Settings):
             raise ValueError(f"shrink.split {self.shrink.split!r} is not among classify.splits")
         return self
 
+    @model_validator(mode="after")
+    def _departures_are_keys(self) -> "Config":
+        for key in self.departures:
+            place: Any = self
+            for part in key.split("."):
+                names = place if isinstance(place, dict) else getattr(type(place), "model_fields", {})
+                if part not in names:
+                    raise ValueError(f"departures names {key!r}, which is no key")
+                place = place[part] if isinstance(place, dict) else getattr(place, part)
+        return self
+
 
 def load(path: Path | str = DEFAULT_CONFIG) -> Config:
     """Read and validate a whole configuration file (YAML)."""
     return parse(Config, read_configuration(Path(path)), str(path))
 
 
+def base_of(content: Mapping[str, Any]) -> Path:
+    """The file below the files of a dataset: what the demo chose for itself reaches no other dataset unasked.
+
+    Args:
+        content: The files' keys and values, one over the other; without any it is the demo.
+    """
+    named = content.get("base", "demo" if content.get("dataset", "demo") == "demo" else "full")
+    return BASES.get(str(named), DEFAULT_CONFIG)  # another name is an error when the whole is checked
+
+
 def load_over(paths: Sequence[Path]) -> Config:
-    """The shipped configuration with these files over it, key by key, as Snakemake's ``--configfile`` has it."""
-    content: dict[str, Any] = read_configuration(DEFAULT_CONFIG)
+    """The files of a dataset, one over the other and all over their base, as Snakemake's ``--configfile`` has it."""
+    content: dict[str, Any] = {}
     for path in paths:
         content = merged(content, read_configuration(path))
-    return parse(Config, content, " and ".join(map(str, paths or [DEFAULT_CONFIG])))
+    below = base_of(content)
+    return parse(Config, merged(read_configuration(below), content), " and ".join(map(str, paths or [below])))
 
 
 def schema() -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.dag import classify, paths
 from pipeline.dag.run import Run
-from pipeline.report.thesis_shrinkage import BEYOND, networks_of
+from pipeline.report.thesis_shrinkage import BEYOND, STUDIED, networks_of
 from pipeline.runtime.errors import ActaError
 
 
@@ -115,7 +115,9 @@ def results_of(run: Run, name: str, recipes: Sequence[str] | None = None) -> lis
         ]
     if name == "table_6_7":  # activations are compared in ResNets only
         recipes = [recipe for recipe in recipes if not is_slowfast(run, recipe)]
-    winners = [f"{_iteration(run, recipe, 'pas', n)}/selected.json" for recipe in recipes for n in iterations(run)]
+    # What a side study starts from, and no iteration after it.
+    last = max(1, min(STUDIED.get(name, shrink.iterations + 1) - 1, shrink.iterations))
+    winners = [f"{_iteration(run, recipe, 'pas', n)}/selected.json" for recipe in recipes for n in range(1, last + 1)]
     operators = {plan: plan_settings.operators for plan, plan_settings in shrink.plans.items()}
     wanted = list(winners)
     if name == "table_6_5":

@@ -51,6 +51,8 @@ MODES = values("table_6_8", dict[Annotated[str, one_of("pas", "teacher_eval")], 
 # Table 6.9: top-1 on the first split of UCF101, without Kinetics-400, by iteration; operators, then without PAS.
 SMALL = values("table_6_9", dict[_Iteration, dict[Annotated[str, one_of("s", "t", "f", "c", "l", "alone")], float]])
 ITERATION_OF_ABLATION = 3
+# Side studies of one iteration, which need no later one.
+STUDIED = {"table_6_4": ITERATION_OF_ABLATION, "table_6_7": 1, "table_6_8": 1}
 BEYOND = ("inherit", "halving", "pairs", "stored")
 
 

@@ -44,7 +44,7 @@ _SETTINGS = {
     RMS_NET: Printed("Ours"),
     "clip_121": Printed("Ours", clip=121),
     # Table 4.3.
-    "centred": Printed("Ours w/o uniformly distributed offsets", probability=None, regression_weight=None),
+    "centred": Printed("Ours w/o uniformly distributed offsets", regression_weight=None),
     NO_REGRESSION: Printed("Ours w/o offset regression branch", regression_weight=None),
     "no_masking": Printed("Ours w/o masking", probability=None),
     # Table 4.4.

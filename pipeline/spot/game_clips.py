@@ -207,8 +207,9 @@ class TrainingClips:
         if masking is None:
             return self._read(window)
         random = self._random(epoch, number, _MASKING)
-        offset = (window.event - window.start) / clip
         place = floor(window.event) - window.start  # the event's frame, which stays
+        # A centred event counts as its frame: all have the same offset, 20 / 41, and may be masked.
+        offset = (place if self._network.offsets == "centre" else window.event - window.start) / clip
         before = masking.side == "before"
         fits = offset <= masking.max_offset if before else offset >= 1 - masking.max_offset
         count = place if before else clip - 1 - place

@@ -16,7 +16,7 @@ sys.path[:] = [PACKAGE, *(place for place in sys.path if place != str(PROJECT))]
 from pipeline.config.base import parse as parse_config  # Snakemake has its own parse
 from pipeline.config.files import read_configuration
 from pipeline.config.tasks.spot import imported_features
-from pipeline.config.whole import Config
+from pipeline.config.whole import Config, base_of
 from pipeline.dag import classify, detect, paths, shrink, spot
 from pipeline.dag import report as page
 from pipeline.dag.run import Run, about, by_split, command, named, roles
@@ -43,6 +43,10 @@ def check(function, *arguments):
         return function(*arguments)
     except ActaError as error:
         raise WorkflowError(str(error))
+
+
+# So far `config` is what the command line says. What is below it depends on the dataset.
+configfile: str(base_of(config))
 
 
 # Snakemake also reads these files, but if a key appears twice in a file, it silently keeps the last.

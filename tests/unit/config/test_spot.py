@@ -289,14 +289,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"networks": {"p_1": {"input": "frames"}}}, "`input: frames` and a `backbone` need each other"),
     ({"networks": {FINETUNED: {"input": "mobilenet"}}}, "`input: frames` and a `backbone` need each other"),
     ({"networks": {"p_1": {"input": "resnet"}}}, "network 'p_1' has the input 'resnet', which is not among `features`"),
-    (
-        {"networks": {"p_1": {"offsets": "centre", "masking": None}}},
-        "with `offsets: centre` there is nothing to regress or to mask",
-    ),
-    (
-        {"networks": {"p_1": {"offsets": "centre", "regression": False}}},
-        "with `offsets: centre` there is nothing to regress or to mask",
-    ),
+    ({"networks": {"p_1": {"offsets": "centre"}}}, "with `offsets: centre` there is nothing to regress"),
     ({"network": {"training": {"batch": 65}}}, "`batch` 65 is not a multiple of `micro_batch` 64"),
     ({"networks": {FINETUNED: {"training": {"micro_batch": 5}}}}, "`batch` 16 is not a multiple of `micro_batch` 5"),
     ({"main_network": "best"}, "`main_network` 'best' is not among `networks`: rms_net, centred"),

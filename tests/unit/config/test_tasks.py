@@ -59,7 +59,9 @@ OBFUSCATE = {what: ("obfuscate", what) for what in ("faces", "bodies")}
 AUDIT = {what: ("audit", what) for what in ("faces", "bodies")}
 
 READ_BY: list[tuple[str, Any, set[tuple[str, str | None]]]] = [
+    ("base", "full", set()),
     ("dataset", "other", set()),
+    ("departures", {"sampling.rate": "a reason"}, set()),
     ("data.adapter", "folder", set()),
     ("data.root", "elsewhere", set()),
     ("data.annotations", "lists", set()),

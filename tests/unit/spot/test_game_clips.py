@@ -343,6 +343,19 @@ def test_masking_is_as_likely_as_it_should_be(side: str) -> None:
     assert 0.25 < changed(1 / 3) < 0.42
 
 
+@pytest.mark.parametrize("event", [30.0, 30.4, 30.9])
+def test_a_centred_event_is_masked_as_its_frame_says(event: float) -> None:
+    """2 of 5 frames are before the middle one: an offset of 0.4, wherever in the frame the event is."""
+    network = masked(1.0, 0.5).model_copy(update={"offsets": "centre", "regression": False})
+    clips = TrainingClips(Numbered([half(100, (event, 0)), half(40, game="l/s/quiet")]), network, 1, seed=1)
+    shown = [item["clip"] for item in (clips[0, number] for number in range(len(clips))) if item["event"]]
+    assert len(shown) == 600
+    for clip in shown:
+        rows = [(int(place), int(frame)) for place, frame in clip]
+        assert rows[2:] == [(0, 30), (0, 31), (0, 32)]
+        assert is_background(rows[:2])
+
+
 def test_background_is_not_masked() -> None:
     network = settings(masking={"probability": 1.0, "max_offset": 1.0, "side": "before"})
     clips = TrainingClips(Numbered(LONE), network, 1, seed=1)

@@ -1,0 +1,18 @@
+"""The files in config/, and what each is used on top of, as its head says."""
+
+from pathlib import Path
+
+from tests import PROJECT
+
+BELOW = {
+    "ucf101_scratch": ("ucf101",),
+    "ava_2_2": ("ava",),
+    "ucf101_24": ("jhmdb21",),
+    "soccernet_finetuned": ("soccernet",),
+}
+OVERLAYS = sorted(path.stem for path in (PROJECT / "config").glob("*.yaml") if path.stem != "full")
+
+
+def files_of(overlay: str) -> list[Path]:
+    """What is given to ``--configfile``, in this order."""
+    return [PROJECT / "config" / f"{name}.yaml" for name in (*BELOW.get(overlay, ()), overlay)]

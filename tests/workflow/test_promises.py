@@ -1,0 +1,121 @@
+"""The command at the head of each file in config/ makes the tables and figures that the head names, and no others."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests import PROJECT
+from tests.unit.config.overlays import OVERLAYS, files_of
+from tests.workflow.project import Project
+
+GAME = "league/season/game"
+LABEL_MAP = 'item {\n  name: "stand"\n  id: 1\n}\n'
+MADE_BY_OTHERS = "results/kinetics400"  # what Table 6.6 fine-tunes
+# What a picture of Ch. 6 is called, by its number.
+PICTURES = {"shrink_r2plus1d": "figure_6_3", "shrink_slowfast": "figure_6_4"}
+
+
+def head(overlay: str) -> str:
+    """The comment before the first key."""
+    lines = (PROJECT / "config" / f"{overlay}.yaml").read_text().splitlines()
+    return "\n".join(line.removeprefix("#")[1:] for line in lines[: lines.index(f"dataset: {overlay}")])
+
+
+def promised(text: str) -> set[str]:
+    """Tables and figures of a text, such as `Tables 5.1 to 5.3, 6.1 and 6.10`."""
+    names = set()
+    for kind, listed in re.findall(r"(Table|Figure)s? ((?:\d+\.\d+(?: to |, | and |,\n|\n)?)+)", text):
+        for first, last in re.findall(r"(\d+\.\d+)(?: to (\d+\.\d+))?", listed):
+            chapter, begin = map(int, first.split("."))
+            end = int(last.split(".")[1]) if last else begin
+            names |= {f"{kind.lower()}_{chapter}_{number}" for number in range(begin, end + 1)}
+    return names
+
+
+def command(overlay: str) -> list[str]:
+    """The head's own, without how and where it runs."""
+    (line,) = re.findall(r"^  snakemake (.*)$", head(overlay), re.MULTILINE)
+    words = shlex.split(line)
+    assert words[words.index("--configfile") + 1 : words.index("--configfile") + 1 + len(files_of(overlay))] == [
+        str(path.relative_to(PROJECT)) for path in files_of(overlay)
+    ]
+    return words[words.index("--") :]
+
+
+def moved(value: Any, folder: Path, made: list[Path]) -> Any:
+    """The same settings with the paths below /datasets and /models in another folder."""
+    if isinstance(value, dict):
+        return {key: moved(part, folder, made) for key, part in value.items()}
+    if isinstance(value, str) and value.startswith(("/datasets/", "/models/")):
+        made.append(folder / value[1:])
+        return str(made[-1])
+    return value
+
+
+def invent(path: Path) -> None:
+    """What is at a path: annotations of one video, game or class; other files are empty."""
+    (path.parent if path.suffix else path).mkdir(parents=True, exist_ok=True)
+    if path.name == "kinetics400.csv":
+        rows = [f"{label},{label}{part},0,10,{part}" for label in ("run", "walk") for part in ("train", "val")]
+        path.write_text("\n".join(["label,youtube_id,time_start,time_end,split", *rows]) + "\n")
+    elif path.suffix == ".csv" and "excluded" in path.name:
+        path.write_text(f"{path.stem.split('_')[1]},0904\n")
+    elif path.suffix == ".csv":
+        split = "train" if "train" in path.name else "val"
+        person = ",0.9" if "detection" in path.name else ",0"
+        path.write_text(f"{split},0902,0.0,0.0,0.5,1.0,1{person}\n")
+    elif path.suffix == ".pbtxt":
+        path.write_text(LABEL_MAP)
+    elif path.suffix == ".json":
+        games = {"league": {"season": [f"game {path.stem}"]}}
+        path.write_text(json.dumps(games))
+        for name in games["league"]["season"]:
+            (path.parent / "league/season" / name).mkdir(parents=True)
+    elif path.name == "ucfTrainTestlist":
+        for number in (1, 2, 3):
+            (path / f"trainlist0{number}.txt").write_text("Run/v_Run_g01_c01.avi 1\nWalk/v_Walk_g01_c01.avi 2\n")
+            (path / f"testlist0{number}.txt").write_text("Run/v_Run_g02_c01.avi\nWalk/v_Walk_g02_c01.avi\n")
+    elif path.name == "testTrainMulti_7030_splits":
+        for label in ("run", "walk"):
+            for number in (1, 2, 3):
+                (path / f"{label}_test_split{number}.txt").write_text(f"{label}a.avi 1\n{label}b.avi 2\n")
+    elif path.suffix:
+        path.write_bytes(b"")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path / "project")
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_command_makes_what_the_head_promises(overlay: str, project: Project, tmp_path: Path) -> None:
+    named: list[Path] = []
+    here: dict[str, Any] = {}
+    for path in files_of(overlay):
+        here |= {}
+        part = moved(yaml.safe_load(path.read_text()), tmp_path, named)
+        target = project.folder / f"{path.stem}.yaml"
+        target.write_text(yaml.safe_dump(part))
+    for path in named:
+        invent(path)
+    for network in ("r2plus1d", "slowfast"):  # what another dataset's run has made
+        below = project.folder / MADE_BY_OTHERS
+        models = [below / f"models/split1/{network}/none/cross_entropy/model"]
+        models += [below / f"shrink/{network}/pas/iteration_{n}/selected" for n in range(1, 6)]
+        for model in models:
+            model.parent.mkdir(parents=True)
+            model.with_suffix(".safetensors").touch()
+            model.with_suffix(".json").touch()
+    files = [f"{path.stem}.yaml" for path in files_of(overlay)]
+    planned = project.snakemake("-n", "--cores", "2", "--configfile", *files, *command(overlay)).stdout
+    drawn = set(re.findall(rf"results/{overlay}/(?:tables|figures|statistics|private)/(\w+)\.", planned))
+    made = {PICTURES.get(name, name) for name in drawn}
+    wanted = promised(head(overlay))
+    assert wanted
+    assert {name for name in made if re.fullmatch(r"(table|figure)_\d+_\d+", name)} == wanted
