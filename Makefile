@@ -51,7 +51,7 @@ report: install
 
 test: install
 	$(BIN)/acta weights fetch
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(CORES) --dist loadfile $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # A subset of the tests that uses every dependency, with the lowest or the newest versions that pyproject.toml allows.
 test-lowest: export ACTA_LOWEST = 1

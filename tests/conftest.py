@@ -16,6 +16,11 @@ from tests import PROJECT
 from tests.clips import write_clip
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole workflows come first: the many short tests after them fill both cores to the end."""
+    items.sort(key=lambda item: "workflow" not in item.path.parts)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests marked ``cuda`` are skipped where there is no GPU; with ``ACTA_EXPECT_CUDA=1`` they fail."""
     if item.get_closest_marker("cuda") is None or not (reason := without_cuda()):

@@ -15,7 +15,7 @@ KILLS = 20
 
 
 def make(folder: Path, footage: Path) -> Project:
-    project = Project(folder, warm=False)
+    project = Project(folder)
     for video in ("run/a.mp4", "run/e.mp4", "walk/c.mp4"):
         write_clip(project.folder / "videos" / video, frames=40, size=(240, 320))
     shutil.copy(footage / "talking_in_car" / "carphone_pristine.mp4", project.folder / "videos" / "walk")
