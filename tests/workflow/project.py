@@ -19,7 +19,7 @@ from tests import PROJECT
 from tests.clips import write_clip
 from tests.workflow.warm import warm_python
 
-PARTS = ("Snakefile", "config.yaml", "workflow", "pipeline", "profiles", "envs")
+PARTS = ("Snakefile", "config.yaml", "config", "workflow", "pipeline", "profiles", "envs")
 
 
 class Project:

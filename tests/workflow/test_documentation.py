@@ -244,7 +244,7 @@ class Copy(Project):
 
     def __init__(self, folder: Path):
         super().__init__(folder)
-        for name in ("config", "docs", "benchmarks"):
+        for name in ("docs", "benchmarks"):
             shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "results"))
         for name in ("Makefile", "requirements.lock", "pyproject.toml"):
             shutil.copy(PROJECT / name, folder / name)

@@ -13,9 +13,8 @@ from tests import PROJECT
 from tests.unit.config.overlays import OVERLAYS, files_of
 from tests.workflow.project import Project
 
-GAME = "league/season/game"
 LABEL_MAP = 'item {\n  name: "stand"\n  id: 1\n}\n'
-MADE_BY_OTHERS = "results/kinetics400"  # what Table 6.6 fine-tunes
+MADE_BY_OTHERS = "results/kinetics400"  # the networks that Table 6.6 fine-tunes
 # What a picture of Ch. 6 is called, by its number.
 PICTURES = {"shrink_r2plus1d": "figure_6_3", "shrink_slowfast": "figure_6_4"}
 
@@ -88,6 +87,17 @@ def invent(path: Path) -> None:
         path.write_bytes(b"")
 
 
+def invent_shrunk_networks(results: Path) -> None:
+    """What another dataset's run has made."""
+    for network in ("r2plus1d", "slowfast"):
+        models = [results / f"models/split1/{network}/none/cross_entropy/model"]
+        models += [results / f"shrink/{network}/pas/iteration_{n}/selected" for n in range(1, 6)]
+        for model in models:
+            model.parent.mkdir(parents=True)
+            model.with_suffix(".safetensors").touch()
+            model.with_suffix(".json").touch()
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     return Project(tmp_path / "project")
@@ -96,23 +106,13 @@ def project(tmp_path: Path) -> Project:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_command_makes_what_the_head_promises(overlay: str, project: Project, tmp_path: Path) -> None:
     named: list[Path] = []
-    here: dict[str, Any] = {}
     for path in files_of(overlay):
-        here |= {}
-        part = moved(yaml.safe_load(path.read_text()), tmp_path, named)
-        target = project.folder / f"{path.stem}.yaml"
-        target.write_text(yaml.safe_dump(part))
+        content = moved(yaml.safe_load(path.read_text()), tmp_path, named)
+        (project.folder / path.name).write_text(yaml.safe_dump(content))
     for path in named:
         invent(path)
-    for network in ("r2plus1d", "slowfast"):  # what another dataset's run has made
-        below = project.folder / MADE_BY_OTHERS
-        models = [below / f"models/split1/{network}/none/cross_entropy/model"]
-        models += [below / f"shrink/{network}/pas/iteration_{n}/selected" for n in range(1, 6)]
-        for model in models:
-            model.parent.mkdir(parents=True)
-            model.with_suffix(".safetensors").touch()
-            model.with_suffix(".json").touch()
-    files = [f"{path.stem}.yaml" for path in files_of(overlay)]
+    invent_shrunk_networks(project.folder / MADE_BY_OTHERS)
+    files = [path.name for path in files_of(overlay)]
     planned = project.snakemake("-n", "--cores", "2", "--configfile", *files, *command(overlay)).stdout
     drawn = set(re.findall(rf"results/{overlay}/(?:tables|figures|statistics|private)/(\w+)\.", planned))
     made = {PICTURES.get(name, name) for name in drawn}

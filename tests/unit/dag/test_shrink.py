@@ -113,7 +113,10 @@ TRAINED = [f"pas/iteration_{n}/{o}" for n in (1, 2) for o in "stfcl"]
             WINNERS + [f"{SHRUNK}/pas/iteration_{n}/export/export.json" for n in (1, 2)] + networks(TRAINED),
         ),
         ("table_6_7", WINNERS[:1] + networks([f"{plan}/iteration_1/l" for plan in ("pas", "mse", "margin_relu")])),
-        ("table_6_8", WINNERS[:1] + networks([f"{p}/iteration_1/{o}" for p in ("pas", "teacher_eval") for o in "stfcl"])),
+        (
+            "table_6_8",
+            WINNERS[:1] + networks([f"{p}/iteration_1/{o}" for p in ("pas", "teacher_eval") for o in "stfcl"]),
+        ),
     ],
 )
 def test_results_of_a_table(run: Run, name: str, expected: list[str]) -> None:
