@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -125,6 +126,12 @@ def load_over(paths: Sequence[Path]) -> Config:
         content = merged(content, read_configuration(path))
     below = base_of(content)
     return parse(Config, merged(read_configuration(below), content), " and ".join(map(str, paths or [below])))
+
+
+@cache
+def of_the_thesis(*overlays: str) -> Config:
+    """The configuration of the thesis's own runs: files in config/, such as ``kinetics400``."""
+    return load_over([PROJECT / "config" / f"{overlay}.yaml" for overlay in overlays])
 
 
 def schema() -> str:

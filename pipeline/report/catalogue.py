@@ -43,25 +43,6 @@ class Entry(_Strict):
     values: Any = None
 
 
-class Recipe(_Strict):
-    """How the thesis trains a backbone: consecutive frames, crop in pixels, clips per optimiser step, its rate."""
-
-    frames: int
-    crop: int
-    batch: int
-    learning_rate: float
-
-
-class Factors(_Strict):
-    """γ of each operator."""
-
-    s: float
-    t: float
-    f: float
-    c: float
-    l: float  # noqa: E741 (the thesis's letter)
-
-
 class Spotting(_Strict):
     """T in frames, frames per second, p, q, λ, and the number of games in each of the validation and test splits."""
 
@@ -74,19 +55,8 @@ class Spotting(_Strict):
 
 
 class Settings(_Strict):
-    """The thesis's own settings, with which a run's are compared in the column ``differs``."""
+    """What the thesis says of its runs beyond what files in config/ hold."""
 
-    recipes: dict[str, Recipe]
-    epochs: int
-    train_clips: int
-    test_clips: int
-    kd: float
-    rkd: float
-    temperature: float
-    factors: Factors
-    alpha: float
-    shrink_temperature: float
-    iterations: int
     spotting: Spotting
 
 

@@ -7,7 +7,13 @@ import numpy as np
 
 from pipeline.config.tasks.report import DrawClassification
 from pipeline.report import catalogue
-from pipeline.report.differs import joined, recipe_differences, strategy_differences
+from pipeline.report.differs import (
+    declared,
+    joined,
+    privacy_differences,
+    recipe_differences,
+    strategy_differences,
+)
 from pipeline.report.numbered import write_numbered_table
 from pipeline.report.tables import Row
 from pipeline.report.thesis import THESIS, Evaluation
@@ -38,8 +44,9 @@ def write_classification_table(
         differs = [
             other_data,
             None if row in THESIS else "the thesis has no such row",
-            *recipe_differences(settings.recipes[row.recipe], settings.epochs, settings.test_clips),
-            *strategy_differences(row.strategy, settings.strategies[row.strategy]),
+            *recipe_differences(settings, settings.recipes[row.recipe], settings.thesis),
+            *strategy_differences(settings, settings.thesis, row.strategy),
+            *privacy_differences(settings, settings.thesis, dict.fromkeys((row.variant, row.tested))),
         ]
         written.append(
             {
@@ -60,4 +67,4 @@ def write_classification_table(
                 "differs": joined(differs),
             }
         )
-    write_numbered_table(name, written, output, other_data=other_data)
+    write_numbered_table(name, written, output, other_data=other_data, departures=declared(settings.departures))

@@ -11,7 +11,7 @@ from pipeline.detect.features.entities import FeatureShard
 from pipeline.models.stage_architecture import FEATURES, StageArchitecture
 from pipeline.models.stage_complexity import StageComplexity, stage_complexity
 from pipeline.report.catalogue import other_data
-from pipeline.report.differs import joined
+from pipeline.report.differs import declared, differences, joined
 from pipeline.report.intervals import mean_cells
 from pipeline.report.numbered import write_numbered_table
 from pipeline.report.tables import Row
@@ -106,7 +106,14 @@ def write_detection_table(name: str, results: Path, settings: DrawDetection, out
     """
     rows = list(TABLES[name](Measured(results, settings)))
     labels = ("layers", "heads", "actor_size", "object_size", "classes", "actors", "objects")
-    write_numbered_table(name, rows, output, other_data=other_data(name, settings.dataset), labels=labels)
+    write_numbered_table(
+        name,
+        rows,
+        output,
+        other_data=other_data(name, settings.dataset),
+        labels=labels,
+        departures=declared(settings.departures),
+    )
 
 
 def _row(
@@ -141,7 +148,13 @@ def _differs(measured: Measured, table: str, features: str) -> str | None:
     """How these features, and what was measured with them, differ from the thesis's."""
     settings = measured.settings
     notes = [other_data(table, settings.dataset)]
-    if not kind_of(settings.features[features]):
+    kind = settings.features[features]
+    if kind:
+        own = settings.recipes[features]
+        # Imported features have no backbone here.
+        theirs = {key: value for key, value in settings.thesis.get(kind, {}).items() if key in own}
+        notes += differences(own, theirs)
+    else:
         notes.append("features that the thesis does not have")
     if features in settings.without_backbone and BACKBONE in networks_of(table):
         notes.append("no classifier of the backbone's own")

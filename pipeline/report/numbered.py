@@ -16,10 +16,13 @@ def write_numbered_table(
     other_data: str = "",
     columns: Sequence[str] | None = None,
     labels: Sequence[str] = (),
+    departures: str = "",
 ) -> None:
     """Write a table (`pipeline.report.tables.write_table`) with its title and reading from the catalogue.
 
     ``other_data``: why the thesis's numbers cannot be compared with those measured here; empty: they can.
+    ``departures``: what the configuration declares; it follows the reading.
     """
     about, above = entry(name), note(other_data)
-    write_table(rows, output, title=about.title, reading=about.reading, note=above, columns=columns, labels=labels)
+    reading = " ".join(filter(None, (about.reading, departures)))
+    write_table(rows, output, title=about.title, reading=reading, note=above, columns=columns, labels=labels)

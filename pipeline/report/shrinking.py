@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.config.tasks.report import DrawShrinkage
+from pipeline.config.tasks.report import DrawShrinkage, decisive
 from pipeline.report import catalogue
-from pipeline.report.differs import joined, recipe_differences, said
+from pipeline.report.differs import declared, differences, joined, recipe_differences
 from pipeline.report.numbered import write_numbered_table
 from pipeline.report.tables import MISSING, Row
 from pipeline.report.thesis_shrinkage import (
@@ -101,22 +101,17 @@ def write_shrink_table(name: str, shrinkages: Sequence[Shrinkage], settings: Dra
     if not rows:
         raise ActaError(f"{name} has no rows: none of {', '.join(s.recipe for s in shrinkages)} is an R(2+1)D or R3D")
     other_data = catalogue.other_data(name, settings.dataset)
-    write_numbered_table(name, rows, output, other_data=other_data, labels=("iteration",))
+    departures = declared(settings.departures)
+    write_numbered_table(name, rows, output, other_data=other_data, labels=("iteration",), departures=departures)
 
 
 def _differs(name: str, recipe: str, settings: DrawShrinkage) -> str | None:
     """How a recipe and its shrinkage differ from the thesis's."""
-    own, base = catalogue.settings(), settings.bases[recipe]
     notes: list[str | None] = [catalogue.other_data(name, settings.dataset)]
-    if name == "table_6_6":
-        notes += recipe_differences(base, settings.base_epochs, settings.test_clips, fine_tuned=True)
-        return joined(notes)
-    notes += recipe_differences(base, settings.base_epochs, settings.test_clips)
-    notes.append(said("epochs of a hypothesis", settings.epochs, own.epochs))
-    notes.append(said("iterations", settings.iterations, own.iterations))
-    notes.append(said("α", settings.alpha, own.alpha))
-    notes.append(said("t", settings.temperature, own.shrink_temperature))
-    notes += [said(f"γ of {o}", getattr(settings.factors, o), getattr(own.factors, o)) for o in "stfcl"]
+    fine_tuned = name == "table_6_6"
+    notes += recipe_differences(settings, settings.bases[recipe], settings.thesis_bases, fine_tuned=fine_tuned)
+    if not fine_tuned:
+        notes += differences(decisive(settings), decisive(settings.thesis), "shrink.")
     return joined(notes)
 
 

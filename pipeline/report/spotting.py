@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline.config.tasks.report import DrawSpotting
-from pipeline.report.differs import joined, said
+from pipeline.report.differs import declared, differences, joined, said
 from pipeline.report.intervals import mean_cells
 from pipeline.report.numbered import write_numbered_table
 from pipeline.report.tables import Row
@@ -81,7 +81,8 @@ def write_spotting_table(name: str, results: Path, settings: DrawSpotting, outpu
         competitors = [dict(zip(known, competitor, strict=True)) for competitor in COMPETITORS]
         rows = [*(row | {"differs": "number of its authors; SoccerNet"} for row in competitors), *rows]
     reason = other_data(RMS_NET, settings.dataset, settings.version)
-    write_numbered_table(name, rows, output, other_data=reason, columns=columns, labels=("clip_s", "p", "q"))
+    labels, departures = ("clip_s", "p", "q"), declared(settings.departures)
+    write_numbered_table(name, rows, output, other_data=reason, columns=columns, labels=labels, departures=departures)
 
 
 def _shown(table: str, settings: DrawSpotting) -> Iterator[str]:
@@ -151,6 +152,10 @@ def _games(evaluations: Evaluations, name: str, split: str | None) -> tuple[str,
     return evaluated, left_out
 
 
+# What `_differs` says in words of its own, and what a network reads or how often it is trained.
+_SAID_ABOVE = ("clip ", "masking", "regression_weight ", "backbone.name ", "input ", "seeds ")
+
+
 def _differs(name: str, settings: DrawSpotting, printed: Printed | None, games: set[str]) -> str | None:
     """How a network differs from the thesis's."""
     network = settings.networks.get(name)
@@ -169,7 +174,11 @@ def _differs(name: str, settings: DrawSpotting, printed: Printed | None, games: 
         notes.append(said("q", network.max_offset, printed.max_offset))
     if printed.regression_weight is not None:
         notes.append(said("λ", network.regression_weight, printed.regression_weight))
-    return joined([*notes, said("backbone", network.backbone or "none", printed.backbone or "none")])
+    notes.append(said("backbone", network.backbone or "none", printed.backbone or "none"))
+    if name in settings.trained and name in settings.thesis:
+        own, theirs = settings.trained[name], settings.thesis[name]
+        notes += [note for note in differences(own, theirs) if not note.startswith(_SAID_ABOVE)]
+    return joined(notes)
 
 
 def _number(value: float | None) -> str:

@@ -1,12 +1,15 @@
 """What the tables and figures read."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field
 
 from pipeline.config.base import Settings
-from pipeline.config.classify import STRATEGIES, RecipeSettings, StrategySettings
+from pipeline.config.classify import STRATEGIES, RecipeSettings, StrategySettings, TrainingSettings
+from pipeline.config.detect import DetectionSettings, FeatureSettings
+from pipeline.config.privacy import DetectSettings, ObfuscateSettings
 from pipeline.config.shrink import FactorSettings
 from pipeline.config.spot import SpotNetworkSettings, Version
 
@@ -14,7 +17,49 @@ if TYPE_CHECKING:
     from pipeline.config.whole import Config
 
 
-class DrawClassification(Settings):
+Value = str | int | float | bool | tuple[int | float | str, ...] | None
+# Where something is computed, from which file, and what is drawn at random: no part of a recipe.
+_NO_RECIPE = frozenset({"device", "threads", "seed", "seeds", "weights", "initial", "frames_at_once"})
+
+
+def decisive(settings: Settings, above: str = "") -> dict[str, Value]:
+    """The values of settings that make a recipe, by their keys: ``clip.view.crop``."""
+    values: dict[str, Value] = {}
+    for name, value in settings:
+        if isinstance(value, Settings):
+            values |= decisive(value, f"{above}{name}.")
+        elif name not in _NO_RECIPE:
+            values[f"{above}{name}"] = value
+    return values
+
+
+class RecognitionValues(Settings):
+    """What decides the results of Ch. 5, in a run or in the thesis."""
+
+    rate: float | None
+    training: TrainingSettings
+    test_clips: int
+    recipes: dict[str, RecipeSettings]
+    strategies: dict[str, StrategySettings]
+    detect: dict[str, DetectSettings] = Field(description="How people are found, by variant.")
+    obfuscate: dict[str, ObfuscateSettings] = Field(description="How people are hidden, by variant.")
+
+    @classmethod
+    def values(cls, config: "Config", recipes: Iterable[str]) -> dict[str, Any]:
+        """The fields, with these recipes of the configuration."""
+        classify, privacy = config.classify, config.privacy
+        return {
+            "rate": config.sampling.rate,
+            "training": classify.training,
+            "test_clips": classify.test_clips,
+            "recipes": {name: _named(classify.recipes[name]) for name in recipes},
+            "strategies": {name: classify.strategies[name] for name in STRATEGIES},
+            "detect": {what: getattr(privacy.detect, what) for what in privacy.what},
+            "obfuscate": {what: getattr(privacy.obfuscate, what) for what in privacy.what},
+        }
+
+
+class DrawClassification(RecognitionValues):
     """What the tables and figures of Ch. 5 read."""
 
     dataset: str
@@ -22,43 +67,53 @@ class DrawClassification(Settings):
     variants: tuple[Literal["faces", "bodies"], ...] = Field(description="The anonymised variants.")
     recipe: str = Field(description="The recipe of Tables 5.1 and 5.2 and of the figures.")
     compare: tuple[str, ...] = Field(description="The recipes compared in Table 5.3.")
-    recipes: dict[str, RecipeSettings] = Field(description="All of these recipes.")
-    strategies: dict[str, StrategySettings] = Field(description="The strategies of the tables.")
-    epochs: int
-    test_clips: int
+    thesis: RecognitionValues
+    departures: dict[str, str] = Field(description="Declared in the configuration, with their reasons.")
 
     @classmethod
     def from_config(cls, config: "Config") -> Self:
         classify = config.classify
         return cls.taken(
             classify,
-            classify.training,
             config,
             splits=tuple(classify.splits),
             variants=config.privacy.what,
-            recipes={name: _named(classify.recipes[name]) for name in (classify.recipe, *classify.compare)},
-            strategies={name: classify.strategies[name] for name in STRATEGIES},
+            thesis=_recognition_of_the_thesis(),
+            departures=_departures(config, "classify", "privacy", "sampling"),
+            **cls.values(config, dict.fromkeys((classify.recipe, *classify.compare))),
         )
 
 
-class DrawShrinkage(Settings):
+class ShrinkageValues(Settings):
+    """What decides how networks are shrunk (Ch. 6), in a run or in the thesis."""
+
+    iterations: int
+    factors: FactorSettings
+    alpha: float
+    temperature: float
+    epochs: int = Field(description="Epochs of a hypothesis.")
+    fine_tuning_rate: float
+
+
+class DrawShrinkage(ShrinkageValues):
     """What the tables and figures of Ch. 6 read."""
 
     dataset: str
     splits: tuple[str, ...]
     recipes: tuple[str, ...] = Field(description="The base networks, in the order of the tables.")
     bases: dict[str, RecipeSettings] = Field(description="How each is trained.")
-    base_epochs: int
+    training: TrainingSettings = Field(description="What their trainings have in common.")
+    rate: float | None
     test_clips: int
-    iterations: int
     operators: dict[str, tuple[str, ...]] = Field(description="The hypotheses of each plan.")
-    factors: FactorSettings
-    alpha: float
-    temperature: float
-    epochs: int = Field(description="Epochs of a hypothesis.")
+    thesis: ShrinkageValues
+    thesis_bases: RecognitionValues
+    departures: dict[str, str] = Field(description="Declared in the configuration, with their reasons.")
 
     @classmethod
     def from_config(cls, config: "Config") -> Self:
+        from pipeline.config.whole import of_the_thesis
+
         classify, shrink = config.classify, config.shrink
         return cls.taken(
             shrink,
@@ -66,8 +121,11 @@ class DrawShrinkage(Settings):
             config,
             splits=tuple(classify.splits),
             bases={name: _named(classify.recipes[name]) for name in shrink.recipes},
-            base_epochs=classify.training.epochs,
+            rate=config.sampling.rate,
             operators={name: plan.operators for name, plan in shrink.plans.items()},
+            thesis=ShrinkageValues.taken(of_the_thesis(_RECOGNITION).shrink),
+            thesis_bases=_recognition_of_the_thesis(),
+            departures=_departures(config, "classify", "shrink", "sampling"),
         )
 
 
@@ -95,6 +153,9 @@ class DrawDetection(Settings):
     without_backbone: tuple[str, ...] = Field(
         default=(), description="Features that come without the scores of their backbone's own classifier."
     )
+    recipes: dict[str, dict[str, Value]] = Field(description="How STAGE is trained on each of the features.")
+    thesis: dict[str, dict[str, Value]] = Field(description="The same in the thesis, by its rows.")
+    departures: dict[str, str] = Field(description="Declared in the configuration, with their reasons.")
 
     @classmethod
     def from_config(cls, config: "Config") -> Self:
@@ -107,6 +168,9 @@ class DrawDetection(Settings):
             features={name: feature_settings.compare_with for name, feature_settings in features.items()},
             heads={name: feature_settings.heads for name, feature_settings in features.items()},
             without_backbone=tuple(name for name, settings in features.items() if not settings.backbone),
+            recipes={name: _actor_recipe(detect, feature_settings) for name, feature_settings in features.items()},
+            thesis=_detection_of_the_thesis(),
+            departures=_departures(config, "detect"),
         )
 
 
@@ -145,6 +209,9 @@ class DrawSpotting(Settings):
     test: str | None
     validation: str | None
     networks: dict[str, ReportedNetwork]
+    trained: dict[str, dict[str, Value]] = Field(description="The networks' settings (`decisive`).")
+    thesis: dict[str, dict[str, Value]] = Field(description="Those of the thesis's networks.")
+    departures: dict[str, str] = Field(description="Declared in the configuration, with their reasons.")
 
     @classmethod
     def from_config(cls, config: "Config") -> Self:
@@ -156,6 +223,9 @@ class DrawSpotting(Settings):
             test=None if splits.test in splits.train else splits.test,
             validation=None if splits.validation in splits.train else splits.validation,
             networks={name: ReportedNetwork.of(spotter, spot.seeds) for name, spotter in spot.spotters.items()},
+            trained={name: decisive(spotter) for name, spotter in spot.spotters.items()},
+            thesis=_spotters_of_the_thesis(),
+            departures=_departures(config, "spot"),
         )
 
 
@@ -170,6 +240,56 @@ class ReportOverview(Settings):
     def from_config(cls, config: "Config") -> Self:
         content = _without_places(config.model_dump(mode="json"))
         return cls.taken(config, demo=config.data.adapter == "demo", configuration=content)
+
+
+# The thesis's run of Ch. 5 and 6, in config/.
+_RECOGNITION = "kinetics400"
+
+
+def _recognition_of_the_thesis() -> RecognitionValues:
+    from pipeline.config.whole import of_the_thesis
+
+    config = of_the_thesis(_RECOGNITION)
+    return RecognitionValues(**RecognitionValues.values(config, config.classify.recipes))
+
+
+def _actor_recipe(detect: DetectionSettings, features: FeatureSettings) -> dict[str, Value]:
+    values: dict[str, Value] = {
+        "heads": features.heads,
+        "learning_rate": features.learning_rate,
+        "test_score": features.test_score,
+    }
+    values |= decisive(detect.training, "training.")
+    if features.backbone:
+        values |= decisive(features.backbone, "backbone.")
+        del values["backbone.batch"]  # how many are computed at once
+    if "stage" in detect.networks:
+        values |= decisive(detect.networks["stage"], "networks.stage.")
+    return values
+
+
+def _detection_of_the_thesis() -> dict[str, dict[str, Value]]:
+    from pipeline.config.whole import of_the_thesis
+
+    recipes = {}
+    for overlays in (("ava",), ("ava", "ava_2_2"), ("jhmdb21",), ("jhmdb21", "ucf101_24")):
+        detect = of_the_thesis(*overlays).detect
+        for features in detect.features.values():
+            recipes[str(features.compare_with)] = _actor_recipe(detect, features)
+    return recipes
+
+
+def _spotters_of_the_thesis() -> dict[str, dict[str, Value]]:
+    from pipeline.config.whole import of_the_thesis
+
+    challenge = of_the_thesis("soccernet_v2").spot.spotters["challenge"]
+    spotters = of_the_thesis("soccernet", "soccernet_finetuned").spot.spotters | {"challenge": challenge}
+    return {name: decisive(spotter) for name, spotter in spotters.items()}
+
+
+def _departures(config: "Config", *sections: str) -> dict[str, str]:
+    """What the configuration declares of these sections."""
+    return {key: reason for key, reason in config.departures.items() if key.split(".")[0] in sections}
 
 
 def _named(recipe: RecipeSettings) -> RecipeSettings:

@@ -52,6 +52,19 @@ def texts(config: Config) -> dict[Any, str]:
 
 OBJECTS = {"objects", "imported objects"}
 BACKBONE = "features.i3d.backbone"
+# Of a training, what a table compares with the thesis's.
+RECIPE = {
+    "trainable",
+    "dropout",
+    "flip",
+    "epochs",
+    "batch",
+    "micro_batch",
+    "learning_rate",
+    "warmup_epochs",
+    "schedule",
+}
+RECIPE |= {"step_epochs", "momentum", "weight_decay", "precision"}
 READ_BY: list[tuple[str, Any, set[Any]]] = [
     ("data.adapter", "ava", set()),
     ("data.root", "videos", set()),
@@ -100,21 +113,21 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
     ("objects.threads", 2, {"objects"}),
     ("features.i3d.compare_with", None, {"report"}),
     ("features.i3d.heads", 2, TRAIN | {"report"}),
-    ("features.i3d.learning_rate", 1, TRAIN),
-    ("features.i3d.test_score", 0.1, {"evaluate", *TRAIN}),
-    (f"{BACKBONE}.network.name", "r101_i3d_nl", {"backbone", "features"}),
-    (f"{BACKBONE}.network.width", 1, {"backbone", "features"}),
-    (f"{BACKBONE}.network.frames", 16, {"backbone", "features"}),
-    (f"{BACKBONE}.rate", 10, {"backbone", "features"}),
-    (f"{BACKBONE}.boxes.score", 0.9, {"features", *TRAIN}),
-    (f"{BACKBONE}.boxes.iou", 0.9, {"features"}),
-    (f"{BACKBONE}.half_precision", False, {"features"}),
+    ("features.i3d.learning_rate", 1, TRAIN | {"report"}),
+    ("features.i3d.test_score", 0.1, {"evaluate", "report", *TRAIN}),
+    (f"{BACKBONE}.network.name", "r101_i3d_nl", {"backbone", "features", "report"}),
+    (f"{BACKBONE}.network.width", 1, {"backbone", "features", "report"}),
+    (f"{BACKBONE}.network.frames", 16, {"backbone", "features", "report"}),
+    (f"{BACKBONE}.rate", 10, {"backbone", "features", "report"}),
+    (f"{BACKBONE}.boxes.score", 0.9, {"features", "report", *TRAIN}),
+    (f"{BACKBONE}.boxes.iou", 0.9, {"features", "report"}),
+    (f"{BACKBONE}.half_precision", False, {"features", "report"}),
     (f"{BACKBONE}.batch", 4, {"features"}),
-    (f"{BACKBONE}.precision", "bfloat16", {"features"}),
+    (f"{BACKBONE}.precision", "bfloat16", {"features", "report"}),
     (f"{BACKBONE}.device", "cuda", {"features"}),
     (f"{BACKBONE}.threads", 2, {"features"}),
     *(
-        (f"{BACKBONE}.training.{key}", value, {"backbone"})
+        (f"{BACKBONE}.training.{key}", value, {"backbone"} | ({"report"} if key in RECIPE else set()))
         for key, value in [
             ("initial", "rgb_imagenet.pt"),
             ("trainable", "mixed_5"),
@@ -136,7 +149,13 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
         ]
     ),
     *(
-        (f"training.{key}", value, TRAIN | ({"evaluate"} if key in ("clips", "device", "threads") else set()))
+        (
+            f"training.{key}",
+            value,
+            TRAIN
+            | ({"evaluate"} if key in ("clips", "device", "threads") else set())
+            | (set() if key in ("device", "threads") else {"report"}),
+        )
         for key, value in [
             ("clips", 12),
             ("batch", 2),
@@ -152,7 +171,7 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
     ),
     ("seeds", [1, 2], {"report"}),
     *(
-        (f"networks.stage.{key}", value, {STAGE})
+        (f"networks.stage.{key}", value, {STAGE, "report"})
         for key, value in [
             ("layers", 3),
             ("heads", 8),

@@ -101,11 +101,21 @@ def test_what_differs_in_the_demo(tmp_path: Path) -> None:
     shipped = {key: value for key, value in SHIPPED.items() if key != "compare"}
     found = read_rows(draw(tmp_path, "table_5_2", **shipped))
     assert found[0]["differs"] == (
-        "not comparable: data demo, thesis Kinetics-400; width 0.125, thesis 1; blocks 1–1–1–1, thesis 2–2–2–2; "
-        "frames 8, thesis 16; crop 40, thesis 112; epochs 10, thesis 45; clips of a video in evaluation 4, thesis 10; "
-        "batch 16, thesis 1536; learning rate 0.04, thesis 0.96"
+        "not comparable: data demo, thesis Kinetics-400; batch 16, thesis 1536; micro_batch 16, thesis 24; "
+        "learning_rate 0.04, thesis 0.96; warmup_epochs 3, thesis 10; schedule cosine, thesis step; "
+        "backbone.width 0.125, thesis 1; backbone.blocks 1–1–1–1, thesis 2–2–2–2; clip.frames 8, thesis 16; "
+        "clip.view.size 48–64, thesis 128–171; clip.view.crop 40, thesis 112; epochs 10, thesis 45; "
+        "test_clips 4, thesis 10; sampling.rate 5, thesis none"
     )
-    assert found[2]["differs"].endswith("learning rate 0.04, thesis 0.96; λ 250, thesis 12500")
+    assert found[2]["differs"].endswith("sampling.rate 5, thesis none; kd 250, thesis 12500")
+    assert "faces: interval 0.1, thesis 0; faces: fill_gap 10, thesis 0" in found[4]["differs"]
+
+
+def test_declared_departures_stand_under_the_table(tmp_path: Path) -> None:
+    output = draw(tmp_path, "table_5_1", departures={"sampling.rate": "the recordings have one frame a second"})
+    text = output.with_suffix(".md").read_text()
+    said = "the configuration declares: sampling.rate: the recordings have one frame a second."
+    assert text.rindex("|") < text.index(said)
 
 
 def test_another_network_than_the_thesis_has(tmp_path: Path) -> None:
@@ -114,7 +124,8 @@ def test_another_network_than_the_thesis_has(tmp_path: Path) -> None:
     content = SHIPPED | {"variants": ["faces"]}
     run("table_5_3", "--evaluations", tmp_path, "--settings", json.dumps(content), "-o", tmp_path / "out.csv")
     differs = read_rows(tmp_path / "out.csv")[0]["differs"]
-    assert "the thesis has no slowfast_8x8_r50; width 0.125, thesis 1; blocks 1–1–1–1, thesis 3–4–6–3" in differs
+    told = "the thesis has no slowfast_8x8_r50; backbone.width 0.125, thesis 1; backbone.blocks 1–1–1–1, thesis 3–4–6–3"
+    assert told in differs
 
 
 def test_several_splits_are_averaged(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.config.base import parse
 from pipeline.config.tasks.report import DrawDetection
+from pipeline.config.whole import load
 from pipeline.detect.annotation.ava import read_label_map, read_rows
 from pipeline.detect.features.entities import Actors, FeaturedVideo, Objects, write_features
 from pipeline.report.catalogue import other_data
@@ -30,7 +31,7 @@ from pipeline.report.thesis_detection import (
 )
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.provenance import Provenance
-from pipeline.tasks import TASKS
+from pipeline.tasks import TASKS, task_settings
 from tests.shards import numbered, stored, write_shard
 
 SEEDS = (0, 1, 2)
@@ -41,10 +42,17 @@ OF_SEED = {"stage": (0.44, 0.46, 0.48), "no_temporal": (0.44, 0.45, 0.46), "line
 BY_SEED = 4.302652729749462  # Student's t, two degrees of freedom, 97.5 %
 
 
+SHIPPED = task_settings(load(), "draw_detection")
+assert isinstance(SHIPPED, DrawDetection)
+AS_THE_THESIS = SHIPPED.thesis
+
+
 def settings(**changes: object) -> DrawDetection:
     content = {"dataset": "ava_2_1", "features": {"mine": "i3d"}, "heads": {"mine": 4}, "seeds": SEEDS, "start": 0.0}
-    content |= changes
-    return parse(DrawDetection, content)
+    content |= {"thesis": AS_THE_THESIS, "departures": {}} | changes
+    features: Any = content["features"]
+    recipes = {name: AS_THE_THESIS.get(kind or "", {}) for name, kind in features.items()}
+    return parse(DrawDetection, {"recipes": recipes} | content)
 
 
 def write(path: Path, content: object) -> None:
@@ -165,6 +173,23 @@ def test_what_differs(results: Path) -> None:
         "features extracted here (weights 01234567)"
     )
     assert cells(stage, "thesis_mAP", "thesis_gain") == ["–", "–"]
+
+
+def test_what_differs_in_training(results: Path) -> None:
+    assert isinstance(SHIPPED, DrawDetection)
+    stage = mine(table(results, "table_3_2", recipes={"mine": SHIPPED.recipes["i3d"]}), "STAGE")
+    assert stage["differs"] == (
+        "learning_rate 0.0005, thesis 6.25e-05; training.epochs 20, thesis 100; "
+        "backbone.network.width 0.125, thesis 1; backbone.network.frames 5, thesis none; "
+        "backbone.training.epochs 6, thesis 10; backbone.training.batch 8, thesis 64; "
+        "backbone.training.micro_batch 8, thesis 1; backbone.training.learning_rate 0.05, thesis 0.01; "
+        "backbone.training.trainable all, thesis mixed_5; backbone.training.dropout 0, thesis 0.5; "
+        "backbone.rate 5, thesis none"
+    )
+    for key in AS_THE_THESIS["i3d"]:
+        changed = AS_THE_THESIS["i3d"] | {key: "another"}
+        stage = mine(table(results, "table_3_2", recipes={"mine": changed}), "STAGE")
+        assert stage["differs"].startswith(f"{key} another, thesis ")
 
 
 def test_features_without_a_classifier_of_the_backbone(results: Path) -> None:

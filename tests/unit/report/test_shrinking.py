@@ -145,7 +145,7 @@ def test_what_differs(of, tmp_path):
     }
     weights = "weights fine-tuned from another model, thesis random; "
     told = "not comparable: data ucf101, thesis Kinetics-400; batch 24, thesis 1536; "
-    more = "epochs of a hypothesis 3, thesis 45; α 10, thesis 500; γ of s 2, thesis 1.4"
+    more = "shrink.factors.s 2, thesis 1.4; shrink.alpha 10, thesis 500; shrink.epochs 3, thesis 45"
     assert table(of, "table_6_1", tmp_path, **changes)[0]["differs"] == told + weights + more
 
     assert table(of, "table_6_9", tmp_path)[0]["differs"] == "–"
@@ -164,8 +164,8 @@ def test_what_differs_in_the_demo(of, tmp_path):
     content = shipped.model_copy(update={"bases": {"small": shipped.bases["r2plus1d_deep"]}})
     write_shrink_table("table_6_1", [of], content, tmp_path / "t.csv")
     differs = read_rows(tmp_path / "t.csv")[0]["differs"]
-    assert differs.startswith("not comparable: data demo, thesis Kinetics-400; width 0.125, thesis 1; frames 8")
-    assert differs.endswith("epochs of a hypothesis 3, thesis 45; α 10, thesis 500")
+    assert differs.startswith("not comparable: data demo, thesis Kinetics-400; batch 16, thesis 1536; micro_batch 16,")
+    assert differs.endswith("shrink.alpha 10, thesis 500; shrink.epochs 3, thesis 45")
     assert "data demo, thesis Kinetics-400" in (tmp_path / "t.html").read_text().split("<table>")[0]
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from pipeline.config.base import parse
 from pipeline.config.tasks.report import DrawSpotting
+from pipeline.config.whole import load
 from pipeline.report.spotting import paired, write_spotting_table
 from pipeline.report.spotting_figures import FIGURES as DRAWN
 from pipeline.report.spotting_figures import draw_spotting_figure
@@ -29,7 +30,7 @@ from pipeline.report.thesis_spotting import (
 )
 from pipeline.runtime.errors import ActaError
 from pipeline.spot.events import CLASSES
-from pipeline.tasks import TASKS
+from pipeline.tasks import TASKS, task_settings
 
 SEEDS = (0, 1, 2)
 BY_SEED = 4.302652729749462  # Student's t, two degrees of freedom, 97.5 %
@@ -51,6 +52,7 @@ def network(name: str, **changes: object) -> dict[str, object]:
 def settings(networks: dict[str, dict[str, object]] | None = None, **changes: object) -> DrawSpotting:
     content = {"dataset": "soccernet", "version": 1, "rate": 2.0, "test": "test", "validation": "valid"}
     known = {name: network(name) for name in NETWORKS}
+    content |= {"trained": {}, "thesis": {}, "departures": {}}
     return parse(DrawSpotting, content | {"networks": known if networks is None else networks} | changes)
 
 
@@ -224,6 +226,23 @@ def test_what_differs(results: Path) -> None:
         "p 0.5, thesis 0.333; q 0.4, thesis 0.5; λ 5, thesis 10; backbone resnet18, thesis none"
     )
     assert row["clip_s"] == "20"
+
+
+def test_what_differs_in_training(results: Path) -> None:
+    """The demo's rate, batch and epochs, which no word of its own names."""
+    shipped = task_settings(load(), "draw_spotting")
+    assert isinstance(shipped, DrawSpotting)
+    of_demo = {"trained": shipped.trained, "thesis": shipped.thesis}
+    row = of(table(results, "table_4_3", settings().model_copy(update=of_demo)), RMS_NET)
+    assert row["differs"] == (
+        "projection 64, thesis 256; convolutions 64–32, thesis 256–128; hidden 32, thesis 64; "
+        "sampling.foreground 1500, thesis 30000; sampling.background 500, thesis 10000; "
+        "sampling.margin 8, thesis none; "
+        "training.epochs 12, thesis 50; training.learning_rate 0.02, thesis 0.05; training.patience 5, thesis 10"
+    )
+    as_the_thesis = {"trained": shipped.thesis, "thesis": shipped.thesis}
+    rows = table(results, "table_4_3", settings().model_copy(update=as_the_thesis))
+    assert {row["differs"] for row in rows} == {"–"}
 
 
 def test_splits_that_train_are_not_reported(results: Path) -> None:

@@ -206,31 +206,8 @@ def _blocks(values: Any) -> list[str]:
 
 
 def _said_of_settings(own: Any) -> list[str]:
-    r2plus1d, r3d, slowfast = own["recipes"].values()
-    spotting, factors = own["spotting"], own["factors"]
-    found = [
-        f"Both networks work on {net['frames']} frames clips, where each of them is resized to a fixed size of "
-        f"128 × 171 before being randomly cropped to {net['crop']} × {net['crop']} during training"
-        for net in (r2plus1d, r3d)
-    ]
-    found += [
-        f"We employ a batch size of {net['batch']} and a base learning rate of {net['learning_rate']}"
-        for net in (r2plus1d, r3d)
-    ]
-    temperature = own["shrink_temperature"]
+    spotting = own["spotting"]
     return [
-        *found,
-        f"takes {slowfast['frames']} consecutive frames as input",
-        f"randomly crop the result to {slowfast['crop']} × {slowfast['crop']}",
-        f"The training lasts for {own['epochs']} epochs, using a total batch size of {slowfast['batch']}. "
-        f"The base learning rate is set to {slowfast['learning_rate']},",
-        f"{own['train_clips']} clips are randomly sampled from a video for an epoch",
-        f"we uniformly sample {own['test_clips']} clips from the input video",
-        f"λ, β, and T are set to {own['kd'] / 1000:.3f}, {own['rkd']:g}, and {own['temperature']:g}",
-        f"γs = {factors['s']:g}, γt = {factors['t']:g}, γf = {factors['f']:g}, γc = {factors['c']:g} and "
-        f"γl = {factors['l']:g}",
-        f"The t value in Eq. 6.6 is set to {temperature:g}, while the α value in Eq. 6.7 is {own['alpha']:g}",
-        f"maximum number of iterations of the coordinate descent to {own['iterations']}",
         f"the model takes T = {spotting['clip']} frames as input",
         f"frames at {spotting['rate']:g} FPS",
         f"The masking probability p is set to {spotting['probability']}, while the maximum relative temporal "
