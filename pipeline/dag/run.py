@@ -22,13 +22,14 @@ class Run:
     """What the plan of a run is made from.
 
     ``shards`` are those of the videos of Ch. 5 and 6, ``detection_shards`` of Ch. 3, ``games`` those of each split of
-    Ch. 4.
+    Ch. 4. ``labelled``: how many videos of Ch. 5 and 6 have a label, by split; None in a job, which trusts its plan.
     """
 
     config: Config
     shards: Sequence[str]
     detection_shards: Sequence[str]
     games: Mapping[str, Sequence[str]]
+    labelled: Mapping[str, int] | None = None
 
     def result(self, path: str, **wildcards: object) -> str:
         """A path below this dataset's results, with those wildcards filled in that are given."""

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -42,6 +43,11 @@ def shard_name(index: int, shards: int) -> str:
     """File name of a shard, such as ``0007-of-1024``."""
     width = len(str(shards))
     return f"{index:0{width}d}-of-{shards}"
+
+
+def labelled_by_split(videos: Iterable[Listed]) -> dict[str, int]:
+    """How many videos have a label, by split; a video may be of several."""
+    return dict(Counter(split for video in videos if video.label for split in video.split.split()))
 
 
 def list_texts(videos: Iterable[Listed], shards: int) -> dict[str, str]:

@@ -115,6 +115,8 @@ def read_hmdb51(folder: Path) -> Iterator[tuple[str, str, str]]:
 def read_kinetics(path: Path) -> Iterator[tuple[str, str, str]]:
     """Kinetics' table ``label,youtube_id,time_start,time_end,split``, as (file, label, split).
 
+    DeepMind's own files call the validation split ``validate``; here it is ``val``, as in the thesis's overlay.
+
     A file is called ``<id>_<start:06d>_<end:06d>.mp4``; rows that say the same of one count once.
     """
     needed = ("label", "youtube_id", "time_start", "time_end", "split")
@@ -138,6 +140,7 @@ def read_kinetics(path: Path) -> Iterator[tuple[str, str, str]]:
             wrong = "label is empty" if not label else f"youtube_id is {video!r}"
             raise ActaError(f"{place}: {wrong} in {','.join(row)!r}; a row names the video's label and its youtube_id")
         check_stays(label, place)
+        split = "val" if split == "validate" else split
         known = seen.setdefault(name, (label, split, line))
         if known[:2] != (label, split):
             said = [f"label {label!r}, split {split!r}", f"label {known[0]!r}, split {known[1]!r}"]

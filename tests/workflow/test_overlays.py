@@ -9,6 +9,7 @@ import yaml
 from pipeline.config.base import parse
 from pipeline.config.whole import Config
 from tests import PROJECT
+from tests.clips import write_clip
 from tests.unit.config.overlays import OVERLAYS, files_of
 from tests.workflow.project import Project
 
@@ -62,3 +63,32 @@ def test_snakemake_says_what_an_overlay_hides(tmp_path, text, said):
     result = project.snakemake("-n", "--configfile", "mine.yaml", check=False)
     assert result.returncode != 0
     assert f"mine.yaml, {said}" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "said"),
+    [
+        (
+            "",
+            "all",
+            "figure_5_3 of the dataset 'mine' needs videos: data.adapter is 'demo'",
+        ),
+        ("", "table_3_2", "table_3_2 of the dataset 'mine' needs videos: detect.data.adapter is 'demo'"),
+        ("", "table_4_2", "table_4_2 of the dataset 'mine' needs videos: spot.data.adapter is 'demo'"),
+        ("base: small\n", "all", "'base' is \"small\": input should be 'demo' or 'full'"),
+        ("departures: {classify.speed: why}\n", "all", "departures names 'classify.speed', which is no key"),
+        (
+            "data: {adapter: folder, root: videos}\n",
+            "classify",
+            "classify.splits.split1.train is 'train', but the dataset 'mine' has no labelled video of that split "
+            "(data.root 'videos'); splits that have some: test (1)",
+        ),
+    ],
+)
+def test_a_plan_that_cannot_end_well_is_refused(tmp_path, text, target, said):
+    project = Project(tmp_path / "project")
+    write_clip(project.folder / "videos/test/run/e.mp4", frames=3)
+    (project.folder / "mine.yaml").write_text(f"dataset: mine\n{text}")
+    result = project.snakemake("-n", "--configfile", "mine.yaml", "--", target, check=False)
+    assert result.returncode != 0
+    assert said in " ".join((result.stdout + result.stderr).split())

@@ -13,6 +13,7 @@ from tests import PROJECT
 from tests.unit.config.overlays import OVERLAYS, files_of
 from tests.workflow.project import Project
 
+LABELS, MANY = ("run", "walk"), range(400)  # videos of each class: enough for the thesis's largest batch
 LABEL_MAP = 'item {\n  name: "stand"\n  id: 1\n}\n'
 MADE_BY_OTHERS = "results/kinetics400"  # the networks that Table 6.6 fine-tunes
 # What a picture of Ch. 6 is called, by its number.
@@ -60,7 +61,7 @@ def invent(path: Path) -> None:
     """What is at a path: annotations of one video, game or class; other files are empty."""
     (path.parent if path.suffix else path).mkdir(parents=True, exist_ok=True)
     if path.name == "kinetics400.csv":
-        rows = [f"{label},{label}{part},0,10,{part}" for label in ("run", "walk") for part in ("train", "val")]
+        rows = [f"{label},{label}{part}{n},0,10,{part}" for label in LABELS for part in ("train", "val") for n in MANY]
         path.write_text("\n".join(["label,youtube_id,time_start,time_end,split", *rows]) + "\n")
     elif path.suffix == ".csv" and "excluded" in path.name:
         path.write_text(f"{path.stem.split('_')[1]},0904\n")
@@ -77,12 +78,13 @@ def invent(path: Path) -> None:
             (path.parent / "league/season" / name).mkdir(parents=True)
     elif path.name == "ucfTrainTestlist":
         for number in (1, 2, 3):
-            (path / f"trainlist0{number}.txt").write_text("Run/v_Run_g01_c01.avi 1\nWalk/v_Walk_g01_c01.avi 2\n")
-            (path / f"testlist0{number}.txt").write_text("Run/v_Run_g02_c01.avi\nWalk/v_Walk_g02_c01.avi\n")
+            (path / f"trainlist0{number}.txt").write_text("".join(f"Run/{n}.avi 1\nWalk/w{n}.avi 2\n" for n in MANY))
+            (path / f"testlist0{number}.txt").write_text("Run/a.avi\nWalk/b.avi\n")
     elif path.name == "testTrainMulti_7030_splits":
-        for label in ("run", "walk"):
+        for label in LABELS:
+            train = "".join(f"{label}{n}.avi 1\n" for n in MANY)
             for number in (1, 2, 3):
-                (path / f"{label}_test_split{number}.txt").write_text(f"{label}a.avi 1\n{label}b.avi 2\n")
+                (path / f"{label}_test_split{number}.txt").write_text(f"{train}{label}b.avi 2\n")
     elif path.suffix:
         path.write_bytes(b"")
 

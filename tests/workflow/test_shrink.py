@@ -184,7 +184,8 @@ def test_transfer_to_another_dataset(project):
 def test_thesis_scale_plans_fifty_hypotheses(tmp_path):
     project = Project(tmp_path)
     (tmp_path / "videos").mkdir()
-    lines = [f"{label},{label}{part},0,10,{part}" for label in ("run", "walk") for part in ("train", "val")]
+    parts = [(label, part) for label in ("run", "walk") for part in ("train", "val")]
+    lines = [f"{label},{label}{part}{n},0,10,{part}" for label, part in parts for n in range(400)]
     (tmp_path / "k.csv").write_text("label,youtube_id,time_start,time_end,split\n" + "\n".join(lines))
     (tmp_path / "here.yaml").write_text(
         yaml.safe_dump({"data": {"root": "videos", "annotations": str(tmp_path / "k.csv"), "shards": 2}})

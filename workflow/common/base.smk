@@ -27,6 +27,7 @@ from pipeline.demo.make_matches import match_files
 from pipeline.media.lists import (
     PlansLists,
     game_texts,
+    labelled_by_split,
     list_texts,
     record_path,
     shard_names,
@@ -74,9 +75,9 @@ if workflow.is_main_process:
         Path(f".snakemake/acta.lists.{CONFIG.dataset}"),
     )
     videos, boxes = CONFIG.data, DETECTION.data
-    shards = LISTS.write(
-        paths.LISTS, check(list_texts, check(list_videos, videos), videos.shards)
-    )
+    found = list(check(list_videos, videos))
+    labelled = labelled_by_split(found)
+    shards = LISTS.write(paths.LISTS, check(list_texts, found, videos.shards))
     detection_shards = LISTS.write(
         paths.DETECTION_LISTS,
         check(list_texts, check(list_annotated, boxes), boxes.shards),
@@ -91,6 +92,7 @@ if workflow.is_main_process:
         write_if_changed(record_path(CONFIG.dataset), CONFIG.model_dump_json())
     LISTS.share()
 else:
+    labelled = None
     shards = shard_names(Path(DATASET, paths.LISTS))
     detection_shards = shard_names(Path(DATASET, paths.DETECTION_LISTS))
     games = {
@@ -101,7 +103,7 @@ if not shards:
     raise WorkflowError(
         f"no videos were found for the dataset {CONFIG.dataset!r} in data.root {CONFIG.data.root!r}"
     )
-RUN = Run(CONFIG, shards, detection_shards, games)
+RUN = Run(CONFIG, shards, detection_shards, games, labelled)
 result = RUN.result
 
 

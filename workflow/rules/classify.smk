@@ -5,7 +5,9 @@
 rule train_classifier:
     """Train a teacher or a student for action recognition."""
     input:
-        frames=lambda wildcards: RUN.of_shards(paths.FRAMES, variant=wildcards.variant),
+        frames=lambda wildcards: check(
+            classify.frames, RUN, wildcards, wildcards.variant
+        ),
         classes=lambda wildcards: CLASSIFY.classes or [],
         teacher=of(classify.teacher),
         teacher_frames=of(classify.teacher_frames),
@@ -41,7 +43,9 @@ rule evaluate_classifier:
     input:
         model=rules.train_classifier.output.model,
         about=rules.train_classifier.output.about,
-        frames=lambda wildcards: RUN.of_shards(paths.FRAMES, variant=wildcards.tested),
+        frames=lambda wildcards: check(
+            classify.frames, RUN, wildcards, wildcards.tested
+        ),
     output:
         evaluation=result(f"{paths.CLASSIFIER_EVALUATION}/evaluation.json"),
         predictions=result(f"{paths.CLASSIFIER_EVALUATION}/predictions.tsv"),

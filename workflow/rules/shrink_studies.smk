@@ -29,7 +29,7 @@ use rule train_classifier as train_classifier_transferred with:
         classes=lambda wildcards: CLASSIFY.classes or [],
         like=of(shrink.transferred),
         like_about=of(lambda run, wildcards: about(shrink.transferred(run, wildcards))),
-        frames=RUN.of_shards(paths.RAW_FRAMES),
+        frames=lambda wildcards: check(classify.frames, RUN, wildcards, "none"),
     output:
         model=result(f"{paths.TRANSFERRED}/model.safetensors"),
         about=result(f"{paths.TRANSFERRED}/model.json"),

@@ -1,12 +1,15 @@
 """What the rules of action recognition read (Ch. 5)."""
 
 import hashlib
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline.dag import classify
 from pipeline.dag.run import Run
+from pipeline.runtime.errors import ActaError
 from tests.unit.dag.changed import changed, wild
 
 MODELS, EVALUATIONS = "results/demo/models/split1", "results/demo/evaluations/split1"
@@ -29,6 +32,36 @@ def test_a_student_reads_its_teacher_and_what_that_sees(run: Run) -> None:
         f"--teacher {MODELS}/slowfast/none/cross_entropy/model.safetensors "
         "--teacher-shards results/demo/frames/none/{shard}.h5"
     )
+
+
+TRAINED = {"split": "split1", "recipe": "r2plus1d", "variant": "faces", "strategy": "kd"}
+
+
+def test_frames_where_there_are_videos_enough(run: Run) -> None:
+    shards = ["results/demo/frames/faces/0-of-2.h5", "results/demo/frames/faces/1-of-2.h5"]
+    for labelled in (None, {"train": 6, "test": 1}):
+        assert classify.frames(replace(run, labelled=labelled), wild(**TRAINED), "faces") == shards
+
+
+@pytest.mark.parametrize(
+    ("labelled", "said"),
+    [
+        (
+            {"train": 6, "val": 2, "": 4},
+            "classify.splits.split1.test is 'test', but the dataset 'demo' has no labelled video of that split "
+            "(data.root 'resources/demo'); splits that have some: train (6), val (2)",
+        ),
+        ({}, "classify.splits.split1.train is 'train', but the dataset 'demo' has no labelled video of that split"),
+        (
+            {"train": 5, "test": 1},
+            "an epoch of 5 videos has 15 clips (clip.train_clips 3 each), fewer than one batch: set "
+            "classify.recipes.r2plus1d.batch, which is 16, to at most that, and learning_rate in proportion",
+        ),
+    ],
+)
+def test_a_training_without_videos_ends_at_the_plan(run: Run, labelled: dict[str, int], said: str) -> None:
+    with pytest.raises(ActaError, match=re.escape(said)):
+        classify.frames(replace(run, labelled=labelled), wild(**TRAINED), "faces")
 
 
 def test_a_network_without_a_teacher_reads_none(run: Run) -> None:

@@ -198,6 +198,12 @@ def test_kinetics400(tmp_path: Path) -> None:
     ]
 
 
+def test_kinetics400_calls_the_validation_split_by_one_name(tmp_path: Path) -> None:
+    table = kinetics(tmp_path, "run,x,1,11,validate\nrun,y,1,11,val\nrun,x,1,11,val\n")
+    videos = list(list_videos(settings("kinetics400", tmp_path, table)))
+    assert [(video.id, video.split) for video in videos] == [("x_000001_000011", "val"), ("y_000001_000011", "val")]
+
+
 def test_kinetics400_wherever_the_files_lie(tmp_path: Path) -> None:
     table = kinetics(tmp_path, "waving hand,xyz,100,110,val\n")
     root = put(tmp_path / "videos", "val/part_3/xyz_000100_000110.mp4")
