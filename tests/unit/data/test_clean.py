@@ -31,7 +31,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         Path("videos", video).parent.mkdir(parents=True, exist_ok=True)
         Path("videos", video).write_bytes(b"video")
     Path("my.yaml").write_text(
-        json.dumps({"dataset": "clips", "data": {"adapter": "folder", "root": "videos", "shards": 2}})
+        json.dumps({"dataset": "clips", "base": "demo", "data": {"adapter": "folder", "root": "videos", "shards": 2}})
     )
     leave_record()
     for kind in OF_SHARDS + OF_DETECTION:
