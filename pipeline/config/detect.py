@@ -290,6 +290,12 @@ class DetectionSettings(Settings):
         "out what your data cannot give."
     )
 
+    def train_score(self, name: str) -> float:
+        """The lowest score of detected people that STAGE trains on; averaged features hold people of lower ones too."""
+        features = self.features[name]
+        averaged = [self.features[part] for part in features.average_of or ()]
+        return max((f.backbone.boxes.score for f in (features, *averaged) if f.backbone), default=0.0)
+
     @model_validator(mode="after")
     def _names_are_known(self) -> "DetectionSettings":
         for split in (*self.splits.train, self.splits.validation):

@@ -28,7 +28,7 @@ _PANELS = (("person-object", "Person–object interactions"), ("person-person", 
 _SHOWN = 5  # classes of a panel
 _RIGHT, _WRONG = 9, 6  # keyframes
 _OVERLAP = 0.5
-_SURE_OBJECT, _FEW_OBJECTS = 0.8, 3
+_SURE_OBJECT = 0.8
 _TIME = 1e-3  # seconds: how far a time may be off by having been rounded when it was written
 # The lines of boxes: colour, width in points, dashes.
 _ACTOR, _OBJECT, _ANNOTATED = (style.RED, 3.2, "-"), (style.BLUE, 1.8, ":"), (style.YELLOW, 2.4, "--")
@@ -257,14 +257,13 @@ def _reader(places: dict[str, Path], video: str, reader: Callable[[Path], Any], 
 
 
 def _objects(shard: FeatureShard, video: str, time: float) -> Iterator[np.ndarray]:
-    """Boxes of the confident objects of a keyframe; of all its objects where few are confident."""
+    """Boxes of the confident objects of a keyframe, however few."""
     times = shard.times(video)
     place = int(np.abs(times - time).argmin()) if len(times) else -1
     if place < 0 or abs(times[place] - time) > _TIME:
         raise ActaError(f"{shard.path} has no keyframe of {video!r} at {time:g} s")
     objects = shard.keyframes(video, place, place + 1).objects
-    sure = objects.score > _SURE_OBJECT
-    yield from objects.box[sure] if sure.sum() >= _FEW_OBJECTS else objects.box
+    yield from objects.box[objects.score > _SURE_OBJECT]
 
 
 def _frame(axis: Axes, box: np.ndarray, colour: str, width: float, line: str) -> None:

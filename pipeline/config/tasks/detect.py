@@ -135,7 +135,7 @@ class TrainStage(TrainingTask):
             detect.splits,
             detect.keyframes,
             detect,
-            train_score=feature_settings.backbone.boxes.score if feature_settings.backbone else 0.0,
+            train_score=detect.train_score(features),
             network=detect.networks[network],
             seed=int(seed),
         )

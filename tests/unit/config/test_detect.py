@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pipeline.config.base import parse
-from pipeline.config.whole import Config
+from pipeline.config.whole import Config, of_the_thesis
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.provenance import canonical
 from pipeline.tasks import TASKS, task_settings
@@ -258,3 +258,12 @@ def test_mistakes_are_named(path: str, value: Any, message: str) -> None:
     with pytest.raises(ActaError) as caught:
         changed(path, value)
     assert message in str(caught.value)
+
+
+def test_averaged_features_train_on_the_boxes_of_each_of_them() -> None:
+    """Their shards hold people from a score of 0.8 on; each backbone's own training has those from 0.9 on."""
+    detect = of_the_thesis("ava", "ava_2_2").detect
+    assert detect.features["averaged"].average_of == ("slowfast_nl", "slowfast_nl_16x8")
+    assert [detect.train_score(name) for name in detect.features] == [0.9, 0.9, 0.9]
+    assert of_the_thesis("ava").detect.train_score("i3d") == 0.0
+    assert of_the_thesis("jhmdb21").detect.train_score("action_tubes") == 0.0
