@@ -47,14 +47,14 @@ def _detect(options: argparse.Namespace) -> None:
     if features not in settings.features:
         known = ", ".join(settings.features)
         raise ActaError(f"the configuration has no features {features!r}; known: {known} (--features names them)")
-    beside = place.parents[4] if is_placed else None
+    trained = place.parents[4] if is_placed else None
     source = settings.features[features].backbone
     backbone = options.backbone or (Path(source.weights) if source and source.weights else None)
-    if backbone is None and beside is not None:
-        backbone = beside / f"backbones/{features}/model.safetensors"
+    if backbone is None and trained is not None:
+        backbone = trained / f"backbones/{features}/model.safetensors"
     detector: Path | Opened | None = options.detector
-    if detector is None and settings.detector and beside is not None:
-        detector = beside / "detector/model.safetensors"
+    if detector is None and settings.detector and trained is not None:
+        detector = trained / "detector/model.safetensors"
     if detector is None and not settings.detector:
         given = settings.objects.weights if settings.objects else None
         detector = Path(given) if given else open_weights("fasterrcnn")

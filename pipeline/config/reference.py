@@ -148,7 +148,7 @@ def _one(kind: str) -> str:
 
 
 def _named(node: Node) -> list[Node]:
-    """What the values of a mapping with names of one's own are; nothing for other keys."""
+    """What the values of a mapping with names of the user's choice are; nothing for other keys."""
     every = node.get("additionalProperties")
     return [*node.get("patternProperties", {}).values(), *([every] if isinstance(every, Mapping) else [])]
 

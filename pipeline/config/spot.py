@@ -46,7 +46,7 @@ class SpotDataSettings(Settings):
     )
     splits: Paths = Field(
         min_length=1,
-        description="The development kit's files of games (JSON), by split; null removes one. A split that is only "
+        description="The development kit's game lists (JSON), by split; null removes one. A split that is only "
         "submitted needs no labels.",
     )
     videos: str | None = Field(
@@ -289,7 +289,7 @@ class SpotNetworkSettings(Settings):
 
 
 class SpotSplitSettings(Settings):
-    """Which games train, which steer the training, which are reported and which are handed in."""
+    """Which games train, which steer the training, which are reported and which are submitted."""
 
     train: tuple[Name, ...] = Field(
         min_length=1,
@@ -355,7 +355,7 @@ class SpotSettings(Settings):
         "removes one.",
     )
     main_network: str = Field(
-        description="The network whose spots are handed in, drawn in Figure 4.7 and cut into highlights."
+        description="The network whose spots are submitted, drawn in Figure 4.7 and cut into highlights."
     )
     highlights: HighlightSettings = Field(
         description="How highlights are cut, by `acta highlights` too unless its options say otherwise."

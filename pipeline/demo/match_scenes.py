@@ -211,12 +211,12 @@ def _board(studio: Studio, random: Random, shot: Shot) -> Painter:
     """The fourth official holds up two numbers: who goes off, who comes on."""
     back, who = backdrop(random, random.uniform(0.3, 0.6)), look(random, (45, 48, 60))
     x, unit = float(random.uniform(80, 150)), float(random.uniform(14, 18))
-    mate, beside = _mate(random, studio.teams.look(shot.team)), float(random.choice([-1, 1]) * random.uniform(45, 60))
+    mate, aside = _mate(random, studio.teams.look(shot.team)), float(random.choice([-1, 1]) * random.uniform(45, 60))
     numbers = [f"{int(k)}" for k in random.integers(2, 30, 2)]
 
     def paint(time: float) -> Image:
         canvas = _behind(back, time, 5)
-        person(canvas, (x + beside, 66), unit, mate, (DOWN, DOWN), 0.3 * sin(5 * time))
+        person(canvas, (x + aside, 66), unit, mate, (DOWN, DOWN), 0.3 * sin(5 * time))
         place = (x, 74 + sin(2 * time))
         person(canvas, place, unit, who, ((150.0, 178.0), (150.0, 178.0)))
         left, top = x - 29, place[1] - 3.0 * unit - 8

@@ -104,7 +104,7 @@ def read_list(path: Path) -> list[Listed]:
 
 
 def game_texts(games: Mapping[str, Sequence[Listed]]) -> dict[str, str]:
-    """The contents of the list files of games, by the game's key."""
+    """The contents of the lists of games, by the game's key."""
     return {
         key: json.dumps({"game": str(PurePosixPath(rows[0].path).parent), "files": rows}) + "\n"
         for key, rows in games.items()

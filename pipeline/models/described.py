@@ -93,12 +93,12 @@ class ModelFile(Generic[DescriptionT]):
         """The description, and the sha256 of the weights; None: the file is older and has none."""
         content = self.content(path)
         sha256 = content.pop("weights", None)
-        beside = path.with_suffix(".json")
-        description = _validated(self._kind, content, beside)
+        about = path.with_suffix(".json")
+        description = _validated(self._kind, content, about)
         if self._names is not None:
             what, names, outputs = self._names(description)
             if len(names) != outputs:
-                raise ActaError(f"{beside} names {len(names)} {what}, but the network has {outputs} outputs")
+                raise ActaError(f"{about} names {len(names)} {what}, but the network has {outputs} outputs")
         return description, sha256
 
 
@@ -120,24 +120,24 @@ def read_content(path: Path, form: str, what: str = "model") -> dict[str, Any]:
     Raises:
         ActaError: it is missing, is no JSON, has another format, or was changed since it was written.
     """
-    beside = path.with_suffix(".json")
-    if beside.exists() and (not beside.is_file() or beside.stat().st_size > _LARGEST):
-        raise ActaError(f"{beside} does not describe a {what}: it is no file of up to {_LARGEST >> 20} MB")
-    text = read_text(beside, f"the {what}'s description")
+    about = path.with_suffix(".json")
+    if about.exists() and (not about.is_file() or about.stat().st_size > _LARGEST):
+        raise ActaError(f"{about} does not describe a {what}: it is no file of up to {_LARGEST >> 20} MB")
+    text = read_text(about, f"the {what}'s description")
     try:
-        content = unsealed(parse_json(text, str(beside), strict=False), beside)
+        content = unsealed(parse_json(text, str(about), strict=False), about)
     except ActaError as error:
         said = str(error)
-        raise ActaError(said if make_again(beside) in said else f"{said}; {make_again(beside)}") from None
+        raise ActaError(said if make_again(about) in said else f"{said}; {make_again(about)}") from None
     if not isinstance(content, dict):
-        raise ActaError(f"{beside} does not describe a {what}: it holds a {type(content).__name__}")
+        raise ActaError(f"{about} does not describe a {what}: it holds a {type(content).__name__}")
     if content.get("format") != form:
-        raise ActaError(f"{beside} holds {content.get('format')!r}, but {form!r} is needed")
+        raise ActaError(f"{about} holds {content.get('format')!r}, but {form!r} is needed")
     del content["format"]
     return content
 
 
-def _validated(kind: type[DescriptionT], content: Mapping[str, Any], beside: Path) -> DescriptionT:
+def _validated(kind: type[DescriptionT], content: Mapping[str, Any], about: Path) -> DescriptionT:
     """A description from its JSON; a field that is not strictly as its class says is an `ActaError` that names it."""
     try:
         return TypeAdapter(kind).validate_json(json.dumps(content), strict=True)
@@ -146,11 +146,11 @@ def _validated(kind: type[DescriptionT], content: Mapping[str, Any], beside: Pat
         where = ".".join(str(part) for part in first["loc"]) or "it"
         value = f" is {json.dumps(first['input'], default=str)[:80]}" if first["type"] != "missing" else ""
         said = f"{first['msg'][0].lower()}{first['msg'][1:]}"
-        raise ActaError(f"{beside} does not describe a model: {where!r}{value}: {said}") from None
+        raise ActaError(f"{about} does not describe a model: {where!r}{value}: {said}") from None
     except ActaError as error:
-        raise ActaError(f"{beside}: {error}") from None
+        raise ActaError(f"{about}: {error}") from None
     except (ValueError, RecursionError) as error:
-        raise ActaError(f"{beside} does not describe a model: {error}") from None
+        raise ActaError(f"{about} does not describe a model: {error}") from None
 
 
 def described_weights(source: Path | Opened, sha256: str | None) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from pipeline.runtime.destination import destination, is_stream, links_are_trusted, opened_stream
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.seals import sealed
-from pipeline.runtime.temporary import beside, remove_temporaries, short_suffix, stem
+from pipeline.runtime.temporary import next_to, remove_temporaries, short_suffix, stem
 
 Output: TypeAlias = Path  # of a task's function: what it writes
 
@@ -43,7 +43,7 @@ def atomic(path: Path | str, *, overwrite: bool | None = None) -> Iterator[Path]
     asked = Path(path)
     path = destination(asked)
     if is_stream(path):
-        with opened_stream(path) as stream, beside(path) as folder:
+        with opened_stream(path) as stream, next_to(path) as folder:
             temporary = folder / f"stream{short_suffix(path)}"
             yield temporary
             with temporary.open("rb") as file, os.fdopen(stream, "wb", closefd=False) as out:
@@ -53,7 +53,7 @@ def atomic(path: Path | str, *, overwrite: bool | None = None) -> Iterator[Path]
     with nullcontext() if overwrite is None else _claimed(path):
         if overwrite is not None:
             check_free(asked, overwrite=overwrite)
-        with beside(path) as folder:
+        with next_to(path) as folder:
             temporary = folder / f"new{short_suffix(path)}"
             try:
                 yield temporary
@@ -75,7 +75,7 @@ def spool(output: Path) -> Iterator[Path]:
     output = destination(output)
     if not is_stream(output):
         output.parent.mkdir(parents=True, exist_ok=True)
-    with beside(output) as folder:
+    with next_to(output) as folder:
         yield folder
 
 

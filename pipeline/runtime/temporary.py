@@ -22,7 +22,7 @@ _TEMPORARY = re.compile(r"\..*\.([^.]*\.[0-9a-f]{12}\.)(\d+)\.tmp\w*", re.DOTALL
 
 
 @contextmanager
-def beside(path: Path) -> Iterator[Path]:
+def next_to(path: Path) -> Iterator[Path]:
     """A new folder with a random name and mode 0700, on the file system of ``path``; for a stream, in ``$TMPDIR``.
 
     It is reached through this process's descriptor of it, not by its name: where others may write to the folder around
@@ -49,8 +49,8 @@ def beside(path: Path) -> Iterator[Path]:
 
 
 def private_folder() -> AbstractContextManager[Path]:
-    """A new private folder for raw frames in ``$TMPDIR``, as `beside`; after a kill the next command removes it."""
-    return beside(_in_tmpdir())
+    """A new private folder for raw frames in ``$TMPDIR``, as `next_to`; after a kill the next command removes it."""
+    return next_to(_in_tmpdir())
 
 
 def remove_abandoned() -> None:

@@ -1,4 +1,4 @@
-"""The folders and zip archives that hold SoccerNet's files of games."""
+"""The folders and zip archives that hold the files of SoccerNet's games."""
 
 import bz2
 import lzma
@@ -21,7 +21,7 @@ _LEAST = 64 << 20  # bytes of memory that LZMA needs for files written with defa
 
 
 class GameFiles:
-    """The files of games in a folder or a zip archive; a context manager. ``largest`` is as in `bounded`.
+    """The files of the games in a folder or a zip archive; a context manager. ``largest`` is as in `bounded`.
 
     Raises:
         ActaError: there is neither a folder nor a readable archive at ``path``.

@@ -238,7 +238,7 @@ def test_two_users_with_one_cache_compute_frames_once(cluster, local, tmp_path):
     cache.mkdir()
     cache.chmod(0o770)
     users = [another(local, tmp_path / name) for name in ("first", "second")]
-    users[1].configure(dataset="same_videos")  # a name of one's own is no other setting
+    users[1].configure(dataset="same_videos")  # another name is no other setting
     for user in users:
         dataset = next(iter((user.folder / "config.yaml").read_text().splitlines())).split()[-1]
         frames = [f"results/{dataset}/frames/faces/{n}-of-2.h5" for n in range(2)]

@@ -403,7 +403,7 @@ def test_a_pipe_to_another_process_that_breaks_is_an_error(run, monkeypatch, tmp
 # ---- costs
 
 
-def test_costs_of_a_command_are_kept_beside_its_log(run, tmp_path):
+def test_costs_of_a_command_are_kept_next_to_its_log(run, tmp_path):
     def kept(does) -> dict:
         log = tmp_path / "frames.log"
         run(does, "--costs", str(log), "config", "check")

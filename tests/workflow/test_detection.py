@@ -19,7 +19,7 @@ FEW = {"train": 2, "val": 1, "test": 1}
 
 @pytest.fixture(scope="module")
 def annotated(tmp_path_factory, footage) -> Path:
-    """Four of the demo's videos with their annotation, as a dataset of one's own."""
+    """Four of the demo's videos with their annotation, as a dataset of a user's."""
     root = tmp_path_factory.mktemp("annotated")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo, "VIDEOS", FEW)

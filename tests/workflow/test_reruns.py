@@ -54,7 +54,7 @@ def project(finished: Project) -> Iterator[Project]:
     shutil.rmtree(kept)
 
 
-def test_every_job_writes_what_it_cost_beside_its_log(finished):
+def test_every_job_writes_what_it_cost_next_to_its_log(finished):
     folder = finished.folder / "logs/clips"
     logs = [log.relative_to(folder) for log in folder.rglob("*.log")]
     assert {log.parts[0].removesuffix(".log") for log in logs} == EVERY_TASK

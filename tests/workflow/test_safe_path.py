@@ -35,7 +35,7 @@ def test_the_plan(project: Project, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_jobs_import_the_package_beside_the_snakefile_and_nothing_else(project: Project) -> None:
+def test_jobs_import_the_package_next_to_the_snakefile_and_nothing_else(project: Project) -> None:
     place = project.folder / "workflow" / "python"
     assert [path.name for path in place.iterdir()] == ["pipeline"]
     assert (place / "pipeline").samefile(project.folder / "pipeline")

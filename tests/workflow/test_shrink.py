@@ -144,7 +144,7 @@ def test_killed_in_iteration_2_and_run_again_gives_the_same_bytes(project):
     assert {path: path.read_bytes() for path in files} == before
 
 
-def test_the_open_problems_beside_the_plain_algorithm(project):
+def test_the_open_problems_next_to_the_plain_algorithm(project):
     project.configure(shrink__iterations=1)
     project.run("--", "shrink_beyond")
     rows = read_rows(project.folder / "results/clips/tables/shrink_beyond.csv")

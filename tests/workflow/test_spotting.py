@@ -87,7 +87,7 @@ def write_game(root: Path, name: str, number: int) -> None:
 
 
 def write_splits(folder: Path, counts: Mapping[str, int]) -> dict[str, str]:
-    """The development kit's files of games."""
+    """The development kit's game lists."""
     paths = {split: folder / f"games_{split}.json" for split in counts}
     for split, path in paths.items():
         league, season, _ = name_of(split, 0).split("/")

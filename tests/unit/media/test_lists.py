@@ -290,7 +290,7 @@ def test_lists_that_were_changed_meanwhile_are_noticed_before_a_run(tmp_path: Pa
         plan.check()
 
 
-def test_two_plans_with_the_same_lists_run_beside_each_other(tmp_path: Path, lock: Path) -> None:
+def test_two_plans_with_the_same_lists_run_at_once(tmp_path: Path, lock: Path) -> None:
     for _ in range(2):
         plan = PlansLists(tmp_path / "results", lock, looking=False)
         plan.write("lists", texts(9, 2))

@@ -1,4 +1,4 @@
-"""Settings of a search, and a network of one's own."""
+"""Settings of a search, and a network of their own."""
 
 from pathlib import Path
 

@@ -58,7 +58,7 @@ def test_rows(tmp_path: Path, name: str, count: int) -> None:
     assert all(row["evaluated"] == "9" and row["expected"] == "10" for row in found)
 
 
-def test_numbers_of_the_thesis_stand_beside(tmp_path: Path) -> None:
+def test_numbers_of_the_thesis_stand_next_to_measured_ones(tmp_path: Path) -> None:
     """Table 5.1's change is printed in the thesis, so it can be checked: -2.9 % and -18.4 %."""
     first, faces, bodies = read_rows(draw(tmp_path, "table_5_1"))
     assert (faces["thesis_top1"], bodies["thesis_top5"]) == ("67.2", "77.6")

@@ -343,7 +343,7 @@ def test_the_thesis_agrees_with_itself() -> None:
         assert backbone == PRINTED["table_3_8"][features]["backbone"]
 
 
-def test_whose_numbers_stand_beside() -> None:
+def test_whose_numbers_stand_next_to_measured_ones() -> None:
     assert [kind_of(like) for like in ("slowfast_nl_8x8", "slowfast_nl_16x8", "i3d", None)] == [
         "slowfast_nl", "slowfast_nl_16x8", "i3d", "",
     ]  # fmt: skip

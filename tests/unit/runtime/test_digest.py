@@ -243,7 +243,7 @@ def test_imports_for_type_checkers_are_not_followed(package: Path, source: str, 
     assert imported("pipeline/here.py") == {f"pipeline/{name}.py" for name in expected}
 
 
-def test_data_beside_a_module_count_as_imported(package: Path) -> None:
+def test_data_next_to_a_module_count_as_imported(package: Path) -> None:
     write(package, room__b="TEXT = read('values.yaml')\nOTHER = read('missing.yaml')\nNO = 'values.json'\n")
     (package / "room/values.yaml").write_text(DATA)
     (package / "values.yaml").write_text(DATA)  # of the same name, but in another folder
@@ -312,7 +312,7 @@ def test_digest_does_not_depend_on_what_decides_nothing(steps: Path, name: str) 
 @pytest.mark.parametrize(
     ("content", "same"), [(f"# why\n{DATA}", True), (DATA.replace("1.0", "2.0"), False), (f"{DATA}b: 1\n", False)]
 )
-def test_digest_depends_on_what_data_beside_a_module_hold(steps: Path, content: str, same: bool) -> None:
+def test_digest_depends_on_what_data_next_to_a_module_hold(steps: Path, content: str, same: bool) -> None:
     before = code_digest("pipeline.task")
     (steps / "room/values.yaml").write_text(content)
     write(steps)

@@ -95,7 +95,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next(disk, shard):
 # ---- what a neighbour has put there
 
 
-def run_beside(shard):
+def run_at_once(shard):
     """A training that finds the place taken goes on, and reads shards where they are."""
     with scratch():
         assert near(shard) == shard
@@ -142,7 +142,7 @@ def test_what_is_planted_neither_changes_nor_stops_anything(disk, shard, capsys,
         pytest.skip("needs a second user: it runs as root, and gives a folder another user")
     plant(disk)
     before = {path.name: (path.lstat().st_mode, path.lstat().st_ino) for path in disk.parent.iterdir()}
-    run_beside(shard)
+    run_at_once(shard)
     assert {path.name: (path.lstat().st_mode, path.lstat().st_ino) for path in disk.parent.iterdir()} == before
     assert capsys.readouterr().err == f"{disk} is not used, so frames are read where they are: {reason}\n"
 
@@ -173,14 +173,14 @@ def test_a_disk_without_locks_is_not_used(disk, shard, monkeypatch, capsys):
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("fcntl.flock", fail)
-    run_beside(shard)
+    run_at_once(shard)
     assert capsys.readouterr().err == f"{disk} is not used, so frames are read where they are: No locks available\n"
     assert not disk.exists()
 
 
 def test_a_disk_that_is_not_there_is_not_used(disk, shard, monkeypatch, capsys):
     monkeypatch.setenv("ACTA_SCRATCH", str(disk / "no"))
-    run_beside(shard)
+    run_at_once(shard)
     assert "is not used, so frames are read where they are: No such file or directory" in capsys.readouterr().err
 
 

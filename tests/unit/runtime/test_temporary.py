@@ -59,7 +59,7 @@ def end(process: subprocess.Popen[str], number: signal.Signals | None = None) ->
 # ---- next to outputs
 
 
-def test_atomic_temporary_is_hidden_beside_in_a_private_folder_and_of_the_same_kind(tmp_path: Path) -> None:
+def test_atomic_temporary_is_in_a_private_hidden_folder_and_of_the_same_kind(tmp_path: Path) -> None:
     with atomic(tmp_path / "out.mp4") as temporary:
         temporary.touch()
         (neighbour,) = tmp_path.iterdir()
