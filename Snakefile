@@ -27,9 +27,9 @@ rule all:
     input:
         result(paths.QUARANTINE),
         [result(f"audit/{what}/certificate.json") for what in VARIANTS],
-        of_target("figure_5_3"),
+        page.files_of(RUN, "figure_5_3"),
         result(paths.CONTACT_SHEET),
-        of_target("figure_5_4") if "faces" in VARIANTS else [],
+        page.files_of(RUN, "figure_5_4") if "faces" in VARIANTS else [],
     localrule: True
 
 

@@ -5,7 +5,6 @@ from typing import Any
 from pipeline.dag import paths, shrink
 from pipeline.dag.run import Run
 from pipeline.report.catalogue import entry, names
-from pipeline.runtime.errors import ActaError
 
 CHAPTERS = {
     3: "3 Action detection",
@@ -83,35 +82,6 @@ def files_of(run: Run, name: str) -> list[str]:
     if name.startswith("figure"):
         return [run.result(paths.FIGURE, name=name)]
     return [f"{run.result(paths.TABLE, name=name)}.{kind}" for kind in ("md", "csv", "html")]
-
-
-def wanted(run: Run, name: str) -> list[str]:
-    """`files_of`, for a target.
-
-    Raises:
-        ActaError: the videos would be the demo's, in a run of another dataset.
-    """
-    if name not in ARCHITECTURES:
-        check_own(run, {CHAPTERS[3]: "detect", CHAPTERS[4]: "spot"}.get(category(name), ""), name)
-    return files_of(run, name)
-
-
-def check_own(run: Run, section: str, target: str) -> None:
-    """Refuse a target whose videos would be the demo's, in a run of a dataset that does not start from the demo.
-
-    Args:
-        run: The plan's.
-        section: Of the configuration, that names the videos: ``detect``, ``spot`` or, of Ch. 5 and 6, empty.
-        target: What was asked for.
-    """
-    config = run.config
-    data = getattr(config, section).data if section else config.data
-    if config.base == "full" and data.adapter == "demo":
-        key = f"{section}.data".lstrip(".")
-        raise ActaError(
-            f"{target} of the dataset {config.dataset!r} needs videos: {key}.adapter is 'demo', and the demo's videos "
-            f"serve the demo alone; set {key} in a file of yours (docs/own-videos.md, docs/datasets.md)"
-        )
 
 
 def targets(run: Run) -> list[str]:

@@ -71,10 +71,11 @@ def test_snakemake_says_what_an_overlay_hides(tmp_path, text, said):
         (
             "",
             "all",
-            "figure_5_3 of the dataset 'mine' needs videos: data.adapter is 'demo'",
+            "data still names the demo's videos: name your own",
         ),
-        ("", "table_3_2", "table_3_2 of the dataset 'mine' needs videos: detect.data.adapter is 'demo'"),
-        ("", "table_4_2", "table_4_2 of the dataset 'mine' needs videos: spot.data.adapter is 'demo'"),
+        ("", "classify", "data still names the demo's videos: name your own"),
+        ("", "table_3_2", "detect.data still names the demo's videos: name your own"),
+        ("", "table_4_2", "spot.data still names the demo's games: name your own"),
         ("base: small\n", "all", "'base' is \"small\": input should be 'demo' or 'full'"),
         ("departures: {classify.speed: why}\n", "all", "departures names 'classify.speed', which is no key"),
         (

@@ -56,7 +56,8 @@ if workflow.is_main_process:
         check(read_configuration, Path(path))
 CONFIG = check(parse_config, Config, config, "configuration")
 DATASET = f"results/{CONFIG.dataset}"
-IS_DEMO = CONFIG.data.adapter == "demo"
+# The demo's videos serve the demo alone, and datasets that start from it.
+IS_DEMO = CONFIG.base == "demo" and CONFIG.data.adapter == "demo"
 VARIANTS = list(CONFIG.privacy.what)
 CLASSIFY, SHRINK, DETECTION, SPOT = (
     CONFIG.classify,
@@ -76,7 +77,8 @@ if workflow.is_main_process:
     )
     videos, boxes = CONFIG.data, DETECTION.data
     found = list(check(list_videos, videos))
-    labelled = labelled_by_split(found)
+    own = IS_DEMO or videos.adapter != "demo"
+    labelled = labelled_by_split(found) if own else None
     shards = LISTS.write(paths.LISTS, check(list_texts, found, videos.shards))
     detection_shards = LISTS.write(
         paths.DETECTION_LISTS,

@@ -10,6 +10,16 @@ def figure_of(wildcards):
     return "figure_6_4" if shrink.is_slowfast(RUN, wildcards.recipe) else "figure_6_3"
 
 
+def videos_of_demo(wildcards):
+    if CONFIG.data.adapter != "demo":
+        return []
+    if not IS_DEMO:
+        raise WorkflowError(
+            "data still names the demo's videos: name your own (docs/own-videos.md, docs/datasets.md)"
+        )
+    return [*FOOTAGE_FILES, *ACTION_FILES]
+
+
 def footage_of_demo(wildcards):
     if not IS_DEMO:
         raise WorkflowError(

@@ -37,8 +37,3 @@ def table(path=paths.TABLE, name=None):
         "text": result(f"{path}.md"),
         "page": on_page(result(f"{path}.html"), name),
     }
-
-
-def of_target(name):
-    """The files of a table or figure, as a target's input: an error if the videos would be the demo's."""
-    return lambda wildcards: check(page.wanted, RUN, name)

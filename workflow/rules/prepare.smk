@@ -40,7 +40,7 @@ rule build_manifest:
     """Probe a shard's videos (codec, size, duration, rotation) and list the bad ones."""
     input:
         videos=lambda wildcards: list_file(paths.LISTS, wildcards.shard),
-        demo=[*FOOTAGE_FILES, *ACTION_FILES] if IS_DEMO else [],
+        demo=videos_of_demo,
     output:
         result(paths.MANIFEST),
     log:

@@ -8,7 +8,7 @@ for name in names():
         name:
             name
         input:
-            of_target(name),
+            *page.files_of(RUN, name),
         log:
             log_of(f"{name}.log"),
         localrule: True
@@ -30,7 +30,7 @@ rule classify:
     """Action recognition on anonymised videos (Ch. 5): Tables 5.1 to 5.3, Figures 5.6 and 5.7."""
     input:
         [
-            of_target(name)
+            page.files_of(RUN, name)
             for name in (*TABLES, *FIGURES)
             if name != "table_5_3" or CLASSIFY.compare
         ],
@@ -40,7 +40,7 @@ rule classify:
 rule shrink:
     """Progressive architecture shrinkage (Ch. 6): what shrink.tables lists, and the exported networks."""
     input:
-        [of_target(name) for name in SHRINK.tables],
+        [page.files_of(RUN, name) for name in SHRINK.tables],
         shrink.exports(RUN),
     localrule: True
 
@@ -49,7 +49,7 @@ rule detect:
     """Action detection (Ch. 3): what detect.tables lists."""
     input:
         result(paths.DETECTION_QUARANTINE),
-        [of_target(name) for name in DETECTION.tables],
+        [page.files_of(RUN, name) for name in DETECTION.tables],
     localrule: True
 
 
@@ -57,7 +57,7 @@ rule spot:
     """Soccer event spotting (Ch. 4): what spot.tables lists, an archive for SoccerNet's server, highlights."""
     input:
         result(paths.GAME_QUARANTINE),
-        [of_target(name) for name in SPOT.tables],
+        [page.files_of(RUN, name) for name in SPOT.tables],
         spot.of_main_network(RUN, paths.SUBMISSION, split=SPOT.splits.submitted),
         [
             result(f"{paths.HIGHLIGHTS}.html", game=game)
