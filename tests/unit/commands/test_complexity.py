@@ -35,7 +35,7 @@ def test_of_stage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["complexity", "--model", "stage", "--features", "i3d", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["parameters"] == 6_417_912
-    assert found["actors"], found["objects"] == (4, 25)
+    assert (found["actors"], found["objects"]) == (4, 25)
     assert main(["complexity", "--model", "stage", "--features", "slowfast_nl"]) == 0
     assert "21,748,216 parameters" in capsys.readouterr().out
 
