@@ -47,8 +47,10 @@ class NetworkSettings(Settings):
         description="Clips that a layer links a clip with, including itself; odd. 1: no links over time (Table 3.8). "
         "The thesis: 3 (Sec. 3.2.2)."
     )
-    attention: Literal["additive", "dot"] = Field(
-        description="additive: Eq. 3.3, the thesis's. dot: Eq. 3.10 (Transformer, Tables 3.7 and 3.8)."
+    attention: Literal["additive", "dot", "non_local"] = Field(
+        description="additive: Eq. 3.3, the thesis's. dot: Eq. 3.10 (Transformer, Tables 3.7 and 3.8). non_local: the "
+        "operator of the long-term feature banks on actors alone (STO in Table 3.7), with 1 head, no objects and no "
+        "proximity."
     )
     proximity: Literal["boxes", "features", "none"] = Field(
         description="Weight of an edge: by distance of boxes (Eq. 3.1, the thesis's), by distance of features (Eq. "
@@ -73,6 +75,8 @@ class NetworkSettings(Settings):
     def _odd(self) -> "NetworkSettings":
         if self.receptive_field % 2 == 0:
             raise ValueError(f"`receptive_field` {self.receptive_field} is not odd")
+        if self.attention == "non_local" and (self.heads, self.objects, self.proximity) != (1, False, "none"):
+            raise ValueError("`attention: non_local` needs `heads: 1`, `objects: false` and `proximity: none`")
         return self
 
 

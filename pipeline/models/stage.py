@@ -53,11 +53,16 @@ class Stage(nn.Module):
         actors, objects = architecture.actor_projection, architecture.object_projection
         self.actor_projection = None if actors is None else linear(actors)
         self.object_projection = None if objects is None else linear(objects)
-        self.layers = nn.ModuleList(GraphAttentionLayer(architecture) for _ in range(architecture.layers))
+        layer = NonLocalLayer if architecture.attention == "non_local" else GraphAttentionLayer
+        self.layers = nn.ModuleList(layer(architecture) for _ in range(architecture.layers))
+        if architecture.attention == "non_local":
+            self.query, self.context = linear(architecture.reduction), linear(architecture.reduction)
         self.classifier = linear(architecture.classifier)
 
     def forward(self, graphs: Graphs) -> Tensor:
         """Logits (b, a, classes); those of padding mean nothing."""
+        if self.architecture.attention == "non_local":
+            return self._of_context(graphs)
         actors = graphs.actors if self.actor_projection is None else F.relu(self.actor_projection(graphs.actors))
         count = actors.shape[1]
         nodes = actors
@@ -72,6 +77,14 @@ class Stage(nn.Module):
         for layer in self.layers:
             nodes = layer(nodes, linked, weights)
         return self.classifier(nodes[:, :count])
+
+    def _of_context(self, graphs: Graphs) -> Tensor:
+        """Logits of actors and what they attend to in their context, concatenated."""
+        linked = links(graphs, graphs.actors.shape[1], self.architecture)
+        attended, context = self.query(graphs.actors), self.context(graphs.actors)
+        for layer in self.layers:
+            attended = layer(attended, context, linked)
+        return self.classifier(torch.cat([graphs.actors, attended], 2))
 
 
 def links(graphs: Graphs, actors: int, architecture: StageArchitecture) -> Tensor:
@@ -134,9 +147,7 @@ class GraphAttentionLayer(nn.Module):
             scores = scores * _nearness(values)
         elif weights is not None:
             scores = scores * weights[:, None]
-        mask = linked[:, None]
-        # A node without edges takes nothing over: the softmax of nothing is 0 here.
-        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1).masked_fill(~mask, 0)
+        scores = _softmax(scores, linked[:, None])
         heads = F.elu(F.dropout(scores @ values, settings.dropout, self.training))
         joined = self.join(heads.transpose(1, 2).flatten(2))
         return self.norm(nodes + joined)
@@ -149,6 +160,30 @@ class GraphAttentionLayer(nn.Module):
     def _heads(self, values: Tensor) -> Tensor:
         batch, nodes, _ = values.shape
         return values.view(batch, nodes, self._architecture.heads, self._size).transpose(1, 2)
+
+
+class NonLocalLayer(nn.Module):
+    """The non-local operator of the long-term feature banks: normalisation and ReLU before the output, a residual.
+
+    Source: Wu et al., "Long-term feature banks for detailed video understanding", CVPR 2019 (Table 3.7's STO).
+    """
+
+    def __init__(self, architecture: StageArchitecture):
+        super().__init__()
+        self._dropout = architecture.dropout
+        self.query, self.key, self.value, self.join = (linear(architecture.inside) for _ in range(4))
+        self.norm = nn.LayerNorm(architecture.inside.after)
+
+    def forward(self, attended: Tensor, context: Tensor, linked: Tensor) -> Tensor:
+        """(b, a, k) from what is attended to so far (b, a, k), the context (b, a, k) and the links (b, a, a)."""
+        scores = self.query(attended) @ self.key(context).transpose(-1, -2) / attended.shape[-1] ** 0.5
+        values = F.relu(self.norm(_softmax(scores, linked) @ self.value(context)))
+        return attended + F.dropout(self.join(values), self._dropout, self.training)
+
+
+def _softmax(scores: Tensor, linked: Tensor) -> Tensor:
+    """Over what is linked. A node without edges takes nothing over: the softmax of nothing is 0 here."""
+    return scores.masked_fill(~linked, torch.finfo(scores.dtype).min).softmax(-1).masked_fill(~linked, 0)
 
 
 def _nearness(values: Tensor) -> Tensor:

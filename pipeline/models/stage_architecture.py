@@ -15,6 +15,7 @@ FEATURES: dict[FeatureName, tuple[int, int, int]] = {
     "slowfast_nl": (2304, 2048, 2),
 }
 _BOX = 4  # height, width and centre are part of every node
+_CONTEXT = 512  # of an actor and of its context in the operator of the long-term feature banks
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,9 @@ class StageArchitecture:
         layers: Graph-attention layers; 0: a linear classifier of actors (Table 3.5).
         heads: Attention heads of a layer, ⌊d / heads⌋ wide each.
         receptive_field: Clips that a layer links a clip with, itself among them; odd. 1: no temporal links.
-        attention: ``additive`` (Eq. 3.3), or ``dot`` (Eq. 3.10).
+        attention: ``additive`` (Eq. 3.3), ``dot`` (Eq. 3.10), or ``non_local``: no graph, but the operator of the
+            long-term feature banks (Wu et al., CVPR 2019) on the actors of the clips in the receptive field (Table
+            3.7). It has one head, and neither boxes nor objects.
         proximity: What an edge is weighted by: ``boxes`` (Eq. 3.1), ``features`` (Eq. 3.11), or ``none``.
         actor_actor: Whether actors are linked with actors, themselves among them.
         object_object: Whether objects are linked with objects, themselves among them.
@@ -43,7 +46,7 @@ class StageArchitecture:
     layers: Layers = 2
     heads: Count = 4
     receptive_field: Frames = 3
-    attention: Literal["additive", "dot"] = "additive"
+    attention: Literal["additive", "dot", "non_local"] = "additive"
     proximity: Literal["boxes", "features", "none"] = "boxes"
     actor_actor: bool = True
     object_object: bool = True
@@ -52,6 +55,11 @@ class StageArchitecture:
     def __post_init__(self) -> None:
         if self.receptive_field < 1 or self.receptive_field % 2 == 0:
             raise ActaError(f"receptive_field {self.receptive_field} is not an odd number of clips")
+        if self.attention == "non_local" and (self.heads, self.objects, self.proximity) != (1, None, "none"):
+            raise ActaError(
+                "attention 'non_local' needs one head, no objects and proximity 'none', not "
+                f"{self.heads}, {'no objects' if self.objects is None else 'objects'} and {self.proximity!r}"
+            )
         if self.heads > self.width:
             raise ActaError(f"{self.heads} heads cannot share {self.width} features")
 
@@ -96,5 +104,15 @@ class StageArchitecture:
         return Linear(self.heads * self.head_size, self.width)
 
     @property
+    def reduction(self) -> Linear:
+        """Of ``non_local``: makes an actor's feature a query, another one its context."""
+        return Linear(self.actors, _CONTEXT)
+
+    @property
+    def inside(self) -> Linear:
+        """Of a layer of ``non_local``: each of its projections."""
+        return Linear(_CONTEXT, _CONTEXT)
+
+    @property
     def classifier(self) -> Linear:
-        return Linear(self.width, self.classes)
+        return Linear(self.actors + _CONTEXT if self.attention == "non_local" else self.width, self.classes)

@@ -27,6 +27,8 @@ def stage_complexity(architecture: StageArchitecture, actors: int = 4, objects: 
     """Cost of a clip with this many entities; 4 and 25 are the means of AVA's training clips."""
     if architecture.objects is None:
         objects = 0
+    if architecture.attention == "non_local":
+        return _of_context(architecture, actors)
     nodes = actors + objects
     # Linear layers, and how many vectors each of them sees.
     projections = ((architecture.actor_projection, actors), (architecture.object_projection, objects))
@@ -42,6 +44,17 @@ def stage_complexity(architecture: StageArchitecture, actors: int = 4, objects: 
         actors=actors,
         objects=objects,
     )
+
+
+def _of_context(architecture: StageArchitecture, actors: int) -> StageComplexity:
+    """With the operator of the long-term feature banks: linear layers, and the products of all pairs of actors."""
+    inside = architecture.inside
+    layers = [architecture.reduction] * 2 + [inside] * 4 * architecture.layers + [architecture.classifier]
+    linear = actors * sum(layer.before * layer.after for layer in layers)
+    pairs = architecture.layers * 2 * actors * actors * inside.after
+    norms = architecture.layers * 2 * inside.after
+    parameters = sum(layer.parameters for layer in layers) + norms
+    return StageComplexity((linear + pairs) / 1e9, linear / 1e9, parameters, actors, 0)
 
 
 def _multiply_adds_of_heads(architecture: StageArchitecture, nodes: int) -> int:

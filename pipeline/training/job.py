@@ -90,10 +90,12 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def spent(history: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Seconds of a whole training, and the share of them spent waiting for data."""
+    """Seconds of a whole training with its validations, and the share of its steps' that was spent waiting for data."""
     data = sum(epoch["data_seconds"] for epoch in history)
     compute = sum(epoch["compute_seconds"] for epoch in history)
-    return {"seconds": data + compute, "data_share": data / (data + compute) if data + compute else 0.0}
+    validation = sum(epoch.get("validation_seconds", 0.0) for epoch in history)
+    share = data / (data + compute) if data + compute else 0.0
+    return {"seconds": data + compute + validation, "data_share": share}
 
 
 def _best(history: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -209,10 +209,12 @@ class _Loop:
         """Record the epoch's means, validate if the training is validated, and see whether that is enough."""
         done = self.done
         done.end_epoch(self.steps, rate)
+        began = time.perf_counter()
         self.model.eval()
         score = self.steering.validate(self.model)
         self.model.train()
         if score is not None:
+            done.history[-1]["validation_seconds"] = time.perf_counter() - began
             if done.best is None or score > max(epoch[SCORE] for epoch in done.history[:-1]):
                 done.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
             done.history[-1][SCORE] = score

@@ -100,6 +100,55 @@ GRAPHS = {
 }
 
 
+def non_locally(model: Stage, of: Graphs) -> list[list[float]]:
+    """Logits of the long-term feature banks' operator, with loops over pairs of actors."""
+    features, times = list(of.actors[0]), of.times[0].tolist()
+    attended = [apply(model.query, feature) for feature in features]
+    context = [apply(model.context, feature) for feature in features]
+    for layer in model.layers:
+        new = []
+        for i, own in enumerate(attended):
+            near = [
+                j for j in range(len(features)) if abs(times[i] - times[j]) <= model.architecture.receptive_field // 2
+            ]
+            scores = [float(apply(layer.query, own) @ apply(layer.key, context[j])) / math.sqrt(512) for j in near]
+            weights = [math.exp(score) / sum(map(math.exp, scores)) for score in scores]
+            mixed = sum(w * apply(layer.value, context[j]) for w, j in zip(weights, near, strict=True))
+            centred = mixed - mixed.mean()
+            scaled = centred / (centred.square().mean() + layer.norm.eps).sqrt()
+            new.append(own + apply(layer.join, (scaled * layer.norm.weight + layer.norm.bias).clamp_min(0)))
+        attended = new
+    rows = zip(features, attended, strict=True)
+    return [apply(model.classifier, torch.cat([feature, own])).tolist() for feature, own in rows]
+
+
+def apply(layer: torch.nn.Linear, feature: Tensor) -> Tensor:
+    return layer.weight @ feature + layer.bias
+
+
+OPERATOR = {"attention": "non_local", "objects": None, "heads": 1, "proximity": "none"}
+
+
+@pytest.mark.parametrize("receptive_field", [1, 3])
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("clips", [[(2, 0), (3, 0), (1, 0)], [(1, 0)], [(1, 0), (0, 0), (4, 0)]])
+def test_the_operator_of_the_feature_banks_equals_a_slow_transcription(clips, layers, receptive_field):
+    model, of = network(layers=layers, receptive_field=receptive_field, **OPERATOR), graph(clips)
+    assert torch.allclose(model(of)[0], torch.tensor(non_locally(model, of), dtype=torch.float64), rtol=0, atol=1e-9)
+
+
+def test_the_operator_has_the_parameters_of_the_feature_banks():
+    """On R101 about 3.4 million, two reductions to 512 and four projections."""
+    of_r101 = StageArchitecture(2048, None, 80, 1, 1, 1, "non_local", "none")
+    assert sum(p.numel() for p in Stage(of_r101).parameters()) == pytest.approx(3.4e6, rel=0.02)
+
+
+@pytest.mark.parametrize("changes", [{"heads": 2}, {"objects": 24}, {"proximity": "boxes"}])
+def test_the_operator_needs_one_head_and_actors_alone(changes):
+    with pytest.raises(ActaError, match="attention 'non_local' needs one head, no objects and proximity 'none'"):
+        network(**(OPERATOR | changes))
+
+
 @pytest.mark.parametrize("heads", [1, 2, 3, 4])
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("clips", GRAPHS.values(), ids=GRAPHS)

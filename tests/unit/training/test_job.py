@@ -14,7 +14,14 @@ from tests.networks import train_settings
 
 HISTORY = [
     {"epoch": 1, "loss": 2.0, "validation": 0.5, "data_seconds": 1.0, "compute_seconds": 2.0},
-    {"epoch": 2, "loss": 1.0, "validation": 0.5, "data_seconds": 0.0, "compute_seconds": 1.0},
+    {
+        "epoch": 2,
+        "loss": 1.0,
+        "validation": 0.5,
+        "data_seconds": 0.0,
+        "compute_seconds": 1.0,
+        "validation_seconds": 3.0,
+    },
 ]
 
 
@@ -29,7 +36,7 @@ def test_metrics_come_before_the_model_and_the_checkpoint_goes_last(config, tmp_
         found = json.loads((tmp_path / "metrics.json").read_text())
         assert found.pop("acta_sha256")
         assert found == {
-            "seconds": 4.0,
+            "seconds": 7.0,
             "data_share": 0.25,
             "clips": 7,
             "best_epoch": 1,
