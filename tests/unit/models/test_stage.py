@@ -100,6 +100,7 @@ GRAPHS = {
 }
 
 
+@torch.no_grad()
 def non_locally(model: Stage, of: Graphs) -> list[list[float]]:
     """Logits of the long-term feature banks' operator, with loops over pairs of actors."""
     features, times = list(of.actors[0]), of.times[0].tolist()
