@@ -217,7 +217,12 @@ WRONG: list[tuple[str, str, Any, str]] = [
     ),
     ("graphs", "architecture.heads", 0, "'architecture.heads' is 0: input should be greater than or equal to 1"),
     ("graphs", "architecture.heads", 100, "100 heads cannot share 10 features"),
-    ("graphs", "architecture.attention", "none", "'architecture.attention' is \"none\": input should be 'additive', 'dot' or"),
+    (
+        "graphs",
+        "architecture.attention",
+        "none",
+        "'architecture.attention' is \"none\": input should be 'additive', 'dot' or",
+    ),
     ("graphs", "architecture.actor_actor", 1, "'architecture.actor_actor' is 1: input should be a valid boolean"),
     ("graphs", "architecture.receptive_field", 2, "receptive_field 2 is not an odd number of clips"),
     ("graphs", "actions", ["a"], "names 1 actions, but the network has 2 outputs"),
