@@ -1,4 +1,4 @@
-"""How a run differs from the thesis's, in words: the column `differs` of the tables of Ch. 5 and 6."""
+"""How a run differs from the thesis's, in words: the column `differs` of the tables of Ch. 3 to 6."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
