@@ -1,5 +1,6 @@
 """A copy of the project in a temporary folder, with a few clips, on which the real Snakemake is run."""
 
+import contextlib
 import json
 import os
 import re
@@ -9,7 +10,6 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ class Project:
             place[key] = value
         path.write_text(yaml.safe_dump(settings, sort_keys=False))
 
-    @contextmanager
+    @contextlib.contextmanager
     def restored(self) -> Iterator["Project"]:
         """Undo changes of the configuration at the end."""
         kept = (self.folder / "config.yaml").read_text()
@@ -76,26 +76,29 @@ class Project:
             classify__compare=[],
         )
 
-    def _process(self, arguments: tuple[str, ...], python: Path) -> dict[str, Any]:
+    def _process(self, arguments: tuple[str, ...]) -> dict[str, Any]:
         environment = {k: v for k, v in os.environ.items() if k != "SNAKEMAKE_PROFILE"}
-        environment["PATH"] = f"{python.parent}:{environment['PATH']}"
-        return {"args": [python, "-m", "snakemake", *arguments], "cwd": self.folder, "env": environment}
+        environment["PATH"] = f"{self.python.parent}:{environment['PATH']}"
+        return {"args": [self.python, "-m", "snakemake", *arguments], "cwd": self.folder, "env": environment}
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start Snakemake in a session of its own, in which all its jobs are; `kill` ends it."""
+        """Start Snakemake in a process group of its own, in which all its jobs are; `kill` ends it."""
         silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return subprocess.Popen(**self._process(arguments, Path(sys.executable)), **silent, start_new_session=True)
+        return subprocess.Popen(**self._process(arguments), **silent, process_group=0)
 
     @staticmethod
     def kill(process: subprocess.Popen[bytes]) -> None:
         """SIGKILL to Snakemake and all of its jobs."""
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            while True:  # until nothing is left, nor has joined meanwhile
+                os.killpg(process.pid, signal.SIGKILL)
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run Snakemake in the copy."""
         result = subprocess.run(
-            **self._process(arguments, self.python),
+            **self._process(arguments),
             capture_output=True,
             text=True,
             check=False,

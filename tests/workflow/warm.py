@@ -1,8 +1,8 @@
 """Processes that need not import torch, as they are forked from one that has: most of a tiny job is that import.
 
 ``python -m tests.workflow.warm SOCKET`` is the process that forks; `warm_python` starts it, and writes the ``python``
-that Snakemake's jobs find in their PATH. A forked process has the arguments, environment, folder and streams of its
-client, which ends with its status.
+that Snakemake's jobs find in their PATH. A forked process has the arguments, environment, folder, streams and process
+group of its client, which ends with its status.
 """
 
 import atexit
@@ -36,7 +36,7 @@ if sys.argv[1:3] not in (["-m", "pipeline"], ["-m", "snakemake"]):
 import json
 server = socket.socket(socket.AF_UNIX)
 server.connect({address!r})
-asked = {{"command": sys.argv[2:], "folder": os.getcwd(), "environment": dict(os.environ)}}
+asked = {{"command": sys.argv[2:], "folder": os.getcwd(), "environment": dict(os.environ), "group": os.getpgrp()}}
 content = json.dumps(asked).encode()
 socket.send_fds(server, [len(content).to_bytes(8, "big")], [0, 1, 2])
 server.sendall(content)
@@ -131,6 +131,7 @@ def _run(asked: dict, streams: list[int]) -> int:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
     os.closerange(3, 256)
+    os.setpgid(0, asked["group"])  # an error if the client's whole group was killed meanwhile
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.environ.clear()
     os.environ.update(asked["environment"])
