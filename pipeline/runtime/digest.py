@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -72,9 +72,22 @@ def reached(file: str) -> frozenset[str]:
 @cache
 def imported(file: str) -> frozenset[str]:
     """Files of the project that a module imports, and data next to it that it names."""
-    if not file.endswith(".py"):
-        return frozenset()
-    tree = _tree(PROJECT / file)
+    return frozenset(path for path in _read(PROJECT / file).names if (PROJECT / path).is_file())
+
+
+class _Read(NamedTuple):
+    """What is kept of a file: its syntax tree would be a hundred times as large."""
+
+    names: frozenset[str]  # of files that it may import
+    digest: str
+
+
+@cache
+def _read(path: Path) -> _Read:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        return _Read(frozenset(), _hash(canonical_data(text)))
+    tree = ast.parse(text, str(path))
     names: set[str] = set()
     for node in _statements(tree.body):
         if isinstance(node, ast.Import):
@@ -82,15 +95,19 @@ def imported(file: str) -> frozenset[str]:
         elif isinstance(node, ast.ImportFrom):
             names.update({node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)})
     modules = {f"{name.replace('.', '/')}.py" for name in names if name.split(".")[0] == "pipeline"}
-    return frozenset(path for path in modules | _data(file, tree) if (PROJECT / path).is_file())
+    return _Read(frozenset(modules | _data(path, text, tree)), _hash(_canonical(tree)))
 
 
-def _data(file: str, tree: ast.Module) -> set[str]:
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _data(path: Path, source: str, tree: ast.Module) -> set[str]:
     """YAML files next to a module that a text in it names."""
-    if ".yaml" not in (PROJECT / file).read_text(encoding="utf-8"):
+    if ".yaml" not in source:
         return set()  # most modules: walking every expression takes as long as parsing
     texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
-    return {str(Path(file).with_name(Path(text).name)) for text in texts if text.endswith(".yaml")}
+    return {str(path.relative_to(PROJECT).with_name(Path(text).name)) for text in texts if text.endswith(".yaml")}
 
 
 def _statements(body: Iterable[Any]) -> Iterator[ast.AST]:
@@ -104,23 +121,12 @@ def _statements(body: Iterable[Any]) -> Iterator[ast.AST]:
                 yield from _statements(getattr(node, part, ()))
 
 
-@cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
-
-
 def digest_code(modules: Iterable[str]) -> str:
     """16 hex digits over the syntax trees of project files and the content of YAML files."""
     total = hashlib.sha256()
     for module in sorted(modules):
-        total.update(f"{module}:{_digest_module(PROJECT / module)}\n".encode())
+        total.update(f"{module}:{_read(PROJECT / module).digest}\n".encode())
     return total.hexdigest()[:16]
-
-
-@cache
-def _digest_module(path: Path) -> str:
-    canonical = canonical_data(path.read_text(encoding="utf-8")) if path.suffix == ".yaml" else _canonical(_tree(path))
-    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def canonical_source(source: str, name: str = "<source>") -> str:

@@ -127,10 +127,10 @@ def test_other_data_have_another_text(other: str) -> None:
 def test_digest_of_data_is_that_of_its_content(project: Path) -> None:
     (project / "d.yaml").write_text(DATA)
     here = digest_code(["d.yaml"])
-    pipeline.runtime.digest._digest_module.cache_clear()
+    pipeline.runtime.digest._read.cache_clear()
     (project / "d.yaml").write_text("# no code at all: {\n" + DATA)
     assert digest_code(["d.yaml"]) == here
-    pipeline.runtime.digest._digest_module.cache_clear()
+    pipeline.runtime.digest._read.cache_clear()
     (project / "d.yaml").write_text(DATA.replace("1.0", "2.0"))
     assert digest_code(["d.yaml"]) != here
 
@@ -185,7 +185,7 @@ def test_digest_depends_on_the_number_of_modules() -> None:
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty package `pipeline`, of which nothing that was read of another one is remembered."""
-    remembered = (pipeline.runtime.digest._tree, pipeline.runtime.digest._digest_module, imported, reached)
+    remembered = (pipeline.runtime.digest._read, imported, reached)
     monkeypatch.setattr(pipeline.runtime.digest, "PROJECT", tmp_path)
     for function in remembered:
         function.cache_clear()
@@ -200,7 +200,7 @@ def write(package: Path, **modules: str) -> None:
         path = package / f"{name.replace('__', '/')}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(source)
-    for function in (pipeline.runtime.digest._tree, pipeline.runtime.digest._digest_module, imported, reached):
+    for function in (pipeline.runtime.digest._read, imported, reached):
         function.cache_clear()
 
 
