@@ -7,6 +7,7 @@ group of its client, which ends with its status.
 
 import atexit
 import contextlib
+import gc
 import json
 import os
 import runpy
@@ -24,7 +25,21 @@ from pathlib import Path
 from tests import PROJECT
 
 # What jobs and Snakemake import of other packages; nothing of this project, as each copy of it has its own.
-HEAVY = ("av", "h5py", "numpy", "PIL.Image", "pydantic", "snakemake.cli", "torch", "torch.utils.data", "yaml")
+HEAVY = (
+    "av",
+    "h5py",
+    "matplotlib.figure",
+    "numpy",
+    "PIL.Image",
+    "pydantic",
+    "scipy.stats",
+    "snakemake.cli",
+    "torch",
+    "torch.utils.data",
+    "torch.utils.tensorboard",
+    "torchvision.ops",
+    "yaml",
+)
 
 _SERVERS: list[subprocess.Popen[bytes]] = []  # whose standard inputs stay open
 
@@ -75,6 +90,7 @@ def serve(address: str) -> None:
     """Fork a job for each client, until standard input ends."""
     for name in HEAVY:
         __import__(name)
+    gc.freeze()
     selector = selectors.DefaultSelector()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
