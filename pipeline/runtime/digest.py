@@ -9,13 +9,18 @@ parameters reruns exactly when code that its result depends on has changed.
 
 import ast
 import hashlib
+import importlib.util
 import json
+import os
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 PROJECT = Path(__file__).resolve().parents[2]
+_OWN = Path(__file__).read_text(encoding="utf-8")
 
 # Modules that tasks import though no result depends on them, and why not; what only they import decides none either.
 DECIDE_NOTHING = {
@@ -84,7 +89,25 @@ class _Read(NamedTuple):
 
 @cache
 def _read(path: Path) -> _Read:
+    """Read a file, or what was read of the same text before: it is kept next to Python's own compiled file."""
     text = path.read_text(encoding="utf-8")
+    key = _hash(_OWN + text)
+    kept = Path(importlib.util.cache_from_source(str(path))).with_suffix(".digest")
+    with suppress(OSError, ValueError):
+        known, digest, *names = kept.read_text(encoding="utf-8").split("\n")
+        if known == key:
+            return _Read(frozenset(names), digest)
+    read = _parse(path, text)
+    if not sys.dont_write_bytecode:
+        with suppress(OSError):  # others' installation, or a full disk
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            whole = kept.with_suffix(f".{os.getpid()}")
+            whole.write_text("\n".join([key, read.digest, *sorted(read.names)]), encoding="utf-8")
+            whole.replace(kept)
+    return read
+
+
+def _parse(path: Path, text: str) -> _Read:
     if path.suffix != ".py":
         return _Read(frozenset(), _hash(canonical_data(text)))
     tree = ast.parse(text, str(path))

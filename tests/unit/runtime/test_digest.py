@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,6 +181,44 @@ def test_digest_depends_on_the_number_of_modules() -> None:
 
 
 # ---- what a module imports
+
+
+def kept(project: Path) -> list[Path]:
+    return sorted(project.rglob("*.digest"))
+
+
+def test_what_was_read_is_kept_for_the_next_process(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    here = digest_code(["a.py", "b.py"])
+    assert len(kept(project)) == 2
+    pipeline.runtime.digest._read.cache_clear()
+    monkeypatch.setattr(pipeline.runtime.digest, "_parse", None)
+    assert digest_code(["a.py", "b.py"]) == here
+
+
+@pytest.mark.parametrize("damage", ["", "\n", "0\n1", "\0", "key\ndigest\npipeline/x.py"])
+def test_what_is_kept_of_another_text_or_damaged_is_read_again(
+    project: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    here = digest_code(["a.py"])
+    pipeline.runtime.digest._read.cache_clear()
+    kept(project)[0].write_text(damage)
+    assert digest_code(["a.py"]) == here
+    pipeline.runtime.digest._read.cache_clear()
+    (project / "a.py").write_text("a = 2\n")
+    assert digest_code(["a.py"]) != here
+
+
+def test_nothing_is_kept_where_python_keeps_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    digest_code(["a.py"])
+    assert not kept(project)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    pipeline.runtime.digest._read.cache_clear()
+    (project / "__pycache__").write_text("no folder")
+    digest_code(["a.py"])
+    assert not kept(project)
 
 
 @pytest.fixture
