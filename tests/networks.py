@@ -17,6 +17,7 @@ from pipeline.config.whole import Config
 from pipeline.tasks import task_settings
 from tests import PROJECT
 from tests.shards import stored, write_shard
+from tests.warm import warm_python
 
 LABELS = ("dark", "left", "right")
 
@@ -105,14 +106,14 @@ def command(shards: Sequence[Path], output: Path, settings: TrainClassifier, *op
 
 
 def start(arguments: list[str], world: int = 1, **options: Any) -> list[subprocess.Popen[str]]:
-    """Start a training in this many processes, which talk over loopback."""
+    """Start a training in this many processes, which talk over loopback; each is forked (`tests.warm`)."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     names = {"WORLD_SIZE": str(world), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     return [
         subprocess.Popen(
-            arguments,
+            [warm_python(), *arguments[1:]],
             cwd=PROJECT,
             env=os.environ | (names | {"RANK": str(rank), "LOCAL_RANK": str(rank)} if world > 1 else {}),
             stdout=subprocess.PIPE,

@@ -17,7 +17,7 @@ import yaml
 
 from tests import PROJECT
 from tests.clips import write_clip
-from tests.workflow.warm import warm_python
+from tests.warm import warm_python
 
 PARTS = ("Snakefile", "config.yaml", "config", "workflow", "pipeline", "profiles", "envs")
 
@@ -27,7 +27,7 @@ class Project:
 
     Args:
         folder: Where it is made.
-        warm: Snakemake and its jobs are forked from a process that has imported torch (`tests.workflow.warm`), in a
+        warm: Snakemake and its jobs are forked from a process that has imported torch (`tests.warm`), in a
             third of the time. False: each starts by itself, as with a user.
     """
 

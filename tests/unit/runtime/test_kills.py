@@ -10,7 +10,6 @@ import shutil
 import signal
 import stat
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -25,11 +24,12 @@ from pipeline.media.probe import probe
 from pipeline.runtime.store import FrameShard
 from tests import PROJECT
 from tests.clips import ffmpeg, write_clip
+from tests.warm import warm_python
 from tests.whole_run import commands, prepare
 
 KILLS = int(os.environ.get("ACTA_KILLS", "5"))
 FACE = "train/run/face.mp4"
-LONGEST = 8.0  # seconds from a start to a kill
+LONGEST = 4.0  # seconds from a start to a kill
 _PROBE = 40  # bytes by which a frame is known
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -55,11 +55,11 @@ def temporary() -> Iterator[Path]:
 
 def start(folder: Path, temporary: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.whole_run", str(folder)],
+        [warm_python(), "-m", "tests.whole_run", str(folder)],
         env=os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": str(PROJECT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        start_new_session=True,
+        process_group=0,
     )
 
 

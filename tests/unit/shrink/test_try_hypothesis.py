@@ -1,8 +1,6 @@
 """Stage `hypothesis` on a tiny labelled dataset: where weights come from, who teaches, stopping and going on."""
 
 import json
-import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -28,7 +26,6 @@ from pipeline.shrink.select_hypothesis import select_hypothesis
 from pipeline.shrink.store_teacher_logits import store_teacher_logits
 from pipeline.shrink.try_hypothesis import inherit_part, try_hypothesis
 from pipeline.training.losses import distillation
-from tests import PROJECT
 from tests.networks import finish, start, train_settings, write_dataset, write_lists_of
 
 
@@ -318,7 +315,7 @@ def test_an_infeasible_hypothesis_has_a_state_too(config, base, shards, tmp_path
 
 
 def test_killed_and_run_again_gives_the_same_bytes(config, base, shards, tmp_path):
-    chosen = settings(config, "s", training__epochs=40)
+    chosen = settings(config, "s", training__epochs=15)
     whole = attempt(base, shards, tmp_path / "whole", chosen)
     output = tmp_path / "killed" / "model.safetensors"
     command = [
@@ -327,12 +324,12 @@ def test_killed_and_run_again_gives_the_same_bytes(config, base, shards, tmp_pat
         *("--shards", *map(str, shards)),
         *("--settings", chosen.model_dump_json(), "--save-every", "0", "-o", str(output)),
     ]
-    process = subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.DEVNULL)
+    (process,) = start(command)
     deadline = time.monotonic() + 120
     while not output.with_name("last.ckpt").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.communicate()
     assert not output.exists()
     (printed,) = finish(start(command))
     assert "resumed at step" in printed

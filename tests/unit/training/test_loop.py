@@ -270,7 +270,7 @@ def test_a_signal_saves_and_stops(config, shards, tmp_path, number):
     assert process.stdout is not None
     while "a batch of" not in (line := process.stdout.readline()):
         assert line, "it ended"
-    while len(_of_group(process.pid)) < 5:  # the training, two that load data, and two of Python's own
+    while len(_of_group(process.pid)) < 6:  # the training, two that load data, two of Python's own, and a client
         assert process.poll() is None
         time.sleep(0.05)
     time.sleep(0.5)

@@ -1,8 +1,8 @@
 """Processes that need not import torch, as they are forked from one that has: most of a tiny job is that import.
 
-``python -m tests.workflow.warm SOCKET`` is the process that forks; `warm_python` starts it, and writes the ``python``
+``python -m tests.warm SOCKET`` is the process that forks; `warm_python` starts it, and writes the ``python``
 that Snakemake's jobs find in their PATH. A forked process has the arguments, environment, folder, streams and process
-group of its client, which ends with its status.
+group of its client, gets its signals, is killed when it is, and the client ends with its status.
 """
 
 import atexit
@@ -21,6 +21,7 @@ import tempfile
 import traceback
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from tests import PROJECT
 
@@ -41,12 +42,14 @@ HEAVY = (
     "yaml",
 )
 
+MODULES = ("pipeline", "snakemake", "tests.whole_run")
+
 _SERVERS: list[subprocess.Popen[bytes]] = []  # whose standard inputs stay open
 
 CLIENT = """#!{python} -ISE
-import os, socket, sys
+import os, signal, socket, sys
 command = [{python!r}, *sys.argv[1:]]
-if sys.argv[1:3] not in (["-m", "pipeline"], ["-m", "snakemake"]):
+if sys.argv[1:2] != ["-m"] or sys.argv[2] not in {modules!r}:
     os.execv(command[0], command)
 import json
 server = socket.socket(socket.AF_UNIX)
@@ -55,6 +58,9 @@ asked = {{"command": sys.argv[2:], "folder": os.getcwd(), "environment": dict(os
 content = json.dumps(asked).encode()
 socket.send_fds(server, [len(content).to_bytes(8, "big")], [0, 1, 2])
 server.sendall(content)
+job = int.from_bytes(server.recv(8), "big")
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(number, lambda number, frame: os.kill(job, number))
 status = server.recv(1)
 sys.exit(status[0] if status else 1)
 """
@@ -72,10 +78,10 @@ def warm_python() -> Path:
         if program.name != "python":
             (folder / program.name).symlink_to(program)
     address, path = folder / "server", folder / "python"
-    path.write_text(CLIENT.format(python=sys.executable, address=str(address)))
+    path.write_text(CLIENT.format(python=sys.executable, modules=MODULES, address=str(address)))
     path.chmod(0o700)
     server = subprocess.Popen(
-        [sys.executable, "-m", "tests.workflow.warm", address],
+        [sys.executable, "-m", "tests.warm", address],
         env=os.environ | {"PYTHONPATH": str(PROJECT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -98,24 +104,45 @@ def serve(address: str) -> None:
         print("ready", flush=True)
         selector.register(listener, selectors.EVENT_READ)
         selector.register(sys.stdin, selectors.EVENT_READ)
-        waiting: dict[int, tuple[int, socket.socket]] = {}
+        jobs: dict[int, _Job] = {}  # by both of their file descriptors
         while True:
             for key, _ in selector.select():
                 if key.fileobj is sys.stdin:
                     return
                 if key.fileobj is listener:
                     connection, _ = listener.accept()
-                    job = _fork(connection)
-                    ended = os.pidfd_open(job)
-                    waiting[ended] = job, connection
-                    selector.register(ended, selectors.EVENT_READ)
-                else:
+                    number = _fork(connection)
+                    job = _Job(number, os.pidfd_open(number), connection)
+                    with contextlib.suppress(OSError):
+                        connection.sendall(number.to_bytes(8, "big"))
+                    for place in (job.ended, connection.fileno()):
+                        jobs[place] = job
+                        selector.register(place, selectors.EVENT_READ)
+                elif key.fd in jobs:
+                    job = jobs.pop(key.fd)
                     selector.unregister(key.fd)
-                    job, connection = waiting.pop(key.fd)
-                    os.close(key.fd)
-                    status = os.waitstatus_to_exitcode(os.waitpid(job, 0)[1])
-                    with contextlib.suppress(OSError), connection:
-                        connection.sendall(bytes([status if status >= 0 else 128 - status]))
+                    if key.fd == job.ended:
+                        _report(job, jobs, selector)
+                    else:  # the client was killed
+                        os.kill(job.number, signal.SIGKILL)
+
+
+class _Job(NamedTuple):
+    """A forked process: its number, a file descriptor that is readable once it has ended, and its client."""
+
+    number: int
+    ended: int
+    connection: socket.socket
+
+
+def _report(job: _Job, jobs: dict[int, _Job], selector: selectors.BaseSelector) -> None:
+    """Tell its client how a job has ended."""
+    os.close(job.ended)
+    status = os.waitstatus_to_exitcode(os.waitpid(job.number, 0)[1])
+    if jobs.pop(job.connection.fileno(), None):
+        selector.unregister(job.connection)
+    with contextlib.suppress(OSError), job.connection:
+        job.connection.sendall(bytes([status if status >= 0 else 128 - status]))
 
 
 def _fork(connection: socket.socket) -> int:
