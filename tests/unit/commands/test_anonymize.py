@@ -236,13 +236,14 @@ def test_a_preview_under_another_name_is_refused(short_clip: Path, tmp_path: Pat
     assert tree(tmp_path) == []
 
 
-@pytest.mark.parametrize("letter", ["a", "é", "漢"])
-def test_names_of_250_bytes(tmp_path: Path, short_clip: Path, letter: str) -> None:
-    name = letter * (246 // len(letter.encode())) + ".mp4"
-    shutil.copy(short_clip, tmp_path / name)
-    assert acta(tmp_path / name, tmp_path / "out" / name, *WHOLE) == 0
+def test_names_of_250_bytes(tmp_path: Path, short_clip: Path) -> None:
+    names = [letter * (246 // len(letter.encode())) + ".mp4" for letter in "aé漢"]
+    for name in names:
+        shutil.copy(short_clip, tmp_path / name)
+        assert acta(tmp_path / name, tmp_path / "out" / name, *WHOLE) == 0
+    shutil.rmtree(tmp_path / "out")
     assert acta(tmp_path, tmp_path / "again", *WHOLE, "--jobs", 2) == 0
-    assert name in tree(tmp_path / "again")
+    assert set(names) <= set(tree(tmp_path / "again"))
 
 
 def test_refuses_to_overwrite_its_input(clip, capsys):
