@@ -152,6 +152,11 @@ DOOMED = {
         "spot",
         "spot.splits.submitted is 'late', but spot.data.splits.late (none.json) lists no game",
     ),
+    "few_clips": Doomed(
+        _with(SPOT, "spot", network__sampling={"foreground": 20, "background": 10}),
+        "table_4_2",
+        "an epoch of spot.networks.clip_11 has 30 clips (sampling: foreground 20, background 10), fewer than one batch",
+    ),
     "no_network": Doomed(
         _with(SPOT, "spot", networks={"rms_net": None}, main_network="clip_11", tables=["figure_4_4"]),
         "figure_4_4",

@@ -114,7 +114,10 @@ def _checks(run: Run, name: str) -> Iterator[Callable[[], None]]:
                 yield partial(refusals.stage, run, features, network)
     elif chapter == 4:
         tested = [config.spot.splits.submitted if name == SUBMISSION else config.spot.splits.test]
-        yield partial(refusals.games, run, [*spot.steering(run), *tested])
+        of_main = name in (SUBMISSION, "figure_4_7")
+        for network in [config.spot.main_network] if of_main else spot.networks(run, name):
+            yield partial(refusals.spotter, run, network)
+        yield partial(refusals.games, run, tested)
 
 
 def _lists(config: Config, chapters: set[int], own: bool, videos: bool) -> Iterator[Callable[[Run], Run]]:

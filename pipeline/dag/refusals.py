@@ -253,6 +253,20 @@ def games(run: Run, splits: Sequence[str]) -> None:
             )
 
 
+def spotter(run: Run, network: str) -> None:
+    """Refuse a network whose epoch has fewer clips than a batch, and what `games` refuses of its splits."""
+    splits = run.config.spot.splits
+    games(run, [*splits.train, splits.validation])
+    settings = run.config.spot.spotters[network]
+    clips = settings.sampling.foreground, settings.sampling.background
+    if None not in clips and (count := sum(filter(None, clips))) < settings.training.batch:
+        raise ActaError(
+            f"an epoch of spot.networks.{network} has {count} clips (sampling: foreground {clips[0]}, background "
+            f"{clips[1]}), fewer than one batch: raise them, or set training.batch, which is "
+            f"{settings.training.batch}, to at most that, and learning_rate in proportion"
+        )
+
+
 def _spotting(run: Run, name: str) -> None:
     spot = run.config.spot
     known = spot.spotters

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from shlex import quote
+from typing import Any
 
 from pipeline.config.spot import FrameBackboneSettings, TrainedBackboneSettings
 from pipeline.dag import paths, refusals
@@ -30,6 +31,12 @@ def games(run: Run, splits: Sequence[str]) -> list[str]:
     """The manifests of these splits' games; errors as for `refusals.games`."""
     refusals.games(run, splits)
     return run.of_games(splits, paths.GAME)
+
+
+def learned_from(run: Run, wildcards: Any) -> list[str]:
+    """The manifests of the games that a training reads; errors as for `refusals.spotter`."""
+    refusals.spotter(run, wildcards.network)
+    return run.of_games(steering(run), paths.GAME)
 
 
 def of_main_network(run: Run, path: str, **wildcards: object) -> str:

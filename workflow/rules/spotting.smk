@@ -158,7 +158,7 @@ rule project_features:
 rule train_spotter:
     """Train RMS-Net or an ablation."""
     input:
-        games=lambda wildcards: check(spot.games, RUN, spot.steering(RUN)),
+        games=of(spot.learned_from),
         frames=lambda wildcards: spot.shown(RUN, wildcards.network, spot.steering(RUN)),
     output:
         model=result(f"{paths.SPOTTER}/model.safetensors"),
