@@ -1,6 +1,7 @@
 """All that a configuration asks for, examined without a plan: what `acta config check` says of it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,17 +17,30 @@ from pipeline.media.lists import labelled_by_split, named_by_split
 from pipeline.report import catalogue, thesis, thesis_detection
 from pipeline.runtime.errors import ActaError
 
-CHAPTERS = {"classify": 5, "shrink": 6, "detect": 3, "spot": 4}
+TARGETS = ("all", "classify", "shrink", "detect", "spot", "everything")
 DATA = {5: "data", 6: "data", 3: "detect.data", 4: "spot.data"}
 SUBMISSION = "submission"
 
 
 @dataclass
 class Findings:
-    """What will not end well (``refused``), and what is not known as files are not there yet (``notes``); each once."""
+    """What will not end well (``refused``), and what is not known as files are not there yet (``notes``); each once.
 
+    ``strict``: what is not there is refused too.
+    """
+
+    strict: bool
     refused: dict[str, None] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Keep what is refused within."""
+        try:
+            yield
+        except ActaError as error:
+            noted = isinstance(error, MissingError) and not self.strict
+            (self.notes if noted else self.refused)[str(error)] = None
 
 
 def examine(config: Config, targets: Sequence[str] = ()) -> Findings:
@@ -41,29 +55,23 @@ def examine(config: Config, targets: Sequence[str] = ()) -> Findings:
     Raises:
         ActaError: a target is none of these.
     """
-    findings = Findings()
+    findings = Findings(strict=bool(targets))
     run = Run(config, (), (), {})
-    wanted = list(targets or config.report.targets or report.targets(run))
+    page = report.targets(run)
+    wanted = [name for target in targets or page for name in (page if target == "everything" else [target])]
     chapters = {_chapter(name) for target in wanted for name in _items(config, target)}
-    for lists in _lists(config, chapters, run.is_demo or config.data.adapter != "demo", "all" in wanted):
-        try:
+    for lists in _lists(run, chapters):
+        with findings.collected():
             run = lists(run)
-        except MissingError as error:
-            (findings.refused if targets else findings.notes)[f"{error}; what depends on it is not known"] = None
-        except ActaError as error:
-            findings.refused[str(error)] = None
-    if not (targets or config.report.targets or run.labelled is None or set(run.labelled) - {""}):
+    chosen = targets or config.report.targets
+    if not chosen and run.labelled is not None and not set(run.labelled) - {""}:
         wanted = [target for target in wanted if target not in ("classify", "shrink")]
         findings.notes["no video has a split and a label, so recognition and shrinkage are not looked at"] = None
     for target in wanted:
         for name in _items(config, target):
             for check in _checks(run, name):
-                try:
+                with findings.collected():
                     check()
-                except MissingError as error:
-                    (findings.refused if targets else findings.notes)[str(error)] = None
-                except ActaError as error:
-                    findings.refused[str(error)] = None
     return findings
 
 
@@ -82,8 +90,9 @@ def _items(config: Config, target: str) -> list[str]:
             return [*config.spot.tables, SUBMISSION]
     if target in catalogue.names():
         return [target]
-    known = ", ".join(("all", *CHAPTERS))
-    raise ActaError(f"{target!r} is none of {known}, and no table or figure; `acta plan` takes rules and files too")
+    raise ActaError(
+        f"{target!r} is none of {', '.join(TARGETS)}, and no table or figure; `acta plan` takes rules and files too"
+    )
 
 
 def _chapter(name: str) -> int:
@@ -120,13 +129,21 @@ def _checks(run: Run, name: str) -> Iterator[Callable[[], None]]:
         yield partial(refusals.games, run, tested)
 
 
-def _lists(config: Config, chapters: set[int], own: bool, videos: bool) -> Iterator[Callable[[Run], Run]]:
+def _lists(run: Run, chapters: set[int]) -> Iterator[Callable[[Run], Run]]:
     """What finds the videos and games of these chapters, where they are the dataset's own."""
-    if (videos or chapters & {5, 6}) and own:
+    config = run.config
+    adapters = {
+        5: config.data.adapter,
+        6: config.data.adapter,
+        3: config.detect.data.adapter,
+        4: config.spot.data.adapter,
+    }
+    own = {chapter for chapter in chapters if run.is_demo or adapters[chapter] != "demo"}
+    if own & {5, 6}:
         yield _with_videos
-    if 3 in chapters and (config.detect.data.adapter != "demo" or own):
+    if 3 in own:
         yield _with_annotated
-    if 4 in chapters and (config.spot.data.adapter != "demo" or own):
+    if 4 in own:
         yield _with_games
 
 
@@ -163,4 +180,4 @@ def _with_games(run: Run) -> Run:
 def _there(named: Mapping[str, str | None]) -> None:
     for key, path in named.items():
         if path is not None and not Path(path).exists():
-            raise MissingError(f"{key} {path!r} is not there")
+            raise MissingError(f"{key} {path!r} is not there; what depends on it is not known")

@@ -34,12 +34,12 @@ def demo(run: Run, what: str) -> None:
     }
     if run.is_demo or adapters[what] != "demo":
         return
-    remedy = {
-        "data": "videos: name your own (docs/own-videos.md, docs/datasets.md)",
-        "detect.data": "videos: name your own, with their boxes (docs/detection.md)",
-        "spot.data": "games: name your own (docs/spotting.md)",
-    }[what]
-    raise ActaError(f"{what} still names the demo's {remedy}")
+    said = {
+        "data": "data still names the demo's videos: name your own (docs/own-videos.md, docs/datasets.md)",
+        "detect.data": "detect.data still names the demo's videos: name your own, with their boxes (docs/detection.md)",
+        "spot.data": "spot.data still names the demo's games: name your own (docs/spotting.md)",
+    }
+    raise ActaError(said[what])
 
 
 def item(run: Run, name: str) -> None:

@@ -66,12 +66,20 @@ def test_what_the_page_is_of_is_asked_for(folder: Path) -> None:
     ]
 
 
+def test_everything_is_what_the_page_is_of(folder: Path) -> None:
+    """Here of detection alone: the other chapters still have the demo's data."""
+    made = config(folder, DOOMED["no_objects"].settings)
+    assert list(examine(made, ["everything"]).refused) == list(examine(made, ["detect"]).refused)
+
+
 def test_architectures_need_no_data(folder: Path) -> None:
     assert not examine(config(folder, {}), ["table_3_1", "table_4_1"]).refused
 
 
 def test_a_target_that_is_none(folder: Path) -> None:
-    with pytest.raises(ActaError, match=r"'table_9_9' is none of all, classify, shrink, detect, spot, and no table"):
+    with pytest.raises(
+        ActaError, match=r"'table_9_9' is none of all, classify, shrink, detect, spot, everything, and no table"
+    ):
         examine(config(folder, {}), ["table_9_9"])
 
 
