@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from pipeline.dag import paths
+from pipeline.dag import paths, refusals
 from pipeline.dag.run import Run, sha256_of
 from pipeline.report.thesis import rows
-from pipeline.runtime.errors import ActaError
 
 
 def model(run: Run, split: str, recipe: str, variant: str, strategy: str) -> str:
@@ -34,27 +33,8 @@ def teacher_options(run: Run, wildcards: Any) -> str:
 
 
 def frames(run: Run, wildcards: Any, variant: str) -> list[str]:
-    """The frame shards that a network is trained or tested on.
-
-    Raises:
-        ActaError: the dataset has no labelled videos of the split, or fewer than a batch.
-    """
-    split, labelled = run.config.classify.splits[wildcards.split], run.labelled
-    for role, name in (("train", split.train), ("test", split.test)):
-        if labelled is not None and not labelled.get(name):
-            there = ", ".join(f"{other} ({count})" for other, count in sorted(labelled.items()) if other) or "none"
-            raise ActaError(
-                f"classify.splits.{wildcards.split}.{role} is {name!r}, but the dataset {run.config.dataset!r} has no "
-                f"labelled video of that split (data.root {run.config.data.root!r}); splits that have some: {there}"
-            )
-    recipe = run.config.classify.recipes[wildcards.recipe]
-    videos = None if labelled is None else labelled[split.train]
-    if videos is not None and videos * recipe.clip.train_clips < recipe.batch:
-        raise ActaError(
-            f"an epoch of {videos} videos has {videos * recipe.clip.train_clips} clips (clip.train_clips "
-            f"{recipe.clip.train_clips} each), fewer than one batch: set classify.recipes.{wildcards.recipe}.batch, "
-            f"which is {recipe.batch}, to at most that, and learning_rate in proportion"
-        )
+    """The frame shards that a network is trained or tested on; errors as for `refusals.classifier`."""
+    refusals.classifier(run, wildcards.split, wildcards.recipe)
     return run.of_shards(paths.FRAMES, variant=variant)
 
 

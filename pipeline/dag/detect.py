@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from shlex import quote
 from typing import Any
 
-from pipeline.dag import paths
+from pipeline.dag import paths, refusals
+from pipeline.dag.refusals import PICTURES
 from pipeline.dag.run import Run, by_split, named
 from pipeline.report.thesis_detection import networks_of
-
-PICTURES = ("figure_3_5", "figure_3_6")  # show original frames
 
 
 def annotated(run: Run) -> dict[str, str]:
@@ -100,6 +99,12 @@ def published(run: Run, wildcards: Any) -> list[str]:
 def import_options(run: Run, wildcards: Any) -> str:
     """The same as options of its command."""
     return " ".join(f"--{name} {words(files)}" for name, files in _imported(run, wildcards).items() if files)
+
+
+def learned_from(run: Run, wildcards: Any, network: str) -> list[str]:
+    """The feature shards that a network is trained or tested on; errors as for `refusals.stage`."""
+    refusals.stage(run, wildcards.features, network)
+    return run.of_detection_shards(paths.ACTOR_FEATURES, features=wildcards.features)
 
 
 def words(files: Mapping[str, str]) -> str:

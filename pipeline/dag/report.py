@@ -89,9 +89,8 @@ def targets(run: Run) -> list[str]:
     config = run.config
     if config.report.targets is not None:
         return list(config.report.targets)
-    is_demo = config.base == "demo" and config.data.adapter == "demo"
     adapters = dict.fromkeys(("all", "classify", "shrink"), str(config.data.adapter)) | {
         "detect": config.detect.data.adapter,
         "spot": config.spot.data.adapter,
     }
-    return [name for name, adapter in adapters.items() if is_demo or adapter != "demo"]
+    return [name for name, adapter in adapters.items() if run.is_demo or adapter != "demo"]

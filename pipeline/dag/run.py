@@ -22,7 +22,8 @@ class Run:
     """What the plan of a run is made from.
 
     ``shards`` are those of the videos of Ch. 5 and 6, ``detection_shards`` of Ch. 3, ``games`` those of each split of
-    Ch. 4. ``labelled``: how many videos of Ch. 5 and 6 have a label, by split; None in a job, which trusts its plan.
+    Ch. 4. ``labelled``: how many videos of Ch. 5 and 6 have a label, by split; ``annotated``: how many of Ch. 3 are
+    named, by split; both are None in a job, which trusts its plan.
     """
 
     config: Config
@@ -30,6 +31,12 @@ class Run:
     detection_shards: Sequence[str]
     games: Mapping[str, Sequence[str]]
     labelled: Mapping[str, int] | None = None
+    annotated: Mapping[str, int] | None = None
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether the demo's videos are the run's own: they serve the demo, and datasets that start from it."""
+        return self.config.base == "demo" and self.config.data.adapter == "demo"
 
     def result(self, path: str, **wildcards: object) -> str:
         """A path below this dataset's results, with those wildcards filled in that are given."""

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pipeline.dag import classify, paths
+from pipeline.dag import classify, paths, refusals
 from pipeline.dag.run import Run
 from pipeline.report.thesis_shrinkage import BEYOND, STUDIED, networks_of
-from pipeline.runtime.errors import ActaError
 
 
 def iterations(run: Run) -> Iterable[int]:
@@ -72,18 +71,8 @@ def options(inputs: Any) -> str:
 
 
 def transferred(run: Run, wildcards: Any) -> str:
-    """The network of another dataset that is fine-tuned here (Table 6.6).
-
-    Raises:
-        ActaError: the configuration names none.
-    """
-    transfer = run.config.shrink.transfer
-    if transfer is None:
-        raise ActaError("shrink.transfer is null: it says where the networks to fine-tune are")
-    if wildcards.network == "base":
-        return transfer.base.replace("{recipe}", wildcards.recipe)
-    iteration = wildcards.network.removeprefix("pas_")
-    return transfer.reduced.replace("{recipe}", wildcards.recipe).replace("{iteration}", iteration)
+    """The network of another dataset that is fine-tuned here (Table 6.6); errors as for `refusals.transferred`."""
+    return refusals.transferred(run, wildcards.recipe, wildcards.network)
 
 
 def is_slowfast(run: Run, recipe: str) -> bool:

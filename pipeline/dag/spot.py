@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from shlex import quote
+from typing import Any
 
 from pipeline.config.spot import FrameBackboneSettings, TrainedBackboneSettings
-from pipeline.dag import paths
+from pipeline.dag import paths, refusals
 from pipeline.dag.run import Run
 from pipeline.report.thesis_spotting import FIGURES, TABLES, networks_of
 
@@ -24,6 +25,18 @@ def used(run: Run) -> list[str]:
     """The splits that the chapter uses."""
     splits = run.config.spot.splits
     return list(dict.fromkeys([*steering(run), splits.test, splits.submitted]))
+
+
+def games(run: Run, splits: Sequence[str]) -> list[str]:
+    """The manifests of these splits' games; errors as for `refusals.games`."""
+    refusals.games(run, splits)
+    return run.of_games(splits, paths.GAME)
+
+
+def learned_from(run: Run, wildcards: Any) -> list[str]:
+    """The manifests of the games that a training reads; errors as for `refusals.spotter`."""
+    refusals.spotter(run, wildcards.network)
+    return run.of_games(steering(run), paths.GAME)
 
 
 def of_main_network(run: Run, path: str, **wildcards: object) -> str:

@@ -47,7 +47,12 @@ def shard_name(index: int, shards: int) -> str:
 
 def labelled_by_split(videos: Iterable[Listed]) -> dict[str, int]:
     """How many videos have a label, by split; a video may be of several."""
-    return dict(Counter(split for video in videos if video.label for split in video.split.split()))
+    return named_by_split(video for video in videos if video.label)
+
+
+def named_by_split(videos: Iterable[Listed]) -> dict[str, int]:
+    """How many videos there are, by split; a video may be of several."""
+    return dict(Counter(split for video in videos for split in video.split.split()))
 
 
 def list_texts(videos: Iterable[Listed], shards: int) -> dict[str, str]:

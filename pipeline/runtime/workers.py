@@ -118,22 +118,32 @@ def _start_worker() -> None:
     os.environ["OPENCV_FOR_THREADS_NUM"] = "1"
 
 
-def split_results(
-    results: Iterator[Any], max_bad_fraction: float, total: int, task: str
-) -> tuple[list[Any], list[Quarantined]]:
-    """Part good results from quarantined ones.
+def good_results(
+    results: Iterator[Any], quarantine: list[Quarantined], max_bad_fraction: float, total: int, task: str
+) -> Iterator[Any]:
+    """The good results as they come; quarantined ones are added to ``quarantine``.
 
     Raises:
         ActaError: as soon as more than ``max_bad_fraction`` of ``total`` videos, and more than one, are bad.
     """
-    good: list[Any] = []
     bad: list[Quarantined] = []
-    for result in results:
-        (bad if isinstance(result, Quarantined) else good).append(result)
+    for number, result in enumerate(results, 1):
+        if not isinstance(result, Quarantined):
+            yield result
+            continue
+        bad.append(result)
+        quarantine.append(result)
         if len(bad) > max(1, math.floor(max_bad_fraction * total + 1e-9)):
             some = "\n".join(f"  {entry.id}: {entry.reason}" for entry in bad[:10])
             raise ActaError(
-                f"{task}: {len(bad)} of the first {len(good) + len(bad)} videos (of {total}) are bad, more than "
+                f"{task}: {len(bad)} of the first {number} videos (of {total}) are bad, more than "
                 f"data.max_bad_fraction = {max_bad_fraction} allows:\n{some}"
             )
-    return good, bad
+
+
+def split_results(
+    results: Iterator[Any], max_bad_fraction: float, total: int, task: str
+) -> tuple[list[Any], list[Quarantined]]:
+    """Part good results from quarantined ones; errors as for `good_results`."""
+    bad: list[Quarantined] = []
+    return list(good_results(results, bad, max_bad_fraction, total, task)), bad

@@ -392,8 +392,13 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Project:
             ["train", "valid", "test", "challenge"],
             {"build_game": 8, "train_spotter": 1, "extract_game_frames": 8, "predict_spots": 2, "evaluate_spots": 1},
         ),
+        (
+            ["soccernet_v2_released"],
+            ["train", "valid", "test", "challenge"],
+            {"build_game": 8, "train_spotter": 14, "extract_game_frames": 0, "pack_submission": 1},
+        ),
     ],
-    ids=["soccernet", "finetuned", "v2"],
+    ids=["soccernet", "finetuned", "v2", "v2_released"],
 )
 def test_overlays_can_be_planned(empty, overlays, splits, rules):
     own = {"data": {"root": "soccernet", "splits": write_splits(empty.folder, dict.fromkeys(splits, 2))}}

@@ -17,7 +17,7 @@ from pipeline.config.base import parse as parse_config  # Snakemake has its own 
 from pipeline.config.files import read_configuration
 from pipeline.config.tasks.spot import imported_features
 from pipeline.config.whole import Config, base_of
-from pipeline.dag import classify, detect, paths, shrink, spot
+from pipeline.dag import classify, detect, paths, refusals, shrink, spot
 from pipeline.dag import report as page
 from pipeline.dag.run import Run, about, by_split, command, named, roles
 from pipeline.data.adapters import list_annotated, list_videos
@@ -29,6 +29,7 @@ from pipeline.media.lists import (
     game_texts,
     labelled_by_split,
     list_texts,
+    named_by_split,
     record_path,
     shard_names,
     write_if_changed,
@@ -56,8 +57,6 @@ if workflow.is_main_process:
         check(read_configuration, Path(path))
 CONFIG = check(parse_config, Config, config, "configuration")
 DATASET = f"results/{CONFIG.dataset}"
-# The demo's videos serve the demo alone, and datasets that start from it.
-IS_DEMO = CONFIG.base == "demo" and CONFIG.data.adapter == "demo"
 VARIANTS = list(CONFIG.privacy.what)
 CLASSIFY, SHRINK, DETECTION, SPOT = (
     CONFIG.classify,
@@ -76,13 +75,13 @@ if workflow.is_main_process:
         Path(f".snakemake/acta.lists.{CONFIG.dataset}"),
     )
     videos, boxes = CONFIG.data, DETECTION.data
-    found = list(check(list_videos, videos))
-    own = IS_DEMO or videos.adapter != "demo"
-    labelled = labelled_by_split(found) if own else None
+    found = check(list, check(list_videos, videos))
+    named_videos = check(list, check(list_annotated, boxes))
+    labelled, annotated = labelled_by_split(found), named_by_split(named_videos)
     shards = LISTS.write(paths.LISTS, check(list_texts, found, videos.shards))
     detection_shards = LISTS.write(
         paths.DETECTION_LISTS,
-        check(list_texts, check(list_annotated, boxes), boxes.shards),
+        check(list_texts, named_videos, boxes.shards),
     )
     listed = check(list_games, SPOT.data, imported_features(SPOT))
     games = {}
@@ -94,7 +93,7 @@ if workflow.is_main_process:
         write_if_changed(record_path(CONFIG.dataset), CONFIG.model_dump_json())
     LISTS.share()
 else:
-    labelled = None
+    labelled = annotated = None
     shards = shard_names(Path(DATASET, paths.LISTS))
     detection_shards = shard_names(Path(DATASET, paths.DETECTION_LISTS))
     games = {
@@ -105,13 +104,25 @@ if not shards:
     raise WorkflowError(
         f"no videos were found for the dataset {CONFIG.dataset!r} in data.root {CONFIG.data.root!r}"
     )
-RUN = Run(CONFIG, shards, detection_shards, games, labelled)
+RUN = Run(CONFIG, shards, detection_shards, games, labelled, annotated)
+IS_DEMO = RUN.is_demo
 result = RUN.result
 
 
 def of(function, **fixed):
     """Turn a function of the run and the wildcards into a rule's function of the wildcards."""
     return lambda wildcards: check(partial(function, RUN, wildcards, **fixed))
+
+
+def drawn_from(function, name=None):
+    """A rule's function of the wildcards: what a table or figure is made of, unless it cannot be made."""
+
+    def files(wildcards):
+        asked = name or wildcards.name
+        check(refusals.item, RUN, asked)
+        return check(function, RUN, asked)
+
+    return files
 
 
 def verbatim(value):

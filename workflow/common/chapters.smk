@@ -13,18 +13,12 @@ def figure_of(wildcards):
 def videos_of_demo(wildcards):
     if CONFIG.data.adapter != "demo":
         return []
-    if not IS_DEMO:
-        raise WorkflowError(
-            "data still names the demo's videos: name your own (docs/own-videos.md, docs/datasets.md)"
-        )
+    check(refusals.demo, RUN, "data")
     return [*FOOTAGE_FILES, *ACTION_FILES]
 
 
 def footage_of_demo(wildcards):
-    if not IS_DEMO:
-        raise WorkflowError(
-            "detect.data still names the demo's videos: name your own, with their boxes (docs/detection.md)"
-        )
+    check(refusals.demo, RUN, "detect.data")
     return FOOTAGE_FILES
 
 
@@ -37,10 +31,7 @@ def backbone_training(wildcards):
 
 
 def matches_of_demo(wildcards):
-    if not IS_DEMO:
-        raise WorkflowError(
-            "spot.data still names the demo's games: name your own (docs/spotting.md)"
-        )
+    check(refusals.demo, RUN, "spot.data")
     return []
 
 

@@ -74,7 +74,7 @@ rule evaluate_classifier:
 rule draw_classification_table:
     """Write a table of Ch. 5."""
     input:
-        lambda wildcards: classify.evaluations_of(RUN, wildcards.name),
+        drawn_from(classify.evaluations_of),
     output:
         **table(),
     log:

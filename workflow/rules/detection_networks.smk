@@ -5,8 +5,8 @@ rule train_stage:
     """Train STAGE or an ablation."""
     input:
         **detect.truth(RUN, DETECTION.splits.validation),
-        features=lambda wildcards: RUN.of_detection_shards(
-            paths.ACTOR_FEATURES, features=wildcards.features
+        features=lambda wildcards: check(
+            detect.learned_from, RUN, wildcards, wildcards.network
         ),
     output:
         model=result(f"{paths.STAGE}/model.safetensors"),
@@ -41,8 +41,8 @@ rule evaluate_stage:
     """Measure a network's frame-mAP."""
     input:
         **detect.truth(RUN, DETECTION.splits.test),
-        features=lambda wildcards: RUN.of_detection_shards(
-            paths.ACTOR_FEATURES, features=wildcards.features
+        features=lambda wildcards: check(
+            detect.learned_from, RUN, wildcards, wildcards.network
         ),
         model=rules.train_stage.output.model,
     output:
@@ -78,8 +78,8 @@ use rule evaluate_stage as evaluate_stage_backbone with:
     """Measure the frame-mAP of the backbone's own classifier."""
     input:
         **detect.truth(RUN, DETECTION.splits.test),
-        features=lambda wildcards: RUN.of_detection_shards(
-            paths.ACTOR_FEATURES, features=wildcards.features
+        features=lambda wildcards: check(
+            detect.learned_from, RUN, wildcards, "backbone"
         ),
         model=[],
     output:

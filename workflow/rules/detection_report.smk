@@ -4,7 +4,7 @@
 rule draw_detection_table:
     """Write a table of Ch. 3."""
     input:
-        lambda wildcards: detect.results_of(RUN, wildcards.name),
+        drawn_from(detect.results_of),
     output:
         **table(),
     log:
@@ -39,7 +39,7 @@ use rule draw_detection_table as draw_detection_figure with:
 rule draw_detection_examples:
     """Draw keyframes with detections (Figures 3.5 and 3.6), in a private folder."""
     input:
-        lambda wildcards: detect.results_of(RUN, wildcards.name),
+        drawn_from(detect.results_of),
     output:
         private(result(paths.PRIVATE_FIGURE), BOXES),
     log:

@@ -69,7 +69,7 @@ use rule evaluate_classifier as evaluate_classifier_transferred with:
 rule draw_shrinkage_table:
     """Write a table of Ch. 6."""
     input:
-        lambda wildcards: shrink.results_of(RUN, wildcards.name),
+        drawn_from(shrink.results_of),
     output:
         **table(),
     log:

@@ -158,7 +158,7 @@ rule project_features:
 rule train_spotter:
     """Train RMS-Net or an ablation."""
     input:
-        games=RUN.of_games(spot.steering(RUN), paths.GAME),
+        games=of(spot.learned_from),
         frames=lambda wildcards: spot.shown(RUN, wildcards.network, spot.steering(RUN)),
     output:
         model=result(f"{paths.SPOTTER}/model.safetensors"),
@@ -196,7 +196,7 @@ rule train_spotter:
 rule predict_spots:
     """Predict the events of a split's games, in SoccerNet's form."""
     input:
-        games=lambda wildcards: RUN.of_games([wildcards.split], paths.GAME),
+        games=lambda wildcards: check(spot.games, RUN, [wildcards.split]),
         frames=lambda wildcards: spot.shown(RUN, wildcards.network, [wildcards.split]),
         model=rules.train_spotter.output.model,
     output:
@@ -227,7 +227,7 @@ rule predict_spots:
 rule evaluate_spots:
     """Measure the Average-mAP of a network's predictions."""
     input:
-        games=lambda wildcards: RUN.of_games([wildcards.split], paths.GAME),
+        games=lambda wildcards: check(spot.games, RUN, [wildcards.split]),
         folder=rules.predict_spots.output.folder,
         about=rules.predict_spots.output.about,
     output:

@@ -4,7 +4,7 @@
 rule count_votes:
     """Count how often each frame around an event is predicted (Figure 4.7)."""
     input:
-        games=RUN.of_games([SPOT.splits.test], paths.GAME),
+        games=lambda wildcards: check(spot.games, RUN, [SPOT.splits.test]),
         frames=spot.shown(RUN, SPOT.main_network, [SPOT.splits.test]),
         model=spot.of_main_network(RUN, f"{paths.SPOTTER}/model.safetensors"),
     output:
@@ -34,7 +34,7 @@ rule count_votes:
 rule draw_spotting_table:
     """Write a table of Ch. 4."""
     input:
-        lambda wildcards: check(spot.evaluations_of, RUN, wildcards.name),
+        drawn_from(spot.evaluations_of),
     output:
         **table(),
     log:
@@ -61,7 +61,7 @@ use rule draw_spotting_table as draw_spotting_figure with:
         lambda wildcards: (
             rules.count_votes.output
             if wildcards.name == "figure_4_7"
-            else check(spot.evaluations_of, RUN, wildcards.name)
+            else drawn_from(spot.evaluations_of)(wildcards)
         ),
     output:
         drawn=on_page(result(paths.FIGURE)),

@@ -1,5 +1,6 @@
 """The people of AVA's files and what they do, keyframe by keyframe; and the labels of detected boxes."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -54,6 +55,11 @@ class Annotation:
                 row = int(np.flatnonzero(wrong)[0])
                 shown = f"action {rows.action[row]}, box {rows.box[row].tolist()}"
                 raise ActaError(f"{boxes}:{rows.line[row]}: {what} ({shown})")
+
+    @property
+    def videos(self) -> Iterable[str]:
+        """The videos that the file names."""
+        return self._of_video.keys()
 
     def times(self, video: str) -> np.ndarray:
         """(n,) seconds of the video's keyframes that the file names, even without boxes, ascending."""

@@ -1,5 +1,6 @@
 """Task `average_actor_features`: the mean of two backbones' features of the same actors (Table 3.3)."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,23 +33,27 @@ def average_actor_features(one: Path, other: Path, output: Output) -> None:
             raise ActaError(
                 f"{one} and {other} have different {what}; only features of the same actors can be averaged"
             )
-    videos = []
+    provenance = provenance_of(__name__, inputs={"one": first.digest, "other": second.digest})
+    quarantine = sorted({*first.quarantine, *second.quarantine}, key=lambda entry: (entry.id, entry.task))
+    write_features(output, _averaged(first, second), first.actions, quarantine, provenance)
+
+
+def _averaged(first: FeatureShard, second: FeatureShard) -> Iterator[FeaturedVideo]:
     columns = zip(first.ids, first.labels, first.splits, strict=True)
     for video, label, split in progress(columns, total=len(first.ids), unit="videos", desc="average_actor_features"):
         ours, theirs = first.keyframes(video), second.keyframes(video)
         alike = all(np.array_equal(getattr(ours, name), getattr(theirs, name)) for name in ("times", "actor_keyframe"))
         alike &= all(np.array_equal(getattr(ours.actors, name), getattr(theirs.actors, name)) for name in _ALIKE)
         if not alike:
-            raise ActaError(f"{one} and {other} have different actors in {video}; make both with the same boxes")
+            raise ActaError(
+                f"{first.path} and {second.path} have different actors in {video}; make both with the same boxes"
+            )
         kind = ours.actors.feature.dtype
         mean = (ours.actors.feature.astype(np.float32) + theirs.actors.feature.astype(np.float32)) / 2
         known = min(ours.actors.baseline.shape[1], theirs.actors.baseline.shape[1])
         baseline = (ours.actors.baseline[:, :known] + theirs.actors.baseline[:, :known]) / 2
         averaged = replace(ours, actors=replace(ours.actors, feature=mean.astype(kind), baseline=baseline))
-        videos.append(FeaturedVideo(video, label, split, ours.times, *_by_keyframe(averaged)))
-    provenance = provenance_of(__name__, inputs={"one": first.digest, "other": second.digest})
-    quarantine = sorted({*first.quarantine, *second.quarantine}, key=lambda entry: (entry.id, entry.task))
-    write_features(output, videos, first.actions, quarantine, provenance)
+        yield FeaturedVideo(video, label, split, ours.times, *_by_keyframe(averaged))
 
 
 def _by_keyframe(keyframes: Keyframes) -> tuple[list[Actors], list[Objects]]:

@@ -16,7 +16,7 @@ from pipeline.runtime.errors import VideoError
 from pipeline.runtime.files import Output
 from pipeline.runtime.progress import Progress
 from pipeline.runtime.provenance import Quarantined, provenance_of
-from pipeline.runtime.workers import split_results
+from pipeline.runtime.workers import good_results
 
 _PICTURES = 8  # searched at once
 
@@ -82,8 +82,6 @@ def detect_objects(
                 yield search(*column, lambda share, number=number: bar.to(number + share))  # type: ignore[misc]
                 bar.to(number + 1)
 
-    with pinned_threads(settings.objects.threads):
-        videos, bad = split_results(searched(), max_bad_fraction, len(shard.ids), "detect_objects")
     provenance = provenance_of(
         __name__,
         settings,
@@ -91,4 +89,7 @@ def detect_objects(
         weights={"detector": file.stated},
         packages=("torch", "torchvision"),
     )
-    write_objects(output, videos, about.classes, [*shard.quarantine, *bad], provenance)
+    quarantine = list(shard.quarantine)
+    with pinned_threads(settings.objects.threads):
+        videos = good_results(searched(), quarantine, max_bad_fraction, len(shard.ids), "detect_objects")
+        write_objects(output, videos, about.classes, quarantine, provenance)

@@ -16,16 +16,17 @@ Six consecutive keyframes are one read of each dataset.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 
+from pipeline.detect.features.columns import Columns
 from pipeline.runtime.errors import ActaError
+from pipeline.runtime.files import spool
 from pipeline.runtime.provenance import Provenance, Quarantined
 from pipeline.runtime.store import IndexedVideo, Shard, create_shard, index_size, write_index
 
@@ -93,42 +94,39 @@ class FeaturedVideo(IndexedVideo):
 
 def write_features(
     path: Path,
-    videos: Sequence[FeaturedVideo],
+    videos: Iterable[FeaturedVideo],
     actions: Sequence[str],
     quarantine: Sequence[Quarantined],
     provenance: Provenance,
 ) -> None:
-    """Write a feature shard from whole videos, in the order given.
+    """Write a feature shard from whole videos, in the order given; only one of them is in memory at a time.
+
+    Args:
+        path: The shard.
+        videos: May be made while they are written; ``quarantine`` is read after the last.
+        actions: Names of the actions.
+        quarantine: Videos that are left out.
+        provenance: What the shard is made of.
 
     Raises:
         ActaError: a box is not in [0, 1], a value is not finite, or numbers of rows or columns differ; the message
             names the video and the keyframe's time.
     """
-    for video in videos:
-        _check(video, len(actions))
-    entities = {name: [entity for video in videos for entity in getattr(video, name)] for name in _COLUMNS}
-    size = sum(
-        getattr(entity, column).nbytes for name in _COLUMNS for entity in entities[name] for column in _COLUMNS[name]
-    )
-    keyframes = sum(len(video.times) for video in videos)
-    room = size + index_size(videos) + 16 * (keyframes + 1) + 4 * sum(map(len, actions))
-    with create_shard(path, FEATURES_FORMAT, provenance, quarantine, room) as file:
-        file.attrs["actions"] = json.dumps(list(actions))
-        write_index(file, videos)
-        for name, columns in _COLUMNS.items():
-            write_entities(file.create_group(name), entities[name], columns)
-
-
-def write_entities(group: h5py.Group, keyframes: Sequence[Any], columns: Mapping[str, type | None]) -> None:
-    """Write ``first`` and these columns of what is on a shard's keyframes; a type of None means the array's own."""
-    firsts = np.cumsum([0, *(len(keyframe.box) for keyframe in keyframes)])
-    group.create_dataset("first", data=firsts.astype(np.uint64))
-    for name, kind in columns.items():
-        parts = [getattr(keyframe, name) for keyframe in keyframes]
-        shape, dtype = (parts[0].shape[1:], parts[0].dtype) if parts else ((0,), np.float32)
-        data = group.create_dataset(name, (int(firsts[-1]), *shape), kind or dtype)
-        for start, part in zip(firsts, parts, strict=False):
-            data[start : start + len(part)] = part
+    with spool(path) as folder, ExitStack() as stack:
+        columns = {name: Columns(folder / name, kinds, stack) for name, kinds in _COLUMNS.items()}
+        index = []
+        for video in videos:
+            _check(video, len(actions))
+            for name, each in columns.items():
+                for keyframe in getattr(video, name):
+                    each.add(keyframe)
+            index.append(IndexedVideo(video.id, video.label, video.split, video.times))
+        room = sum(each.size for each in columns.values()) + index_size(index) + 4 * sum(map(len, actions))
+        with create_shard(path, FEATURES_FORMAT, provenance, quarantine, room) as file:
+            file.attrs["actions"] = json.dumps(list(actions))
+            write_index(file, index)
+            for name, each in columns.items():
+                each.write(file.create_group(name))
 
 
 def _check(video: FeaturedVideo, actions: int) -> None:

@@ -25,7 +25,7 @@ from pipeline.runtime.errors import ActaError, VideoError
 from pipeline.runtime.files import Output
 from pipeline.runtime.progress import Progress
 from pipeline.runtime.provenance import Quarantined, provenance_of
-from pipeline.runtime.workers import split_results
+from pipeline.runtime.workers import good_results
 
 Key = tuple[str, float, np.ndarray]  # video, seconds, boxes (n, 4)
 
@@ -70,16 +70,17 @@ def extract_actor_features(
     keyframes = _Keyframes(table, shard, there, settings.boxes, len(actions))
     file = opened(model, "the model file")
     network, outputs = _load(file, settings)
-    with pinned_threads(settings.threads):
-        featured = _featured(network, outputs == actions, keyframes, settings, workers)
-        videos, bad = split_results(featured, max_bad_fraction, len(shard.ids), "extract_actor_features")
     inputs = {"frames": shard.digest} | digests_of(label_map, boxes, proposals)
     if there is not None:
         inputs["objects"] = there.digest
     provenance = provenance_of(
         __name__, settings, inputs=inputs, weights={"backbone": file.stated}, packages=("torch", "torchvision")
     )
-    write_features(output, videos, actions, [*shard.quarantine, *bad], provenance)
+    quarantine = list(shard.quarantine)
+    with pinned_threads(settings.threads):
+        featured = _featured(network, outputs == actions, keyframes, settings, workers)
+        videos = good_results(featured, quarantine, max_bad_fraction, len(shard.ids), "extract_actor_features")
+        write_features(output, videos, actions, quarantine, provenance)
 
 
 def _load(file: Opened, settings: ExtractActorFeatures) -> tuple[ActorNetwork, list[str]]:

@@ -5,11 +5,12 @@ first column is background. ``slowfast``: one file with a group ``<clip>_<timest
 ``labels``, where ``<clip>`` may be PySlowFast's number of the video. Objects of both: one file with
 ``<clip>_<timestamp>_features``, ``…_boxes`` and ``…_cls_prob``, whose first column is background. Boxes are in [0, 1].
 
-Time stamps may have leading zeros. A shard's videos are read one by one, and nothing else of the published files.
+Time stamps may have leading zeros, and a video whose name begins with ``-`` may have lost it (`spellings`). A shard's
+videos are read and written one by one, and nothing else of the published files is read.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from pipeline.detect.annotation.people import Annotation, People
 from pipeline.detect.annotation.proposals import Proposals, read_proposals
 from pipeline.detect.features.entities import Actors, FeaturedVideo, no_objects, write_features
 from pipeline.detect.features.foreign import find, names_in, open_foreign, place_of, read_array
-from pipeline.detect.features.published import PublishedObjects, inside
+from pipeline.detect.features.published import PublishedObjects, inside, spellings
 from pipeline.media.lists import Listed, read_list
 from pipeline.runtime.errors import ActaError, VideoError
 from pipeline.runtime.files import Output
@@ -32,7 +33,7 @@ from pipeline.runtime.progress import progress
 from pipeline.runtime.provenance import Quarantined, provenance_of
 from pipeline.runtime.text import read_lines
 from pipeline.runtime.wheels import file_sha256
-from pipeline.runtime.workers import split_results
+from pipeline.runtime.workers import good_results
 
 _SAME = 0.001  # how far a corner can move when it is stored as float16 or as text
 
@@ -88,43 +89,52 @@ def import_actor_features(
         size = max(source.object_size for source in sources.values())
         for source in sources.values():
             source.object_size = size  # of a keyframe without objects, even if its split has none
+        actions = next(iter(sources.values())).actions
+        inputs = {"list": file_sha256(videos), "label_map": file_sha256(label_map)}
+        for split, files in published.items():
+            for name, path in vars(files).items():
+                if path is not None:
+                    whole = name not in ("actors", "objects")
+                    inputs[f"{split}/{name}"] = file_sha256(path) if whole else _fingerprint(path)
+        provenance = provenance_of(__name__, settings, inputs=inputs)
+        known = {video.id for video in listed}.union(*(source.videos for source in sources.values()))
         shown = progress(listed, total=len(listed), unit="videos", desc="import_actor_features")
-        read = split_results(
-            (_one(video, sources, settings) for video in shown), max_bad_fraction, len(listed), "import_actor_features"
+        quarantine: list[Quarantined] = []
+        read = good_results(
+            (_one(video, sources, settings, known) for video in shown),
+            quarantine,
+            max_bad_fraction,
+            len(listed),
+            "import_actor_features",
         )
-    _check_sizes(read[0])
-    inputs = {"list": file_sha256(videos), "label_map": file_sha256(label_map)}
-    for split, files in published.items():
-        for name, path in vars(files).items():
-            if path is not None:
-                inputs[f"{split}/{name}"] = _fingerprint(path) if name in ("actors", "objects") else file_sha256(path)
-    provenance = provenance_of(__name__, settings, inputs=inputs)
-    actions = next(iter(sources.values())).actions
-    write_features(output, read[0], actions, read[1], provenance)
+        write_features(output, _of_one_size(read), actions, quarantine, provenance)
 
 
-def _one(video: Listed, sources: Mapping[str, "_Source"], settings: ImportActorFeatures) -> FeaturedVideo | Quarantined:
+def _one(
+    video: Listed, sources: Mapping[str, "_Source"], settings: ImportActorFeatures, known: Set[str]
+) -> FeaturedVideo | Quarantined:
     splits = [split for split in video.split.split() if split in sources]
     if not splits:
         return Quarantined(
             video.id, "import_actor_features", f"no published features are given for its split {video.split!r}"
         )
     try:
-        return sources[splits[0]].video(video, np.float16 if settings.half_precision else np.float32)
+        return sources[splits[0]].video(video, np.float16 if settings.half_precision else np.float32, known)
     except VideoError as error:
         return Quarantined(video.id, "import_actor_features", str(error))
 
 
-def _check_sizes(videos: Sequence[FeaturedVideo]) -> None:
-    """Refuse features of different sizes."""
-    for kind in ("actors", "objects"):
-        sizes: dict[int, str] = {}
-        for video in videos:
+def _of_one_size(videos: Iterable[FeaturedVideo]) -> Iterator[FeaturedVideo]:
+    """The same videos; features of different sizes are refused."""
+    sizes: dict[str, dict[int, str]] = {"actors": {}, "objects": {}}
+    for video in videos:
+        for kind, found in sizes.items():
             for time, entities in zip(video.times.tolist(), getattr(video, kind), strict=True):
-                sizes.setdefault(entities.feature.shape[1], f"{video.id} at {time:g} s")
-        if len(sizes) > 1:
-            shown = ", ".join(f"{size} numbers ({place})" for size, place in sizes.items())
-            raise ActaError(f"features of {kind} have different sizes: {shown}")
+                found.setdefault(entities.feature.shape[1], f"{video.id} at {time:g} s")
+            if len(found) > 1:
+                shown = ", ".join(f"{size} numbers ({place})" for size, place in found.items())
+                raise ActaError(f"features of {kind} have different sizes: {shown}")
+        yield video
 
 
 class _Source:
@@ -153,14 +163,22 @@ class _Source:
                     raise ActaError(f"{files.actors}: the group {key!r} is not <clip>_<timestamp>")
                 self._groups.setdefault(self._numbers.get(clip, clip), []).append((float(time), key))
 
-    def video(self, video: Listed, kind: type) -> FeaturedVideo:
-        keyframes = sorted(self._keyframes(video.id), key=lambda entry: entry[0])
+    @property
+    def videos(self) -> set[str]:
+        """The videos that the annotation or the proposals name."""
+        proposed = {video for video, _ in self._proposals.frames} if self._proposals else set()
+        return proposed | set(self.annotation.videos if self.annotation else ())
+
+    def video(self, video: Listed, kind: type, known: Set[str]) -> FeaturedVideo:
+        """A video's keyframes; ``known`` are all videos, of which each has its own name."""
+        names = spellings(video.id, known)
+        keyframes = sorted(self._keyframes(names), key=lambda entry: entry[0])
         if not keyframes:
             raise VideoError(f"no features of it are in {self._files.actors}")
         times = np.array([time for time, _ in keyframes])
         if (again := times[1:][times[1:] == times[:-1]]).size:
             raise VideoError(f"{self._files.actors} has {video.id} at {again[0]:g} s twice")
-        if self._objects is not None and not self._objects.has_any(video.id, times):
+        if self._objects is not None and not self._objects.has_any(names, times):
             raise VideoError(f"no objects of it are in {self._files.objects}")
         actors, objects = [], []
         for time, source in keyframes:
@@ -177,16 +195,24 @@ class _Source:
                 if not isinstance(group, h5py.Group):
                     raise VideoError(f"{place}: {source!r} in {self._files.actors} is not a group")
                 actors.append(self._actors(group, video.id, time, place, kind))
-            entry = self._objects.at(video.id, time, kind) if self._objects else None
+            entry = self._objects.at(names, time, kind) if self._objects else None
             objects.append(entry or no_objects(self.object_size, kind))
         return FeaturedVideo(video.id, video.label, video.split, times, actors, objects)
 
-    def _keyframes(self, video: str) -> list[tuple[float, Any]]:
+    def _keyframes(self, names: Sequence[str]) -> list[tuple[float, Any]]:
         """Times of a video's keyframes, and the file or the group of each."""
-        if self._groups is not None:
-            return self._groups.get(video, [])
+        groups, folder = self._groups, self._files.actors
+        there = [name for name in names if (groups.get(name) if groups is not None else (folder / name).is_dir())]
+        if len(there) > 1:
+            raise VideoError(
+                f"{folder} has both {there[0]!r} and {there[1]!r}: remove the one that is not of this video"
+            )
+        if not there:
+            return []
+        if groups is not None:
+            return groups[there[0]]
         files = []
-        for path in (self._files.actors / video).glob("*.h5"):
+        for path in (folder / there[0]).glob("*.h5"):
             if not _is_number(path.stem):
                 raise VideoError(f"{path.name} is not <timestamp>.h5")
             files.append((float(path.stem), path))

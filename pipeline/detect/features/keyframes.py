@@ -44,6 +44,12 @@ class KeyframeTable:
             for video, time in known.frames:
                 self._proposed[split].setdefault(video, []).append(time)
 
+    @property
+    def videos(self) -> set[str]:
+        """The videos that the annotation or the proposals name."""
+        named = (known.videos for known in self._annotations.values())
+        return set().union(*named, *self._proposed.values())
+
     def has_proposals(self, split: str) -> bool:
         """Whether proposals are given for any of these splits."""
         return any(part in self._proposals for part in split.split())

@@ -11,14 +11,17 @@ Layout, in addition to what all shards have (`pipeline.runtime.store`; the frame
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.detect.features.entities import Objects, write_entities
+from pipeline.detect.features.columns import Columns
+from pipeline.detect.features.entities import Objects
+from pipeline.runtime.files import spool
 from pipeline.runtime.provenance import Provenance, Quarantined
 from pipeline.runtime.store import IndexedVideo, Shard, create_shard, index_size, write_index
 
@@ -46,19 +49,26 @@ class SearchedVideo(IndexedVideo):
 
 def write_objects(
     path: Path,
-    videos: Sequence[SearchedVideo],
+    videos: Iterable[SearchedVideo],
     classes: Sequence[str],
     quarantine: Sequence[Quarantined],
     provenance: Provenance,
 ) -> None:
-    """Write an object shard from whole videos, in the order given."""
-    detected = [keyframe for video in videos for keyframe in video.found]
-    size = sum(getattr(keyframe, name).nbytes for keyframe in detected for name in _COLUMNS)
-    room = size + index_size(videos) + 8 * (len(detected) + 1)
-    with create_shard(path, OBJECTS_FORMAT, provenance, quarantine, room) as file:
-        file.attrs["classes"] = json.dumps(list(classes))
-        write_index(file, videos)
-        write_entities(file.create_group("objects"), detected, dict.fromkeys(_COLUMNS))
+    """Write an object shard from whole videos, in the order given; only one of them is in memory at a time.
+
+    ``videos`` may be made while they are written; ``quarantine`` is read after the last.
+    """
+    with spool(path) as folder, ExitStack() as stack:
+        columns = Columns(folder / "objects", dict.fromkeys(_COLUMNS), stack)
+        index = []
+        for video in videos:
+            for keyframe in video.found:
+                columns.add(keyframe)
+            index.append(IndexedVideo(video.id, video.label, video.split, video.times))
+        with create_shard(path, OBJECTS_FORMAT, provenance, quarantine, columns.size + index_size(index)) as file:
+            file.attrs["classes"] = json.dumps(list(classes))
+            write_index(file, index)
+            columns.write(file.create_group("objects"))
 
 
 class ObjectShard(Shard):

@@ -1,6 +1,6 @@
 """The published HDF5 files of objects, and how all published files store boxes (`import_actor_features`)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -32,20 +32,21 @@ class PublishedObjects:
         self._names = names or {}
         self.size = self._first_size()
 
-    def has_any(self, video: str, times: np.ndarray) -> bool:
-        """Whether anything is published for one of these keyframes."""
-        return any(self._key(video, time) for time in times.tolist())
+    def has_any(self, spelt: Sequence[str], times: np.ndarray) -> bool:
+        """Whether anything is published for one of these keyframes of a video, by its `spellings`."""
+        return any(self._key(spelt, time) for time in times.tolist())
 
-    def at(self, video: str, time: float, kind: type) -> Objects | None:
-        """The objects on a keyframe; None if nothing is published for it.
+    def at(self, spelt: Sequence[str], time: float, kind: type) -> Objects | None:
+        """The objects on a keyframe of a video, by its `spellings`; None if nothing is published for it.
 
         Raises:
-            VideoError: arrays are missing, damaged or do not fit together; the message names video and time.
+            VideoError: arrays are missing, damaged or do not fit together, or there are two of each; the message names
+                video and time.
         """
-        key = self._key(video, time)
+        key = self._key(spelt, time)
         if key is None:
             return None
-        place = f"{video} at {time:g} s"
+        place = f"{spelt[0]} at {time:g} s"
         names = (f"{key}_{name}" for name in _OBJECTS)
         features, boxes, probabilities = (read_array(self._file, name, place) for name in names)
         if not len(features) + len(boxes) + len(probabilities):
@@ -62,16 +63,18 @@ class PublishedObjects:
             raise VideoError(f"{place}: cls_prob of shape {probabilities.shape}, not (n, classes)")
         return Objects(features.astype(kind), boxes, score.astype(np.float32))
 
-    def _key(self, video: str, time: float) -> str | None:
+    def _key(self, spelt: Sequence[str], time: float) -> str | None:
         """The names of a keyframe's datasets without their last word; None if there are none."""
-        for name in (video, self._names.get(video)):
-            for stamp in (f"{time:.10g}", f"{time:04.0f}"):
-                key = f"{name}_{stamp}"
-                if not name or float(stamp) != time:
-                    continue
-                if any(find(self._file, f"{key}_{what}") is not None for what in _OBJECTS):
-                    return key
-        return None
+        names = [*spelt, *(number for number in map(self._names.get, spelt) if number)]
+        stamps = [stamp for stamp in dict.fromkeys((f"{time:.10g}", f"{time:04.0f}")) if float(stamp) == time]
+        keys = [f"{name}_{stamp}" for name in names for stamp in stamps]
+        found = [key for key in keys if any(find(self._file, f"{key}_{what}") is not None for what in _OBJECTS)]
+        if len(found) > 1:
+            raise VideoError(
+                f"{spelt[0]} at {time:g} s: {self._file.filename} has both {found[0]!r} and {found[1]!r}; remove the "
+                "one that is not of this video"
+            )
+        return found[0] if found else None
 
     def _first_size(self) -> int:
         for key in names_in(self._file):
@@ -79,6 +82,16 @@ class PublishedObjects:
             if isinstance(features, h5py.Dataset) and features.ndim == 2:
                 return int(features.shape[1])
         return 0
+
+
+def spellings(video: str, known: Set[str]) -> list[str]:
+    """The names that a video may have in published files: its own, and the one without a leading ``-``.
+
+    The authors' objects of ``-5KQ66BBWC4`` are called ``5KQ66BBWC4``. If a video of that name is ``known``, they are
+    that video's.
+    """
+    short = video.removeprefix("-")
+    return [video, short] if short and short != video and short not in known else [video]
 
 
 def inside(boxes: np.ndarray, place: str) -> np.ndarray:

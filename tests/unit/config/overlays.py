@@ -7,6 +7,7 @@ from tests import PROJECT
 BELOW = {
     "ucf101_scratch": ("ucf101",),
     "ava_2_2": ("ava",),
+    "ava_2_2_released": ("ava_released",),
     "ucf101_24": ("jhmdb21",),
     "soccernet_finetuned": ("soccernet",),
 }

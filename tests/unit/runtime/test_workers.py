@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.runtime.errors import ActaError, VideoError
 from pipeline.runtime.provenance import Quarantined
-from pipeline.runtime.workers import available_cores, map_videos, split_results
+from pipeline.runtime.workers import available_cores, good_results, map_videos, split_results
 
 DIED = "the worker process died on this video (a crash, or out of memory)"
 
@@ -154,3 +154,13 @@ def test_message_names_the_setting_and_the_videos() -> None:
     lines = str(caught.value).splitlines()
     assert lines[0].endswith("more than data.max_bad_fraction = 0.2 allows:")
     assert lines[1:] == [f"  v{k}: damaged" for k in range(10)]
+
+
+def test_good_results_come_one_by_one_and_bad_ones_join_those_that_were_there():
+    before = Quarantined("old", "manifest", "missing")
+    quarantine = [before]
+    results = good_results(iter(["a", Quarantined("b", "frames", "why"), "c"]), quarantine, 0.0, 3, "frames")
+    assert next(results) == "a"
+    assert quarantine == [before]
+    assert next(results) == "c"
+    assert [entry.id for entry in quarantine] == ["old", "b"]

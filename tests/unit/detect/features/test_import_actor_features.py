@@ -1,6 +1,7 @@
 """Published features in both layouts: every number where it belongs, and what does not fit is refused by name."""
 
 import re
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,42 @@ def test_a_keyframe_without_people_or_objects(made):
     assert shard.keyframes("v").object_keyframe.tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("layout", ["i3d", "slowfast"])
+@pytest.mark.parametrize("name", ["-a", "a"])
+def test_a_name_may_have_lost_its_first_hyphen(made, layout, name):
+    """In the authors' files, the objects of -5KQ66BBWC4 are called 5KQ66BBWC4."""
+    keyframes = {f"{name}/902": one_keyframe()} if layout == "i3d" else {f"{name}_902": one_keyframe()}
+    actors = made.i3d(keyframes) if layout == "i3d" else made.slowfast(keyframes)
+    objects = made.objects(objects_of("a_902"), objects_of("b_902"))
+    shard = made.read(Published(actors, objects), I3D if layout == "i3d" else SLOWFAST, {"-a": "train"})
+    assert shard.ids == ["-a"]
+    assert shard.keyframes("-a").actor_keyframe.tolist() == [0, 0]
+    assert shard.keyframes("-a").object_keyframe.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("known", ["list", "annotation", "proposals"])
+def test_a_name_without_its_hyphen_is_another_video_s_if_there_is_one(made, known):
+    actors = made.slowfast({"a_902": one_keyframe()})
+    named = made.text("known.csv", "a,902,0,0,.5,1,1\n" if known == "annotation" else "a,902,0,0,.5,1,,.5\n")
+    published = Published(actors, **({} if known == "list" else {known: named}))
+    videos = {"-a": "train"} | ({"a": "train"} if known == "list" else {})
+    shard = made.read(published, SLOWFAST, videos)
+    assert shard.ids == list(videos)[1:]
+    assert "no features of it are in" in reasons(shard)["-a"]
+
+
+@pytest.mark.parametrize("layout", ["i3d", "slowfast"])
+def test_both_names_in_one_file_are_refused(made, layout):
+    keys = ("-a/902", "a/902") if layout == "i3d" else ("-a_902", "a_902")
+    write = made.i3d if layout == "i3d" else made.slowfast
+    shard = made.read(
+        Published(write({key: one_keyframe() for key in keys})),
+        I3D if layout == "i3d" else SLOWFAST,
+        {"-a": "train"},
+    )
+    assert "has both '-a' and 'a': remove the one that is not of this video" in reasons(shard)["-a"]
+
+
 # ---- several shards and splits
 
 
@@ -305,3 +342,22 @@ def test_a_frame_list_that_is_none(made, line):
     frames = made.text("frames.csv", f"original_vido_id video_id frame_id path labels\nv 0 0\n{line}\n")
     with pytest.raises(ActaError, match=rf"frames.csv:3: '{line}' is not <video> <number>"):
         made.read(Published(made.slowfast({"v_902": one_keyframe()}), frame_list=frames), SLOWFAST)
+
+
+def test_memory_does_not_grow_with_the_shard(made):
+    """While one video is read, those before it are on disk alone."""
+    count = 2500  # 2 MB of features in each video
+    people = {
+        "features": np.ones((count, 10)),
+        "boxes": np.full((count, 4), 0.5),
+        "labels": np.zeros((count, 81), bool),
+    }
+    source = made.slowfast({f"v{number}_{time}": people for number in range(12) for time in range(20)})
+    peaks = {}
+    for videos in (3, 12):
+        tracemalloc.start()
+        shard = made.read(Published(source), SLOWFAST, {f"v{number}": "train" for number in range(videos)})
+        peaks[videos] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert len(shard.array("actors/feature")) == videos * 20 * count
+    assert peaks[12] < 1.25 * peaks[3]

@@ -73,6 +73,16 @@ def test_a_video_without_objects_or_with_bad_ones_costs_itself(tmp_path: Path, f
     assert reasons["b"] == "nothing of it is in the published files of objects"
 
 
+def test_a_name_may_have_lost_its_first_hyphen_unless_another_video_has_it(tmp_path: Path) -> None:
+    named = [stored(tmp_path / "jpegs", name, numbered(31), split="train") for name in ("-a", "-b")]
+    frames = write_shard(tmp_path / "frames.h5", named)
+    write_label_map(tmp_path / "labels.pbtxt", ["run"])
+    (tmp_path / "boxes.csv").write_text("".join(f"{v},0001,0.1,0.1,0.5,0.5,1\n" for v in ("-a", "-b", "b")))
+    shard = run(tmp_path, frames, {"train": publish(tmp_path / "train.h5", {"a_1": 2, "b_1": 2})})
+    assert (shard.ids, len(shard.at("-a", 0).box)) == (["-a"], 2)
+    assert [entry.id for entry in shard.quarantine] == ["-b"], "b_1 is another video's"
+
+
 def test_files_of_different_sizes_are_refused(tmp_path: Path, frames: Path) -> None:
     published = {"train": publish(tmp_path / "a.h5", {"a_1": 1}), "val": publish(tmp_path / "b.h5", {"b_1": 1}, size=4)}
     with pytest.raises(ActaError, match=r"different sizes: {'train': 8, 'val': 4}"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.detect.features.import_actor_features import Published
-from pipeline.detect.features.published import inside
+from pipeline.detect.features.published import inside, spellings
 from pipeline.runtime.errors import VideoError
 from tests.unit.detect.features.published_files import BOXES, Content, objects_of, one_keyframe, reasons
 
@@ -15,6 +15,21 @@ from tests.unit.detect.features.published_files import BOXES, Content, objects_o
 def test_objects_with_and_without_leading_zeros(made, key):
     shard = made.read(Published(made.i3d({"v/0002": one_keyframe()}), made.objects(objects_of(key))))
     assert len(shard.keyframes("v").objects.box) == 2
+
+
+@pytest.mark.parametrize("keys", [("-a_902", "a_902"), ("-a_902", "-a_0902"), ("0_902", "-a_902")])
+def test_objects_under_two_names_are_refused(made, keys):
+    frames = made.text("frames.csv", "-a 0 902 -a/1.jpg\n")
+    actors, objects = made.i3d({"-a/902": one_keyframe()}), made.objects(*(objects_of(key) for key in keys))
+    shard = made.read(Published(actors, objects, frame_list=frames), videos={"-a": "train"})
+    assert re.search(r"-a at 902 s: .*objects.h5 has both '.*' and '.*'; remove the one", reasons(shard)["-a"])
+
+
+def test_names_that_a_video_may_have():
+    assert spellings("-5KQ66BBWC4", {"-5KQ66BBWC4", "1j20qq1JyX4"}) == ["-5KQ66BBWC4", "5KQ66BBWC4"]
+    assert spellings("-a", {"-a", "a"}) == ["-a"]
+    assert spellings("a-b", {"a-b"}) == ["a-b"]
+    assert spellings("-", {"-"}) == ["-"]
 
 
 def object_change(name: str, value: np.ndarray | None) -> Content:
