@@ -14,7 +14,7 @@ from pipeline.runtime.costs import JobCosts, read_costs
 from pipeline.runtime.errors import ActaError
 
 REFERENCE = Path(__file__).with_name("reference.yaml")
-UNKNOWN = "unknown"
+UNKNOWN, HOURS_UNKNOWN = "unknown", "hours unknown"
 
 
 class Measured(Kept):
@@ -42,6 +42,9 @@ class Expected(NamedTuple):
     device_seconds: float | None
     bytes: float | None
     basis: str
+
+
+_NOTHING = Expected(None, None, None, UNKNOWN)
 
 
 class Experience:
@@ -81,15 +84,18 @@ class Experience:
         Args:
             rule: Its name.
             work: Of each job, in the rule's unit; None: not known.
-            writes: Bytes that each job writes, as far as the configuration tells.
+            writes: Bytes that each job writes, as far as configuration and data tell: this counts first.
             gpu: Whether they use a GPU.
         """
         expected = self._by_own(rule, work, gpu) or self._by_others(rule, work, gpu)
         expected = expected or (self._by_assumption(rule, work) if gpu else self._by_reference(rule, work))
-        expected = expected or [Expected(None, None, None, UNKNOWN)] * len(work)
+        expected = expected or [_NOTHING] * len(work)
+        told = self._kind(rule).told
         return [
-            job._replace(bytes=job.bytes if job.bytes is not None else told)
-            for job, told in zip(expected, writes, strict=True)
+            job
+            if size is None
+            else job._replace(bytes=size, basis=f"{HOURS_UNKNOWN if job == _NOTHING else job.basis}; bytes by {told}")
+            for job, size in zip(expected, writes, strict=True)
         ]
 
     def _by_own(self, rule: str, work: Sequence[float | None], gpu: bool) -> list[Expected]:
