@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import cv2  # noqa: F401  # changes the environment when it is imported
 import pytest
 
 from pipeline.config.whole import load_over
@@ -12,6 +13,7 @@ from pipeline.models.architecture import Architecture
 from pipeline.models.complexity import complexity
 from pipeline.plan import work
 from pipeline.plan.assemble import TARGET, make_plan, mean_work
+from pipeline.plan.description import describe
 from pipeline.plan.expectation import REFERENCE as SHIPPED
 from pipeline.plan.expectation import Experience, read_reference
 from pipeline.plan.graph import parse_dot
@@ -245,6 +247,17 @@ def test_a_plan_sums_up_what_is_to_run(make, tmp_path):
     assert (made.chain, made.chain_hours, made.wall_hours) == (("build_manifest", "certify", "all"), 2.0, 2.0)
     assert made.free_bytes > 0
     assert mean_work(site) == {"build_manifest": 20_000.0, "certify": 1.0, "all": 1.0}
+
+
+def test_a_plan_says_what_was_sampled(make, tmp_path):
+    write_clip(tmp_path / "videos" / "a.mp4", frames=5)
+    site = make(chain("extract_frames", "all"), f"data: {{root: {tmp_path}/videos}}\nprivacy: {{what: [faces]}}")
+    write_lists([Listed("a", "a.mp4", "", "train", 1000, 0)], site.results / "lists", 1)
+    made = plan(site, tmp_path)
+    assert made.rules["extract_frames"].basis == "hours unknown; bytes by a sample of the videos"
+    assert (made.rules["extract_frames"].unknown_hours, made.rules["extract_frames"].unknown_bytes) == (1, 0)
+    assert made.sampled == ("48 pictures of 1 of 1 videos",)
+    assert "The sample: 48 pictures of 1 of 1 videos." in describe(made).splitlines()
 
 
 def test_a_rule_that_was_asked_for_by_name_and_does_something_is_no_target(make, tmp_path):
