@@ -25,7 +25,7 @@ class Measured(Kept):
     jobs: int = Field(ge=1)
     seconds: float = Field(ge=0, description="Wall time, summed.")
     cpu_seconds: float = Field(ge=0)
-    bytes: float | None = Field(description="Written, summed; null: not known.")
+    bytes: float | None = Field(description="Written, summed; null: not known, or told by configuration and data.")
 
 
 class Expected(NamedTuple):
@@ -91,12 +91,7 @@ class Experience:
         expected = expected or (self._by_assumption(rule, work) if gpu else self._by_reference(rule, work))
         expected = expected or [_NOTHING] * len(work)
         told = self._kind(rule).told
-        return [
-            job
-            if size is None
-            else job._replace(bytes=size, basis=f"{HOURS_UNKNOWN if job == _NOTHING else job.basis}; bytes by {told}")
-            for job, size in zip(expected, writes, strict=True)
-        ]
+        return [_with_bytes(job, size, told) for job, size in zip(expected, writes, strict=True)]
 
     def _by_own(self, rule: str, work: Sequence[float | None], gpu: bool) -> list[Expected]:
         jobs = _usable(self.here, rule, gpu)
@@ -177,15 +172,15 @@ def measured(costs: dict[str, list[JobCosts]], work: dict[str, float | None], we
         jobs = _usable(costs, rule, gpu=False)
         if not jobs:
             continue
-        mean, sizes = work.get(rule), [job.output_bytes for job in jobs]
+        mean, kind, sizes = work.get(rule), weigh(rule) or JOBS, [job.output_bytes for job in jobs]
         known = [size for size in sizes if size is not None]
         rules[rule] = Measured(
-            unit=(weigh(rule) or JOBS).unit,
+            unit=kind.unit,
             work=None if mean is None else mean * len(jobs),
             jobs=len(jobs),
             seconds=round(sum(job.seconds for job in jobs), 3),
             cpu_seconds=round(sum(job.cpu_seconds for job in jobs), 3),
-            bytes=sum(known) if len(known) == len(jobs) else None,
+            bytes=sum(known) if len(known) == len(jobs) and not kind.writes else None,
         )
     return rules
 
@@ -199,6 +194,16 @@ def _plan_of(logs: Path) -> Plan | None:
     except ActaError as error:
         print(f"warning: nothing is scaled by {logs.name}: {error}", file=sys.stderr)
         return None
+
+
+def _with_bytes(job: Expected, size: float | None, told: str) -> Expected:
+    """A job with the bytes that configuration and data tell; ``told``: what they would follow from, if anything."""
+    if size is not None:
+        hours = HOURS_UNKNOWN if job == _NOTHING else job.basis
+        return job._replace(bytes=size, basis=f"{hours}; bytes by {told}")
+    if told and job.bytes is None and job != _NOTHING:
+        return job._replace(basis=f"{job.basis}; bytes unknown without {told}")
+    return job
 
 
 def _usable(costs: dict[str, list[JobCosts]], rule: str, gpu: bool) -> list[JobCosts]:

@@ -152,6 +152,15 @@ def test_what_is_told_counts_before_earlier_jobs(logs):
     assert found == Expected(10.0, 10.0, 5000.0, "mean of 1 earlier here; bytes by a sample of the videos")
 
 
+def test_without_a_sample_bytes_are_unknown_and_not_the_demos(logs):
+    """Those would be of other frames and other shards."""
+    write_costs(logs.parent / "other", "extract_frames/a", 10.0)
+    plan_of(logs.parent / "other", extract_frames=rule_plan(unit="10⁶ pixels", work=4.0))
+    (found,) = expect(logs, "extract_frames", [6.0])
+    basis = "1 of other, by 10⁶ pixels; bytes unknown without a sample of the videos"
+    assert found == Expected(30.0, 30.0, None, basis)
+
+
 def test_hours_can_be_unknown_where_bytes_are_told(logs):
     (found,) = expect(logs, "obfuscate", [1.0], writes=[5000.0])
     assert found == Expected(None, None, 5000.0, "hours unknown; bytes by a sample of the videos")
@@ -196,6 +205,9 @@ def test_a_reference_is_measured_on_processors_only(logs):
     assert list(found) == ["build_manifest"]
     content = {"unit": "bytes of video", "work": 6e6, "jobs": 2, "seconds": 30.0, "cpu_seconds": 40.0, "bytes": 2000.0}
     assert found["build_manifest"].model_dump() == content
+    write_costs(logs, "obfuscate/a", 10.0)
+    stored = measured(Experience(logs, weight_of, 20.0).here, {}, weight_of)["obfuscate"]
+    assert (stored.seconds, stored.bytes) == (10.0, None), "bytes follow from the videos"
 
 
 @pytest.mark.parametrize("content", ["{", json.dumps({"made": "now"})])
