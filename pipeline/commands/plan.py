@@ -15,9 +15,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.allow_abbrev = False
     parser.description = (
         "Print what a run of the workflow is expected to cost, by rule: hours, storage (without the "
-        "checkpoints of trainings), the longest chain of jobs. The expectation rests on what jobs of the rule cost "
-        "before in this dataset (their mean), else in another or in the demo, scaled by the work. Nothing is run. Call "
-        "it where you call snakemake, with the same targets, --configfile and --profile."
+        "checkpoints of trainings), the longest chain of jobs. Hours rest on what jobs of the rule cost before in this "
+        "dataset (their mean), else in another or in the demo, scaled by the work; bytes, where possible, on a sample "
+        "of the videos, the annotation and the networks. Nothing is run. Call it where you call snakemake, with the "
+        "same targets, --configfile and --profile."
     )
     parser.add_argument(
         "targets", nargs="*", metavar="TARGET", help="rules or files, as for snakemake; none: its default"

@@ -51,6 +51,7 @@ def make_plan(
         jobs_at_once=jobs_at_once,
         wall_hours=None if jobs_at_once is None else makespan(site.graph, seconds, jobs_at_once) / 3600,
         free_bytes=_free(site.results),
+        sampled=tuple(sample.describe() for _, sample in sorted(site.sampled.items()) if sample is not None),
     )
 
 

@@ -39,6 +39,7 @@ def describe(plan: Plan) -> str:
     ]
     if totals.bytes > plan.free_bytes:
         lines.append("         That does not fit: make room first, or put results/ on a larger disk.")
+    lines += [f"The sample: {sampled}." for sampled in plan.sampled]
     if plan.chain:
         steps = [(rule, len(list(same))) for rule, same in itertools.groupby(plan.chain)]
         names = " → ".join(rule if count == 1 else f"{rule} × {count}" for rule, count in steps)

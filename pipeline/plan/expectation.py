@@ -14,7 +14,7 @@ from pipeline.runtime.costs import JobCosts, read_costs
 from pipeline.runtime.errors import ActaError
 
 REFERENCE = Path(__file__).with_name("reference.yaml")
-UNKNOWN = "unknown"
+UNKNOWN, HOURS_UNKNOWN = "unknown", "hours unknown"
 
 
 class Measured(Kept):
@@ -25,7 +25,7 @@ class Measured(Kept):
     jobs: int = Field(ge=1)
     seconds: float = Field(ge=0, description="Wall time, summed.")
     cpu_seconds: float = Field(ge=0)
-    bytes: float | None = Field(description="Written, summed; null: not known.")
+    bytes: float | None = Field(description="Written, summed; null: not known, or told by configuration and data.")
 
 
 class Expected(NamedTuple):
@@ -42,6 +42,9 @@ class Expected(NamedTuple):
     device_seconds: float | None
     bytes: float | None
     basis: str
+
+
+_NOTHING = Expected(None, None, None, UNKNOWN)
 
 
 class Experience:
@@ -81,16 +84,14 @@ class Experience:
         Args:
             rule: Its name.
             work: Of each job, in the rule's unit; None: not known.
-            writes: Bytes that each job writes, as far as the configuration tells.
+            writes: Bytes that each job writes, as far as configuration and data tell: this counts first.
             gpu: Whether they use a GPU.
         """
         expected = self._by_own(rule, work, gpu) or self._by_others(rule, work, gpu)
         expected = expected or (self._by_assumption(rule, work) if gpu else self._by_reference(rule, work))
-        expected = expected or [Expected(None, None, None, UNKNOWN)] * len(work)
-        return [
-            job._replace(bytes=job.bytes if job.bytes is not None else told)
-            for job, told in zip(expected, writes, strict=True)
-        ]
+        expected = expected or [_NOTHING] * len(work)
+        told = self._kind(rule).told
+        return [_with_bytes(job, size, told) for job, size in zip(expected, writes, strict=True)]
 
     def _by_own(self, rule: str, work: Sequence[float | None], gpu: bool) -> list[Expected]:
         jobs = _usable(self.here, rule, gpu)
@@ -171,15 +172,15 @@ def measured(costs: dict[str, list[JobCosts]], work: dict[str, float | None], we
         jobs = _usable(costs, rule, gpu=False)
         if not jobs:
             continue
-        mean, sizes = work.get(rule), [job.output_bytes for job in jobs]
+        mean, kind, sizes = work.get(rule), weigh(rule) or JOBS, [job.output_bytes for job in jobs]
         known = [size for size in sizes if size is not None]
         rules[rule] = Measured(
-            unit=(weigh(rule) or JOBS).unit,
+            unit=kind.unit,
             work=None if mean is None else mean * len(jobs),
             jobs=len(jobs),
             seconds=round(sum(job.seconds for job in jobs), 3),
             cpu_seconds=round(sum(job.cpu_seconds for job in jobs), 3),
-            bytes=sum(known) if len(known) == len(jobs) else None,
+            bytes=sum(known) if len(known) == len(jobs) and not kind.writes else None,
         )
     return rules
 
@@ -193,6 +194,16 @@ def _plan_of(logs: Path) -> Plan | None:
     except ActaError as error:
         print(f"warning: nothing is scaled by {logs.name}: {error}", file=sys.stderr)
         return None
+
+
+def _with_bytes(job: Expected, size: float | None, told: str) -> Expected:
+    """A job with the bytes that configuration and data tell; ``told``: what they would follow from, if anything."""
+    if size is not None:
+        hours = HOURS_UNKNOWN if job == _NOTHING else job.basis
+        return job._replace(bytes=size, basis=f"{hours}; bytes by {told}")
+    if told and job.bytes is None and job != _NOTHING:
+        return job._replace(basis=f"{job.basis}; bytes unknown without {told}")
+    return job
 
 
 def _usable(costs: dict[str, list[JobCosts]], rule: str, gpu: bool) -> list[JobCosts]:

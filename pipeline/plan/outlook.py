@@ -63,6 +63,7 @@ class Plan(Kept):
     jobs_at_once: int | None
     wall_hours: float | None = Field(description="With this many jobs at once.")
     free_bytes: int = Field(description="On the disk of the results.")
+    sampled: tuple[str, ...] = Field((), description="What was measured of the videos, a line for each set of them.")
 
     def over(self, earlier: "Plan") -> "Plan":
         """This plan, with the earlier one's expectations of rules with nothing left to run: they are done."""

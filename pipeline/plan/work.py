@@ -3,6 +3,7 @@
 Multiply-adds count three times where a network is trained (once forward, twice backward) and once where it only runs.
 """
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,12 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from pipeline.plan.graph import Job
 
 if TYPE_CHECKING:
-    from pipeline.plan.site import Site
+    from pipeline.plan.site import Chapter, Site
 
 TRAINED = 3  # multiply-adds of a training step relative to those of a forward pass
 HALVED = 0.5  # Sec. 6.2.2: each operator about halves the multiply-adds
 MULTIPLY_ADDS = "10¹² multiply-adds"
+PIXELS = "10⁶ pixels"
 _FLOAT32 = 4  # bytes of a stored parameter
+_MATCH = 90 * 60.0  # seconds
+_WIDE = 9 / 16  # height over width, where only the longer side is known
 
 Amount = Callable[["Site", Job], float | None]
 
@@ -30,7 +34,8 @@ class Kind:
         amount: A job's work in that unit; None: it is not known (yet).
         gpu: Whether a job computes on a GPU; None: none does.
         grows: Whether what a job writes grows with its work; otherwise all jobs of the rule count as writing the same.
-        writes: Bytes that a job writes, where the configuration alone decides them.
+        writes: Bytes that a job writes, where they follow from the configuration and the data; None: not (yet).
+        told: What they follow from.
     """
 
     unit: str
@@ -38,6 +43,7 @@ class Kind:
     gpu: Callable[["Site", Job], bool] | None = None
     grows: bool = False
     writes: Amount | None = None
+    told: str = ""
 
     def on_gpu(self, site: "Site", job: Job) -> bool:
         return self.gpu is not None and self.gpu(site, job)
@@ -101,24 +107,52 @@ def evaluating_graphs(site: "Site", job: Job) -> bool:
 # Work of Ch. 5 and 6.
 
 
+def chapter_of(job: Job) -> "Chapter":
+    """Whose videos a job works on."""
+    if "game" in job.rule or job.rule in ("extract_frame_features", "project_features"):
+        return "spot"
+    return "detect" if job.rule.endswith("_detection") else "classify"
+
+
+def decoded_pixels(site: "Site", job: Job) -> float | None:
+    """Pixels of a shard's or a game's frames, as they are decoded and as they are stored."""
+    chapter = chapter_of(job)
+    sample, jobs = site.sample(chapter), site.jobs_of(chapter)
+    if sample is None or not jobs:
+        return None
+    return (sample.decoded * sample.video_pixels + sample.frames * sample.pixels) / jobs / 1e6
+
+
+def stored_pixels(site: "Site", job: Job) -> float | None:
+    """Pixels of a shard's or a game's stored frames."""
+    chapter = chapter_of(job)
+    sample, jobs = site.sample(chapter), site.jobs_of(chapter)
+    return None if sample is None or not jobs else sample.frames * sample.pixels / jobs / 1e6
+
+
+def searched_pixels(site: "Site", job: Job) -> float | None:
+    """Pixels of the pictures of a shard that the networks of a search are shown."""
+    sample, what = site.sample("classify"), site.wildcard(job, "what", ("faces", "bodies"))
+    if sample is None or what is None or not site.jobs_of("classify"):
+        return None
+    search = site.config.privacy.detect.search("bodies" if what == "bodies" else "faces")
+    longest = (network.long_side or math.inf for network in search.networks)
+    shown = sum(min(sample.video_pixels, _WIDE * side**2) for side in longest)
+    return sample.frames * shown * (4 if search.search_rotated else 1) / site.jobs_of("classify") / 1e6
+
+
 def video_shard(site: "Site", job: Job) -> float | None:
     """Bytes of a shard's videos, of Ch. 3 or of Ch. 5."""
     return site.bytes_of_shard("detect" if job.rule.endswith("_detection") else "")
 
 
-def _recipe(site: "Site", job: Job) -> str | None:
+def recipe_of(site: "Site", job: Job) -> str | None:
     return site.wildcard(job, "recipe", site.config.classify.recipes)
 
 
-def _split(site: "Site", job: Job) -> Any:
+def split_of(site: "Site", job: Job) -> Any:
     splits = site.config.classify.splits
     return site.chosen(job, "split", splits) or splits[site.config.shrink.split]
-
-
-def parameters(site: "Site", job: Job) -> float | None:
-    """Bytes of a base network's model file; how much smaller a reduced one's is, is not known before."""
-    recipe = _recipe(site, job)
-    return None if recipe is None else _FLOAT32 * site.network(recipe)[1]
 
 
 def classifier_training(site: "Site", job: Job) -> float | None:
@@ -135,7 +169,7 @@ def classifier_training(site: "Site", job: Job) -> float | None:
 
 def _steps(site: "Site", job: Job, times: float | None, epochs: int) -> float | None:
     """Work of a training whose steps count this many times as much as the base network's forward passes."""
-    recipe, split = _recipe(site, job), _split(site, job).train
+    recipe, split = recipe_of(site, job), split_of(site, job).train
     if recipe is None or times is None:
         return None
     clips = site.clips(split, site.config.classify.recipes[recipe].clip.train_clips)
@@ -176,11 +210,11 @@ def logits(site: "Site", job: Job) -> float | None:
 
 
 def evaluation(site: "Site", job: Job) -> float | None:
-    recipe = _recipe(site, job)
+    recipe = recipe_of(site, job)
     part = 1.0 if job.rule == "evaluate_classifier" else _reduced(site, job)
     if recipe is None or part is None:
         return None
-    clips = site.clips(_split(site, job).test, site.config.classify.test_clips)
+    clips = site.clips(split_of(site, job).test, site.config.classify.test_clips)
     return site.network(recipe, tested=True)[0] * part * clips
 
 
@@ -219,16 +253,25 @@ def tested_keyframes(site: "Site", job: Job) -> float | None:
 
 
 def game(site: "Site", job: Job) -> float | None:
-    return site.bytes_of_games(tuple(site.config.spot.data.splits), mean=True)
+    return site.bytes_of_game()
 
 
-def games(which: Literal["train", "split", "test"]) -> Amount:
+def game_frames(site: "Site", job: Job) -> float | None:
+    """Stored frames of a game, or those of its features where there are no videos: then as of 90 minutes."""
+    sample, games = site.sample("spot"), site.jobs_of("spot")
+    if sample is not None:
+        return sample.frames / games if games else None
+    return None if site.config.spot.data.videos else _MATCH * site.config.spot.frames.rate
+
+
+def frames_of_games(which: Literal["train", "split", "test"]) -> Amount:
+    """Frames of all games of the splits that a job reads."""
+
     def amount(site: "Site", job: Job) -> float | None:
-        splits = site.config.spot.splits
-        if which == "train":
-            return site.bytes_of_games(splits.train)
+        splits, frames = site.config.spot.splits, game_frames(site, job)
         shown = site.wildcard(job, "split", site.config.spot.data.splits) if which == "split" else None
-        return site.bytes_of_games((shown or splits.test,))
+        read = splits.train if which == "train" else (shown or splits.test,)
+        return None if frames is None else frames * sum(map(site.games, read))
 
     return amount
 

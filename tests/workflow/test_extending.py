@@ -74,7 +74,7 @@ def acta(project: Project, *arguments: str) -> str:
 
 def test_a_task_takes_three_files(project: Project) -> None:
     (project.folder / "pipeline/privacy/count_faces.py").write_text(TASK)
-    insert(project.folder / "pipeline/tasks.py", ROW, '    Task("privacy.obfuscate", weight=_SHARD),\n')
+    insert(project.folder / "pipeline/tasks.py", ROW, '    Task("report.certify"),\n')
     with (project.folder / "workflow/rules/anonymize.smk").open("a") as rules:
         rules.write(RULE)
     assert "  --detections DETECTIONS\n" in acta(project, "task", "count_faces", "--help")

@@ -15,6 +15,8 @@ import pytest
 from PIL import Image
 
 import pipeline.spot.video  # noqa: F401  # cv2 changes the environment when it is imported
+from pipeline.plan.outlook import read_plan
+from pipeline.runtime.costs import read_costs
 from pipeline.runtime.store import FrameShard
 from tests.clips import read_number, write_clip
 from tests.workflow.project import Project
@@ -34,6 +36,7 @@ def project(tmp_path_factory, footage) -> Project:
         classify__recipes__r2plus1d__micro_batch=4,
         classify__recipes__r2plus1d__clip__frames=4,
     )
+    acta("plan", STUDENT, "--configfile", "config.yaml", folder=project.folder)
     project.run("--", STUDENT)
     return project
 
@@ -107,6 +110,16 @@ def test_the_workflow_trains_a_student_and_measures_it(project):
     evaluation = json.loads((project.folder / STUDENT).read_text())
     assert evaluation["coverage"]["expected"] == evaluation["coverage"]["evaluated"] == 2
     assert project.planned("--", STUDENT) == [], "nothing is left to do"
+
+
+def test_what_was_planned_was_written(project):
+    """Without an earlier run: frames and people by a sample of the videos, networks by their layers."""
+    logs = project.folder / "logs/clips"
+    plan, costs = read_plan(logs / "plan.json"), read_costs(logs)
+    written = {rule: sum(job.output_bytes or 0 for job in jobs) for rule, jobs in costs.items()}
+    told = {rule: planned.bytes for rule, planned in plan.rules.items() if "bytes by" in planned.basis}
+    assert told.keys() == {"extract_frames", "detect_people", "obfuscate", "train_classifier"}
+    assert told == pytest.approx({rule: written[rule] for rule in told}, rel=0.25)
 
 
 def test_a_trained_network_names_the_action_of_a_file(project):

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import cv2  # noqa: F401  # changes the environment when it is imported
 import pytest
 
 from pipeline.config.whole import load_over
@@ -12,12 +13,14 @@ from pipeline.models.architecture import Architecture
 from pipeline.models.complexity import complexity
 from pipeline.plan import work
 from pipeline.plan.assemble import TARGET, make_plan, mean_work
+from pipeline.plan.description import describe
 from pipeline.plan.expectation import REFERENCE as SHIPPED
 from pipeline.plan.expectation import Experience, read_reference
 from pipeline.plan.graph import parse_dot
 from pipeline.plan.site import Site
 from pipeline.tasks import TASKS, task_of, weight_of
 from tests import PROJECT
+from tests.clips import write_clip
 from tests.unit.plan.made import chain, dot, write_costs
 
 JOBS = [
@@ -87,12 +90,12 @@ def test_trainings_count_multiply_adds(make):
 
 
 def test_videos_count_their_bytes(make):
-    site = make(chain("extract_frames", "obfuscate", "certify"))
-    assert amounts(site) == [20_000.0, 20_000.0, 1.0]
+    site = make(chain("build_manifest", "certify"))
+    assert amounts(site) == [20_000.0, 1.0]
 
 
 def test_what_the_demo_makes_is_measured_on_the_disk(make, tmp_path):
-    site = make(chain("extract_frames"), f"data: {{root: {tmp_path}/videos}}")
+    site = make(chain("build_manifest"), f"data: {{root: {tmp_path}/videos}}")
     (tmp_path / "results" / "demo" / "lists" / "0-of-2.json").write_text(
         json.dumps([["a", "a.mp4", "", "train", 0, 0], ["gone", "gone.mp4", "", "train", -1, 0]])
     )
@@ -116,20 +119,44 @@ def test_keyframes_are_counted_once(make, tmp_path):
     assert amounts(site) == [3.0 * site.config.detect.training.epochs, 5.0, 1.0]
 
 
-def test_games_count_the_bytes_of_their_files(make):
-    jobs = [
-        ("build_game", ""),
-        ("fit_pca", ""),
-        (r"predict_spots\nsplit: valid", ""),
-        (r"train_spotter\nnetwork: q_10", ""),
-    ]
-    site = make(parse_dot(dot(jobs, [])))
-    for split, sizes in (("train", [1000, 3000]), ("valid", [500]), ("test", [700])):
+GAMES = [
+    ("build_game", ""),
+    ("project_features", ""),
+    ("fit_pca", ""),
+    (r"predict_spots\nsplit: valid", ""),
+    ("count_votes", ""),
+    (r"train_spotter\nnetwork: q_10", ""),
+]
+SIZES = {"train": [1000, 3000], "valid": [500], "test": [700]}
+
+
+@pytest.mark.parametrize(("videos", "frames"), [("HQ.mkv", None), ("null", 90 * 60 * 2.0)])
+def test_games_count_their_frames(make, videos, frames):
+    """Before there are videos nothing is known; without any, games last 90 minutes."""
+    features = (
+        "features: {mobilenet: {imported: a.npy, backbone: null, pca: null}}, networks: {finetuned_mobilenet_v2: null}"
+    )
+    overlay = f"spot: {{data: {{videos: {videos}, use_video_ini: false}}, {features}}}"
+    site = make(parse_dot(dot(GAMES, [])), overlay)
+    for split, sizes in SIZES.items():
         games = {f"{split}-{k}": [Listed("video/1", f"{k}/1.mkv", "", split, size, 0)] for k, size in enumerate(sizes)}
         write_texts(game_texts(games), site.results / "spot" / "lists" / split)
     network = site.config.spot.spotters["q_10"]
     clips = (network.sampling.foreground or 0) + (network.sampling.background or 0)
-    assert amounts(site) == [1300.0, 4000.0, 500.0, clips * network.training.epochs]
+    expected = [None if frames is None else frames * games for games in (1, 2, 1, 1)]
+    assert amounts(site) == [1300.0, *expected, clips * network.training.epochs]
+
+
+def test_work_follows_the_size_of_frames_and_their_rate(make, tmp_path):
+    """A video of 20 frames: decoded as they are, stored smaller, searched at most 64 pixels wide."""
+    write_clip(tmp_path / "videos" / "a.mp4", frames=20)
+    search = "detect: {faces: {long_side: 64}, bodies: {long_side: 64, search_rotated: true}}"
+    overlay = f"data: {{root: {tmp_path}/videos}}\nframes: {{size: 48}}\nsampling: {{rate: 5.0}}\nprivacy: {{{search}}}"
+    jobs = [("extract_frames", ""), (r"detect_people\nwhat: faces", ""), (r"detect_people\nwhat: bodies", "")]
+    site = make(parse_dot(dot([*jobs, ("obfuscate", ""), ("audit", "")], [])), overlay)
+    write_lists([Listed("a", "a.mp4", "", "train", 1000, 0)], site.results / "lists", 1)
+    decoded, stored, searched = 20 * 96 * 128 / 1e6, 10 * 48 * 64 / 1e6, 10 * 36 * 64 / 1e6
+    assert amounts(site) == pytest.approx([decoded + stored, searched, 8 * searched, stored, stored])
 
 
 def test_a_gpu_is_where_the_configuration_says(make):
@@ -201,25 +228,36 @@ def plan(site: Site, tmp_path: Path, targets=("all",), jobs_at_once=None):
 
 def test_a_plan_sums_up_what_is_to_run(make, tmp_path):
     jobs = [
-        ("extract_frames", "rounded,dashed"),
-        ("extract_frames", "rounded"),
+        ("build_manifest", "rounded,dashed"),
+        ("build_manifest", "rounded"),
         ("certify", "rounded"),
         ("all", "rounded"),
     ]
     site = make(parse_dot(dot(jobs, [(0, 2), (1, 2), (2, 3)])))
-    write_costs(tmp_path / "logs" / "demo", "extract_frames/a", 7200.0, cpu_seconds=3600.0, output_bytes=500)
+    write_costs(tmp_path / "logs" / "demo", "build_manifest/a", 7200.0, cpu_seconds=3600.0, output_bytes=500)
     made = plan(site, tmp_path, jobs_at_once=2)
-    assert list(made.rules) == ["extract_frames", "certify", "all"]
-    frames = made.rules["extract_frames"]
+    assert list(made.rules) == ["build_manifest", "certify", "all"]
+    frames = made.rules["build_manifest"]
     assert (frames.jobs, frames.to_run, frames.cpu_hours, frames.bytes, frames.work) == (2, 1, 1.0, 500.0, 40_000.0)
     assert made.rules["certify"].unknown_hours == 1
     assert made.rules["all"].basis == TARGET
     assert (made.totals.jobs, made.totals.to_run, made.totals.cpu_hours) == (4, 3, 1.0)
     assert made.totals.at_least
     assert made.totals.bytes_at_least
-    assert (made.chain, made.chain_hours, made.wall_hours) == (("extract_frames", "certify", "all"), 2.0, 2.0)
+    assert (made.chain, made.chain_hours, made.wall_hours) == (("build_manifest", "certify", "all"), 2.0, 2.0)
     assert made.free_bytes > 0
-    assert mean_work(site) == {"extract_frames": 20_000.0, "certify": 1.0, "all": 1.0}
+    assert mean_work(site) == {"build_manifest": 20_000.0, "certify": 1.0, "all": 1.0}
+
+
+def test_a_plan_says_what_was_sampled(make, tmp_path):
+    write_clip(tmp_path / "videos" / "a.mp4", frames=5)
+    site = make(chain("extract_frames", "all"), f"data: {{root: {tmp_path}/videos}}\nprivacy: {{what: [faces]}}")
+    write_lists([Listed("a", "a.mp4", "", "train", 1000, 0)], site.results / "lists", 1)
+    made = plan(site, tmp_path)
+    assert made.rules["extract_frames"].basis == "hours unknown; bytes by a sample of the videos"
+    assert (made.rules["extract_frames"].unknown_hours, made.rules["extract_frames"].unknown_bytes) == (1, 0)
+    assert made.sampled == ("48 pictures of 1 of 1 videos",)
+    assert "The sample: 48 pictures of 1 of 1 videos." in describe(made).splitlines()
 
 
 def test_a_rule_that_was_asked_for_by_name_and_does_something_is_no_target(make, tmp_path):
