@@ -80,7 +80,8 @@ def _plan(options: argparse.Namespace) -> int:
     if options.write_reference:
         _write_reference(site, logs)
         return 0
-    plan = make_plan(site, Experience(logs, weight_of, options.tflops), options.targets, options.tflops, options.jobs)
+    known = Experience(logs, weight_of, options.tflops, demo=config.is_demo)
+    plan = make_plan(site, known, options.targets, options.tflops, options.jobs)
     print(describe(plan))
     output = options.output or logs / "plan.json"
     if not plan.totals.to_run:

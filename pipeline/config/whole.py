@@ -82,6 +82,11 @@ class Config(Settings):
         "tables repeat it."
     )
 
+    @property
+    def is_demo(self) -> bool:
+        """Whether the demo's videos are the run's own: they serve the demo, and datasets that start from it."""
+        return self.base == "demo" and self.data.adapter == "demo"
+
     @model_validator(mode="after")
     def _shrinks_what_there_is(self) -> "Config":
         for name in self.shrink.recipes:

@@ -138,7 +138,7 @@ def _lists(run: Run, chapters: set[int]) -> Iterator[Callable[[Run], Run]]:
         3: config.detect.data.adapter,
         4: config.spot.data.adapter,
     }
-    own = {chapter for chapter in chapters if run.is_demo or adapters[chapter] != "demo"}
+    own = {chapter for chapter in chapters if run.config.is_demo or adapters[chapter] != "demo"}
     if own & {5, 6}:
         yield _with_videos
     if 3 in own:

@@ -32,7 +32,7 @@ def demo(run: Run, what: str) -> None:
         "detect.data": run.config.detect.data.adapter,
         "spot.data": run.config.spot.data.adapter,
     }
-    if run.is_demo or adapters[what] != "demo":
+    if run.config.is_demo or adapters[what] != "demo":
         return
     said = {
         "data": "data still names the demo's videos: name your own (docs/own-videos.md, docs/datasets.md)",

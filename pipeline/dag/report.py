@@ -93,4 +93,4 @@ def targets(run: Run) -> list[str]:
         "detect": config.detect.data.adapter,
         "spot": config.spot.data.adapter,
     }
-    return [name for name, adapter in adapters.items() if run.is_demo or adapter != "demo"]
+    return [name for name, adapter in adapters.items() if config.is_demo or adapter != "demo"]

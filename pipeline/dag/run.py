@@ -33,11 +33,6 @@ class Run:
     labelled: Mapping[str, int] | None = None
     annotated: Mapping[str, int] | None = None
 
-    @property
-    def is_demo(self) -> bool:
-        """Whether the demo's videos are the run's own: they serve the demo, and datasets that start from it."""
-        return self.config.base == "demo" and self.config.data.adapter == "demo"
-
     def result(self, path: str, **wildcards: object) -> str:
         """A path below this dataset's results, with those wildcards filled in that are given."""
         return f"results/{self.config.dataset}/{filled(path, **wildcards)}"

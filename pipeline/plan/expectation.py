@@ -25,7 +25,7 @@ class Measured(Kept):
     jobs: int = Field(ge=1)
     seconds: float = Field(ge=0, description="Wall time, summed.")
     cpu_seconds: float = Field(ge=0)
-    bytes: float | None = Field(description="Written, summed; null: not known, or told by configuration and data.")
+    bytes: float | None = Field(description="Written, summed; null: not known.")
 
 
 class Expected(NamedTuple):
@@ -55,10 +55,11 @@ class Experience:
         weigh: How the jobs of a rule are weighed.
         tflops: 10¹² operations in a second (two in a multiply-add) that a GPU is assumed to do in trainings.
         reference: The file of what the demo's jobs cost; None: the shipped one.
+        demo: Whether the run is the demo, whose files are as large as they were.
     """
 
-    def __init__(self, logs: Path, weigh: Weigh, tflops: float, reference: Path | None = None):
-        self._weigh = weigh
+    def __init__(self, logs: Path, weigh: Weigh, tflops: float, reference: Path | None = None, *, demo: bool = False):
+        self._weigh, self._demo = weigh, demo
         self.here = read_costs(logs)
         self._tflops = tflops
         self._reference = read_reference(reference)
@@ -130,7 +131,7 @@ class Experience:
             Expected(
                 scale * known.seconds / known.jobs,
                 scale * known.cpu_seconds / known.jobs,
-                _written(kind, size, scale),
+                size if self._demo else _written(kind, size, scale),
                 basis,
             )
             for scale in scales
@@ -180,7 +181,7 @@ def measured(costs: dict[str, list[JobCosts]], work: dict[str, float | None], we
             jobs=len(jobs),
             seconds=round(sum(job.seconds for job in jobs), 3),
             cpu_seconds=round(sum(job.cpu_seconds for job in jobs), 3),
-            bytes=sum(known) if len(known) == len(jobs) and not kind.writes else None,
+            bytes=sum(known) if len(known) == len(jobs) else None,
         )
     return rules
 

@@ -105,7 +105,7 @@ if not shards:
         f"no videos were found for the dataset {CONFIG.dataset!r} in data.root {CONFIG.data.root!r}"
     )
 RUN = Run(CONFIG, shards, detection_shards, games, labelled, annotated)
-IS_DEMO = RUN.is_demo
+IS_DEMO = CONFIG.is_demo
 result = RUN.result
 
 

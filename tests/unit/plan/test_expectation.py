@@ -99,6 +99,15 @@ def test_the_shipped_reference_knows_the_demos_rules():
     assert all(each.seconds > 0 and each.jobs > 0 for each in known.values())
 
 
+@pytest.mark.parametrize(("demo", "size"), [(True, 7.0), (False, None)])
+def test_what_the_demo_stored_counts_for_the_demo_alone(logs, demo, size):
+    known = Experience(logs, weight_of, 20.0, logs.parents[1] / "reference.yaml", demo=demo)
+    (found,) = known.expect("train_classifier", [20.0], [None], gpu=False)
+    assert (found.seconds, found.bytes) == (100.0, size)
+    (computed,) = known.expect("train_classifier", [20.0], [5.0], gpu=False)
+    assert computed.bytes == 5.0
+
+
 def test_then_those_of_another_dataset_by_the_work(logs):
     write_costs(logs.parent / "other", "build_manifest/a", 10.0)
     plan_of(logs.parent / "other", build_manifest=rule_plan())  # 2e6 bytes a job
@@ -207,7 +216,7 @@ def test_a_reference_is_measured_on_processors_only(logs):
     assert found["build_manifest"].model_dump() == content
     write_costs(logs, "obfuscate/a", 10.0)
     stored = measured(Experience(logs, weight_of, 20.0).here, {}, weight_of)["obfuscate"]
-    assert (stored.seconds, stored.bytes) == (10.0, None), "bytes follow from the videos"
+    assert (stored.seconds, stored.bytes) == (10.0, 1000.0)
 
 
 @pytest.mark.parametrize("content", ["{", json.dumps({"made": "now"})])
