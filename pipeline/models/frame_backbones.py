@@ -49,6 +49,10 @@ class FrameBackbone(nn.Module):
         cut = len(blocks) - self._blocks
         return nn.Sequential(*blocks[:cut]), nn.Sequential(*blocks[cut:])
 
+    def blocks(self) -> list[nn.Module]:
+        """What trains; see `pipeline.models.recompute`."""
+        return list(self.split()[1])
+
     def forward(self, pictures: Tensor, at_once: int | None = None) -> Tensor:
         """A vector of each picture; gradients reach the part that trains only.
 

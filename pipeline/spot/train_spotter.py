@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.config.tasks.spot import TrainSpotter
 from pipeline.models.frame_backbones import load_frame_weights
 from pipeline.models.opened import Opened, opened
+from pipeline.models.precision import mixed
 from pipeline.models.rms_net import RmsNet, RmsNetArchitecture
 from pipeline.models.weights import open_weights
 from pipeline.runtime.files import Output
@@ -136,7 +136,7 @@ def validation(
 
     def validate(model: nn.Module) -> float:
         assert isinstance(model, RmsNet)
-        with torch.autocast(group.device.type, torch.bfloat16, enabled=training.precision == "bfloat16"):
+        with mixed(group.device.type, training.precision):
             spotted = spot_halves(
                 model,
                 source,
