@@ -43,7 +43,8 @@ def train_spotter(
     """Train a network and write ``output`` (.safetensors, with a .json next to it) and ``metrics.json``.
 
     Where the training is validated, the weights are those of the epoch with the highest Average-mAP (loose) on the
-    validation split. A training that was stopped goes on from ``last.ckpt`` in the output's folder, to the same bytes.
+    validation split. A training that was stopped goes on from ``last.ckpt`` in the output's folder, to the same bytes
+    on a CPU, and on a GPU where `deterministic` is set.
 
     Args:
         manifests: Every game's manifest.
