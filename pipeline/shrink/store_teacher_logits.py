@@ -52,8 +52,8 @@ def store_teacher_logits(
     """Write the logits of a teacher, (epochs, clips, classes), to HDF5, and the seconds it took to a JSON next to it.
 
     A clip that an epoch leaves out, as it does not fill a batch, is NaN. What was computed before the task was stopped
-    is in a folder ``.parts`` next to the output; the same command goes on from there, to the same bytes on a CPU, and on
-    a GPU where `deterministic` is set.
+    is in a folder ``.parts`` next to the output; the same command goes on from there, to the same bytes on a CPU, and
+    on a GPU where `deterministic` is set.
 
     Args:
         teacher: Its model file.

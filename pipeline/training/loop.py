@@ -91,9 +91,7 @@ def fit(
     done = resume(job.checkpoint, identity, model, optimizer)
     if started is not None and not done.step:
         done = resume(started, identity, model, optimizer)
-    scaler = GradScaler(group.device.type, enabled=training.precision == "float16")
-    if done.scaler:
-        scaler.load_state_dict(done.scaler)
+    scaler = _scaler(job, done)
     _check_start(job, model, sizes, steering, done)
     ended = bool(done.history) and steering.enough(done.history)
     loop = _Loop(
@@ -268,6 +266,13 @@ class _Loop:
             say_stopped(self.done.step, asked)
         self.job.group.wait()  # the first to leave ends the step for all, and the first process has to save
         raise SystemExit(128 + asked[0])
+
+
+def _scaler(job: Job, done: Progress) -> GradScaler:
+    scaler = GradScaler(job.group.device.type, enabled=job.training.precision == "float16")
+    if done.scaler:
+        scaler.load_state_dict(done.scaler)
+    return scaler
 
 
 def _distributed(model: nn.Module) -> nn.Module:
