@@ -53,7 +53,7 @@ _ROWS = (
         launched=True,
     ),
     Task("shrink.halve_hypotheses"),
-    Task("shrink.store_teacher_logits", weight=Kind(MULTIPLY_ADDS, work.logits, CLASSIFYING)),
+    Task("shrink.store_teacher_logits", weight=Kind(MULTIPLY_ADDS, work.logits, CLASSIFYING), launched=True),
     Task("shrink.select_hypothesis"),
     Task("shrink.export_network", weight=Kind("jobs", JOBS.amount, CLASSIFYING)),
     Task("report.draw_shrinkage"),
