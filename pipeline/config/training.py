@@ -50,7 +50,7 @@ class SgdSettings(CommonTrainingSettings):
     )
     recompute_activations: bool = Field(
         description="Keep only the inputs of a network's blocks, and compute them twice: less than half of the memory "
-        "for a third more time, and the same result. Networks on features have no blocks, and keep all."
+        "for a third more time, and the same result. It has no effect on `detector` and on networks that see features."
     )
 
     @property
