@@ -69,7 +69,7 @@ class Task:
     Args:
         module: Below `pipeline`; its last part is the task's name, and that of the function.
         weight: How much work a job of it has, for `acta plan`; None: as much as any other.
-        launched: Whether several processes can run one job together (``srun``), as in a training.
+        launched: Whether the profile says how its processes are started (``srun``), as of a training.
     """
 
     module: str

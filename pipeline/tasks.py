@@ -69,6 +69,7 @@ _ROWS = (
     Task(
         "shrink.store_teacher_logits",
         weight=Kind(MULTIPLY_ADDS, work.logits, CLASSIFYING, writes=storage.logits, told=_NETWORK),
+        launched=True,
     ),
     Task("shrink.select_hypothesis", weight=Kind("jobs", JOBS.amount, writes=storage.classifier, told=_NETWORK)),
     Task(

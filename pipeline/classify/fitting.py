@@ -14,12 +14,13 @@ from pipeline.models.architecture import Architecture, frames_needed
 from pipeline.models.backbones import build, pathways
 from pipeline.models.classifier_file import Description, classifier_names, model_weights, read_description
 from pipeline.models.opened import Opened
+from pipeline.models.precision import DTYPES
 from pipeline.models.state import load_state
 from pipeline.runtime.errors import ActaError
 from pipeline.training.checkpoint import Progress
 from pipeline.training.features import FeatureLoss
 from pipeline.training.job import Job, seeded
-from pipeline.training.loop import DTYPES, Losses, fit
+from pipeline.training.loop import Losses, fit
 from pipeline.training.losses import cross_entropy, distillation, relational
 from pipeline.training.steering import SgdSchedule
 

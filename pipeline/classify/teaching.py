@@ -66,7 +66,7 @@ def replay_key(
         "split": split,
         "clip": recipe.clip.model_dump(mode="json"),
         "batches": [recipe.batch, recipe.micro_batch],
-        "training": [training.seed, training.precision, training.device, training.threads],
+        "training": [training.seed, training.precision, training.deterministic, training.device, training.threads],
         "mode": mode,
     }
     return sha256_text(json.dumps(content, sort_keys=True))

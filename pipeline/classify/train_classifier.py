@@ -33,7 +33,8 @@ def train_classifier(
 ) -> None:
     """Train a network and write ``output`` (.safetensors, with a .json next to it) and ``metrics.json``.
 
-    A training that was stopped goes on from ``last.ckpt`` in the output's folder, to the same bytes.
+    A training that was stopped goes on from ``last.ckpt`` in the output's folder, to the same bytes
+    on a CPU, and on a GPU where `deterministic` is set.
 
     Args:
         shards: Frame shards that the network sees.

@@ -42,15 +42,19 @@ Threads = Annotated[
     ),
 ]
 Precision = Annotated[
-    Literal["float32", "bfloat16", "float64"],
+    Literal["float32", "bfloat16", "float16", "float64"],
     Field(
-        description="`bfloat16`: automatic mixed precision, which saves time and memory on GPUs that have it (the "
-        "thesis's V100 do not). `float64` is for checks."
+        description="`bfloat16`: automatic mixed precision, which saves time and memory on GPUs that have it. "
+        "`float16`: the same on GPUs that do not, as the thesis's V100; losses are scaled so that small gradients do "
+        "not vanish. Both need `device: cuda`. `float64` is for checks."
     ),
 ]
 InferencePrecision = Annotated[
-    Literal["float32", "bfloat16"],
-    Field(description="`bfloat16`: mixed precision, which saves time and memory on GPUs that have it."),
+    Literal["float32", "bfloat16", "float16"],
+    Field(
+        description="`bfloat16`: mixed precision, which saves time and memory on GPUs that have it. `float16`: the "
+        "same on GPUs that do not, as the thesis's V100."
+    ),
 ]
 
 

@@ -119,7 +119,7 @@ class FrameFeatureSettings(Settings):
 
 
 class TrainedBackboneSettings(Settings):
-    """A backbone that is trained with the network, its batch norm frozen (Secs. 4.2.5 and 4.3)."""
+    """A backbone that is trained with the network, its running statistics frozen (Secs. 4.2.5 and 4.3)."""
 
     name: FrameBackboneName = Field(
         description="Which of torchvision's. The thesis: resnet18, resnet50, resnet152 (Table 4.6); the challenge: "
@@ -235,8 +235,8 @@ class SpotNetworkSettings(Settings):
         min_length=1, description="Name among `features`, or `frames` with a `backbone`, which is then trained too."
     )
     backbone: TrainedBackboneSettings | None = Field(
-        description="The image network of `frames`, its batch norm frozen (Secs. 4.2.5 and 4.3). null: the input is "
-        "features."
+        description="The image network of `frames`, whose batch norms keep their running statistics (Secs. 4.2.5 and "
+        "4.3). null: the input is features."
     )
     projection: Count | None = Field(
         description="Outputs of FC1. The thesis: 256 (Table 4.1). null: the convolutions work straight on the features "

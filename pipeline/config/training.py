@@ -14,8 +14,18 @@ class CommonTrainingSettings(Settings):
 
     epochs: Epochs = Field(description="Each shows every sample once.")
     precision: Precision
+    deterministic: bool = Field(
+        description="Take only algorithms that give the same bytes each time. Without it, a training on a GPU that is "
+        "repeated or resumed may differ in the last bits. It takes more time, and a training with an operation that "
+        "has no such algorithm ends with an error. On a CPU trainings give the same bytes without it."
+    )
     device: Device
     threads: Threads
+
+    @property
+    def recomputes(self) -> bool:
+        """Whether activations are computed again for the backward pass; a small network need not."""
+        return False
 
 
 class TrainingTask(Settings):
@@ -38,6 +48,14 @@ class SgdSettings(CommonTrainingSettings):
         description="Weight decay of SGD, on all parameters. Raise it when a network overfits. The thesis: 0.0001 "
         "(Secs. 4.2.2 and 6.2.2)."
     )
+    recompute_activations: bool = Field(
+        description="Keep only the inputs of a network's blocks, and compute them twice: less than half of the memory "
+        "for a third more time, and the same result. It has no effect on `detector` and on networks that see features."
+    )
+
+    @property
+    def recomputes(self) -> bool:
+        return self.recompute_activations
 
 
 class WarmupSettings(Settings):

@@ -42,7 +42,8 @@ def train_stage(
     """Train a network and write ``output`` (.safetensors, with a .json next to it) and ``metrics.json``.
 
     The weights are those of the epoch with the highest frame-mAP on the validation split. A training that was stopped
-    goes on from ``last.ckpt`` in the output's folder, to the same bytes.
+    goes on from ``last.ckpt`` in the output's folder, to the same bytes
+    on a CPU, and on a GPU where `deterministic` is set.
 
     Args:
         shards: Feature shards, all of a dataset.

@@ -18,9 +18,11 @@ _MEAN, _STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
 class FrameBackbone(nn.Module):
-    """An image network up to the average over the picture; its batch norm is frozen, parameters and statistics.
+    """An image network up to the average over the picture.
 
-    The last ``blocks`` of the ``network`` train (`build_frame_backbone`); ``size`` is the number of its outputs.
+    The last ``blocks`` of the ``network`` train (`build_frame_backbone`), the scales and shifts of their batch norms
+    included; the running statistics of every batch norm stay as they are, whatever mode the network is put in. ``size``
+    is the number of its outputs.
     """
 
     def __init__(self, network: nn.Sequential, blocks: int, size: int):
@@ -28,9 +30,7 @@ class FrameBackbone(nn.Module):
         self._fused: nn.Module | None = None
         self.network, self.size, self._blocks = network, size, blocks
         frozen, _ = self.split()
-        norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-        for module in (frozen, *norms):
-            module.requires_grad_(False)
+        frozen.requires_grad_(False)
         self.train()
 
     def train(self, mode: bool = True) -> "FrameBackbone":
@@ -48,6 +48,10 @@ class FrameBackbone(nn.Module):
             blocks.extend(stage if type(stage) is nn.Sequential else [stage])
         cut = len(blocks) - self._blocks
         return nn.Sequential(*blocks[:cut]), nn.Sequential(*blocks[cut:])
+
+    def blocks(self) -> list[nn.Module]:
+        """What trains; see `pipeline.models.recompute`."""
+        return list(self.split()[1])
 
     def forward(self, pictures: Tensor, at_once: int | None = None) -> Tensor:
         """A vector of each picture; gradients reach the part that trains only.

@@ -78,6 +78,10 @@ class I3D(nn.Module):
             regions = self.get_submodule(name)(regions)
         return regions
 
+    def blocks(self) -> list[nn.Module]:
+        """See `pipeline.models.recompute`."""
+        return [module for module in self.children() if isinstance(module, _Unit | _Mixed)]
+
     def forward(self, pathways: Sequence[Tensor], boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Features of actors, Mixed_5c's mean over time and space (Σ n_i, channels), and logits (Σ n_i, classes).
 

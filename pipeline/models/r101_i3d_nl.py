@@ -54,6 +54,10 @@ class R101I3DNL(nn.Module):
         nn.init.normal_(projection.weight, 0, 0.01)
         nn.init.zeros_(projection.bias)
 
+    def blocks(self) -> list[nn.Module]:
+        """See `pipeline.models.recompute`."""
+        return [module for module in self.modules() if isinstance(module, _Bottleneck | NonLocal)]
+
     def forward(self, pathways: Sequence[Tensor], boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Features of actors, res5's `region_maxima` (Σ n_i, channels), and logits (Σ n_i, classes).
 

@@ -38,6 +38,10 @@ class SlowFast(nn.Module):
                 found |= {f"{name}.branch1.weight": module.joined, f"{name}.branch2.a.weight": module.joined}
         return found
 
+    def blocks(self) -> list[nn.Module]:
+        """See `pipeline.models.recompute`."""
+        return [module for module in self.modules() if isinstance(module, BLOCKS)]
+
     def forward(self, pathways: Sequence[Tensor]) -> Tensor:
         """Logits (n, classes) of the Slow and the Fast clip, each (n, 3, t, height, width), normalised RGB."""
         slow, fast = stage_5(self, pathways)
@@ -124,3 +128,6 @@ class _Bottleneck(nn.Module):
         y = branch["c_bn"](branch["c"](y))
         shortcut = self.branch1_bn(self.branch1(x)) if hasattr(self, "branch1") else x
         return (y + shortcut).relu_()
+
+
+BLOCKS = (_Stem, _Fuse, _Bottleneck)

@@ -16,7 +16,7 @@ from pipeline.models import caffe2
 from pipeline.models.architecture import Architecture
 from pipeline.models.nonlocal_block import NonLocal
 from pipeline.models.r101_i3d_nl import region_maxima
-from pipeline.models.slowfast import SlowFast, stage_5
+from pipeline.models.slowfast import BLOCKS, SlowFast, stage_5
 
 _ATTENDING = {"slowfast_8x8_r50": (), "slowfast_8x8_r101": (6, 13, 20)}  # blocks of res4 before a non-local block
 _TEMPORAL = 6  # blocks of res4 that convolve over time
@@ -40,6 +40,10 @@ class SlowFastNL(nn.Module):
                 module.stride = (1, 1, 1)
                 if name.endswith("branch2.b"):
                     module.padding, module.dilation = (0, 2, 2), (1, 2, 2)
+
+    def blocks(self) -> list[nn.Module]:
+        """See `pipeline.models.recompute`."""
+        return [module for module in self.modules() if isinstance(module, (*BLOCKS, NonLocal))]
 
     def forward(self, pathways: Sequence[Tensor], boxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Features of actors, both pathways' `region_maxima` (Σ n_i, channels), and logits (Σ n_i, classes).

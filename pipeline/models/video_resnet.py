@@ -27,6 +27,10 @@ class VideoResNet(nn.Module):
         self.fc = linear(layers.classifier)
         initialise(self, self.fc)
 
+    def blocks(self) -> list[nn.Module]:
+        """See `pipeline.models.recompute`."""
+        return [self.stem, *(module for module in self.modules() if isinstance(module, _BasicBlock))]
+
     def forward(self, pathways: Sequence[Tensor]) -> Tensor:
         """Logits (n, classes) of one pathway (n, 3, t, height, width), normalised RGB."""
         (x,) = pathways

@@ -41,7 +41,6 @@ DECIDE_NOTHING = {
     "pipeline/runtime/scratch.py": "where a shard is read, not what is in it",
     "pipeline/runtime/seals.py": "notices damage; what it returns is what was written",
     "pipeline/runtime/shown.py": "how names look to people",
-    "pipeline/runtime/slurm.py": "when a job goes on, not what it computes",
     "pipeline/runtime/temporary.py": "where a file is written until it is whole",
     "pipeline/runtime/wheels.py": "downloads weights files; their hashes are a parameter of the rule",
     "pipeline/runtime/workers.py": "who does the work; the results come in the order of the videos",

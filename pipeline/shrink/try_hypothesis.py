@@ -45,7 +45,8 @@ def try_hypothesis(
     """Train one hypothesis; write ``output`` (.safetensors, with a .json next to it) and ``metrics.json``.
 
     One that is impossible (an axis that cannot shrink further) or was stopped early is written as absent, with the
-    reason. A training that was killed goes on from ``last.ckpt`` in the output's folder, to the same bytes.
+    reason. A training that was killed goes on from ``last.ckpt`` in the output's folder, to the same bytes
+    on a CPU, and on a GPU where `deterministic` is set.
 
     Args:
         base: Model file of the base network B, which teaches.

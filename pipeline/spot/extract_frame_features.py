@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from pipeline.config.tasks.spot import ExtractFrameFeatures
 from pipeline.models.frame_backbones import build_frame_backbone, load_frame_weights
 from pipeline.models.opened import Opened, opened
+from pipeline.models.precision import mixed
 from pipeline.models.weights import open_weights
 from pipeline.runtime.device import check_device, pinned_threads
 from pipeline.runtime.errors import ActaError
@@ -82,7 +83,7 @@ def extract(
     crop: int | None,
     batch: int,
     device: Literal["cpu", "cuda"],
-    precision: Literal["float32", "bfloat16"],
+    precision: Literal["float32", "bfloat16", "float16"],
 ) -> Iterator[Tensor]:
     """The features of pictures, computed as they come; at most one batch is held.
 
@@ -92,7 +93,7 @@ def extract(
         crop: Pixels: side of the central square that the backbone sees; None: the whole picture.
         batch: Pictures computed at once.
         device: Where to compute.
-        precision: bfloat16: mixed precision.
+        precision: bfloat16 or float16: mixed precision.
 
     Yields:
         A batch's features, float32 (n, d) on the CPU.
@@ -106,7 +107,7 @@ def extract(
         if len(sizes := {image.shape for image in images}) > 1:
             raise ActaError(f"pictures of different sizes {sorted(sizes)}; give them one size, or a `crop`")
         block = torch.from_numpy(np.stack(images)).to(device).permute(0, 3, 1, 2)
-        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+        with torch.inference_mode(), mixed(device, precision):
             features = backbone(block)
         yield features.float().cpu()
 

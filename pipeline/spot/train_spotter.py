@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pipeline.config.tasks.spot import TrainSpotter
 from pipeline.models.frame_backbones import load_frame_weights
 from pipeline.models.opened import Opened, opened
+from pipeline.models.precision import mixed
 from pipeline.models.rms_net import RmsNet, RmsNetArchitecture
 from pipeline.models.weights import open_weights
 from pipeline.runtime.files import Output
@@ -43,7 +43,8 @@ def train_spotter(
     """Train a network and write ``output`` (.safetensors, with a .json next to it) and ``metrics.json``.
 
     Where the training is validated, the weights are those of the epoch with the highest Average-mAP (loose) on the
-    validation split. A training that was stopped goes on from ``last.ckpt`` in the output's folder, to the same bytes.
+    validation split. A training that was stopped goes on from ``last.ckpt`` in the output's folder, to the same bytes
+    on a CPU, and on a GPU where `deterministic` is set.
 
     Args:
         manifests: Every game's manifest.
@@ -136,7 +137,7 @@ def validation(
 
     def validate(model: nn.Module) -> float:
         assert isinstance(model, RmsNet)
-        with torch.autocast(group.device.type, torch.bfloat16, enabled=training.precision == "bfloat16"):
+        with mixed(group.device.type, training.precision):
             spotted = spot_halves(
                 model,
                 source,

@@ -4,6 +4,7 @@ A checkpoint only saves time, so one that cannot be used is skipped with a messa
 tensors are read as data (`pipeline.models.torch_files`) and must have the shapes of what is trained.
 """
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,19 +21,23 @@ from pipeline.runtime.files import atomic
 
 # What each optimiser keeps of a parameter.
 _KEPT = {"SGD": {"momentum_buffer"}, "Adam": {"step", "exp_avg", "exp_avg_sq"}}
+_SCALER = {"scale", "growth_factor", "backoff_factor", "growth_interval", "_growth_tracker"}
+_SUMS = ("overflows", "data_seconds", "compute_seconds")
 
 
 @dataclass
 class Progress:
     """Where a training is, and what it has measured: all of it goes into the checkpoint.
 
-    ``best`` holds the weights after the epoch with the highest score, if the training is validated.
+    ``best`` holds the weights after the epoch with the highest score, if the training is validated, ``scaler`` the
+    state of the gradient scaler, if the precision needs one.
     """
 
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
     best: dict[str, Tensor] | None = None
+    scaler: dict[str, float] = field(default_factory=dict)
 
     def count(self, figures: Mapping[str, float]) -> None:
         """Add a step's figures to the epoch's sums."""
@@ -41,10 +46,10 @@ class Progress:
             self.sums[name] = self.sums.get(name, 0.0) + value
 
     def end_epoch(self, steps: int, rate: float) -> None:
-        """Put the sums into the history: means over the epoch's steps, except the seconds, which stay sums."""
-        seconds = {name: self.sums.pop(name) for name in ("data_seconds", "compute_seconds")}
+        """Put the sums into the history: means over the epoch's steps, except those of `_SUMS`, which stay sums."""
+        kept = {name: self.sums.pop(name) for name in _SUMS if name in self.sums}
         means = {name: value / steps for name, value in sorted(self.sums.items())}
-        self.history.append({"epoch": len(self.history) + 1, "learning_rate": rate, **means, **seconds})
+        self.history.append({"epoch": len(self.history) + 1, "learning_rate": rate, **means, **kept})
         self.sums.clear()
 
 
@@ -83,7 +88,7 @@ def resume(path: Path, identity: str, model: nn.Module, optimizer: torch.optim.O
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     print(f"resumed at step {state['step']} from {path}", file=sys.stderr)
-    return Progress(state["step"], state["history"], state["sums"], state["best"])
+    return Progress(state["step"], state["history"], state["sums"], state["best"], state["scaler"])
 
 
 def _misfit(state: Mapping[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer) -> str | None:
@@ -96,6 +101,7 @@ def _misfit(state: Mapping[str, Any], model: nn.Module, optimizer: torch.optim.O
         "history": isinstance(state.get("history"), list) and all(map(_are_figures, state["history"])),
         "sums": _are_figures(state.get("sums")),
         "best": "best" in state and (state["best"] is None or _are_like(state["best"], weights)),
+        "scaler": _are_figures(state.get("scaler")) and (not state["scaler"] or _is_scaler(state["scaler"])),
     }
     return next((f"its {name!r} does not fit" for name, fit in fits.items() if not fit), None)
 
@@ -140,6 +146,10 @@ def _are_kept(kept: dict[Any, Any], parameter: Tensor, optimizer: torch.optim.Op
         and value.shape == (() if name == "step" else parameter.shape)
         for name, value in kept.items()
     )
+
+
+def _is_scaler(state: dict[str, float]) -> bool:
+    return state.keys() == _SCALER and 0 < state["scale"] < math.inf and state["_growth_tracker"] >= 0
 
 
 def _are_figures(figures: Any) -> bool:

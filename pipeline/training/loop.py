@@ -2,8 +2,14 @@
 
 No random generator has a state: the order of an epoch, the cut of a clip and the dropout of a micro-batch are drawn
 from (seed, epoch, number). So a checkpoint only holds weights, momenta and the position, and a training that was killed
-anywhere ends with the same bytes as one that was not. The micro-batches of a step are the same for any number of
-processes.
+anywhere ends with the same bytes as one that was not: on a CPU always, on a GPU only as far as its algorithms repeat
+themselves, which is what the setting ``deterministic`` is for. The micro-batches of a step are the same for any number
+of processes.
+
+With float16 the loss is scaled up before the backward pass, so that small gradients do not vanish, and the gradients
+are scaled down again. Where one overflows, which the averaged gradients show to every process alike, the optimiser does
+not step, the scale is halved, and the history counts it in ``overflows``; the position moves on. A loss that is not
+finite is an error in every precision.
 """
 
 import math
@@ -12,31 +18,33 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from pipeline.runtime.device import pinned_threads
+from pipeline.models.precision import DTYPES, mixed
+from pipeline.models.recompute import recompute_activations
+from pipeline.runtime.device import deterministic_algorithms, pinned_threads
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.files import check_room
 from pipeline.runtime.progress import Progress as Bar
-from pipeline.runtime.slurm import requeue
 from pipeline.training.batches import Batches, Collate, MicroBatches, Samples, load, steps_of
 from pipeline.training.checkpoint import Progress, resume, save
 from pipeline.training.distributed import average_buffers
 from pipeline.training.job import Job
 from pipeline.training.log import Log
 from pipeline.training.steering import SCORE, Steering
-from pipeline.training.stopping import STOPS, Stop, deaf_children, last_step_is_saved, listening
+from pipeline.training.stopping import STOPS, Stop, deaf_children, last_step_is_saved, listening, say_stopped
 
 # What a micro-batch gives: the loss to minimise, and figures to log; all are means over the micro-batch.
 Losses = Callable[[nn.Module, dict[str, Tensor]], tuple[Tensor, dict[str, Tensor]]]
-DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
+_SMALLEST_SCALE = 1.0  # of float16's loss: a training begins with 65,536, and each overflow halves it
 
 
 def fit(
@@ -69,17 +77,21 @@ def fit(
         collate: Makes a micro-batch of samples; None: they are stacked.
 
     Raises:
-        ActaError: too few samples for a batch, a batch that the processes cannot share, or a loss that is not finite.
+        ActaError: too few samples for a batch, a batch that the processes cannot share, a loss that is not finite,
+            gradients that overflow float16 at any scale, or an operation without a deterministic algorithm.
         SystemExit: a signal asked to stop; the state is saved. After the warning of a time limit (SIGUSR1) Slurm was
             also asked to start the job again.
     """
     group, training = job.group, job.training
     steps = steps_of(len(samples), sizes, group)
     model.to(group.device, DTYPES[training.precision])
+    if training.recomputes:
+        recompute_activations(model)
     optimizer = steering.optimizer(parameter for parameter in model.parameters() if parameter.requires_grad)
     done = resume(job.checkpoint, identity, model, optimizer)
     if started is not None and not done.step:
         done = resume(started, identity, model, optimizer)
+    scaler = _scaler(job, done)
     _check_start(job, model, sizes, steering, done)
     ended = bool(done.history) and steering.enough(done.history)
     loop = _Loop(
@@ -91,15 +103,21 @@ def fit(
         seed=seed,
         steering=steering,
         optimizer=optimizer,
+        scaler=scaler,
         done=done,
         steps=steps,
         last_step=done.step if ended else steps * min(training.epochs, until or training.epochs),
-        save=lambda: save(job.checkpoint, identity, model, optimizer, done),
+        save=lambda: save(job.checkpoint, identity, model, optimizer, replace(done, scaler=scaler.state_dict())),
         log=Log(job.output.parent / "tensorboard", done.step) if group.is_first else None,
     )
     batches = MicroBatches(len(samples), sizes, training.epochs, seed, group, done.step)
     loader = load(samples, batches, job.workers, collate, pinned=group.device.type == "cuda")
-    with pinned_threads(training.threads), torch.random.fork_rng(), listening() as stop:
+    with (
+        pinned_threads(training.threads),
+        deterministic_algorithms(training.deterministic),
+        torch.random.fork_rng(),
+        listening() as stop,
+    ):
         with deaf_children():
             loaded = iter(loader)
         loop.run(loaded, stop)
@@ -123,6 +141,7 @@ class _Loop:
     seed: int
     steering: Steering
     optimizer: Optimizer
+    scaler: GradScaler  # does nothing in other precisions than float16
     done: Progress
     steps: int  # of an epoch
     last_step: int
@@ -163,8 +182,7 @@ class _Loop:
                 f"the loss is {figures['loss']} at step {step + 1} of epoch {epoch + 1} (learning rate "
                 f"{rate:.4g}): {figures}; no step was taken. A lower learning rate or a longer warm-up may help"
             )
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        figures |= self._update(f"step {step + 1} of epoch {epoch + 1}")
         average_buffers(self.model, self.job.group)
         spent = time.perf_counter() - began
         self.done.count(figures | {"data_seconds": waited, "compute_seconds": spent - waited})
@@ -189,13 +207,32 @@ class _Loop:
             torch.manual_seed(_seed(self.seed, epoch, step, part))
             alone = group.world == 1 or part == mine[-1]
             with nullcontext() if alone else self.wrapped.no_sync():  # type: ignore[operator]
-                precise = self.job.training.precision != "bfloat16"
-                with torch.autocast(group.device.type, torch.bfloat16, enabled=not precise):
+                with mixed(group.device.type, self.job.training.precision):
                     loss, figures = self.losses(self.wrapped, batch)
                 for name, value in {"loss": loss, **figures}.items():
                     totals[name] = totals.get(name, 0) + value.detach().double()
-                (loss * group.world / self._parts).backward()
+                self.scaler.scale(loss * group.world / self._parts).backward()
         return totals, waited
+
+    def _update(self, where: str) -> dict[str, float]:
+        """Let the optimiser step, unless gradients overflow float16; with float16, whether they did.
+
+        Raises:
+            ActaError: the scale of the loss cannot be halved any more.
+        """
+        scale = self.scaler.get_scale()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        if not self.scaler.is_enabled():
+            return {}
+        overflowed = self.scaler.get_scale() < scale
+        if overflowed and scale <= _SMALLEST_SCALE:
+            raise ActaError(
+                f"gradients overflow float16 at {where} although the loss is only scaled by {scale:g}, after one step "
+                "after another was skipped for that. A lower learning rate or `precision: float32` may help"
+            )
+        return {"overflows": float(overflowed)}
 
     def _exchange(self, totals: dict[str, Tensor], stop: Stop) -> tuple[dict[str, float], list[int]]:
         """The figures of a step and the signals, over all processes, in one exchange."""
@@ -226,12 +263,16 @@ class _Loop:
     def _leave(self, asked: list[int]) -> None:
         """End this process, as it was asked to; its state is saved."""
         if self.job.group.is_first:
-            said = f"asked to stop at step {self.done.step}: saved; the same command goes on from there"
-            print(said, file=sys.stderr)
-            if asked == [signal.SIGUSR1]:
-                requeue()
+            say_stopped(self.done.step, asked)
         self.job.group.wait()  # the first to leave ends the step for all, and the first process has to save
         raise SystemExit(128 + asked[0])
+
+
+def _scaler(job: Job, done: Progress) -> GradScaler:
+    scaler = GradScaler(job.group.device.type, enabled=job.training.precision == "float16")
+    if done.scaler:
+        scaler.load_state_dict(done.scaler)
+    return scaler
 
 
 def _distributed(model: nn.Module) -> nn.Module:

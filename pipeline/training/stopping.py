@@ -5,10 +5,13 @@ before the training has saved.
 """
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from typing import Any
+
+from pipeline.runtime.slurm import requeue
 
 STOPS = (signal.SIGTERM, signal.SIGUSR1)
 
@@ -61,6 +64,13 @@ def last_step_is_saved() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if _listening.wanted == signal.SIGTERM:
         raise SystemExit(128 + signal.SIGTERM)
+
+
+def say_stopped(step: int, asked: list[int]) -> None:
+    """Say that all is saved up to this step; after only the warning of a time limit, have Slurm start the job again."""
+    print(f"asked to stop at step {step}: saved; the same command goes on from there", file=sys.stderr)
+    if asked == [signal.SIGUSR1]:
+        requeue()
 
 
 @contextmanager

@@ -24,6 +24,7 @@ TRAININGS = {
     "train_classifier_transferred",
     "try_hypothesis",
     "try_hypothesis_start",
+    "store_teacher_logits",
 } | {
     "train_detector",
     "train_backbone",

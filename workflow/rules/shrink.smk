@@ -96,6 +96,7 @@ rule halve_hypotheses:
         command("halve_hypotheses", "--folders {params.folders} -o {output}")
 
 
+# Until all logits are there, parts of them are next to the output; as a checkpoint, they are not declared.
 rule store_teacher_logits:
     """Compute the teacher's logits for every training clip once."""
     input:
@@ -114,6 +115,7 @@ rule store_teacher_logits:
         gpu=on_gpu(CLASSIFY.training),
         mem_mb=16000,
         runtime=1440,
+        launcher="",
     params:
         **RUN.task("store_teacher_logits"),
         shards=verbatim(result(paths.RAW_FRAMES)),

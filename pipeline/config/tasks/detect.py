@@ -81,7 +81,7 @@ class ExtractActorFeatures(Settings):
     rate: float | None
     half_precision: bool
     batch: int
-    precision: Literal["float32", "bfloat16"]
+    precision: Literal["float32", "bfloat16", "float16"]
     device: Literal["cpu", "cuda"]
     threads: int
 

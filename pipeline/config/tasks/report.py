@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 
 Value = str | int | float | bool | tuple[int | float | str, ...] | None
-# Where something is computed, from which file, and what is drawn at random: no part of a recipe.
-_NO_RECIPE = frozenset({"device", "threads", "seed", "seeds", "weights", "initial", "frames_at_once"})
+# Where and how something is computed, from which file, and what is drawn at random: no part of a recipe.
+_COMPUTED = {"device", "threads", "deterministic", "recompute_activations", "frames_at_once"}
+_NO_RECIPE = frozenset(_COMPUTED | {"seed", "seeds", "weights", "initial"})
 
 
 def decisive(settings: Settings, above: str = "") -> dict[str, Value]:

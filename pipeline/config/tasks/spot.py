@@ -50,7 +50,7 @@ class ExtractFrameFeatures(Settings):
     backbone: FrameBackboneSettings
     crop: int | None
     batch: int
-    precision: Literal["float32", "bfloat16"]
+    precision: Literal["float32", "bfloat16", "float16"]
     device: Literal["cpu", "cuda"]
     threads: int
 

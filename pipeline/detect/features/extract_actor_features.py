@@ -20,6 +20,7 @@ from pipeline.detect.features.objects import Detected, ObjectShard
 from pipeline.models.actor_backbones import ActorNetwork, load_actor_backbone
 from pipeline.models.object_detector import PERSON
 from pipeline.models.opened import Opened, opened
+from pipeline.models.precision import mixed
 from pipeline.runtime.device import check_device, pinned_threads
 from pipeline.runtime.errors import ActaError, VideoError
 from pipeline.runtime.files import Output
@@ -59,7 +60,7 @@ def extract_actor_features(
     Raises:
         ActaError: a file cannot be read or does not fit the others, or too many videos are bad.
     """
-    check_device(settings.device)
+    check_device(settings.device, settings.precision)
     names = read_label_map(label_map).names
     actions = [names[number] for number in sorted(names)]
     shard = TimedFrames(frames, settings.keyframes.start)
@@ -229,12 +230,11 @@ def _features(
     )
     loaded = iter(loader)
     kind = np.float16 if settings.half_precision else np.float32
-    precise = settings.precision != "bfloat16"
     for of_video in batches:
         features, scores = [np.zeros((0, backbone.feature_size), kind)], [np.zeros((0, backbone.classes), np.float32)]
         for batch in of_video:
             pictures, boxes = next(loaded)
-            with torch.inference_mode(), torch.autocast(settings.device, torch.bfloat16, enabled=not precise):
+            with torch.inference_mode(), mixed(settings.device, settings.precision):
                 feature, logits = network(pictures.to(settings.device), [box.to(settings.device) for box in boxes])
             features.append(feature.float().cpu().numpy().astype(kind))
             scores.append(logits.float().sigmoid().cpu().numpy())

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from pipeline.cli import main
+from tests import PROJECT
 
 
 def test_of_a_backbone(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,6 +47,11 @@ def test_of_stage(capsys: pytest.CaptureFixture[str]) -> None:
         (["--model", "stage"], "--model stage needs --features"),
         (["--model", "stage", "--features", "i3d", "--backbone", "r3d_18"], "--backbone is for networks on clips"),
         ([], "--backbone or --model stage is needed"),
+        (
+            ["--trainings", "config/hmdb51.yaml", "--model", "stage"],
+            "--trainings takes the networks of the configuration",
+        ),
+        (["--trainings", "no.yaml"], "no.yaml"),
     ],
 )
 def test_of_nothing(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,3 +81,10 @@ def test_it_imports_no_torch(arguments: str) -> None:
         "numpy",
         "pandas",
     } == set()
+
+
+def test_memory_of_trainings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["complexity", "--trainings", str(PROJECT / "config" / "soccernet_v2.yaml")]) == 0
+    rows = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()[2:]}
+    assert rows["challenge"] == ["1", "12.5", "6.7", "4.7", "2.8"]
+    assert rows["r3d"][0] == "24"

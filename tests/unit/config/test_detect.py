@@ -98,8 +98,10 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
             ("learning_rate", 1),
             ("momentum", 0),
             ("weight_decay", 0),
+            ("recompute_activations", True),
             ("warmup_epochs", 0),
             ("precision", "float64"),
+            ("deterministic", True),
             ("device", "cuda"),
             ("threads", 2),
             ("seed", 2),
@@ -142,7 +144,9 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
             ("step_epochs", 5),
             ("momentum", 0),
             ("weight_decay", 0),
+            ("recompute_activations", True),
             ("precision", "float64"),
+            ("deterministic", True),
             ("device", "cuda"),
             ("threads", 2),
             ("seed", 2),
@@ -154,7 +158,7 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
             value,
             TRAIN
             | ({"evaluate"} if key in ("clips", "device", "threads") else set())
-            | (set() if key in ("device", "threads") else {"report"}),
+            | (set() if key in ("deterministic", "device", "threads") else {"report"}),
         )
         for key, value in [
             ("clips", 12),
@@ -165,6 +169,7 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
             ("loss", "softmax"),
             ("boxes", "annotated"),
             ("precision", "float64"),
+            ("deterministic", True),
             ("device", "cuda"),
             ("threads", 2),
         ]

@@ -135,6 +135,8 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
     ("network.training.momentum", 0, TRAIN | {"report"}),
     ("network.training.weight_decay", 0, TRAIN | {"report"}),
     ("network.training.precision", "float64", TRAIN | {"report"}),
+    ("network.training.deterministic", True, TRAIN),
+    ("network.training.recompute_activations", True, TRAIN),
     ("network.training.device", "cuda", TRAIN | PREDICT),
     ("network.training.threads", 2, TRAIN | PREDICT),
     # The training validates so, and the model file remembers it.

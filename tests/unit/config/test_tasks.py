@@ -100,6 +100,8 @@ READ_BY: list[tuple[str, Any, set[tuple[str, str | None]]]] = [
             ("momentum", 0.5),
             ("weight_decay", 0),
             ("precision", "float64"),
+            ("deterministic", True),
+            ("recompute_activations", True),
             ("device", "cuda"),
             ("threads", 2),
             ("seed", 2),

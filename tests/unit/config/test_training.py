@@ -43,7 +43,7 @@ COMMON = [
     [
         (CommonTrainingSettings, "epochs", 0, "'epochs' is 0: input should be greater than or equal to 1"),
         (CommonTrainingSettings, "epochs", 10_001, "input should be less than or equal to 10000"),
-        (CommonTrainingSettings, "precision", "float16", "'precision' is \"float16\""),
+        (CommonTrainingSettings, "precision", "float8", "'precision' is \"float8\""),
         (WarmupSettings, "learning_rate", 0, "'learning_rate' is 0: input should be greater than 0"),
         (WarmupSettings, "warmup_epochs", -1, "'warmup_epochs' is -1: input should be greater than or equal to 0"),
         (BatchSettings, "batch", 0, "'batch' is 0: input should be greater than or equal to 1"),

@@ -140,6 +140,7 @@ def settings(**changes: Any) -> TrainStage:
         "loss": "sigmoid",
         "boxes": "all",
         "precision": "float32",
+        "deterministic": False,
         "device": "cpu",
         "threads": 1,
     }

@@ -1,12 +1,13 @@
 """A job says at once that it has no GPU that it can use, and why."""
 
+import os
 from types import SimpleNamespace
 
 import pynvml
 import pytest
 import torch
 
-from pipeline.runtime.device import check_device
+from pipeline.runtime.device import check_device, deterministic_algorithms
 from pipeline.runtime.errors import ActaError
 
 
@@ -79,3 +80,54 @@ def test_bfloat16_needs_a_gpu():
     check_device("cpu")
     with pytest.raises(ActaError, match="precision 'bfloat16' needs device 'cuda'"):
         check_device("cpu", "bfloat16")
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_needs_a_gpu(precision):
+    with pytest.raises(ActaError, match=f"precision '{precision}' needs device 'cuda'"):
+        check_device("cpu", precision)
+
+
+def test_a_gpu_without_bfloat16_is_told_of_float16(gpu):
+    gpu()
+    check_device("cuda", "float16")
+    with pytest.raises(ActaError, match=r"Tesla V100 .* has no bfloat16, .*: set `precision: float16`"):
+        check_device("cuda", "bfloat16")
+
+
+def now() -> tuple[bool, bool, bool, str | None]:
+    cudnn, workspace = torch.backends.cudnn, os.environ.get("CUBLAS_WORKSPACE_CONFIG")
+    return torch.are_deterministic_algorithms_enabled(), cudnn.deterministic, cudnn.benchmark, workspace
+
+
+@pytest.mark.parametrize(
+    ("workspace", "used"), [(None, ":4096:8"), (":16:8", ":16:8"), (":0:0", ":4096:8"), (":4096:8", ":4096:8")]
+)
+def test_deterministic_algorithms_while_the_block_runs(monkeypatch, workspace, used):
+    """A workspace with which cuBLAS is deterministic stays the user's own."""
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    if workspace is not None:
+        monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", workspace)
+    before = now()
+    with deterministic_algorithms(False):
+        assert now() == before
+    with deterministic_algorithms(True):
+        assert now() == (True, True, False, used)
+    assert now() == before == (False, False, True, workspace)
+    with pytest.raises(ValueError, match="as it is"), deterministic_algorithms(True):
+        raise ValueError("as it is")
+    assert now() == before
+
+
+def test_an_operation_without_a_deterministic_algorithm_is_named():
+    said = "avg_pool3d_backward_cuda does not have a deterministic implementation, but you set it. You can turn it off"
+    with (
+        pytest.raises(
+            ActaError, match=r"`deterministic: true` cannot be kept: avg_pool3d_backward_cuda .* set it; set"
+        ),
+        deterministic_algorithms(True),
+    ):
+        raise RuntimeError(said)
+    with pytest.raises(RuntimeError, match="out of memory"), deterministic_algorithms(True):
+        raise RuntimeError("CUDA out of memory")

@@ -194,6 +194,8 @@ def settings(**changes: Any) -> TrainSpotter:
                 "momentum": 0.9,
                 "weight_decay": 1e-4,
                 "precision": "float32",
+                "deterministic": False,
+                "recompute_activations": False,
                 "device": "cpu",
                 "threads": 1,
             },

@@ -56,6 +56,8 @@ def settings(**changes: Any) -> SpotNetworkSettings:
         "momentum": 0.9,
         "weight_decay": 0,
         "precision": "float32",
+        "deterministic": False,
+        "recompute_activations": False,
         "device": "cpu",
         "threads": 1,
     }

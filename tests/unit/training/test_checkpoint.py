@@ -37,7 +37,8 @@ class Training:
 
 def done(model: nn.Module) -> Progress:
     best = {name: value + 1 for name, value in model.state_dict().items()}
-    return Progress(7, [{"epoch": 1, "loss": 0.5}], {"loss": 0.25, "data_seconds": 1.0}, best)
+    scaler = torch.amp.GradScaler("cpu").state_dict()
+    return Progress(7, [{"epoch": 1, "loss": 0.5}], {"loss": 0.25, "data_seconds": 1.0}, best, scaler)
 
 
 @pytest.fixture(params=OPTIMISERS)
@@ -61,6 +62,8 @@ def test_a_state_comes_back_whole(checkpoint: Path, kind: str, capsys: pytest.Ca
     found = resume(checkpoint, "same", fresh.model, fresh.optimizer)
     wanted = done(trained.model)
     assert (found.step, found.history, found.sums) == (wanted.step, wanted.history, wanted.sums)
+    assert found.scaler == wanted.scaler
+    assert found.scaler["scale"] == 65536
     assert found.best is not None
     assert wanted.best is not None
     assert same(list(found.best.values()), list(wanted.best.values()))
@@ -120,6 +123,14 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "sums that are none": (lambda s: s.update(sums=[]), "sums"),
     "no best": (lambda s: s.pop("best"), "best"),
     "a best that is none": (lambda s: s.update(best=3), "best"),
+    "no scaler": (lambda s: s.pop("scaler"), "scaler"),
+    "a scaler that is none": (lambda s: s.update(scaler=None), "scaler"),
+    "a scaler without a scale": (lambda s: s["scaler"].pop("scale"), "scaler"),
+    "a scaler with more": (lambda s: s["scaler"].update(more=1.0), "scaler"),
+    "a scale that is a text": (lambda s: s["scaler"].update(scale="1"), "scaler"),
+    "a scale of nothing": (lambda s: s["scaler"].update(scale=0.0), "scaler"),
+    "a scale without end": (lambda s: s["scaler"].update(scale=float("inf")), "scaler"),
+    "fewer steps than none": (lambda s: s["scaler"].update(_growth_tracker=-1), "scaler"),
     "a best of another shape": (lambda s: s["best"].update({"0.bias": torch.zeros(4)}), "best"),
 }
 

@@ -1,10 +1,12 @@
 """The training loop: the same bytes however it is stopped, the same result for any number of processes."""
 
+import itertools
 import json
 import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +21,7 @@ from pipeline.runtime.errors import ActaError
 from pipeline.training.distributed import Group, average_buffers
 from pipeline.training.job import Job
 from pipeline.training.loop import fit
-from pipeline.training.steering import SgdSchedule
+from pipeline.training.steering import AdamPlateau, SgdSchedule
 from pipeline.training.stopping import last_step_is_saved, listening
 from tests.networks import command, finish, start, train_settings, write_dataset
 
@@ -216,6 +218,173 @@ def test_frozen_statistics_are_left_alone() -> None:
     assert model[0].running_mean.tolist() == [0.0, 0.0]  # type: ignore[union-attr]
 
 
+# ---- float16
+
+
+SMALL = 1 / 64  # with it the gradients of `Numbers` are far from float16's largest number at any scale
+
+
+def small_loss(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    loss = SMALL * model(batch["x"]).float().mean()
+    return loss, {}
+
+
+def half(config, folder: Path, model: nn.Module, losses=small_loss, **changes):
+    return run(config, folder, model, losses, **{"training__precision": "float16"} | changes)
+
+
+def overflowing(at: set[int]):
+    """The small loss, whose gradient is infinite in the backward passes of these numbers; from 0."""
+    passes = itertools.count()
+
+    def losses(model, batch):
+        loss, figures = small_loss(model, batch)
+        number = next(passes)
+        loss.register_hook(lambda gradient: gradient * float("inf") if number in at else gradient)
+        return loss, figures
+
+    return losses
+
+
+def test_float16_steps_as_float32_where_nothing_is_rounded(config, tmp_path):
+    """Numbers of a few bits: the scale of the loss is taken out of the gradients again."""
+    models = [one(), one()]
+    histories = [
+        [{key: value for key, value in epoch.items() if "seconds" not in key} for epoch in done.history]
+        for done in (
+            half(config, tmp_path / "32", models[0], training__precision="float32"),
+            half(config, tmp_path / "16", models[1]),
+        )
+    ]
+    assert models[1].weight.item() == pytest.approx(models[0].weight.item(), abs=1e-8)
+    assert models[1].weight.item() < 1
+    assert [epoch.pop("overflows") for epoch in histories[1]] == [0.0, 0.0]
+    assert histories[0][0] == pytest.approx(histories[1][0], rel=1e-3)
+    assert models[1].weight.dtype == torch.float32
+
+
+def test_a_step_whose_gradients_overflow_is_skipped_and_counted(config, tmp_path):
+    """One of two micro-batches is enough; the position moves on, and the next step is taken."""
+    model = one()
+    done = half(config, tmp_path, model, overflowing({1}), recipe__micro_batch=4)
+    assert [epoch["overflows"] for epoch in done.history] == [1.0, 0.0]
+    assert [epoch["loss"] for epoch in done.history] == pytest.approx([3.5 * SMALL] * 2)
+    assert model.weight.item() == pytest.approx(1 - 0.001 * 3.5 * SMALL, abs=1e-7)
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert state["scaler"]["scale"] == 2.0**15
+
+
+def test_gradients_that_always_overflow_are_an_error(config, tmp_path):
+    model = one()
+    with pytest.raises(ActaError, match=r"overflow float16 at step 1 of epoch 17 although .* only scaled by 1, "):
+        half(config, tmp_path, model, overflowing(set(range(100))), training__epochs=30)
+    assert model.weight.item() == 1.0
+
+
+def test_a_loss_that_is_not_finite_is_an_error_in_float16_too(config, tmp_path):
+    def bad(model, batch):
+        loss, figures = mean_loss(model, batch)
+        return loss * float("inf"), figures
+
+    with pytest.raises(ActaError, match="the loss is inf at step 1 of epoch 1"):
+        half(config, tmp_path, one(), bad)
+
+
+def test_float16_resumes_with_the_scale_that_it_had(config, tmp_path):
+    """Stopped after the step that overflowed; the scale decides how small gradients are rounded."""
+
+    def ended(folder: Path, stops: bool):
+        model, losses = one(), overflowing({0})
+
+        def asked(model, batch):
+            if stops and not (folder / "last.ckpt").exists():
+                os.kill(os.getpid(), signal.SIGTERM)
+            return losses(model, batch)
+
+        if stops:
+            with pytest.raises(SystemExit):
+                half(config, folder, model, asked, training__epochs=4)
+        return half(config, folder, model, asked, training__epochs=4), torch.load(folder / "last.ckpt"), model
+
+    (calm, state, model), (shot, again, other) = ended(tmp_path / "calm", False), ended(tmp_path / "shot", True)
+    assert [epoch["overflows"] for epoch in shot.history] == [1.0, 0.0, 0.0, 0.0]
+    assert [epoch["loss"] for epoch in calm.history] == [epoch["loss"] for epoch in shot.history]
+    assert torch.equal(model.weight, other.weight)
+    assert state["scaler"] == again["scaler"]
+    assert state["scaler"]["_growth_tracker"] == 3
+
+
+def test_adam_skips_too(config, tmp_path):
+    """Its fused form takes the scale itself."""
+    recipe, training = settings(config, training__precision="float16")
+    job = Job(tmp_path / "model.safetensors", training, ALONE, 0, 0)
+    model, steering = one(), AdamPlateau(0.1, 5, 5, lambda model: 0.0)
+    done = fit(job, model, Numbers(), overflowing({0}), recipe, training.seed, steering, "same")
+    assert [epoch["overflows"] for epoch in done.history] == [1.0, 0.0]
+    # The first step of Adam is as long as the rate.
+    final = torch.load(tmp_path / "last.ckpt", weights_only=True)["model"]["weight"].item()
+    assert final == pytest.approx(0.9, abs=1e-4)
+
+
+TOGETHER = """
+import sys
+from pathlib import Path
+import torch
+from pipeline.config.base import parse
+from pipeline.config.tasks.classify import TrainClassifier
+from pipeline.models.architecture import Architecture
+from pipeline.models.backbones import build
+from pipeline.training.distributed import process_group
+from pipeline.training.job import Job, seeded
+from pipeline.training.loop import fit
+from pipeline.training.steering import SgdSchedule
+from tests.unit.training.test_loop import Numbers, one, small_loss
+
+chosen = parse(TrainClassifier, sys.argv[1])
+
+def train(name, model, losses, **changes):
+    training = chosen.training.model_copy(update=changes)
+    job = Job(Path(sys.argv[2]) / name / "model.safetensors", training, group, 0, 300)
+    return fit(job, model, Numbers(), losses, chosen.recipe, 1, SgdSchedule(chosen.recipe, training), "same")
+
+passes = []
+
+def overflows(model, batch):
+    loss, figures = small_loss(model, batch)
+    passes.append(1)
+    if group.rank == 1 and len(passes) == 1:
+        loss.register_hook(lambda gradient: gradient * float("inf"))
+    return loss, figures
+
+def of_clips(model, batch):
+    clips = torch.rand(4, 3, 2, 16, 16) * batch["x"].view(-1, 1, 1, 1, 1)
+    return model([clips]).square().mean(), {}
+
+with process_group("cpu") as group:
+    model = one()
+    done = train("skip", model, overflows, precision="float16")
+    print("END", [epoch["overflows"] for epoch in done.history], model.weight.item())
+    for again in (False, True):
+        with seeded(1):
+            model = build(Architecture("r3d_18", 3, 0.05), dropout=0.3)
+        train(str(again), model, of_clips, recompute_activations=again)
+"""
+
+
+def test_two_processes_skip_the_same_steps_and_recompute_the_same_activations(config, tmp_path):
+    """Gradients overflow in one process, and their mean shows it to the other; dropout and statistics are the same."""
+    changed = train_settings(config, recipe__schedule="step")
+    arguments = [sys.executable, "-c", TOGETHER, changed.model_dump_json(), str(tmp_path)]
+    ends = [line for printed in finish(start(arguments, 2)) for line in printed.splitlines() if line.startswith("END")]
+    assert len(ends) == 2
+    assert ends[0] == ends[1]
+    assert ends[0].startswith("END [1.0, 0.0] ")
+    assert not ends[0].endswith(" 1.0")
+    states = [torch.load(tmp_path / name / "last.ckpt", weights_only=True)["model"] for name in ("False", "True")]
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    assert states[0]["stem.1.num_batches_tracked"] == 2
+
+
 # ---- whole trainings, killed
 
 
@@ -297,3 +466,33 @@ def test_two_processes_equal_one_that_accumulates_two(config, shards, tmp_path):
     assert metrics[0]["history"][-1]["loss"] == pytest.approx(metrics[1]["history"][-1]["loss"], abs=1e-12)
     means = [name for name in alone if name.endswith("running_mean")]
     assert any(not torch.allclose(alone[name], together[name]) for name in means), "one updates twice a step, two once"
+
+
+# ---- the same bytes, computed otherwise
+
+
+def test_deterministic_algorithms_are_for_the_training_alone(config, tmp_path):
+    seen = []
+
+    def watched(model, batch):
+        seen.append(torch.are_deterministic_algorithms_enabled())
+        return mean_loss(model, batch)
+
+    for wanted in (True, False):
+        run(config, tmp_path / str(wanted), one(), watched, training__deterministic=wanted)
+        assert not torch.are_deterministic_algorithms_enabled()
+    assert seen == [True] * 4 + [False] * 4
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_on_a_gpu_deterministic_trainings_end_with_the_same_bytes(config, shards, tmp_path, precision):
+    changed = train_settings(
+        config, training__device="cuda", training__deterministic=True, training__precision=precision
+    )
+    outputs = [tmp_path / name / "model.safetensors" for name in ("one", "two")]
+    for output in outputs:
+        finish(start(command(shards, output, changed)))
+    assert weights(outputs[0]) == weights(outputs[1])
+    history = json.loads(outputs[0].with_name("metrics.json").read_text())["history"]
+    assert ("overflows" in history[0]) == (precision == "float16")

@@ -33,6 +33,8 @@ def training(**changes: Any) -> TrainBackbone:
         "momentum": 0.9,
         "weight_decay": 0.0,
         "precision": "float32",
+        "deterministic": False,
+        "recompute_activations": False,
         "device": "cpu",
         "threads": 1,
         "seed": 1,

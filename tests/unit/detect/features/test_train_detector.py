@@ -84,6 +84,8 @@ def settings(imagenet: Path, **changes: Any) -> TrainDetector:
         "weight_decay": 1e-4,
         "warmup_epochs": 0.5,
         "precision": "float32",
+        "deterministic": False,
+        "recompute_activations": False,
         "device": "cpu",
         "threads": 1,
         "seed": 1,
