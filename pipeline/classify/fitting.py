@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pipeline.classify.teaching import StoredLogits, Teacher, as_teacher
 from pipeline.classify.video_clips import TrainingClips, Videos
 from pipeline.config.classify import RecipeSettings, StrategySettings, TrainingSettings
+from pipeline.config.distillation import weight_for
 from pipeline.models.architecture import Architecture, frames_needed
 from pipeline.models.backbones import build, pathways
 from pipeline.models.classifier_file import Description, classifier_names, model_weights, read_description
@@ -107,6 +108,7 @@ def _losses(
     features: FeatureLoss | None,
 ) -> Losses:
     """Eq. 5.11 for the loop, ℓ + λ ℓ_d + β ℓ_r; Eq. 6.7 is the case λ = α t², β = 0."""
+    kd = weight_for(strategy.kd, architecture.classes)
 
     def losses(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         logits = model(pathways(batch["student"], positions, architecture, dtype)).to(dtype)
@@ -114,9 +116,9 @@ def _losses(
         total, figures = entropy, {"cross_entropy": entropy}
         if strategy.teacher is not None:
             soft = soften(batch).to(dtype)
-            if strategy.kd:
+            if kd:
                 figures["kd"] = distillation(logits, soft, strategy.temperature)
-                total = total + strategy.kd * figures["kd"]
+                total = total + kd * figures["kd"]
             if strategy.rkd:
                 figures["rkd"] = relational(logits, soft)
                 total = total + strategy.rkd * figures["rkd"]

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
 
 from pipeline.config.base import Count, DropRate, Name, Pixels, Settings, Variant, Width
+from pipeline.config.distillation import KlWeight, weight_for
 from pipeline.config.names import BackboneName
 from pipeline.config.training import BatchSettings, Epochs, ScheduleSettings, SgdSettings
 
@@ -139,9 +140,10 @@ class StrategySettings(Settings):
         description="The frames that the teacher sees; the thesis's sees the original ones, `none` (Sec. 5.2). null: "
         "there is no teacher."
     )
-    kd: NonNegativeFloat = Field(
-        description="λ of Eq. 5.11: weight of the KL divergence, which is a mean over batch and classes: scale it with "
-        "the number of classes. The thesis: 12,500 for 400 classes (Sec. 5.3.1); 0: off."
+    kd: KlWeight = Field(
+        description="λ of Eq. 5.11: weight of the KL divergence, which is a mean over batch and classes. `31.25 per "
+        "class` grows with the number of classes, as the same effect needs. The thesis: 12,500 for 400 classes (Sec. "
+        "5.3.1); 0: off."
     )
     rkd: NonNegativeFloat = Field(
         description="β of Eq. 5.11: weight of the relational loss. The thesis: 10 (Sec. 5.3.1); 0: off."
@@ -152,7 +154,7 @@ class StrategySettings(Settings):
 
     @model_validator(mode="after")
     def _teacher_where_needed(self) -> "StrategySettings":
-        if (self.teacher is None) != (self.kd == self.rkd == 0):
+        if (self.teacher is None) != (weight_for(self.kd, 1) == self.rkd == 0):
             raise ValueError("a teacher and a weight (`kd`, `rkd`) above 0 need each other")
         return self
 

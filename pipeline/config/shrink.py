@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from pipeline.config.base import Count, Name, Settings
+from pipeline.config.distillation import KlWeight, weight_for
 from pipeline.config.training import Epochs
 
 Operator = Literal["s", "t", "f", "c", "l"]
@@ -115,9 +116,9 @@ class ShrinkSettings(Settings):
         description="By how much each operator of Sec. 6.1.1 reduces its axis: γ of Sec. 6.2.2, chosen so that each "
         "about halves the multiply-adds. Smaller ones give better trade-offs in more iterations."
     )
-    alpha: NonNegativeFloat = Field(
-        description="α of Eq. 6.7, the weight of the distillation; the divergence is a mean over batch and classes: "
-        "scale it with the number of classes. The thesis: 500 for 400 classes (Sec. 6.2.2)."
+    alpha: KlWeight = Field(
+        description="α of Eq. 6.7, the weight of the distillation; the divergence is a mean over batch and classes. "
+        "`1.25 per class` grows with the number of classes. The thesis: 500 for 400 classes (Sec. 6.2.2)."
     )
     temperature: PositiveFloat = Field(description="t of Eqs. 6.6 and 6.7. The thesis: 5 (Sec. 6.2.2).")
     epochs: Epochs = Field(
@@ -152,7 +153,7 @@ class ShrinkSettings(Settings):
                 raise ValueError(f"plan {name!r} follows {plan.start_from!r}; known: {', '.join(self.plans)}")
             if plan.start_from is not None and self.plans[plan.start_from].start_from is not None:
                 raise ValueError(f"plan {name!r} follows {plan.start_from!r}, which has no winners of its own")
-            if plan.features and self.alpha == 0:
+            if plan.features and weight_for(self.alpha, 1) == 0:
                 raise ValueError(f"plan {name!r} has `features`, which need a teacher, but `alpha` is 0")
             if plan.halving and plan.halving.epochs >= self.epochs:
                 raise ValueError(f"plan {name!r} halves after {plan.halving.epochs} of {self.epochs} epochs")

@@ -89,7 +89,7 @@ class ShrinkageValues(Settings):
 
     iterations: int
     factors: FactorSettings
-    alpha: float
+    alpha: float | str
     temperature: float
     epochs: int = Field(description="Epochs of a hypothesis.")
     fine_tuning_rate: float

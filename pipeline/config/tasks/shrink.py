@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pipeline.config.base import Settings
 from pipeline.config.classify import RecipeSettings, SplitSettings, StrategySettings, TrainingSettings
+from pipeline.config.distillation import times, weight_for
 from pipeline.config.shrink import Operator
 from pipeline.config.tasks.classify import shorter, without_initial
 from pipeline.config.training import TrainingTask
@@ -36,7 +37,7 @@ class TryHypothesis(TrainingTask):
             trained = trained.model_copy(update={"learning_rate": trained.learning_rate * shrink.fine_tuning_rate})
         elif not keeps_weights and plan_settings.inherit_weights:
             start = "part"
-        taught = plan_settings.teacher is not None and shrink.alpha > 0
+        taught = plan_settings.teacher is not None and weight_for(shrink.alpha, 1) > 0
         return cls(
             split=config.classify.splits[shrink.split],
             recipe=trained,
@@ -45,7 +46,7 @@ class TryHypothesis(TrainingTask):
             start=start,
             strategy=StrategySettings(
                 teacher="none" if taught else None,
-                kd=shrink.alpha * shrink.temperature**2 if taught else 0.0,
+                kd=times(shrink.alpha, shrink.temperature**2) if taught else 0.0,
                 rkd=0.0,
                 temperature=shrink.temperature,
             ),

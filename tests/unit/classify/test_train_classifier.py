@@ -117,7 +117,8 @@ def test_a_student_is_taught_on_other_frames(config, teacher, shards, hidden, tm
 # ---- the objective
 
 
-def test_total_loss_is_eq_5_11() -> None:
+@pytest.mark.parametrize(("kd", "weight"), [(12_500.0, 12_500), ("31.25 per class", 93.75)])
+def test_total_loss_is_eq_5_11(kd: float | str, weight: float) -> None:
     architecture = Architecture("r3d_18", 3, 0.05, (1, 1, 1, 1), 2)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -128,13 +129,13 @@ def test_total_loss_is_eq_5_11() -> None:
             "label": torch.tensor([0, 1, 2, 1]),
         }
     positions = frames_needed([architecture])
-    strategy = StrategySettings(teacher="none", kd=12_500.0, rkd=10.0, temperature=5.0)
+    strategy = StrategySettings(teacher="none", kd=kd, rkd=10.0, temperature=5.0)
     teacher = as_teacher((network, architecture), "train", torch.device("cpu"), torch.float32)
     total, figures = _losses(strategy, architecture, positions, torch.float32, teacher, None)(student, batch)
     logits = student(pathways(batch["student"], positions, architecture))
     soft = network(pathways(batch["teacher"], positions, architecture))
     expected = (
-        cross_entropy(logits, batch["label"]) + 12_500 * distillation(logits, soft, 5) + 10 * relational(logits, soft)
+        cross_entropy(logits, batch["label"]) + weight * distillation(logits, soft, 5) + 10 * relational(logits, soft)
     )
     assert total.item() == pytest.approx(expected.item(), rel=1e-5)
     assert set(figures) == {"cross_entropy", "kd", "rkd", "top1"}
