@@ -13,9 +13,11 @@ from pipeline.config.classify import RecipeSettings, StrategySettings, TrainingS
 from pipeline.config.distillation import weight_for
 from pipeline.models.architecture import Architecture, frames_needed
 from pipeline.models.backbones import build, pathways
+from pipeline.models.checkpoints import read_state
 from pipeline.models.classifier_file import Description, classifier_names, model_weights, read_description
 from pipeline.models.opened import Opened
 from pipeline.models.state import load_state
+from pipeline.models.weights import WEIGHTS, open_weights
 from pipeline.runtime.errors import ActaError
 from pipeline.training.checkpoint import Progress
 from pipeline.training.features import FeatureLoss
@@ -143,13 +145,26 @@ def random_network(architecture: Architecture, recipe: RecipeSettings, training:
         return build(architecture, recipe.backbone.dropout)
 
 
+def open_initial(initial: str) -> Opened:
+    """A recipe's `initial`: a model file, or registered weights by their name.
+
+    Raises:
+        ActaError: it is not there, or is not what was fetched.
+    """
+    return open_weights(initial) if initial in WEIGHTS else Opened(Path(initial), "the model file")
+
+
 def start_from(model: nn.Module, file: Opened, architecture: Architecture) -> None:
-    """Fine-tuning: the weights of a model file, and a new classifier where its shape differs.
+    """Fine-tuning: the weights of a model file or a checkpoint, and a new classifier where its shape differs.
 
     Raises:
         ActaError: the file is of another backbone, or its weights have other shapes.
     """
-    backbone = read_description(file.path).architecture.backbone
-    if backbone != architecture.backbone:
-        raise ActaError(f"`initial` {file.path} is a {backbone}, the recipe a {architecture.backbone}")
-    load_state(model, model_weights(file), str(file.path), replace=classifier_names(model))
+    if file.path.suffix == ".safetensors":
+        backbone = read_description(file.path).architecture.backbone
+        if backbone != architecture.backbone:
+            raise ActaError(f"`initial` {file.path} is a {backbone}, the recipe a {architecture.backbone}")
+        state = model_weights(file)
+    else:
+        state = read_state(file)
+    load_state(model, state, str(file.path), replace=classifier_names(model))

@@ -14,6 +14,7 @@ from pipeline.classify.teaching import as_teacher
 from pipeline.classify.train_classifier import train_classifier
 from pipeline.cli import main
 from pipeline.config.classify import StrategySettings
+from pipeline.config.distillation import weight_for
 from pipeline.config.tasks.classify import EvaluateClassifier
 from pipeline.models.architecture import Architecture, frames_needed
 from pipeline.models.backbones import build, pathways
@@ -106,7 +107,7 @@ def test_a_student_is_taught_on_other_frames(config, teacher, shards, hidden, tm
     last = history[-1]
     weights = settings.strategy
     assert last["loss"] == pytest.approx(
-        last["cross_entropy"] + weights.kd * last["kd"] + weights.rkd * last["rkd"], rel=1e-5
+        last["cross_entropy"] + weight_for(weights.kd, len(LABELS)) * last["kd"] + weights.rkd * last["rkd"], rel=1e-5
     )
     assert last["kd"] > 0
     assert last["rkd"] > 0
