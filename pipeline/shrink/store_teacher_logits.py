@@ -18,12 +18,12 @@ from pipeline.classify.video_clips import TrainingClips, Videos
 from pipeline.config.tasks.shrink import StoreTeacherLogits
 from pipeline.models.architecture import frames_needed
 from pipeline.models.backbones import pathways
-from pipeline.models.classifier_file import read_description
 from pipeline.models.opened import Opened
 from pipeline.runtime.device import check_device, pinned_threads
 from pipeline.runtime.files import Output, check_room, write_json
 from pipeline.runtime.progress import progress
 from pipeline.runtime.sealed import create_sealed
+from pipeline.shrink.base_network import read_base
 from pipeline.training.batches import MicroBatches, load
 from pipeline.training.distributed import Group
 from pipeline.training.loop import DTYPES
@@ -48,7 +48,7 @@ def store_teacher_logits(
     """
     recipe, training = settings.recipe, settings.training
     check_device(training.device, training.precision, alone=True)
-    classes = read_description(teacher).classes
+    classes = read_base(teacher, shards, settings).classes
     written_by = Opened(teacher, "the model file")
     group = Group(0, 1, torch.device(training.device))
     dtype = DTYPES[training.precision]
