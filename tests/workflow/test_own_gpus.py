@@ -117,10 +117,8 @@ def test_two_processes_train_the_network_that_one_trains(followed: Copy) -> None
     assert (one["processes"], two["processes"]) == (1, 2)
     assert [epoch["loss"] for epoch in one["history"]] == pytest.approx([epoch["loss"] for epoch in two["history"]])
     first, second = (load_file(place / "model.safetensors") for place in (alone, together))
-    # Each process updates its own running statistics, which are averaged: these differ as the page says.
-    trained = [name for name in first if "running" not in name and "num_batches" not in name]
-    assert len(trained) > 50
-    for name in trained:
+    assert any("running_var" in name for name in first)
+    for name in (name for name in first if "num_batches" not in name):
         np.testing.assert_allclose(first[name], second[name], rtol=0, atol=1e-5 * np.abs(first[name]).max())
     found = [
         json.loads((place / "evaluation.json").read_text()) for place in (followed.folder / RESULTS / TESTED, together)
