@@ -16,7 +16,12 @@ use rule train_classifier as train_classifier_alone with:
     log:
         log_of("train_classifier_alone/{recipe}/{plan}/{iteration}.log"),
     params:
-        **RUN.task("train_classifier", split=SHRINK.split, variant=SHRINK.base.variant, use="alone"),
+        **RUN.task(
+            "train_classifier",
+            split=SHRINK.split,
+            variant=SHRINK.base.variant,
+            use="alone",
+        ),
         shards=verbatim(result(SHRINK_FRAMES)),
         lists=result(paths.LISTS),
         initial="",
