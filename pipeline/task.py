@@ -20,6 +20,7 @@ import argparse
 import ast
 import importlib
 import inspect
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
@@ -176,6 +177,7 @@ class Task:
 
     def _workers(self, cores: int, settings: Any) -> int:
         """Processes in addition to the task's own: the cores that it does not compute on itself."""
+        cores //= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's processes share a job's cores
         # By default 0 where the function computes and workers only read, 1 where workers do the work.
         least = next(int(parameter.default) for parameter in self.parameters if parameter.name == "workers")
         return max(least, cores - (getattr(settings, "threads", 1) if least == 0 else 0))

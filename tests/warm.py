@@ -49,7 +49,8 @@ _SERVERS: list[subprocess.Popen[bytes]] = []  # whose standard inputs stay open
 CLIENT = """#!{python} -ISE
 import os, signal, socket, sys
 command = [{python!r}, *sys.argv[1:]]
-if sys.argv[1:2] != ["-m"] or sys.argv[2] not in {modules!r}:
+# torchrun gives each of its processes a session of its own, which a forked one cannot join.
+if sys.argv[1:2] != ["-m"] or sys.argv[2] not in {modules!r} or "TORCHELASTIC_RUN_ID" in os.environ:
     os.execv(command[0], command)
 import json
 server = socket.socket(socket.AF_UNIX)

@@ -10,12 +10,15 @@ from torch import Tensor, nn
 from pipeline.classify.teaching import StoredLogits, Teacher, as_teacher
 from pipeline.classify.video_clips import TrainingClips, Videos
 from pipeline.config.classify import RecipeSettings, StrategySettings, TrainingSettings
+from pipeline.config.distillation import weight_for
 from pipeline.models.architecture import Architecture, frames_needed
 from pipeline.models.backbones import build, pathways
+from pipeline.models.checkpoints import read_state
 from pipeline.models.classifier_file import Description, classifier_names, model_weights, read_description
 from pipeline.models.opened import Opened
 from pipeline.models.precision import DTYPES
 from pipeline.models.state import load_state
+from pipeline.models.weights import WEIGHTS, open_weights
 from pipeline.runtime.errors import ActaError
 from pipeline.training.checkpoint import Progress
 from pipeline.training.features import FeatureLoss
@@ -108,6 +111,7 @@ def _losses(
     features: FeatureLoss | None,
 ) -> Losses:
     """Eq. 5.11 for the loop, ℓ + λ ℓ_d + β ℓ_r; Eq. 6.7 is the case λ = α t², β = 0."""
+    kd = weight_for(strategy.kd, architecture.classes)
 
     def losses(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         logits = model(pathways(batch["student"], positions, architecture, dtype)).to(dtype)
@@ -115,9 +119,9 @@ def _losses(
         total, figures = entropy, {"cross_entropy": entropy}
         if strategy.teacher is not None:
             soft = soften(batch).to(dtype)
-            if strategy.kd:
+            if kd:
                 figures["kd"] = distillation(logits, soft, strategy.temperature)
-                total = total + strategy.kd * figures["kd"]
+                total = total + kd * figures["kd"]
             if strategy.rkd:
                 figures["rkd"] = relational(logits, soft)
                 total = total + strategy.rkd * figures["rkd"]
@@ -142,13 +146,26 @@ def random_network(architecture: Architecture, recipe: RecipeSettings, training:
         return build(architecture, recipe.backbone.dropout)
 
 
+def open_initial(initial: str) -> Opened:
+    """A recipe's `initial`: a model file, or registered weights by their name.
+
+    Raises:
+        ActaError: it is not there, or is not what was fetched.
+    """
+    return open_weights(initial) if initial in WEIGHTS else Opened(Path(initial), "the model file")
+
+
 def start_from(model: nn.Module, file: Opened, architecture: Architecture) -> None:
-    """Fine-tuning: the weights of a model file, and a new classifier where its shape differs.
+    """Fine-tuning: the weights of a model file or a checkpoint, and a new classifier where its shape differs.
 
     Raises:
         ActaError: the file is of another backbone, or its weights have other shapes.
     """
-    backbone = read_description(file.path).architecture.backbone
-    if backbone != architecture.backbone:
-        raise ActaError(f"`initial` {file.path} is a {backbone}, the recipe a {architecture.backbone}")
-    load_state(model, model_weights(file), str(file.path), replace=classifier_names(model))
+    if file.path.suffix == ".safetensors":
+        backbone = read_description(file.path).architecture.backbone
+        if backbone != architecture.backbone:
+            raise ActaError(f"`initial` {file.path} is a {backbone}, the recipe a {architecture.backbone}")
+        state = model_weights(file)
+    else:
+        state = read_state(file)
+    load_state(model, state, str(file.path), replace=classifier_names(model))

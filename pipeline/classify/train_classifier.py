@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.classify.fitting import Lesson, random_network, start_from, train_model
+from pipeline.classify.fitting import Lesson, open_initial, random_network, start_from, train_model
 from pipeline.classify.teaching import load_teacher
 from pipeline.classify.video_clips import check_splits, find_classes
 from pipeline.config.tasks.classify import TrainClassifier
@@ -62,9 +62,10 @@ def train_classifier(
         else:
             architecture = replace(read_description(like).architecture, classes=len(classes))
         model = random_network(architecture, recipe, training)
-        initial = Path(recipe.initial) if recipe.initial and like is None else None
-        given = {"teacher": teacher, "like": like, "initial": initial}
+        given = {"teacher": teacher, "like": like}
         files = {name: Opened(path, "the model file") for name, path in given.items() if path is not None}
+        if recipe.initial and like is None:
+            files["initial"] = open_initial(recipe.initial)
         start = files.get("initial", files.get("like") if keep_weights else None)
         if start is not None:
             start_from(model, start, architecture)

@@ -1,11 +1,12 @@
 """Settings of networks, their training, and action recognition (Ch. 5)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
 
 from pipeline.config.base import Count, DropRate, Name, Pixels, Settings, Variant, Width
-from pipeline.config.names import BackboneName
+from pipeline.config.distillation import KlWeight, weight_for
+from pipeline.config.names import BackboneName, PublishedName
 from pipeline.config.training import BatchSettings, Epochs, ScheduleSettings, SgdSettings
 
 Blocks = Annotated[int, Field(ge=1, le=100)]
@@ -117,10 +118,26 @@ class RecipeSettings(ScheduleSettings, BatchSettings):
         "5.3.1), a tenth of it in fine-tuning (Sec. 6.2.4).",
     )
     initial: str | None = Field(
-        description="A model file (.safetensors, of this project or of `acta model convert`) to fine-tune from; its "
-        "classifier is replaced where the classes differ. null: random weights, from which the thesis's students "
-        "start. Set it for datasets that are too small to train from scratch (Sec. 6.2.4)."
+        description="Weights to fine-tune from: a model file (.safetensors, of this project or of `acta model "
+        "convert`), or r2plus1d_18 or r3d_18 for torchvision's, trained on Kinetics-400 (`acta weights fetch`). The "
+        "classifier is replaced where the number of classes differs. null: random weights, from which the thesis's "
+        "students start. Set it for datasets that are too small to train from scratch (Sec. 6.2.4)."
     )
+
+    @model_validator(mode="after")
+    def _starts_from_its_own_network(self) -> "RecipeSettings":
+        name, network = self.initial, self.backbone
+        if name is None or name.endswith(".safetensors"):
+            return self
+        published = get_args(PublishedName)
+        if name not in published:
+            raise ValueError(f"`initial` {name!r} is neither a .safetensors file nor one of {', '.join(published)}")
+        if (network.name, network.width, network.blocks) != (name, 1.0, None):
+            raise ValueError(
+                f"`initial` {name!r} is a whole {name}: `backbone` needs that name, width 1 and blocks null, and is "
+                f"{network.name!r}, {network.width:g} and {network.blocks and list(network.blocks)}"
+            )
+        return self
 
 
 class TrainingSettings(SgdSettings):
@@ -139,9 +156,10 @@ class StrategySettings(Settings):
         description="The frames that the teacher sees; the thesis's sees the original ones, `none` (Sec. 5.2). null: "
         "there is no teacher."
     )
-    kd: NonNegativeFloat = Field(
-        description="λ of Eq. 5.11: weight of the KL divergence, which is a mean over batch and classes: scale it with "
-        "the number of classes. The thesis: 12,500 for 400 classes (Sec. 5.3.1); 0: off."
+    kd: KlWeight = Field(
+        description="λ of Eq. 5.11: weight of the KL divergence, which is a mean over batch and classes. `31.25 per "
+        "class` grows with the number of classes, as the same effect needs. The thesis: 12,500 for 400 classes (Sec. "
+        "5.3.1); 0: off."
     )
     rkd: NonNegativeFloat = Field(
         description="β of Eq. 5.11: weight of the relational loss. The thesis: 10 (Sec. 5.3.1); 0: off."
@@ -152,7 +170,7 @@ class StrategySettings(Settings):
 
     @model_validator(mode="after")
     def _teacher_where_needed(self) -> "StrategySettings":
-        if (self.teacher is None) != (self.kd == self.rkd == 0):
+        if (self.teacher is None) != (weight_for(self.kd, 1) == self.rkd == 0):
             raise ValueError("a teacher and a weight (`kd`, `rkd`) above 0 need each other")
         return self
 

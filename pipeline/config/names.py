@@ -9,6 +9,8 @@ BackboneName = Literal[
     "slowfast_8x8_r50",
     "slowfast_8x8_r101",
 ]
+# Those of which torchvision publishes weights trained on Kinetics-400.
+PublishedName = Literal["r2plus1d_18", "r3d_18"]
 ActorBackboneName = Literal[
     "i3d",
     "r101_i3d_nl",

@@ -5,7 +5,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from pipeline.config.base import Count, Name, Settings
+from pipeline.config.base import Count, Name, Settings, Variant
+from pipeline.config.distillation import KlWeight, weight_for
 from pipeline.config.training import Epochs
 
 Operator = Literal["s", "t", "f", "c", "l"]
@@ -95,13 +96,36 @@ class TransferSettings(Settings):
     reduced: str = Field(description="Model file of a reduced network; {recipe} and {iteration} are filled in.")
 
 
+class BaseNetworkSettings(Settings):
+    """The network that shrinking starts from, and that teaches all hypotheses."""
+
+    variant: Variant = Field(
+        description="The frames that it was trained on. Hypotheses are trained and tested on the same, and no others "
+        "are read. The thesis: `none`, the original ones (Sec. 6.2.2)."
+    )
+    strategy: Name | None = Field(
+        description="Of `classify.strategies`: how it is trained; with faces or bodies and kd, a student of Ch. 5. "
+        "null: `model` is given. The thesis: cross_entropy."
+    )
+    model: str | None = Field(
+        description="A model file in place of a network that is trained here, of the same classes and recipe, such as "
+        "a published checkpoint after `acta model convert`; {recipe} is filled in. null: `strategy` is given."
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "BaseNetworkSettings":
+        if (self.strategy is None) == (self.model is None):
+            raise ValueError("give one of `strategy` and `model`, and null for the other")
+        return self
+
+
 class ShrinkSettings(Settings):
     """Progressive architecture shrinkage, Ch. 6."""
 
     recipes: tuple[Name, ...] = Field(
-        description="Of `classify.recipes`: the base networks to shrink, each trained without a teacher on original "
-        "frames. The thesis: R(2+1)D and SlowFast (Sec. 6.2.2)."
+        description="Of `classify.recipes`: the base networks to shrink. The thesis: R(2+1)D and SlowFast (Sec. 6.2.2)."
     )
+    base: BaseNetworkSettings = Field(description="Where the base networks come from.")
     split: Name = Field(
         description="Of `classify.splits`: whose videos train and choose. The thesis, on UCF101: the first (Table 6.9)."
     )
@@ -115,9 +139,9 @@ class ShrinkSettings(Settings):
         description="By how much each operator of Sec. 6.1.1 reduces its axis: γ of Sec. 6.2.2, chosen so that each "
         "about halves the multiply-adds. Smaller ones give better trade-offs in more iterations."
     )
-    alpha: NonNegativeFloat = Field(
-        description="α of Eq. 6.7, the weight of the distillation; the divergence is a mean over batch and classes: "
-        "scale it with the number of classes. The thesis: 500 for 400 classes (Sec. 6.2.2)."
+    alpha: KlWeight = Field(
+        description="α of Eq. 6.7, the weight of the distillation; the divergence is a mean over batch and classes. "
+        "`1.25 per class` grows with the number of classes. The thesis: 500 for 400 classes (Sec. 6.2.2)."
     )
     temperature: PositiveFloat = Field(description="t of Eqs. 6.6 and 6.7. The thesis: 5 (Sec. 6.2.2).")
     epochs: Epochs = Field(
@@ -152,7 +176,7 @@ class ShrinkSettings(Settings):
                 raise ValueError(f"plan {name!r} follows {plan.start_from!r}; known: {', '.join(self.plans)}")
             if plan.start_from is not None and self.plans[plan.start_from].start_from is not None:
                 raise ValueError(f"plan {name!r} follows {plan.start_from!r}, which has no winners of its own")
-            if plan.features and self.alpha == 0:
+            if plan.features and weight_for(self.alpha, 1) == 0:
                 raise ValueError(f"plan {name!r} has `features`, which need a teacher, but `alpha` is 0")
             if plan.halving and plan.halving.epochs >= self.epochs:
                 raise ValueError(f"plan {name!r} halves after {plan.halving.epochs} of {self.epochs} epochs")

@@ -95,6 +95,14 @@ class Config(Settings):
                 raise ValueError(f"shrink.recipes has {name!r}, which is not among classify.recipes: {known}")
         if self.shrink.split not in self.classify.splits:
             raise ValueError(f"shrink.split {self.shrink.split!r} is not among classify.splits")
+        base = self.shrink.base
+        if base.strategy is not None and base.strategy not in self.classify.strategies:
+            known = ", ".join(self.classify.strategies)
+            raise ValueError(f"shrink.base.strategy {base.strategy!r} is not among classify.strategies: {known}")
+        if base.variant not in ("none", *self.privacy.what):
+            raise ValueError(
+                f"shrink.base.variant {base.variant!r} is not among privacy.what: {list(self.privacy.what)}"
+            )
         return self
 
     @model_validator(mode="after")

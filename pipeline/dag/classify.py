@@ -4,6 +4,7 @@ from typing import Any
 
 from pipeline.dag import paths, refusals
 from pipeline.dag.run import Run, sha256_of
+from pipeline.models.weights import WEIGHTS, registered_digest
 from pipeline.report.thesis import rows
 
 
@@ -41,7 +42,9 @@ def frames(run: Run, wildcards: Any, variant: str) -> list[str]:
 def initial_weights(run: Run, wildcards: Any) -> str:
     """The hash of the weights to fine-tune from; a plan can be made before they are there."""
     initial = run.config.classify.recipes[wildcards.recipe].initial
-    return "" if initial is None else sha256_of(initial)
+    if initial is None:
+        return ""
+    return registered_digest(initial) if initial in WEIGHTS else sha256_of(initial)
 
 
 def evaluation(run: Run, split: str, recipe: str, variant: str, strategy: str, tested: str) -> str:

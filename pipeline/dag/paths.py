@@ -17,6 +17,7 @@ CLASSIFIER_EVALUATION = "evaluations/{split}/{recipe}/{variant}/{strategy}/on_{t
 TRANSFERRED = "transfer/{split}/{recipe}/{network}"
 
 # Progressive architecture shrinkage (Ch. 6).
+BASE = "shrink/{recipe}/base"
 SHRUNK = "shrink/{recipe}/{network}"
 ITERATION = "shrink/{recipe}/{plan}/iteration_{iteration}"
 HYPOTHESIS = "shrink/{recipe}/{plan}/iteration_{iteration}/{operators}"

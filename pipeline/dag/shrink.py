@@ -1,6 +1,7 @@
 """Progressive architecture shrinkage (Ch. 6): what hypotheses, selections, studies and tables read."""
 
 from collections.abc import Iterable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from pipeline.dag import classify, paths, refusals
@@ -18,13 +19,27 @@ def _iteration(run: Run, recipe: str, plan: str, iteration: int) -> str:
 
 
 def base(run: Run, wildcards: Any) -> str:
-    """The base network's model file."""
-    return classify.model(run, run.config.shrink.split, wildcards.recipe, "none", "cross_entropy")
+    """The base network's model file: a network of Ch. 5, or one from elsewhere."""
+    chosen = run.config.shrink.base
+    if chosen.strategy is None:
+        assert chosen.model is not None
+        return chosen.model.replace("{recipe}", wildcards.recipe)
+    return classify.model(run, run.config.shrink.split, wildcards.recipe, chosen.variant, chosen.strategy)
 
 
 def base_evaluation(run: Run, wildcards: Any) -> str:
-    """Its evaluation."""
-    return classify.evaluation(run, run.config.shrink.split, wildcards.recipe, "none", "cross_entropy", "none")
+    """Its evaluation, on the frames that it was trained on."""
+    chosen = run.config.shrink.base
+    if chosen.strategy is None:
+        return f"{run.result(paths.BASE, recipe=wildcards.recipe)}/evaluation.json"
+    names = (chosen.variant, chosen.strategy, chosen.variant)
+    return classify.evaluation(run, run.config.shrink.split, wildcards.recipe, *names)
+
+
+def frames(run: Run, wildcards: Any) -> list[str]:
+    """The frame shards that the base network and all hypotheses see; errors as of `classify.frames`."""
+    shown = SimpleNamespace(split=run.config.shrink.split, recipe=wildcards.recipe)
+    return classify.frames(run, shown, run.config.shrink.base.variant)
 
 
 def previous(run: Run, wildcards: Any) -> str:

@@ -129,6 +129,10 @@ WEIGHTS = {
         )
         for name, digits in _RESNETS.items()
     },
+    "r2plus1d_18": _torchvision(
+        "r2plus1d_18", "91a641e6", "a network for clips, to fine-tune; torchvision R(2+1)D-18, Kinetics-400"
+    ),
+    "r3d_18": _torchvision("r3d_18", "b3b3357e", "a network for clips, to fine-tune; torchvision R3D-18, Kinetics-400"),
     "fasterrcnn": _torchvision(
         "fasterrcnn_resnet50_fpn_v2_coco",
         "dd69338a",

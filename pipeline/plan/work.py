@@ -211,7 +211,7 @@ def logits(site: "Site", job: Job) -> float | None:
 
 def evaluation(site: "Site", job: Job) -> float | None:
     recipe = recipe_of(site, job)
-    part = 1.0 if job.rule == "evaluate_classifier" else _reduced(site, job)
+    part = 1.0 if job.rule in ("evaluate_classifier", "evaluate_classifier_base") else _reduced(site, job)
     if recipe is None or part is None:
         return None
     clips = site.clips(split_of(site, job).test, site.config.classify.test_clips)

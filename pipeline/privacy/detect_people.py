@@ -23,6 +23,7 @@ from pipeline.privacy.probe import check_search
 from pipeline.privacy.search import search
 from pipeline.runtime.errors import ActaError, VideoError
 from pipeline.runtime.files import Output
+from pipeline.runtime.gpus import take_gpu
 from pipeline.runtime.provenance import provenance_of
 from pipeline.runtime.workers import map_videos, split_results
 
@@ -49,12 +50,13 @@ def detect_people(
     Raises:
         ActaError: the detector's weights are missing, it finds nothing with these settings, or too many bad videos.
     """
+    if settings.detect.uses_gpu:
+        take_gpu()  # for all workers: detectors of faces have no check of the device
+        workers = min(workers, _PER_GPU)
     weights = detector_digests(settings)
     make_detector(settings.detect, weights)  # missing weights are one error, not one a video
     check_search(settings.what, settings.detect)
     shard = read_manifest(manifest)
-    if settings.detect.uses_gpu:
-        workers = min(workers, _PER_GPU)
     function = partial(_detect, root=root, settings=settings, weights=weights)
     results = map_videos(function, shard.videos, workers=workers, task="detect_people")
     videos, bad = split_results(results, max_bad_fraction, len(shard.videos), "detect_people")

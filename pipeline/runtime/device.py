@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from pipeline.runtime.errors import ActaError
+from pipeline.runtime.gpus import take_gpu
 
 # Less of a GPU's memory free than this share: somebody else's process is on it.
 _FREE = 0.8
@@ -34,6 +35,7 @@ def check_device(device: str, precision: str = "float32", *, alone: bool = False
         if precision in _HALF:
             raise ActaError(f"precision {precision!r} needs device 'cuda'")
         return
+    take_gpu()
     if not torch.cuda.is_available():
         raise ActaError(f"device 'cuda' was asked for, but torch sees no GPU: {_why_none()}")
     # Of several processes on a node each checks its own: another may have begun to use its memory.

@@ -36,6 +36,7 @@ DECIDE_NOTHING = {
     "pipeline/runtime/digest.py": "makes the digests",
     "pipeline/runtime/errors.py": "classes of exceptions without behaviour",
     "pipeline/runtime/files.py": "where and how safely a file is written, not what is in it",
+    "pipeline/runtime/gpus.py": "which of a machine's GPUs computes, not what",
     "pipeline/runtime/progress.py": "says how far the work is",
     "pipeline/runtime/provenance.py": "what a file says of its making, not what else is in it",
     "pipeline/runtime/scratch.py": "where a shard is read, not what is in it",

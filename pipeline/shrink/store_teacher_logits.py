@@ -25,7 +25,6 @@ from pipeline.classify.video_clips import TrainingClips, Videos
 from pipeline.config.tasks.shrink import StoreTeacherLogits
 from pipeline.models.architecture import Architecture, frames_needed
 from pipeline.models.backbones import pathways
-from pipeline.models.classifier_file import read_description
 from pipeline.models.opened import Opened
 from pipeline.models.precision import DTYPES, mixed
 from pipeline.runtime.device import check_device, deterministic_algorithms, pinned_threads
@@ -35,6 +34,7 @@ from pipeline.runtime.progress import Progress
 from pipeline.runtime.provenance import provenance_of
 from pipeline.runtime.sealed import Sealed, create_sealed
 from pipeline.runtime.store import digest_of
+from pipeline.shrink.base_network import read_base
 from pipeline.training.batches import MicroBatches, load, steps_of
 from pipeline.training.distributed import Group
 from pipeline.training.stopping import Stop, deaf_children, last_step_is_saved, listening, say_stopped
@@ -70,7 +70,7 @@ def store_teacher_logits(
     """
     recipe, training = settings.recipe, settings.training
     check_device(training.device, training.precision, alone=True)
-    classes = read_description(teacher).classes
+    classes = read_base(teacher, shards, settings).classes
     file = Opened(teacher, "the model file")
     inputs, weights = {"frames": digest_of(shards)}, {"teacher": file.stated}
     identity = provenance_of(__name__, settings, inputs=inputs, weights=weights).digest

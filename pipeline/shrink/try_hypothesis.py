@@ -23,6 +23,7 @@ from pipeline.runtime.files import Output, atomic, write_json
 from pipeline.runtime.provenance import provenance_of
 from pipeline.runtime.store import digest_of
 from pipeline.runtime.text import read_made
+from pipeline.shrink.base_network import read_base
 from pipeline.training.job import spent, start_job
 
 STATE = "state.ckpt"
@@ -62,7 +63,7 @@ def try_hypothesis(
         save_every: Seconds between checkpoints.
 
     Raises:
-        ActaError: models that do not fit one another, bad data, or a loss that is not finite.
+        ActaError: models that do not fit one another or the recipe, bad data, or a loss that is not finite.
     """
     recipe, training = settings.recipe, settings.training
     before = read_description(previous)
@@ -80,6 +81,7 @@ def try_hypothesis(
                 temporary.touch()
         return
     with start_job(output, training, workers, save_every) as job:
+        read_base(base, shards, settings)
         files = {name: Opened(path, "the model file") for name, path in {"base": base, "previous": previous}.items()}
         lesson = _lesson(settings, files["base"], before.classes, shards, stored)
         model = random_network(architecture, recipe, training)

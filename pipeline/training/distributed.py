@@ -88,15 +88,42 @@ def _join_step() -> None:
     TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
 
 
-def average_buffers(model: nn.Module, group: Group) -> None:
-    """Give all processes the mean of their running statistics, so that after each step they have the same state.
+class RunningStatistics:
+    """Batch norm's running statistics in one step: in the end all processes have those of a single one.
 
-    Frozen ones are left alone: the sum of equal numbers over their count is not always that number again.
+    With momentum m, a micro-batch of statistics b makes (1 - m) r + m b of r. So the n micro-batches of a step make
+    (1 - m)ⁿ r + Σ m (1 - m)ⁿ⁻¹⁻ⁱ bᵢ. Each process computes its own terms of this sum, and its share of the first one.
+    Frozen statistics are left alone.
+
+    Args:
+        model: The model, before the step's first micro-batch.
+        group: The processes.
     """
-    norms = [module for module in model.modules() if isinstance(module, _NormBase) and module.training]
-    buffers = [buffer for norm in norms for buffer in norm.buffers() if buffer.is_floating_point()]
-    if group.world == 1 or not buffers:
-        return
-    flat = group.total(torch.cat([buffer.flatten() for buffer in buffers])) / group.world
-    for buffer, part in zip(buffers, flat.split([b.numel() for b in buffers]), strict=True):
-        buffer.copy_(part.view_as(buffer))
+
+    def __init__(self, model: nn.Module, group: Group):
+        norms = [module for module in model.modules() if isinstance(module, _NormBase) and module.training]
+        self._group, self._seen = group, 0
+        self._buffers = [
+            (buffer, 1 - (norm.momentum or 0.0))
+            for norm in norms
+            for buffer in norm.buffers()
+            if buffer.is_floating_point() and group.world > 1
+        ]
+        for buffer, _ in self._buffers:
+            buffer /= group.world
+
+    def before(self, part: int) -> None:
+        """Count the micro-batches before this one that other processes compute."""
+        for buffer, kept in self._buffers:
+            buffer *= kept ** (part - self._seen)
+        self._seen = part + 1
+
+    def add_up(self, parts: int) -> None:
+        """End the step, which has this many micro-batches over all processes."""
+        if not self._buffers:
+            return
+        self.before(parts)
+        buffers = [buffer for buffer, _ in self._buffers]
+        flat = self._group.total(torch.cat([buffer.flatten() for buffer in buffers]))
+        for buffer, part in zip(buffers, flat.split([b.numel() for b in buffers]), strict=True):
+            buffer.copy_(part.view_as(buffer))

@@ -36,7 +36,7 @@ from pipeline.runtime.files import check_room
 from pipeline.runtime.progress import Progress as Bar
 from pipeline.training.batches import Batches, Collate, MicroBatches, Samples, load, steps_of
 from pipeline.training.checkpoint import Progress, resume, save
-from pipeline.training.distributed import average_buffers
+from pipeline.training.distributed import RunningStatistics
 from pipeline.training.job import Job
 from pipeline.training.log import Log
 from pipeline.training.steering import SCORE, Steering
@@ -175,7 +175,8 @@ class _Loop:
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = rate
         began = time.perf_counter()
-        totals, waited = self._descend(batches, epoch, step)
+        statistics = RunningStatistics(self.model, self.job.group)
+        totals, waited = self._descend(batches, epoch, step, statistics)
         figures, asked = self._exchange(totals, stop)
         if not math.isfinite(figures["loss"]):
             raise ActaError(
@@ -183,7 +184,7 @@ class _Loop:
                 f"{rate:.4g}): {figures}; no step was taken. A lower learning rate or a longer warm-up may help"
             )
         figures |= self._update(f"step {step + 1} of epoch {epoch + 1}")
-        average_buffers(self.model, self.job.group)
+        statistics.add_up(self._parts)
         spent = time.perf_counter() - began
         self.done.count(figures | {"data_seconds": waited, "compute_seconds": spent - waited})
         said = f"loss {figures['loss']:.3f}, {waited / spent:.0%} of the time waiting for data"
@@ -195,7 +196,9 @@ class _Loop:
             self._end_epoch(rate)
         return asked
 
-    def _descend(self, batches: Iterator[dict[str, Tensor]], epoch: int, step: int) -> tuple[dict[str, Tensor], float]:
+    def _descend(
+        self, batches: Iterator[dict[str, Tensor]], epoch: int, step: int, statistics: RunningStatistics
+    ) -> tuple[dict[str, Tensor], float]:
         """Add up the gradients of this process's micro-batches; their figures, and the seconds of waiting for data."""
         group, totals, waited = self.job.group, dict[str, Tensor](), 0.0
         mine = range(group.rank, self._parts, group.world)
@@ -205,6 +208,7 @@ class _Loop:
             waited += time.perf_counter() - mark
             batch = {name: value.to(group.device, non_blocking=True) for name, value in batch.items()}
             torch.manual_seed(_seed(self.seed, epoch, step, part))
+            statistics.before(part)
             alone = group.world == 1 or part == mine[-1]
             with nullcontext() if alone else self.wrapped.no_sync():  # type: ignore[operator]
                 with mixed(group.device.type, self.job.training.precision):

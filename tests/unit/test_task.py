@@ -328,6 +328,12 @@ def test_workers_are_the_cores_on_which_the_task_does_not_compute(
     assert called(made(parameters), *words)["workers"] == workers
 
 
+def test_processes_of_torchrun_share_the_cores(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert called(made("workers: int = 0"), "--cores", 16)["workers"] == 3
+    assert called(made("workers: int = 0"), "--cores", 2)["workers"] == 0
+
+
 def test_one_core_unless_more_are_given(made: Made) -> None:
     assert called(made("workers: int = 1")) == {"workers": 1}
     assert "--workers" not in made("workers: int = 1").parser().format_help()

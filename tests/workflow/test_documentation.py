@@ -5,6 +5,7 @@ A fenced block of bash is run in a copy of the project, page by page, unless the
 - ``<!-- needs data -->``, ``<!-- needs a cluster -->``, ``<!-- needs a network -->``: acta's options are parsed, and
   the configuration files that Snakemake is given must be there.
 - ``<!-- long -->``: also, Snakemake and make plan what they would do.
+- ``<!-- tiny networks -->``: parsed too; `tests.workflow.test_own_gpus` runs the whole page with tiny networks.
 """
 
 import ast
@@ -38,7 +39,7 @@ PAGES = [
     PROJECT / "config/README.md",
     *sorted((PROJECT / "docs").glob("*.md")),
 ]
-PARSED = {"needs data", "needs a cluster", "needs a network"}
+PARSED = {"needs data", "needs a cluster", "needs a network", "tiny networks"}
 KINDS = {"long", *PARSED}
 RECOGNITION = "results/demo/models/split1/r2plus1d/none/cross_entropy/model.safetensors"
 STAGE = "results/demo/detect/networks/i3d/stage/seed_1/model.safetensors"

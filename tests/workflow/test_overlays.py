@@ -32,6 +32,10 @@ def test_overlay_is_valid_and_states_nothing_twice(overlay):
     assert list(_repeated(base, _read(path))) == []
 
 
+def test_the_example_for_own_classes_states_nothing_twice():
+    assert list(_repeated(_read(PROJECT / "config/full.yaml"), _read(PROJECT / "config/own_classes.yaml"))) == []
+
+
 def _read(path: Path) -> Any:
     return yaml.safe_load(path.read_text())
 

@@ -10,7 +10,9 @@ from pipeline.runtime.slurm import PREFIX
 from tests import PROJECT
 
 CLUSTERS = sorted(
-    path.parent.name for path in (PROJECT / "profiles").glob("*/config.yaml") if path.parent.name != "default"
+    path.parent.name
+    for path in (PROJECT / "profiles").glob("*/config.yaml")
+    if path.parent.name not in ("default", "gpus")
 )
 RULES = {
     name
@@ -42,7 +44,7 @@ def test_there_are_two():
     assert CLUSTERS == ["marconi100", "slurm"]
 
 
-@pytest.mark.parametrize("name", CLUSTERS)
+@pytest.mark.parametrize("name", [*CLUSTERS, "gpus"])
 def test_it_sets_nothing_that_the_default_profile_sets_too(name):
     assert not set(read(name)) & set(read("default")), "where both set a key, the default profile's wins"
 
@@ -55,6 +57,13 @@ def test_it_names_rules_that_there_are(name):
     assert set(profile["groups"]) == SHARDS
     assert set(profile["group-components"]) == set(profile["groups"].values())
     assert {rule for rule, wanted in profile["set-resources"].items() if "launcher" in wanted} == TRAININGS
+
+
+def test_on_one_machine_each_gpu_has_its_share_of_the_cores():
+    profile = read("gpus")
+    assert set(profile["set-threads"]) <= RULES
+    assert set(profile["set-threads"]) >= TRAININGS
+    assert set(profile["set-threads"].values()) == {profile["cores"] // profile["resources"]["gpu"]}
 
 
 @pytest.mark.parametrize("name", CLUSTERS)

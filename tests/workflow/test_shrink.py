@@ -1,6 +1,7 @@
 """PAS in the real Snakemake: 25 static jobs a backbone, and each change reruns what depends on it."""
 
 import json
+import re
 import time
 from collections import Counter
 
@@ -179,6 +180,41 @@ def test_transfer_to_another_dataset(project):
     project.run("--", "table_6_6")
     rows = read_rows(project.folder / "results/other/tables/table_6_6.csv")
     assert [(row["network"], row["expected"]) for row in rows] == [("base", "2"), ("PAS-1", "2")]
+
+
+def test_a_private_student_is_shrunk_without_original_frames(project):
+    """Only its teacher sees those."""
+    project.configure(
+        classify__strategies__kd__kd="1 per class", shrink__base={"variant": "faces", "strategy": "kd", "model": None}
+    )
+    output = project.snakemake("-n", "--cores", "1", "--", "shrink").stdout
+    blocks = [block for block in re.split(r"\n(?=(?:local)?rule )", output) if "try_hypothesis" in block.split("\n")[0]]
+    assert len(blocks) == 6
+    for block in blocks:
+        read = re.search("input: (.*)", block)[1]
+        assert "frames/faces/0-of-2.h5" in read
+        assert "models/split1/r3d/faces/kd/model.safetensors" in read
+        assert "frames/none" not in read
+    jobs = project.planned("--", "shrink")
+    trained = {(w["variant"], w["strategy"]) for rule, w in jobs if rule == "train_classifier"}
+    assert trained == {("faces", "kd")}, "its teacher is there already"
+    assert {w["tested"] for rule, w in jobs if rule == "evaluate_classifier"} == {"faces"}
+    rules = Counter(rule for rule, _ in jobs)
+    assert (rules["obfuscate"], rules["select_hypothesis"]) == (2, 2)
+
+
+def test_a_model_file_is_shrunk(project):
+    """As a published network is: nothing of Ch. 5 is trained."""
+    model = "results/clips/models/split1/{recipe}/none/cross_entropy/model.safetensors"
+    base = {"variant": "none", "strategy": None, "model": model}
+    project.configure(dataset="published", shrink__iterations=1, shrink__base=base)
+    project.run("--", "table_6_1")
+    assert not (project.folder / "results/published/models").exists()
+    there, trained = (
+        read_rows(project.folder / f"results/{dataset}/tables/table_6_1.csv") for dataset in ("published", "clips")
+    )
+    assert there[0] | {"differs": ""} == trained[0] | {"differs": ""}
+    assert "shrink.base.model model.safetensors, thesis none" in there[0]["differs"]
 
 
 def test_thesis_scale_plans_fifty_hypotheses(tmp_path):

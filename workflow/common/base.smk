@@ -209,6 +209,8 @@ os.environ.update(
     # Otherwise glibc returns memory and requests it again at every training step, which takes a tenth of the time.
     MALLOC_TRIM_THRESHOLD_="1000000000",
     MALLOC_MMAP_THRESHOLD_="1000000000",
+    # Without Slurm, each job takes a GPU of its own.
+    ACTA_ASSIGN_GPUS="1",
     ACTA_ROOT=CONFIG.data.root,
     ACTA_MAX_BAD=str(CONFIG.data.max_bad_fraction),
     ACTA_DETECTION_ROOT=DETECTION.data.root or ".",

@@ -1,6 +1,10 @@
 # Progressive architecture shrinkage (Ch. 6): hypotheses, successive halving, selection, exports.
 
 
+# The base network and all hypotheses see frames of one variant.
+SHRINK_FRAMES = paths.filled(paths.FRAMES, variant=SHRINK.base.variant)
+
+
 rule try_hypothesis:
     """Reduce the previous winner by one operator and train the reduced network."""
     input:
@@ -8,7 +12,7 @@ rule try_hypothesis:
         previous_about=lambda wildcards: about(shrink.previous(RUN, wildcards)),
         base=of(shrink.base),
         base_about=lambda wildcards: about(shrink.base(RUN, wildcards)),
-        frames=RUN.of_shards(paths.RAW_FRAMES),
+        frames=of(shrink.frames),
         stored=of(shrink.stored_logits),
         started=of(shrink.begun, name="{operators}/started/state.ckpt"),
         survivors=of(shrink.begun, name="survivors.json"),
@@ -28,7 +32,7 @@ rule try_hypothesis:
         launcher="",
     params:
         **RUN.task("try_hypothesis"),
-        shards=verbatim(result(paths.RAW_FRAMES)),
+        shards=verbatim(result(SHRINK_FRAMES)),
         lists=result(paths.LISTS),
         more=lambda wildcards, input: shrink.options(input),
     shell:
@@ -47,7 +51,7 @@ rule try_hypothesis_start:
         previous_about=lambda wildcards: about(shrink.previous(RUN, wildcards)),
         base=of(shrink.base),
         base_about=lambda wildcards: about(shrink.base(RUN, wildcards)),
-        frames=RUN.of_shards(paths.RAW_FRAMES),
+        frames=of(shrink.frames),
         stored=of(shrink.stored_logits),
     output:
         model=result(f"{paths.HYPOTHESIS}/started/model.safetensors"),
@@ -66,7 +70,7 @@ rule try_hypothesis_start:
         launcher="",
     params:
         **RUN.task("try_hypothesis"),
-        shards=verbatim(result(paths.RAW_FRAMES)),
+        shards=verbatim(result(SHRINK_FRAMES)),
         lists=result(paths.LISTS),
         more=lambda wildcards, input: shrink.options(input),
         until=lambda wildcards: SHRINK.plans[wildcards.plan].halving.epochs,
@@ -102,7 +106,7 @@ rule store_teacher_logits:
     input:
         base=of(shrink.base),
         base_about=lambda wildcards: about(shrink.base(RUN, wildcards)),
-        frames=RUN.of_shards(paths.RAW_FRAMES),
+        frames=of(shrink.frames),
     output:
         logits=result(paths.TEACHER_LOGITS),
         about=result(paths.TEACHER_LOGITS.replace(".h5", ".json")),
@@ -118,7 +122,7 @@ rule store_teacher_logits:
         launcher="",
     params:
         **RUN.task("store_teacher_logits"),
-        shards=verbatim(result(paths.RAW_FRAMES)),
+        shards=verbatim(result(SHRINK_FRAMES)),
         lists=result(paths.LISTS),
     shell:
         command(
@@ -132,7 +136,7 @@ use rule evaluate_classifier as evaluate_classifier_shrunk with:
     input:
         model=result(f"{paths.SHRUNK}/model.safetensors"),
         about=result(f"{paths.SHRUNK}/model.json"),
-        frames=RUN.of_shards(paths.RAW_FRAMES),
+        frames=of(shrink.frames),
     output:
         evaluation=result(f"{paths.SHRUNK}/evaluation.json"),
         predictions=result(f"{paths.SHRUNK}/predictions.tsv"),
@@ -142,7 +146,25 @@ use rule evaluate_classifier as evaluate_classifier_shrunk with:
         network=r"\w+/iteration_\d+/([stfcl]{1,4}|alone)(/started)?",
     params:
         **RUN.task("evaluate_classifier", split=SHRINK.split),
-        shards=verbatim(result(paths.RAW_FRAMES)),
+        shards=verbatim(result(SHRINK_FRAMES)),
+        listed=verbatim(result(paths.LIST)),
+        lists=result(paths.LISTS),
+
+
+use rule evaluate_classifier as evaluate_classifier_base with:
+    """Measure the accuracy of a base network that was not trained here."""
+    input:
+        model=of(shrink.base),
+        about=lambda wildcards: about(shrink.base(RUN, wildcards)),
+        frames=of(shrink.frames),
+    output:
+        evaluation=result(f"{paths.BASE}/evaluation.json"),
+        predictions=result(f"{paths.BASE}/predictions.tsv"),
+    log:
+        log_of("evaluate_classifier_base/{recipe}.log"),
+    params:
+        **RUN.task("evaluate_classifier", split=SHRINK.split),
+        shards=verbatim(result(SHRINK_FRAMES)),
         listed=verbatim(result(paths.LIST)),
         lists=result(paths.LISTS),
 

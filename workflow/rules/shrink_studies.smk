@@ -8,7 +8,7 @@ use rule train_classifier as train_classifier_alone with:
         classes=lambda wildcards: CLASSIFY.classes or [],
         like=result(f"{paths.ITERATION}/selected.safetensors"),
         like_about=result(f"{paths.ITERATION}/selected.json"),
-        frames=RUN.of_shards(paths.RAW_FRAMES),
+        frames=of(shrink.frames),
     output:
         model=result(f"{paths.ITERATION}/alone/model.safetensors"),
         about=result(f"{paths.ITERATION}/alone/model.json"),
@@ -16,8 +16,13 @@ use rule train_classifier as train_classifier_alone with:
     log:
         log_of("train_classifier_alone/{recipe}/{plan}/{iteration}.log"),
     params:
-        **RUN.task("train_classifier", split=SHRINK.split, use="alone"),
-        shards=verbatim(result(paths.RAW_FRAMES)),
+        **RUN.task(
+            "train_classifier",
+            split=SHRINK.split,
+            variant=SHRINK.base.variant,
+            use="alone",
+        ),
+        shards=verbatim(result(SHRINK_FRAMES)),
         lists=result(paths.LISTS),
         initial="",
         start=lambda wildcards, input: f"--like {input.like}",

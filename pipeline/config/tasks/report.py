@@ -10,7 +10,7 @@ from pipeline.config.base import Settings
 from pipeline.config.classify import STRATEGIES, RecipeSettings, StrategySettings, TrainingSettings
 from pipeline.config.detect import DetectionSettings, FeatureSettings
 from pipeline.config.privacy import DetectSettings, ObfuscateSettings
-from pipeline.config.shrink import FactorSettings
+from pipeline.config.shrink import BaseNetworkSettings, FactorSettings
 from pipeline.config.spot import SpotNetworkSettings, Version
 
 if TYPE_CHECKING:
@@ -88,9 +88,10 @@ class DrawClassification(RecognitionValues):
 class ShrinkageValues(Settings):
     """What decides how networks are shrunk (Ch. 6), in a run or in the thesis."""
 
+    base: BaseNetworkSettings
     iterations: int
     factors: FactorSettings
-    alpha: float
+    alpha: float | str
     temperature: float
     epochs: int = Field(description="Epochs of a hypothesis.")
     fine_tuning_rate: float
@@ -120,6 +121,7 @@ class DrawShrinkage(ShrinkageValues):
             shrink,
             classify,
             config,
+            base=_named_base(shrink.base),
             splits=tuple(classify.splits),
             bases={name: _named(classify.recipes[name]) for name in shrink.recipes},
             rate=config.sampling.rate,
@@ -291,6 +293,11 @@ def _spotters_of_the_thesis() -> dict[str, dict[str, Value]]:
 def _departures(config: "Config", *sections: str) -> dict[str, str]:
     """What the configuration declares of these sections."""
     return {key: reason for key, reason in config.departures.items() if key.split(".")[0] in sections}
+
+
+def _named_base(base: BaseNetworkSettings) -> BaseNetworkSettings:
+    """With a model file by its name, as where it lies says nothing."""
+    return base if base.model is None else base.model_copy(update={"model": Path(base.model).name})
 
 
 def _named(recipe: RecipeSettings) -> RecipeSettings:

@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING, Literal, Self
 
-from pipeline.config.base import Settings
+from pipeline.config.base import Settings, Variant
 from pipeline.config.classify import RecipeSettings, SplitSettings, StrategySettings, TrainingSettings
+from pipeline.config.data import SamplingSettings
+from pipeline.config.distillation import times, weight_for
 from pipeline.config.shrink import Operator
 from pipeline.config.tasks.classify import shorter, without_initial
 from pipeline.config.training import TrainingTask
@@ -13,8 +15,13 @@ if TYPE_CHECKING:
 
 
 class TryHypothesis(TrainingTask):
-    """What one hypothesis of an iteration reads: of the operators' factors only its own."""
+    """What one hypothesis of an iteration reads: of the operators' factors only its own.
 
+    ``variant``: the frames that it and its base network see.
+    """
+
+    variant: Variant
+    sampling: SamplingSettings
     split: SplitSettings
     recipe: RecipeSettings
     training: TrainingSettings
@@ -36,8 +43,10 @@ class TryHypothesis(TrainingTask):
             trained = trained.model_copy(update={"learning_rate": trained.learning_rate * shrink.fine_tuning_rate})
         elif not keeps_weights and plan_settings.inherit_weights:
             start = "part"
-        taught = plan_settings.teacher is not None and shrink.alpha > 0
+        taught = plan_settings.teacher is not None and weight_for(shrink.alpha, 1) > 0
         return cls(
+            variant=shrink.base.variant,
+            sampling=config.sampling,
             split=config.classify.splits[shrink.split],
             recipe=trained,
             training=shorter(config),
@@ -45,7 +54,7 @@ class TryHypothesis(TrainingTask):
             start=start,
             strategy=StrategySettings(
                 teacher="none" if taught else None,
-                kd=shrink.alpha * shrink.temperature**2 if taught else 0.0,
+                kd=times(shrink.alpha, shrink.temperature**2) if taught else 0.0,
                 rkd=0.0,
                 temperature=shrink.temperature,
             ),
@@ -58,6 +67,8 @@ class TryHypothesis(TrainingTask):
 class StoreTeacherLogits(TrainingTask):
     """What storing a teacher's logits reads."""
 
+    variant: Variant
+    sampling: SamplingSettings
     split: SplitSettings
     recipe: RecipeSettings
     training: TrainingSettings
@@ -66,6 +77,8 @@ class StoreTeacherLogits(TrainingTask):
     @classmethod
     def from_config(cls, config: "Config", recipe: str, plan: str) -> Self:
         return cls(
+            variant=config.shrink.base.variant,
+            sampling=config.sampling,
             split=config.classify.splits[config.shrink.split],
             recipe=without_initial(config.classify.recipes[recipe]),
             training=shorter(config),

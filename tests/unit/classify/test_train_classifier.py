@@ -14,6 +14,7 @@ from pipeline.classify.teaching import as_teacher
 from pipeline.classify.train_classifier import train_classifier
 from pipeline.cli import main
 from pipeline.config.classify import StrategySettings
+from pipeline.config.distillation import weight_for
 from pipeline.config.tasks.classify import EvaluateClassifier
 from pipeline.models.architecture import Architecture, frames_needed
 from pipeline.models.backbones import build, pathways
@@ -106,7 +107,7 @@ def test_a_student_is_taught_on_other_frames(config, teacher, shards, hidden, tm
     last = history[-1]
     weights = settings.strategy
     assert last["loss"] == pytest.approx(
-        last["cross_entropy"] + weights.kd * last["kd"] + weights.rkd * last["rkd"], rel=1e-5
+        last["cross_entropy"] + weight_for(weights.kd, len(LABELS)) * last["kd"] + weights.rkd * last["rkd"], rel=1e-5
     )
     assert last["kd"] > 0
     assert last["rkd"] > 0
@@ -117,7 +118,8 @@ def test_a_student_is_taught_on_other_frames(config, teacher, shards, hidden, tm
 # ---- the objective
 
 
-def test_total_loss_is_eq_5_11() -> None:
+@pytest.mark.parametrize(("kd", "weight"), [(12_500.0, 12_500), ("31.25 per class", 93.75)])
+def test_total_loss_is_eq_5_11(kd: float | str, weight: float) -> None:
     architecture = Architecture("r3d_18", 3, 0.05, (1, 1, 1, 1), 2)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -128,13 +130,13 @@ def test_total_loss_is_eq_5_11() -> None:
             "label": torch.tensor([0, 1, 2, 1]),
         }
     positions = frames_needed([architecture])
-    strategy = StrategySettings(teacher="none", kd=12_500.0, rkd=10.0, temperature=5.0)
+    strategy = StrategySettings(teacher="none", kd=kd, rkd=10.0, temperature=5.0)
     teacher = as_teacher((network, architecture), "train", torch.device("cpu"), torch.float32)
     total, figures = _losses(strategy, architecture, positions, torch.float32, teacher, None)(student, batch)
     logits = student(pathways(batch["student"], positions, architecture))
     soft = network(pathways(batch["teacher"], positions, architecture))
     expected = (
-        cross_entropy(logits, batch["label"]) + 12_500 * distillation(logits, soft, 5) + 10 * relational(logits, soft)
+        cross_entropy(logits, batch["label"]) + weight * distillation(logits, soft, 5) + 10 * relational(logits, soft)
     )
     assert total.item() == pytest.approx(expected.item(), rel=1e-5)
     assert set(figures) == {"cross_entropy", "kd", "rkd", "top1"}

@@ -1,4 +1,4 @@
-"""The files in config/, and what each is used on top of, as its head says."""
+"""The files in config/ for the thesis's data sets, and what each is used on top of, as its head says."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ BELOW = {
     "ucf101_24": ("jhmdb21",),
     "soccernet_finetuned": ("soccernet",),
 }
-OVERLAYS = sorted(path.stem for path in (PROJECT / "config").glob("*.yaml") if path.stem != "full")
+OVERLAYS = sorted(path.stem for path in (PROJECT / "config").glob("*.yaml") if path.stem not in ("full", "own_classes"))
 
 
 def files_of(overlay: str) -> list[Path]:

@@ -65,6 +65,10 @@ def of(**wanted: bool) -> set[Any]:
     ("path", "value", "readers"),
     [
         ("shrink.recipes", ["r3d"], set()),
+        ("shrink.base.variant", "faces", HYPOTHESES | STORED),
+        ("shrink.base.strategy", "kd", set()),
+        ("shrink.base", {"variant": "none", "strategy": None, "model": "a.safetensors"}, set()),
+        ("sampling.rate", 9, HYPOTHESES | STORED | {"alone", "transferred"}),
         ("shrink.iterations", 6, set()),
         *((f"shrink.factors.{letter}", 3, {key for key in HYPOTHESES if letter in key[1]}) for letter in "stfcl"),
         ("shrink.alpha", 3, of(taught=True)),
@@ -111,6 +115,13 @@ def test_a_task_takes_the_settings_that_the_workflow_gives_it(config, task, name
     ("path", "value", "message"),
     [
         ("shrink.recipes", ["r9d"], "shrink.recipes has 'r9d', which is not among classify.recipes"),
+        (
+            "shrink.base.strategy",
+            "kdd",
+            "shrink.base.strategy 'kdd' is not among classify.strategies: cross_entropy, kd",
+        ),
+        ("shrink.base.strategy", None, "give one of `strategy` and `model`"),
+        ("shrink.base.model", "a.safetensors", "give one of `strategy` and `model`, and null for the other"),
         ("shrink.split", "split9", "shrink.split 'split9' is not among classify.splits"),
         ("shrink.plans.pas.operators", ["s", "s"], "`operators` names a hypothesis twice"),
         ("shrink.plans.pas.operators", ["x"], "should match pattern"),
@@ -129,6 +140,14 @@ def test_a_task_takes_the_settings_that_the_workflow_gives_it(config, task, name
 def test_plans_that_cannot_be(path, value, message):
     with pytest.raises(ActaError, match=message):
         changed(path, value)
+
+
+def test_a_base_on_frames_that_are_not_made():
+    settings = json.loads(json.dumps(SHIPPED))
+    settings["privacy"]["what"] = ["faces"]
+    settings["shrink"]["base"]["variant"] = "bodies"
+    with pytest.raises(ActaError, match=r"shrink\.base\.variant 'bodies' is not among privacy\.what: \['faces'\]"):
+        parse(Config, settings)
 
 
 def test_pas_is_needed():

@@ -60,3 +60,28 @@ def test_bounds_hold_in_every_training(config, kind, parts, part, key, value, me
     with pytest.raises(ActaError) as caught:
         parse(kind, json.dumps(content | {key: value}))
     assert message in str(caught.value)
+
+
+WHOLE = {"name": "r3d_18", "width": 1.0, "blocks": None, "dropout": 0.0}
+
+
+@pytest.mark.parametrize("initial", [None, "r3d_18", "models/mine.safetensors"])
+def test_where_a_recipe_may_start(config: Config, initial: str | None) -> None:
+    recipe = config.classify.recipes["r3d"].model_dump(mode="json") | {"backbone": WHOLE, "initial": initial}
+    assert parse(RecipeSettings, recipe).initial == initial
+
+
+@pytest.mark.parametrize(
+    ("initial", "backbone", "said"),
+    [
+        ("r3d", WHOLE, "`initial` 'r3d' is neither a .safetensors file nor one of r2plus1d_18, r3d_18"),
+        ("model.pth", WHOLE, "`initial` 'model.pth' is neither a .safetensors file"),
+        ("r2plus1d_18", WHOLE, "`backbone` needs that name, width 1 and blocks null, and is 'r3d_18', 1 and None"),
+        ("r3d_18", WHOLE | {"width": 0.5, "blocks": [1, 1, 1, 1]}, "and is 'r3d_18', 0.5 and [1, 1, 1, 1]"),
+    ],
+)
+def test_where_a_recipe_cannot_start(config: Config, initial: str, backbone: dict[str, object], said: str) -> None:
+    recipe = config.classify.recipes["r3d"].model_dump(mode="json") | {"backbone": backbone, "initial": initial}
+    with pytest.raises(ActaError) as caught:
+        parse(RecipeSettings, recipe)
+    assert said in str(caught.value)

@@ -84,8 +84,17 @@ def test_hash_of_the_weights_to_start_from(run: Run, tmp_path: Path) -> None:
     other = changed(run, classify__recipes__r3d__initial=str(start))
     assert classify.initial_weights(other, wild(recipe="r3d")) == hashlib.sha256(b"abc").hexdigest()
     assert classify.initial_weights(other, wild(recipe="r2plus1d")) == ""
-    missing = changed(run, classify__recipes__r3d__initial=str(tmp_path / "none"))
+    missing = changed(run, classify__recipes__r3d__initial=str(tmp_path / "none.safetensors"))
     assert classify.initial_weights(missing, wild(recipe="r3d")) == "missing"
+
+
+def test_hash_of_published_weights_is_the_registered_one(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ACTA_CACHE", str(tmp_path))
+    whole = {"name": "r3d_18", "width": 1.0, "blocks": None, "dropout": 0.0}
+    other = changed(run, classify__recipes__r3d__initial="r3d_18", classify__recipes__r3d__backbone=whole)
+    assert classify.initial_weights(other, wild(recipe="r3d")) == "b3b3357e"
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_names_that_no_wildcard_says_are_fixed(run: Run) -> None:
     assert tested["split"] == {"train": "train", "test": "test"}
     trained = run.task("train_classifier", strategy="kd")["settings"]
     text = trained(wild(split="split1", recipe="r2plus1d", variant="faces"))
-    assert json.loads(text)["strategy"] == {"teacher": "none", "kd": 250.0, "rkd": 0.0, "temperature": 5.0}
+    assert json.loads(text)["strategy"] == {"teacher": "none", "kd": "31.25 per class", "rkd": 0.0, "temperature": 5.0}
     assert json.loads(text)["variant"] == "faces"
 
 

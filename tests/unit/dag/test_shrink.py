@@ -25,6 +25,23 @@ def test_the_base_network_is_one_of_chapter_five(run: Run) -> None:
     )
 
 
+def test_a_student_is_shrunk_on_its_own_frames(run: Run) -> None:
+    other = changed(run, shrink__base={"variant": "faces", "strategy": "kd", "model": None})
+    student = f"split1/{RECIPE}/faces/kd"
+    assert shrink.base(other, of("pas", 1)) == f"results/demo/models/{student}/model.safetensors"
+    assert shrink.previous(other, of("pas", 1)) == shrink.base(other, of("pas", 1))
+    assert shrink.base_evaluation(other, of("pas", 1)) == f"results/demo/evaluations/{student}/on_faces/evaluation.json"
+    assert shrink.frames(other, of("pas", 1)) == [f"results/demo/frames/faces/{n}-of-2.h5" for n in (0, 1)]
+
+
+def test_a_model_file_is_evaluated_first(run: Run) -> None:
+    published = {"variant": "none", "strategy": None, "model": "models/{recipe}.safetensors"}
+    other = changed(run, shrink__base=published)
+    assert shrink.base(other, of("pas", 2)) == f"models/{RECIPE}.safetensors"
+    assert shrink.base_evaluation(other, of("pas", 2)) == f"{SHRUNK}/base/evaluation.json"
+    assert shrink.frames(other, of("pas", 2))[0] == "results/demo/frames/none/0-of-2.h5"
+
+
 @pytest.mark.parametrize(
     ("plan", "iteration", "expected"),
     [

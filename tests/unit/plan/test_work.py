@@ -34,6 +34,7 @@ JOBS = [
     (r"try_hypothesis_start\niteration: 1\noperators: s\nplan: halving", "rounded"),
     ("evaluate_classifier", "rounded"),
     (r"train_classifier_transferred\nnetwork: pas_2\nrecipe: r2plus1d\nsplit: split1", "rounded"),
+    (r"evaluate_classifier_base\nrecipe: r2plus1d", "rounded"),
 ]
 EDGES = [(0, 1), (0, 2), (2, 3), (3, 4), (3, 5), (0, 6), (0, 7), (0, 8)]
 
@@ -82,6 +83,7 @@ def test_trainings_count_multiply_adds(make):
             epoch * (3 / 2 + 1) * halving.epochs,
             cost * 10 * classify.test_clips,
             epoch * 3 / 4 * classify.training.epochs,
+            cost * 10 * classify.test_clips,
         ]
     )
     told = site.kind("train_classifier").writes

@@ -165,7 +165,7 @@ def test_what_differs_in_the_demo(of, tmp_path):
     write_shrink_table("table_6_1", [of], content, tmp_path / "t.csv")
     differs = read_rows(tmp_path / "t.csv")[0]["differs"]
     assert differs.startswith("not comparable: data demo, thesis Kinetics-400; batch 16, thesis 1536; micro_batch 16,")
-    assert differs.endswith("shrink.alpha 10, thesis 500; shrink.epochs 3, thesis 45")
+    assert differs.endswith("shrink.alpha 1.25 per class, thesis 500; shrink.epochs 3, thesis 45")
     assert "data demo, thesis Kinetics-400" in (tmp_path / "t.html").read_text().split("<table>")[0]
 
 

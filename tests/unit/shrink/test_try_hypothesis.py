@@ -49,6 +49,8 @@ def settings(config, operators: str, **changes) -> TryHypothesis:
     small = train_settings(config, **DEEP).model_dump(mode="json")
     start = "previous" if set(operators) <= set("stf") else "random"
     values = {
+        "variant": "none",
+        "sampling": small["sampling"],
         "split": small["split"],
         "recipe": small["recipe"] | {"initial": None},
         "training": small["training"],
@@ -234,7 +236,7 @@ def test_without_distillation(config, base, shards, tmp_path):
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_stored_logits_give_the_same_bytes_as_the_live_teacher(config, base, shards, tmp_path, mode):
     chosen = settings(config, "f", teacher_mode=mode)
-    asked = StoreTeacherLogits(split=chosen.split, recipe=chosen.recipe, training=chosen.training, mode=mode)
+    asked = StoreTeacherLogits.taken(chosen, mode=mode)
     logits = tmp_path / "logits.h5"
     store_teacher_logits(base, shards, logits, asked)
     live = attempt(base, shards, tmp_path / "live", chosen)
@@ -260,7 +262,7 @@ def test_stored_logits_give_the_same_bytes_as_the_live_teacher(config, base, sha
 )
 def test_stored_logits_of_another_training_are_refused(config, base, shards, tmp_path, changes, message):
     made = settings(config, "f")
-    asked = StoreTeacherLogits(split=made.split, recipe=made.recipe, training=made.training, mode="train")
+    asked = StoreTeacherLogits.taken(made, mode="train")
     store_teacher_logits(base, shards, tmp_path / "logits.h5", asked)
     with pytest.raises(ActaError, match=message):
         attempt(base, shards, tmp_path, settings(config, "f", **changes), stored=tmp_path / "logits.h5")

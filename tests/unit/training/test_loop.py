@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pipeline.runtime.errors import ActaError
-from pipeline.training.distributed import Group, average_buffers
+from pipeline.training.distributed import Group, RunningStatistics
 from pipeline.training.job import Job
 from pipeline.training.loop import fit
 from pipeline.training.steering import AdamPlateau, SgdSchedule
@@ -177,11 +177,11 @@ def test_dropout_and_order_do_not_touch_the_caller_s_random_state(config, tmp_pa
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-class Pair:
-    """Two processes' buffers, summed as if they had been sent."""
+class Together:
+    """Processes whose buffers are summed as if they had been sent."""
 
-    def __init__(self, theirs: list[float]):
-        self.world = 2
+    def __init__(self, world: int, theirs: list[float] | float = 0.0):
+        self.world = world
         self._theirs = torch.tensor(theirs)
 
     def total(self, values: Tensor) -> Tensor:
@@ -201,20 +201,39 @@ def test_processes_that_resume_at_different_steps_are_an_error(config, tmp_path)
         fit(job, one(), Numbers(), mean_loss, recipe, training.seed, SgdSchedule(recipe, training), "")
 
 
-def test_running_statistics_are_averaged_over_the_processes() -> None:
-    """The rule for batch norm's buffers: mean over the processes after each step; counters are left alone."""
-    model = nn.BatchNorm1d(2)
-    model.running_mean.copy_(torch.tensor([1.0, 2.0]))  # type: ignore[union-attr]
-    average_buffers(model, Pair([3.0, 4.0, 5.0, 1.0]))  # type: ignore[arg-type]
-    assert model.running_mean.tolist() == [2.0, 3.0]  # type: ignore[union-attr]
-    assert model.running_var.tolist() == [3.0, 1.0]  # type: ignore[union-attr]
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_running_statistics_are_those_of_a_single_process(world: int) -> None:
+    """Four micro-batches of a step, of which each process computes every ``world``-th."""
+    parts = torch.arange(24, dtype=torch.float64).reshape(4, 3, 2) ** 2
+    alone = nn.BatchNorm1d(2, dtype=torch.float64)
+    for part in parts:
+        alone(part)
+    ended = []
+    for rank in range(world):
+        model = nn.BatchNorm1d(2, dtype=torch.float64)
+        statistics = RunningStatistics(model, Together(world))  # type: ignore[arg-type]
+        for number in range(rank, 4, world):
+            statistics.before(number)
+            model(parts[number])
+        statistics.add_up(4)
+        ended.append(model)
+    for name in ("running_mean", "running_var"):
+        torch.testing.assert_close(sum(getattr(model, name) for model in ended), getattr(alone, name))
+
+
+def test_running_statistics_are_summed_over_the_processes() -> None:
+    model = nn.BatchNorm1d(2, momentum=0.5)
+    model.running_mean.copy_(torch.tensor([8.0, 16.0]))  # type: ignore[union-attr]
+    RunningStatistics(model, Together(2, [3.0, 4.0, 5.0, 1.0])).add_up(1)  # type: ignore[arg-type]
+    assert model.running_mean.tolist() == [2.0 + 3.0, 4.0 + 4.0]  # type: ignore[union-attr]
+    assert model.running_var.tolist() == [0.25 + 5.0, 0.25 + 1.0]  # type: ignore[union-attr]
     assert model.num_batches_tracked == 0
 
 
 def test_frozen_statistics_are_left_alone() -> None:
-    """Sums over three processes and divided again, a third of all numbers would change in their last bit."""
+    """A third of all numbers, summed over three processes, is not always the number again."""
     model = nn.Sequential(nn.BatchNorm1d(2).eval(), nn.Linear(2, 2))
-    average_buffers(model, Pair([9.0]))  # type: ignore[arg-type]
+    RunningStatistics(model, Together(3, [9.0])).add_up(2)  # type: ignore[arg-type]
     assert model[0].running_mean.tolist() == [0.0, 0.0]  # type: ignore[union-attr]
 
 
@@ -452,20 +471,17 @@ def test_a_signal_saves_and_stops(config, shards, tmp_path, number):
 
 
 def test_two_processes_equal_one_that_accumulates_two(config, shards, tmp_path):
-    """Same micro-batches, float64: trainable parameters to 1e-12 after four steps; running statistics by their rule."""
+    """Same micro-batches, float64: all weights and running statistics to 1e-12 after four steps."""
     changed = train_settings(config, training__precision="float64", training__epochs=2)
     outputs = [tmp_path / name / "model.safetensors" for name in ("one", "two")]
     for world, output in zip((1, 2), outputs, strict=True):
         finish(start(command(shards, output, changed), world))
     alone, together = map(load_file, outputs)
-    trainable = [name for name in alone if "running" not in name and "tracked" not in name]
-    for name in trainable:
+    for name in (name for name in alone if "tracked" not in name):
         assert np.allclose(alone[name], together[name], rtol=0, atol=1e-12), name
     metrics = [json.loads(output.with_name("metrics.json").read_text()) for output in outputs]
     assert [m["processes"] for m in metrics] == [1, 2]
     assert metrics[0]["history"][-1]["loss"] == pytest.approx(metrics[1]["history"][-1]["loss"], abs=1e-12)
-    means = [name for name in alone if name.endswith("running_mean")]
-    assert any(not torch.allclose(alone[name], together[name]) for name in means), "one updates twice a step, two once"
 
 
 # ---- the same bytes, computed otherwise
