@@ -115,7 +115,9 @@ def start(arguments: list[str], world: int = 1, **options: Any) -> list[subproce
         subprocess.Popen(
             [warm_python(), *arguments[1:]],
             cwd=PROJECT,
-            env=os.environ | (names | {"RANK": str(rank), "LOCAL_RANK": str(rank)} if world > 1 else {}),
+            env=os.environ
+            | {"PYTHONPATH": str(PROJECT)}
+            | (names | {"RANK": str(rank), "LOCAL_RANK": str(rank)} if world > 1 else {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

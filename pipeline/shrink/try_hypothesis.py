@@ -89,13 +89,9 @@ def try_hypothesis(
             load_state(model, model_weights(files["previous"]), str(previous))
         elif settings.start == "part":
             inherit_part(model, model_weights(files["previous"]), before.architecture)
-        provenance = provenance_of(
-            __name__,
-            settings,
-            inputs={"frames": digest_of(shards)},
-            weights={name: file.sha256 for name, file in files.items()},
-            packages=("torch", "simplejpeg"),
-        )
+        weights = {name: file.sha256 for name, file in files.items()}
+        inputs = {"frames": digest_of(shards)}
+        provenance = provenance_of(__name__, settings, inputs=inputs, weights=weights, packages=("torch", "simplejpeg"))
         description = replace(before, architecture=architecture, view=recipe.clip.view, provenance=provenance.content)
         done, figures = train_model(
             job, model, description, lesson, recipe, training, provenance.digest, until, started

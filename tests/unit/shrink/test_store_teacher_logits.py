@@ -35,7 +35,7 @@ def teacher(config, shards, tmp_path_factory) -> Path:
 
 def asked(config, **changes) -> StoreTeacherLogits:
     values = train_settings(config, recipe__batch=10, recipe__micro_batch=5, **changes).model_dump(mode="json")
-    kept = {name: values[name] for name in ("split", "recipe", "training")}
+    kept = {name: values[name] for name in ("variant", "sampling", "split", "recipe", "training")}
     return parse(StoreTeacherLogits, kept | {"mode": "train"})
 
 
