@@ -74,13 +74,15 @@ class StoreTeacherLogits(TrainingTask):
 
 
 class SelectHypothesis(Settings):
-    """What the selection reads: the hypotheses in the order that breaks ties."""
+    """What the selection reads: the hypotheses in the order that breaks ties, and γ of the temporal operators."""
 
     operators: tuple[str, ...]
+    t: float
+    f: int
 
     @classmethod
     def from_config(cls, config: "Config", plan: str) -> Self:
-        return cls(operators=config.shrink.plans[plan].operators)
+        return cls.taken(config.shrink.plans[plan], config.shrink.factors)
 
 
 class ExportNetwork(Settings):
