@@ -125,6 +125,12 @@ def evaluations_of(run: Run, name: str) -> list[str]:
     return evaluations
 
 
+def shown_features(run: Run, wildcards: Any) -> str:
+    """The features that the table or figure of a job shows, as words: pictures are of the first ones."""
+    names = list(run.config.detect.features)
+    return " ".join(names[:1] if wildcards.name in PICTURES else names)
+
+
 def results_of(run: Run, name: str) -> list[str]:
     """What a table or figure of Ch. 3 is made of."""
     detect = run.config.detect

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.dag import classify, paths
 from pipeline.dag.run import Run
-from pipeline.report.thesis_shrinkage import BEYOND, STUDIED, networks_of
+from pipeline.report.thesis_shrinkage import BEYOND, STUDIED, networks_of, plans_of
 from pipeline.runtime.errors import ActaError
 
 
@@ -138,6 +138,11 @@ def results_of(run: Run, name: str, recipes: Sequence[str] | None = None) -> lis
         for network in trained
         for file in ("evaluation.json", "metrics.json")
     ]
+
+
+def shown_plans(run: Run, wildcards: Any) -> str:
+    """The plans that the table of a job shows, or its figure, as words."""
+    return " ".join(plans_of(getattr(wildcards, "name", "shrink_figure")))
 
 
 def figures_of(run: Run, name: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from shlex import quote
+from typing import Any
 
 from pipeline.config.spot import FrameBackboneSettings, TrainedBackboneSettings
 from pipeline.dag import paths
@@ -74,6 +75,11 @@ def networks(run: Run, name: str) -> list[str]:
     spotters = run.config.spot.spotters
     backbones = {network: spotter.backbone for network, spotter in spotters.items()}
     return [network for network in networks_of(name, backbones) if network in spotters]
+
+
+def shown_networks(run: Run, wildcards: Any) -> str:
+    """The same of the table or figure that a job draws, as words."""
+    return " ".join(networks(run, wildcards.name))
 
 
 def evaluations_of(run: Run, name: str) -> list[str]:

@@ -80,7 +80,7 @@ rule draw_shrinkage_table:
     conda:
         "../../envs/acta.yaml"
     params:
-        **RUN.task("draw_shrinkage"),
+        **RUN.task("draw_shrinkage", plans=of(shrink.shown_plans)),
         reading=reading(),
         results=verbatim(result("")),
     shell:
@@ -102,7 +102,7 @@ rule draw_shrinkage_figure:
     conda:
         "../../envs/acta.yaml"
     params:
-        **RUN.task("draw_shrinkage"),
+        **RUN.task("draw_shrinkage", plans=of(shrink.shown_plans)),
         reading=reading(figure_of),
         results=verbatim(result("")),
     shell:

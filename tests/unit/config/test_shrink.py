@@ -66,7 +66,8 @@ def of(**wanted: bool) -> set[Any]:
     [
         ("shrink.recipes", ["r3d"], set()),
         ("shrink.iterations", 6, set()),
-        *((f"shrink.factors.{letter}", 3, {key for key in HYPOTHESES if letter in key[1]}) for letter in "stfcl"),
+        *((f"shrink.factors.{letter}", 3, {key for key in HYPOTHESES if letter in key[1]}) for letter in "scl"),
+        *((f"shrink.factors.{o}", 3, {key for key in HYPOTHESES if o in key[1]} | {"select"}) for o in "tf"),
         ("shrink.alpha", 3, of(taught=True)),
         ("shrink.temperature", 3, HYPOTHESES),
         ("shrink.epochs", 9, HYPOTHESES | STORED | {"alone"}),
