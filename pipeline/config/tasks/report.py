@@ -158,11 +158,12 @@ class DrawDetection(Settings):
     )
     recipes: dict[str, dict[str, Value]] = Field(description="How STAGE is trained on each of the features.")
     thesis: dict[str, dict[str, Value]] = Field(description="The same in the thesis, by its rows.")
+    mean_over: tuple[str, ...] = Field(description="The datasets that Table 3.5 averages.")
     departures: dict[str, str] = Field(description="Declared in the configuration, with their reasons.")
 
     @classmethod
-    def from_config(cls, config: "Config", features: str | None = None) -> Self:
-        """``features``: the names of those that are shown; None: of all."""
+    def from_config(cls, config: "Config", features: str | None = None, name: str = "table_3_5") -> Self:
+        """``features``: the names of those that are shown; None: of all. ``name``: of the table or figure."""
         detect = config.detect
         shown = {name: detect.features[name] for name in _of(detect.features, features)}
         return cls.taken(
@@ -174,6 +175,7 @@ class DrawDetection(Settings):
             without_backbone=tuple(name for name, settings in shown.items() if not settings.backbone),
             recipes={name: _actor_recipe(detect, feature_settings) for name, feature_settings in shown.items()},
             thesis=_detection_of_the_thesis(),
+            mean_over=detect.mean_over if name == "table_3_5" else (),
             departures=_departures(config, "detect"),
         )
 

@@ -7,6 +7,8 @@ from tests import PROJECT
 BELOW = {
     "ucf101_scratch": ("ucf101",),
     "ava_2_2": ("ava",),
+    "jhmdb21_split2": ("jhmdb21",),
+    "jhmdb21_split3": ("jhmdb21",),
     "ucf101_24": ("jhmdb21",),
     "soccernet_finetuned": ("soccernet",),
 }
