@@ -56,6 +56,7 @@ _ROWS = (
     Task("shrink.store_teacher_logits", weight=Kind(MULTIPLY_ADDS, work.logits, CLASSIFYING)),
     Task("shrink.select_hypothesis"),
     Task("shrink.export_network", weight=Kind("jobs", JOBS.amount, CLASSIFYING)),
+    Task("shrink.measure_resources", weight=Kind("jobs", JOBS.amount, CLASSIFYING)),
     Task("report.draw_shrinkage"),
     # Action detection (Ch. 3).
     Task(

@@ -19,6 +19,7 @@ TRANSFERRED = "transfer/{split}/{recipe}/{network}"
 # Progressive architecture shrinkage (Ch. 6).
 SHRUNK = "shrink/{recipe}/{network}"
 ITERATION = "shrink/{recipe}/{plan}/iteration_{iteration}"
+BASE_RESOURCES = "shrink/{recipe}/resources.json"
 HYPOTHESIS = "shrink/{recipe}/{plan}/iteration_{iteration}/{operators}"
 TEACHER_LOGITS = "shrink/{recipe}/{plan}/teacher_logits.h5"
 

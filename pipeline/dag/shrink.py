@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.dag import classify, paths
 from pipeline.dag.run import Run
-from pipeline.report.thesis_shrinkage import BEYOND, STUDIED, networks_of, plans_of
+from pipeline.report.thesis_shrinkage import BEYOND, STUDIED, measured_on_a_device, networks_of, plans_of
 from pipeline.runtime.errors import ActaError
 
 
@@ -122,6 +122,10 @@ def results_of(run: Run, name: str, recipes: Sequence[str] | None = None) -> lis
     wanted = list(winners)
     if name == "table_6_5":
         wanted += [path.replace("selected.json", "export/export.json") for path in winners]
+        for recipe in recipes:
+            numbers = measured_on_a_device(shrink.iterations)
+            wanted += [f"{_iteration(run, recipe, 'pas', n)}/resources.json" for n in numbers if n]
+            wanted.append(run.result(paths.BASE_RESOURCES, recipe=recipe))
     if name == "shrink_beyond":
         for recipe in recipes:
             folders = [_iteration(run, recipe, plan, n) for n in iterations(run) for plan in BEYOND]

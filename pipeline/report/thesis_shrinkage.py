@@ -56,6 +56,11 @@ STUDIED = {"table_6_4": ITERATION_OF_ABLATION, "table_6_7": 1, "table_6_8": 1}
 BEYOND = ("inherit", "halving", "pairs", "stored")
 
 
+def measured_on_a_device(iterations: int) -> list[int]:
+    """The networks of Table 6.5, and the last one."""
+    return [number for number in range(iterations + 1) if number in (0, 1, 3, 5, iterations)]
+
+
 def plans_of(name: str) -> tuple[str, ...]:
     """The plans whose hypotheses a table or figure shows; all show the winners of ``pas``."""
     studied: dict[str, Iterable[str]] = {

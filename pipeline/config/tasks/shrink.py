@@ -96,6 +96,20 @@ class ExportNetwork(Settings):
         return cls(device=config.classify.training.device, threads=1)
 
 
+class MeasureResources(Settings):
+    """What the measurement of a device's utilisation and memory reads."""
+
+    split: SplitSettings
+    short_videos: Literal["repeat", "drop"]
+    device: Literal["cpu", "cuda"]
+    threads: int
+
+    @classmethod
+    def from_config(cls, config: "Config", recipe: str) -> Self:
+        classify = config.classify
+        return cls.taken(classify.training, classify.recipes[recipe].clip, split=classify.splits[config.shrink.split])
+
+
 class HalveHypotheses(Settings):
     """What halving reads."""
 
