@@ -64,8 +64,9 @@ test-lowest test-newest: test-%: install
 	@$(MAKE) --no-print-directory test VENV=.venv-$* ARGS="$(VERSIONS)"
 VERSIONS = tests/workflow/test_tiny.py tests/unit/test_cli.py tests/unit/test_dependencies.py \
 	$(patsubst %,tests/unit/%,media privacy shrink/test_export_network.py models/test_classifier_file.py models/test_weights.py \
-	detect/annotation/test_ava.py config/test_whole.py metrics/test_frame_map.py commands/test_submit.py) \
-	$(patsubst %,tests/unit/report/test_%.py,detection figures draw_contact_sheet style) \
+	detect/annotation/test_ava.py config/test_whole.py metrics/test_frame_map.py commands/test_submit.py \
+	commands/test_completion.py commands/test_table.py test_cli_imports.py test_cli_outputs.py) \
+	$(patsubst %,tests/unit/report/test_%.py,detection detection_figures figures draw_contact_sheet style) \
 	$(patsubst %,tests/unit/runtime/test_%.py,costs device progress store)
 
 lint: install

@@ -76,6 +76,7 @@ _ROWS = (
         "shrink.export_network",
         weight=Kind("jobs", JOBS.amount, CLASSIFYING, writes=storage.exported, told=_NETWORK),
     ),
+    Task("shrink.measure_resources", weight=Kind("jobs", JOBS.amount, CLASSIFYING)),
     Task("report.draw_shrinkage"),
     # Action detection (Ch. 3).
     Task(

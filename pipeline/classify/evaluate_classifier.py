@@ -71,7 +71,7 @@ def evaluate_classifier(
     if not entries:
         raise ActaError(f"split {settings.split.test!r} has no video to evaluate ({len(expected)} are listed)")
     positions = frames_needed([architecture])
-    clips = _TestClips(videos, entries, positions, length, settings.test_clips, description.view.test)
+    clips = EvaluationClips(videos, entries, positions, length, settings.test_clips, description.view.test)
     context = "forkserver" if workers else None
     loader = DataLoader(clips, batch_size=None, num_workers=workers, multiprocessing_context=context)
     with pinned_threads(settings.threads):
@@ -112,7 +112,9 @@ def _scores(
 
 
 @dataclass(frozen=True)
-class _TestClips(Dataset):
+class EvaluationClips(Dataset):
+    """The clips of each video of a test, uint8 (``count``, t, 3, side, side), evenly spread over its time."""
+
     videos: Videos
     entries: Sequence[Entry]
     positions: Sequence[int]

@@ -289,6 +289,10 @@ class DetectionSettings(Settings):
         description="Most confident detections of a frame that count; 0: all, as in the backbones' own evaluations; "
         "AVA's official evaluator: 50."
     )
+    mean_over: tuple[Name, ...] = Field(
+        description="Datasets over which Table 3.5 gives the mean, each a run of its own: the splits of J-HMDB-21, "
+        "this one among them. Those without evaluations are left out, and named. []: this dataset alone."
+    )
     tables: tuple[str, ...] = Field(
         description="Tables and figures of Ch. 3 that `snakemake detect` makes; each is a target of its own too. Leave "
         "out what your data cannot give."

@@ -193,7 +193,8 @@ class ClipSamplingSettings(Settings):
     )
     halftime_substitutions: bool = Field(
         description="Whether substitutions at the very beginning of the second half, which nothing shows, train. The "
-        "thesis: false (Sec. 4.2.2)."
+        "thesis: false (Sec. 4.2.2); the challenge, whose pool has every annotated spot: true (Sec. 4.3). Evaluations "
+        "always count them."
     )
 
 

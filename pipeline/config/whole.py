@@ -106,6 +106,13 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
+    def _is_one_of_its_splits(self) -> "Config":
+        splits = self.detect.mean_over
+        if splits and self.dataset not in splits:
+            raise ValueError(f"detect.mean_over is {list(splits)}, without this dataset, {self.dataset!r}")
+        return self
+
+    @model_validator(mode="after")
     def _departures_are_keys(self) -> "Config":
         for key in self.departures:
             place: Any = self

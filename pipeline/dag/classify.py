@@ -53,6 +53,13 @@ def evaluation(run: Run, split: str, recipe: str, variant: str, strategy: str, t
     return f"{run.result(paths.CLASSIFIER_EVALUATION, **names)}/evaluation.json"
 
 
+def shown_recipes(run: Run, wildcards: Any) -> str:
+    """The recipes that the table or figure of a job shows, as words."""
+    classify = run.config.classify
+    shown = rows(wildcards.name, classify.recipe, classify.compare, run.config.privacy.what)
+    return " ".join(dict.fromkeys(row.recipe for row in shown))
+
+
 def evaluations_of(run: Run, name: str) -> list[str]:
     """The evaluations that a table or figure is made of."""
     classify = run.config.classify

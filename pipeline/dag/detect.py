@@ -1,6 +1,7 @@
 """Action detection (Ch. 3): what its rules read. The chapter has videos of its own."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from shlex import quote
 from typing import Any
 
@@ -112,6 +113,16 @@ def words(files: Mapping[str, str]) -> str:
     return " ".join(quote(f"{split}={path}") for split, path in files.items())
 
 
+def evaluated_splits(run: Run) -> list[str]:
+    """Evaluations that Table 3.5 averages with this dataset's: those of other runs, as far as they are there."""
+    others = [name for name in run.config.detect.mean_over if name != run.config.dataset]
+    below = run.result("")
+    paths = [
+        f"results/{name}/{path.removeprefix(below)}" for name in others for path in evaluations_of(run, "table_3_5")
+    ]
+    return [path for path in paths if Path(path).is_file()]
+
+
 def evaluations_of(run: Run, name: str) -> list[str]:
     """Evaluations that a table or figure is made of; the pictures show one network's detections."""
     detect = run.config.detect
@@ -130,6 +141,12 @@ def evaluations_of(run: Run, name: str) -> list[str]:
     return evaluations
 
 
+def shown_features(run: Run, wildcards: Any) -> str:
+    """The features that the table or figure of a job shows, as words: pictures are of the first ones."""
+    names = list(run.config.detect.features)
+    return " ".join(names[:1] if wildcards.name in PICTURES else names)
+
+
 def results_of(run: Run, name: str) -> list[str]:
     """What a table or figure of Ch. 3 is made of."""
     detect = run.config.detect
@@ -142,6 +159,8 @@ def results_of(run: Run, name: str) -> list[str]:
             *run.of_detection_shards(paths.ACTOR_FEATURES, features=first),
         ]
     inputs = evaluations_of(run, name)
+    if name == "table_3_5":
+        inputs += evaluated_splits(run)
     for features in detect.features:
         if name == "table_3_9":
             inputs += [

@@ -20,6 +20,7 @@ TRANSFERRED = "transfer/{split}/{recipe}/{network}"
 BASE = "shrink/{recipe}/base"
 SHRUNK = "shrink/{recipe}/{network}"
 ITERATION = "shrink/{recipe}/{plan}/iteration_{iteration}"
+BASE_RESOURCES = "shrink/{recipe}/resources.json"
 HYPOTHESIS = "shrink/{recipe}/{plan}/iteration_{iteration}/{operators}"
 TEACHER_LOGITS = "shrink/{recipe}/{plan}/teacher_logits.h5"
 

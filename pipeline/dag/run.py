@@ -66,10 +66,11 @@ class Run:
         """The split of a game."""
         return next(split for split, games in self.games.items() if game in games)
 
-    def task(self, name: str, **fixed: str) -> dict[str, Any]:
+    def task(self, name: str, **fixed: str | Callable[[Any], str]) -> dict[str, Any]:
         """Parameters of a rule that runs a task: what decides whether its jobs rerun.
 
-        What the settings' ``from_config`` asks for is a wildcard of the rule, or ``fixed``.
+        What the settings' ``from_config`` asks for is a wildcard of the rule, or ``fixed``: a text, or a function
+        of the wildcards.
         """
         task = TASKS[name]
         parameters: dict[str, Any] = {"code": code_digest(task.dotted)}
@@ -77,15 +78,19 @@ class Run:
             parameters["settings"] = self._settings(name, fixed)
         return parameters
 
-    def _settings(self, name: str, fixed: Mapping[str, str]) -> Callable[[Any], str]:
+    def _settings(self, name: str, fixed: Mapping[str, str | Callable[[Any], str]]) -> Callable[[Any], str]:
         """The JSON of what a task reads, as a function of the wildcards: Snakemake would fill a text's braces."""
         asked = [wanted for wanted in TASKS[name].asked if wanted not in fixed]
 
         @cache
         def text(**values: str) -> str:
-            return canonical(task_settings(self.config, name, **values, **fixed))
+            return canonical(task_settings(self.config, name, **values))
 
-        return lambda wildcards: text(**{key: getattr(wildcards, key) for key in asked if hasattr(wildcards, key)})
+        def of_job(wildcards: Any) -> str:
+            values = {key: getattr(wildcards, key) for key in asked if hasattr(wildcards, key)}
+            return text(**values, **{key: one(wildcards) if callable(one) else one for key, one in fixed.items()})
+
+        return of_job
 
     def detector_weights(self, name: str) -> Callable[[Any], list[str]]:
         """A rule's parameter: hashes of the weights that a task on people uses, by the wildcard ``what``."""

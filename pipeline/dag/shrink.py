@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.dag import classify, paths, refusals
 from pipeline.dag.run import Run
-from pipeline.report.thesis_shrinkage import BEYOND, STUDIED, networks_of
+from pipeline.report.thesis_shrinkage import BEYOND, STUDIED, measured_on_a_device, networks_of, plans_of
 
 
 def iterations(run: Run) -> Iterable[int]:
@@ -126,6 +126,10 @@ def results_of(run: Run, name: str, recipes: Sequence[str] | None = None) -> lis
     wanted = list(winners)
     if name == "table_6_5":
         wanted += [path.replace("selected.json", "export/export.json") for path in winners]
+        for recipe in recipes:
+            numbers = measured_on_a_device(shrink.iterations)
+            wanted += [f"{_iteration(run, recipe, 'pas', n)}/resources.json" for n in numbers if n]
+            wanted.append(run.result(paths.BASE_RESOURCES, recipe=recipe))
     if name == "shrink_beyond":
         for recipe in recipes:
             folders = [_iteration(run, recipe, plan, n) for n in iterations(run) for plan in BEYOND]
@@ -142,6 +146,11 @@ def results_of(run: Run, name: str, recipes: Sequence[str] | None = None) -> lis
         for network in trained
         for file in ("evaluation.json", "metrics.json")
     ]
+
+
+def shown_plans(run: Run, wildcards: Any) -> str:
+    """The plans that the table of a job shows, or its figure, as words."""
+    return " ".join(plans_of(getattr(wildcards, "name", "shrink_figure")))
 
 
 def figures_of(run: Run, name: str) -> list[str]:

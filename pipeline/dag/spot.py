@@ -89,6 +89,11 @@ def networks(run: Run, name: str) -> list[str]:
     return [network for network in networks_of(name, backbones) if network in spotters]
 
 
+def shown_networks(run: Run, wildcards: Any) -> str:
+    """The same of the table or figure that a job draws, as words."""
+    return " ".join(networks(run, wildcards.name))
+
+
 def evaluations_of(run: Run, name: str) -> list[str]:
     """Evaluations that a table or figure is made of."""
     splits = run.config.spot.splits

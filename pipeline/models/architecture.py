@@ -145,11 +145,6 @@ class Architecture:
         """Consecutive frames of a video that the network's own clip covers: operator t shortens it, f does not."""
         return int(self.raw_frames / self._factor("t"))
 
-    @property
-    def temporal_stride(self) -> int:
-        """Total stride of the convolutions over time; with fewer frames their tail works on one (Sec. 6.1.2)."""
-        return 1 if self.is_slowfast else 8
-
     def reduced(self, reductions: Sequence[Reduction], size: int) -> "Architecture":
         """This network after further reductions.
 

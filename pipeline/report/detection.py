@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.config.names import ActorBackboneName
 from pipeline.config.tasks.report import DrawDetection
 from pipeline.detect.features.entities import FeatureShard
 from pipeline.models.stage_architecture import FEATURES, StageArchitecture
 from pipeline.models.stage_complexity import StageComplexity, stage_complexity
 from pipeline.report.catalogue import other_data
+from pipeline.report.detection_results import MeanOfSplits, Measured, Pick, gains
 from pipeline.report.differs import declared, differences, joined
 from pipeline.report.intervals import mean_cells
 from pipeline.report.numbered import write_numbered_table
@@ -42,57 +44,14 @@ from pipeline.report.thesis_detection import (
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.text import read_made
 
-Pick = Callable[[Row], float | None]
 _BY_DATASET = ("thesis_jhmdb21", "thesis_ucf101_24")
+# Table 3.10: the networks, and the sides of the views for which their costs were published.
+_BACKBONES: dict[str, tuple[ActorBackboneName, int]] = {
+    I3D: ("i3d", 224),
+    R101: ("r101_i3d_nl", 256),
+    SLOWFAST_16X8: ("slowfast_nl_16x8_r101", 256),
+}
 _TRAINING = ("thesis_gpus", "thesis_clips_per_gpu", "thesis_epochs", "thesis_time")
-
-
-def gains(values: Sequence[float], reference: Sequence[float]) -> list[float]:
-    """What each seed gains over the same seed of the reference; a single value counts for every seed.
-
-    Empty if either is empty.
-    """
-    if not values or not reference:
-        return []
-    count = max(len(values), len(reference))
-    measured, theirs = (list(series) * count if len(series) == 1 else series for series in (values, reference))
-    return [value - other for value, other in zip(measured, theirs, strict=True)]
-
-
-class Measured:
-    """The evaluations and trainings of a dataset, in ``results/<dataset>/detect``."""
-
-    def __init__(self, results: Path, settings: DrawDetection):
-        self.results, self.settings = results, settings
-
-    def paths(self, features: str, network: str, boxes: str = "detected") -> list[Path]:
-        """Evaluations of a network: one a seed; one of a backbone; none where the features have no such classifier."""
-        folder = self.results / "evaluations" / features / network
-        if network == BACKBONE:
-            return [] if features in self.settings.without_backbone else [folder / boxes / "evaluation.json"]
-        return [folder / f"seed_{seed}" / boxes / "evaluation.json" for seed in self.settings.seeds]
-
-    def values(self, features: str, network: str, pick: Pick, boxes: str = "detected") -> list[float]:
-        """What ``pick`` takes out of each evaluation, in per cent, in the order of `paths`; empty if one is None.
-
-        Raises:
-            ActaError: an evaluation is missing or damaged, or lacks the value.
-        """
-        values = []
-        for path in self.paths(features, network, boxes):
-            try:
-                values.append(pick(read_made(path)))
-            except (KeyError, TypeError) as error:
-                raise ActaError(f"{path} does not hold {error}: nothing is annotated or detected there") from None
-        return [100 * value for value in values if value is not None] if None not in values else []
-
-    def trainings(self, features: str, network: str) -> list[Row]:
-        """``metrics.json`` of each seed."""
-        folder = self.results / "networks" / features / network
-        return [read_made(folder / f"seed_{seed}" / "metrics.json") for seed in self.settings.seeds]
-
-    def shards(self, features: str) -> list[Path]:
-        return sorted((self.results / "features" / features).glob("*.h5"))
 
 
 def write_detection_table(name: str, results: Path, settings: DrawDetection, output: Path) -> None:
@@ -215,12 +174,28 @@ def _table_3_5(measured: Measured) -> Iterator[Row]:
         if printed:
             row: Row = {"what": "published", "features": features, "differs": "number of its authors"}
             yield row | dict(zip(_BY_DATASET, printed[PUBLISHED], strict=True))
-        for network in networks_of("table_3_5"):
-            row = _row(measured, "table_3_5", features, network)
-            splits = "one split, thesis mean of three" if "jhmdb" in measured.settings.dataset else None
-            row["differs"] = joined([row["differs"], splits])
+        networks = networks_of("table_3_5")
+        averaged = MeanOfSplits(measured.results, measured.settings, features, networks)
+        for network in networks:
+            row = _row(averaged, "table_3_5", features, network)
+            row |= _of_splits(averaged, features, network)
             del row["thesis_mAP"], row["thesis_gain"]
             yield row | dict(zip(_BY_DATASET, printed.get(network, (None, None)), strict=True))
+
+
+def _of_splits(averaged: MeanOfSplits, features: str, network: str) -> Row:
+    """Which splits a mean is over, and the mean over the seeds of each."""
+    settings, splits = averaged.settings, averaged.splits
+    means = {
+        name: split.values(features, network, lambda evaluation: evaluation["mAP"]) for name, split in splits.items()
+    }
+    told = [f"{name} {np.mean(values):.2f}" for name, values in means.items() if values]
+    lacking = [name for name in settings.mean_over if name not in splits]
+    missing = f"mean without {', '.join(lacking)}, not evaluated so far" if lacking else None
+    if "jhmdb" in settings.dataset and not settings.mean_over:
+        missing = "one split, thesis mean of three"
+    differs = joined([_differs(averaged, "table_3_5", features), missing])
+    return {"splits": len(splits), "mAP_of_splits": "; ".join(told) if len(splits) > 1 else None, "differs": differs}
 
 
 def _table_3_6(measured: Measured) -> Iterator[Row]:
@@ -271,7 +246,7 @@ def _table_3_9(measured: Measured) -> Iterator[Row]:
 def _table_3_10(measured: Measured) -> Iterator[Row]:
     published = {I3D: FEATURES["i3d"], R101: FEATURES["r101_i3d_nl"], SLOWFAST_16X8: FEATURES["slowfast_nl"]}
     for kind, printed in COMPLEXITY.items():
-        yield {"what": KINDS[kind], "features": None, **_complexity(printed[BACKBONE]), "differs": None}
+        yield _backbone_row(kind) | _complexity(printed[BACKBONE])
         actors, objects, heads = published[kind]
         cost = stage_complexity(StageArchitecture(actors, objects, 80, heads=heads))
         yield {
@@ -297,6 +272,20 @@ def _table_3_10(measured: Measured) -> Iterator[Row]:
             **_sizes(cost, *size, heads, classes),
             "differs": f"a clip here has {people:.1f} actors and {things:.1f} objects on average",
         }
+
+
+def _backbone_row(kind: str) -> Row:
+    """What a backbone of Table 3.10 costs as it is built here."""
+    from pipeline.models.actor_backbones import ActorBackbone
+    from pipeline.models.actor_complexity import actor_complexity
+
+    name, size = _BACKBONES[kind]
+    cost = actor_complexity(ActorBackbone(name, 80), size)
+    differs = f"a view of {size} × {size} pixels with one actor, 80 classes; thesis as published for Kinetics-400"
+    if kind == SLOWFAST_16X8:
+        differs += "; res5 keeps the resolution of res4"
+    row: Row = {"what": KINDS[kind], "features": None, "classes": 80, "actors": 1, "gflops": f"{cost.gflops:.4g}"}
+    return row | {"parameters": cost.parameters, "differs": differs}
 
 
 def entities_per_clip(shards: Sequence[Path]) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from pipeline.detect.features.entities import FeatureShard
 from pipeline.privacy.boxes import iou
 from pipeline.report import style
 from pipeline.report.catalogue import note, other_data
-from pipeline.report.detection import Measured, Pick, gains
+from pipeline.report.detection_results import Measured, Pick, gains
 from pipeline.report.intervals import Mean, mean_of
 from pipeline.report.thesis_detection import BACKBONE, GREATEST_GAINS, I3D, STAGE, kind_of
 from pipeline.runtime.errors import ActaError

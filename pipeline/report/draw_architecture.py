@@ -4,6 +4,7 @@ Tables 3.1, 4.1 and 6.10.
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from pipeline.runtime.files import Output
 
 # Table 6.10, whose numbers are of this network and this training crop.
 _PRINTED, _CROP = "slowfast_4x16_r50", 224
+_SHORTCUT = re.compile("branch1|downsample")
 _STAGES = ("res2", "res3", "res4", "res5")
 
 
@@ -138,7 +140,7 @@ def _table_6_10(settings: DrawArchitecture, results: Path) -> Iterator[Row]:
 
 def _network(recipe: str, number: int, description: Description) -> Iterator[Row]:
     architecture, crop = description.architecture, description.view.crop
-    printed = values("table_6_10", dict[str, list[tuple[int | None, int | None, int, int]]])
+    printed = values("table_6_10", dict[str, list[tuple[int | None, int | None, int, int]]], "sizes")
     factors = {o: math.prod(r.factor for r in architecture.reductions if r.operator == o) for o in "stfcl"}
     shown = architecture.backbone == _PRINTED
     differs = joined(
@@ -148,6 +150,7 @@ def _network(recipe: str, number: int, description: Description) -> Iterator[Row
             said("crop", crop, _CROP),
         ]
     )
+    built = layers(architecture)
     for stage, pathways in shapes(architecture, crop).items():
         for place, shape in enumerate(pathways):
             row: Row = {
@@ -158,6 +161,8 @@ def _network(recipe: str, number: int, description: Description) -> Iterator[Row
                 "stage": stage,
             }
             theirs = printed.get(stage, [])[place : place + 1] if shown else []
+            row |= _thesis_layers(stage, place, factors["c"]) if shown else dict.fromkeys(_THESIS_LAYERS)
+            row |= dict(zip(("kernels", "strides"), built.get(stage, _NO_LAYERS)[place], strict=True))
             row |= _thesis(*theirs[0], factors) if theirs else dict.fromkeys(_THESIS)
             row |= dict(zip(("blocks", "channels", "frames", "side"), shape, strict=True))
             yield row | {"differs": differs}
@@ -177,6 +182,59 @@ def _thesis(
         side / factors["s"],
     )
     return dict(zip(_THESIS, (None if value is None else f"{value:.4g}" for value in reduced), strict=True))
+
+
+Kernel = tuple[int, int, int | None]
+_THESIS_LAYERS = ("thesis_kernels", "thesis_strides")
+_NO_LAYERS = [(None, None)] * 2
+
+
+def _thesis_layers(stage: str, place: int, factor: float) -> dict[str, str | None]:
+    """Kernels and strides of Table 6.10, with the formula's channels."""
+    kernels = values("table_6_10", dict[str, list[list[Kernel]]], "kernels").get(stage)
+    strides = values("table_6_10", dict[str, list[tuple[int, int]]], "strides").get(stage)
+    reduced = [(time, side, count and count / factor) for time, side, count in kernels[place]] if kernels else []
+    told = (_kernels(reduced) if reduced else None, _strides(*strides[place]) if strides else None)
+    return dict(zip(_THESIS_LAYERS, told, strict=True))
+
+
+def _kernels(kernels: Sequence[tuple[int, int, float | None]]) -> str:
+    """``T×S², C`` of each; of several in brackets."""
+    told = [f"{time}×{side}²" + (f", {count:.4g}" if count else " max") for time, side, count in kernels]
+    return told[0] if len(told) == 1 else f"[{'; '.join(told)}]"
+
+
+def _strides(time: int, side: int) -> str:
+    return f"{time}, {side}²"
+
+
+def layers(architecture: Architecture) -> dict[str, list[tuple[str | None, str]]]:
+    """Kernels and strides of each stage by pathway, of a network that is built; of blocks the first, which strides."""
+    found: dict[str, list[tuple[str | None, str]]] = {
+        "data layer": [(None, _strides(stride, 1)) for stride in architecture.strides]
+    }
+    with torch.device("meta"):
+        model = build(architecture)
+    for stage, modules in _watched(model, architecture).items():
+        if stage in _STAGES:
+            first = ("pathway0_res0.", "pathway1_res0.") if architecture.is_slowfast else ("0.",)
+            parts = [(modules[0], prefix) for prefix in first]
+        else:
+            parts = [(module, "") for module in modules]
+        found[stage] = [_layers_of(module, prefix) for module, prefix in parts]
+    return found
+
+
+def _layers_of(module: nn.Module, prefix: str) -> tuple[str, str]:
+    """Of what is named so within a module, one after another, without the shortcut of a block."""
+    kernels: list[tuple[int, int, float | None]] = []
+    time, space = 1, 1
+    for name, layer in module.named_modules():
+        if name.startswith(prefix) and isinstance(layer, nn.Conv3d | nn.MaxPool3d) and not _SHORTCUT.search(name):
+            sides, steps = tuple(layer.kernel_size), tuple(layer.stride)  # type: ignore[arg-type]
+            kernels.append((sides[0], sides[1], layer.out_channels if isinstance(layer, nn.Conv3d) else None))
+            time, space = time * steps[0], space * steps[1]
+    return _kernels(kernels), _strides(time, space)
 
 
 Shape = tuple[int | None, int | None, int | None, int | None]

@@ -23,6 +23,7 @@ from pipeline.report.thesis_shrinkage import (
     RESOURCES,
     SMALL,
     TRANSFER,
+    measured_on_a_device,
 )
 from pipeline.runtime.errors import ActaError
 from pipeline.runtime.text import read_made
@@ -69,6 +70,12 @@ class Shrinkage:
         networks = [h for h in selection["hypotheses"] if h["operators"] == selection["operators"]]
         network: Row = networks[0] if number else selection["base"]
         return network
+
+    def resources(self, number: int) -> Row:
+        """What `measure_resources` wrote of PAS-n, or of the base network for 0."""
+        if number:
+            return self.read("pas", number, "resources.json")
+        return read_made(self.folder / "resources.json")
 
     def chain(self, iteration: int, plan: str = "pas") -> str:
         """The operators chosen up to an iteration."""
@@ -200,7 +207,7 @@ def _by_operator(shrinkage: Shrinkage, iteration: int, thesis: dict[str, dict[st
 
 
 def _table_6_5(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
-    for number in [n for n in range(shrinkage.iterations + 1) if n in (0, 1, 3, 5, shrinkage.iterations)]:
+    for number in measured_on_a_device(shrinkage.iterations):
         cost = shrinkage.read("pas", max(1, number), "export/export.json")["cost"]
         measured = cost["network" if number else "base"]
         utilisation, memory = RESOURCES.get(shrinkage.backbone, {}).get(number, (None, None))
@@ -209,14 +216,26 @@ def _table_6_5(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:
             "network": _label(number),
             "thesis_gpu_utilisation_percent": utilisation,
             "thesis_gpu_memory_percent": memory,
-            "device": cost["device"],
+            **_resources(shrinkage, number),
             "threads": cost["threads"],
             "latency_ms": f"{measured['latency_ms']:.2f}",
             "base_latency_ms_same_run": f"{cost['base']['latency_ms']:.2f}",
             "peak_memory_mb": f"{measured['peak_memory_mb']:.2f}",
             "weights_mb": f"{measured['weights_mb']:.2f}",
-            "gpu_utilisation_percent": measured.get("utilisation_percent"),
         }
+
+
+def _resources(shrinkage: Shrinkage, number: int) -> Row:
+    """What a device did during a whole evaluation. A CPU's shares have columns of their own, as they are others."""
+    found = shrinkage.resources(number)
+    shares = (f"{found['utilisation_percent']:.1f}", f"{found['memory_percent']:.1f}")
+    gpu = found["device"] == "cuda"
+    return {
+        **dict(zip(("gpu_utilisation_percent", "gpu_memory_percent"), shares if gpu else (None, None), strict=True)),
+        **dict(zip(("cpu_share_percent", "rss_share_percent"), (None, None) if gpu else shares, strict=True)),
+        "clips": found["clips"],
+        "device": found["name"],
+    }
 
 
 def _table_6_6(shrinkage: Shrinkage, settings: DrawShrinkage) -> Iterator[Row]:

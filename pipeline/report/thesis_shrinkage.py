@@ -4,7 +4,7 @@ Cheap to import: the plan asks here which files a table needs. Kinetics-400 vali
 in per cent, GFLOPs per view. Networks are numbered: 0 is the base network, n is PAS-n.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, NamedTuple
 
 from pydantic import Field
@@ -54,6 +54,22 @@ ITERATION_OF_ABLATION = 3
 # Side studies of one iteration, which need no later one.
 STUDIED = {"table_6_4": ITERATION_OF_ABLATION, "table_6_7": 1, "table_6_8": 1}
 BEYOND = ("inherit", "halving", "pairs", "stored")
+
+
+def measured_on_a_device(iterations: int) -> list[int]:
+    """The networks of Table 6.5, and the last one."""
+    return [number for number in range(iterations + 1) if number in (0, 1, 3, 5, iterations)]
+
+
+def plans_of(name: str) -> tuple[str, ...]:
+    """The plans whose hypotheses a table or figure shows; all show the winners of ``pas``."""
+    studied: dict[str, Iterable[str]] = {
+        "table_6_4": ABLATION,
+        "table_6_7": FEATURES,
+        "table_6_8": MODES,
+        "shrink_beyond": BEYOND,
+    }
+    return tuple(dict.fromkeys(("pas", *studied.get(name, ()))))
 
 
 def networks_of(

@@ -28,7 +28,6 @@ from pipeline.runtime.wheels import file_sha256
 _CLIPS = 8
 _TOLERANCE = 1e-4
 _ROUNDS = 30
-_BUSY_SECONDS = 4
 
 
 class Packaged(nn.Module):
@@ -119,7 +118,7 @@ def measure(models: Sequence[Path], settings: ExportNetwork) -> list[dict[str, A
     Returns:
         For each: ``latency_ms`` (median), ``latency_ms_quartiles``, ``peak_memory_mb`` (the largest total of
         activations alive at once, as measured in a run; on a GPU the allocator's peak, its weights included),
-        ``weights_mb``, and on a GPU ``utilisation_percent`` (mean, NVML).
+        ``weights_mb``.
     """
     device = torch.device(settings.device)
     check_device(device.type)
@@ -130,7 +129,7 @@ def measure(models: Sequence[Path], settings: ExportNetwork) -> list[dict[str, A
         networks.append((packaged, random_clips(description, 1).to(device)))
     seconds: list[list[float]] = [[] for _ in models]
     with torch.inference_mode():
-        alone = [_alone(network, clip) for network, clip in networks]
+        peaks = [_peak_memory(network, clip) for network, clip in networks]
         for network, _ in networks:
             network.to(device)
         for turn in range(_ROUNDS + 3):
@@ -144,9 +143,9 @@ def measure(models: Sequence[Path], settings: ExportNetwork) -> list[dict[str, A
             "latency_ms": 1e3 * statistics.median(times),
             "latency_ms_quartiles": [1e3 * value for value in statistics.quantiles(times, n=4)[::2]],
             "weights_mb": sum(p.nbytes for p in network.parameters()) / 1e6,
-            **more,
+            "peak_memory_mb": peak / 1e6,
         }
-        for (network, _), times, more in zip(networks, seconds, alone, strict=True)
+        for (network, _), times, peak in zip(networks, seconds, peaks, strict=True)
     ]
 
 
@@ -156,22 +155,16 @@ def _run(network: nn.Module, clip: Tensor) -> None:
         torch.cuda.synchronize(clip.device)
 
 
-def _alone(network: nn.Module, clip: Tensor) -> dict[str, float]:
-    """Peak memory, and on a GPU utilisation, with no other network on the device; it is left on the CPU."""
+def _peak_memory(network: nn.Module, clip: Tensor) -> int:
+    """Bytes, with no other network on the device; the network is left on the CPU."""
     if not clip.is_cuda:
-        return {"peak_memory_mb": peak_activations(lambda: network(clip)) / 1e6}
+        return peak_activations(lambda: network(clip))
     network.to(clip.device)
     torch.cuda.reset_peak_memory_stats(clip.device)
     _run(network, clip)
     peak = torch.cuda.max_memory_allocated(clip.device)
-    # NVML averages over up to a second: the samples of the first second are of what ran before.
-    busy, began = [], time.perf_counter()
-    while (passed := time.perf_counter() - began) < _BUSY_SECONDS:
-        _run(network, clip)
-        if passed > 1:
-            busy.append(torch.cuda.utilization(clip.device))
     network.to("cpu")
-    return {"peak_memory_mb": peak / 1e6, "utilisation_percent": statistics.mean(busy)}
+    return peak
 
 
 def _run_program(path: Path, clips: Tensor) -> np.ndarray:

@@ -131,8 +131,6 @@ def _lesson(
 def _cost(architecture: Architecture, before: Architecture, size: int) -> dict[str, object]:
     return {
         **asdict(complexity(architecture, size)),
-        "frames": max(len(pathway) for pathway in architecture.pathways),
-        "temporal_stride": architecture.temporal_stride,
         "previous_gflops": complexity(before, size).gflops,
     }
 

@@ -84,7 +84,7 @@ def finished(project: Project, process) -> None:
 def results(project: Project) -> dict[str, bytes]:
     """What must be the same wherever it was computed: all but times, and exports, which hold the paths of sources."""
     base = project.folder / "results"
-    timed = ("metrics.json", "export.json", "model.onnx", "model.pt2")
+    timed = ("metrics.json", "export.json", "resources.json", "model.onnx", "model.pt2")
     timed += tuple(f"{table}.{kind}" for table in ("shrink_costs", "table_6_5") for kind in ("csv", "md", "html"))
     return {
         str(path.relative_to(base)): path.read_bytes()

@@ -85,7 +85,7 @@ rule draw_classification_table:
     conda:
         "../../envs/acta.yaml"
     params:
-        **RUN.task("draw_classification"),
+        **RUN.task("draw_classification", recipes=of(classify.shown_recipes)),
         reading=reading(),
         evaluations=verbatim(result(paths.EVALUATIONS)),
     shell:

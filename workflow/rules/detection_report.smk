@@ -15,7 +15,7 @@ rule draw_detection_table:
     conda:
         "../../envs/acta.yaml"
     params:
-        **RUN.task("draw_detection"),
+        **RUN.task("draw_detection", features=of(detect.shown_features)),
         reading=reading(),
         results=verbatim(result(paths.DETECTION)),
     shell:
@@ -50,7 +50,7 @@ rule draw_detection_examples:
     conda:
         "../../envs/acta.yaml"
     params:
-        **RUN.task("draw_detection"),
+        **RUN.task("draw_detection", features=of(detect.shown_features)),
         reading=reading(),
         results=verbatim(result(paths.DETECTION)),
         frames=verbatim(result(paths.DETECTION_FRAMES)),

@@ -223,3 +223,44 @@ rule export_network:
             "export_network",
             "--model {input.model} --base {input.base} -o {params.folder}",
         )
+
+
+# How busy a device is during a whole evaluation, and how full (Table 6.5).
+rule measure_resources:
+    """Measure what a reduced network takes of its device."""
+    input:
+        model=result(f"{paths.ITERATION}/selected.safetensors"),
+        about=result(f"{paths.ITERATION}/selected.json"),
+        frames=RUN.of_shards(paths.RAW_FRAMES),
+    output:
+        result(f"{paths.ITERATION}/resources.json"),
+    log:
+        log_of("measure_resources/{recipe}/{plan}/{iteration}.log"),
+    conda:
+        "../../envs/acta.yaml"
+    threads: threads_of(CLASSIFY.training, loading=True)
+    resources:
+        gpu=on_gpu(CLASSIFY.training),
+        mem_mb=8000,
+        runtime=240,
+    params:
+        **RUN.task("measure_resources"),
+        shards=verbatim(result(paths.RAW_FRAMES)),
+        lists=result(paths.LISTS),
+    shell:
+        command(
+            "measure_resources",
+            "--model {input.model} --shards {params.shards} --lists {params.lists} -o {output}",
+        )
+
+
+use rule measure_resources as measure_resources_base with:
+    """Measure what the base network takes of its device."""
+    input:
+        model=of(shrink.base),
+        about=lambda wildcards: about(shrink.base(RUN, wildcards)),
+        frames=RUN.of_shards(paths.RAW_FRAMES),
+    output:
+        result(paths.BASE_RESOURCES),
+    log:
+        log_of("measure_resources_base/{recipe}.log"),

@@ -85,7 +85,7 @@ rule draw_shrinkage_table:
     conda:
         "../../envs/acta.yaml"
     params:
-        **RUN.task("draw_shrinkage"),
+        **RUN.task("draw_shrinkage", plans=of(shrink.shown_plans)),
         reading=reading(),
         results=verbatim(result("")),
     shell:
@@ -107,7 +107,7 @@ rule draw_shrinkage_figure:
     conda:
         "../../envs/acta.yaml"
     params:
-        **RUN.task("draw_shrinkage"),
+        **RUN.task("draw_shrinkage", plans=of(shrink.shown_plans)),
         reading=reading(figure_of),
         results=verbatim(result("")),
     shell:

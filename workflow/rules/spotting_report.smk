@@ -45,7 +45,7 @@ rule draw_spotting_table:
     conda:
         "../../envs/acta.yaml"
     params:
-        **RUN.task("draw_spotting"),
+        **RUN.task("draw_spotting", networks=of(spot.shown_networks)),
         reading=reading(),
         results=verbatim(result(paths.SPOTTING)),
     shell:

@@ -72,8 +72,10 @@ class DrawClassification(RecognitionValues):
     departures: dict[str, str] = Field(description="Declared in the configuration, with their reasons.")
 
     @classmethod
-    def from_config(cls, config: "Config") -> Self:
+    def from_config(cls, config: "Config", recipes: str | None = None) -> Self:
+        """``recipes``: the names of those that are shown; None: of all."""
         classify = config.classify
+        named = dict.fromkeys((classify.recipe, *classify.compare))
         return cls.taken(
             classify,
             config,
@@ -81,7 +83,7 @@ class DrawClassification(RecognitionValues):
             variants=config.privacy.what,
             thesis=_recognition_of_the_thesis(),
             departures=_departures(config, "classify", "privacy", "sampling"),
-            **cls.values(config, dict.fromkeys((classify.recipe, *classify.compare))),
+            **cls.values(config, _of(named, recipes)),
         )
 
 
@@ -113,7 +115,8 @@ class DrawShrinkage(ShrinkageValues):
     departures: dict[str, str] = Field(description="Declared in the configuration, with their reasons.")
 
     @classmethod
-    def from_config(cls, config: "Config") -> Self:
+    def from_config(cls, config: "Config", plans: str | None = None) -> Self:
+        """``plans``: the names of those that are shown; None: of all."""
         from pipeline.config.whole import of_the_thesis
 
         classify, shrink = config.classify, config.shrink
@@ -125,7 +128,7 @@ class DrawShrinkage(ShrinkageValues):
             splits=tuple(classify.splits),
             bases={name: _named(classify.recipes[name]) for name in shrink.recipes},
             rate=config.sampling.rate,
-            operators={name: plan.operators for name, plan in shrink.plans.items()},
+            operators={name: shrink.plans[name].operators for name in _of(shrink.plans, plans)},
             thesis=ShrinkageValues.taken(of_the_thesis(_RECOGNITION).shrink),
             thesis_bases=_recognition_of_the_thesis(),
             departures=_departures(config, "classify", "shrink", "sampling"),
@@ -139,8 +142,8 @@ class DrawArchitecture(Settings):
     iterations: int
 
     @classmethod
-    def from_config(cls, config: "Config") -> Self:
-        return cls.taken(config.shrink)
+    def from_config(cls, config: "Config", name: str) -> Self:
+        return cls.taken(config.shrink) if name == "table_6_10" else cls(recipes=(), iterations=0)
 
 
 class DrawDetection(Settings):
@@ -158,21 +161,24 @@ class DrawDetection(Settings):
     )
     recipes: dict[str, dict[str, Value]] = Field(description="How STAGE is trained on each of the features.")
     thesis: dict[str, dict[str, Value]] = Field(description="The same in the thesis, by its rows.")
+    mean_over: tuple[str, ...] = Field(description="The datasets that Table 3.5 averages.")
     departures: dict[str, str] = Field(description="Declared in the configuration, with their reasons.")
 
     @classmethod
-    def from_config(cls, config: "Config") -> Self:
+    def from_config(cls, config: "Config", features: str | None = None, name: str = "table_3_5") -> Self:
+        """``features``: the names of those that are shown; None: of all. ``name``: of the table or figure."""
         detect = config.detect
-        features = detect.features
+        shown = {name: detect.features[name] for name in _of(detect.features, features)}
         return cls.taken(
             detect.keyframes,
             detect,
             config,
-            features={name: feature_settings.compare_with for name, feature_settings in features.items()},
-            heads={name: feature_settings.heads for name, feature_settings in features.items()},
-            without_backbone=tuple(name for name, settings in features.items() if not settings.backbone),
-            recipes={name: _actor_recipe(detect, feature_settings) for name, feature_settings in features.items()},
+            features={name: feature_settings.compare_with for name, feature_settings in shown.items()},
+            heads={name: feature_settings.heads for name, feature_settings in shown.items()},
+            without_backbone=tuple(name for name, settings in shown.items() if not settings.backbone),
+            recipes={name: _actor_recipe(detect, feature_settings) for name, feature_settings in shown.items()},
             thesis=_detection_of_the_thesis(),
+            mean_over=detect.mean_over if name == "table_3_5" else (),
             departures=_departures(config, "detect"),
         )
 
@@ -217,16 +223,18 @@ class DrawSpotting(Settings):
     departures: dict[str, str] = Field(description="Declared in the configuration, with their reasons.")
 
     @classmethod
-    def from_config(cls, config: "Config") -> Self:
+    def from_config(cls, config: "Config", networks: str | None = None) -> Self:
+        """``networks``: the names of those that are shown; None: of all."""
         spot, splits = config.spot, config.spot.splits
+        shown = {name: spot.spotters[name] for name in _of(spot.spotters, networks)}
         return cls.taken(
             config,
             spot.data,
             spot.frames,
             test=None if splits.test in splits.train else splits.test,
             validation=None if splits.validation in splits.train else splits.validation,
-            networks={name: ReportedNetwork.of(spotter, spot.seeds) for name, spotter in spot.spotters.items()},
-            trained={name: decisive(spotter) for name, spotter in spot.spotters.items()},
+            networks={name: ReportedNetwork.of(spotter, spot.seeds) for name, spotter in shown.items()},
+            trained={name: decisive(spotter) for name, spotter in shown.items()},
             thesis=_spotters_of_the_thesis(),
             departures=_departures(config, "spot"),
         )
@@ -298,6 +306,11 @@ def _departures(config: "Config", *sections: str) -> dict[str, str]:
 def _named_base(base: BaseNetworkSettings) -> BaseNetworkSettings:
     """With a model file by its name, as where it lies says nothing."""
     return base if base.model is None else base.model_copy(update={"model": Path(base.model).name})
+
+
+def _of(known: Iterable[str], shown: str | None) -> list[str]:
+    """The names among these that are shown, in their order; ``shown``: as words, None: all."""
+    return list(known) if shown is None else [name for name in known if name in shown.split()]
 
 
 def _named(recipe: RecipeSettings) -> RecipeSettings:

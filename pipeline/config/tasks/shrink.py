@@ -87,13 +87,15 @@ class StoreTeacherLogits(TrainingTask):
 
 
 class SelectHypothesis(Settings):
-    """What the selection reads: the hypotheses in the order that breaks ties."""
+    """What the selection reads: the hypotheses in the order that breaks ties, and γ of the temporal operators."""
 
     operators: tuple[str, ...]
+    t: float
+    f: int
 
     @classmethod
     def from_config(cls, config: "Config", plan: str) -> Self:
-        return cls(operators=config.shrink.plans[plan].operators)
+        return cls.taken(config.shrink.plans[plan], config.shrink.factors)
 
 
 class ExportNetwork(Settings):
@@ -105,6 +107,20 @@ class ExportNetwork(Settings):
     @classmethod
     def from_config(cls, config: "Config") -> Self:
         return cls(device=config.classify.training.device, threads=1)
+
+
+class MeasureResources(Settings):
+    """What the measurement of a device's utilisation and memory reads."""
+
+    split: SplitSettings
+    short_videos: Literal["repeat", "drop"]
+    device: Literal["cpu", "cuda"]
+    threads: int
+
+    @classmethod
+    def from_config(cls, config: "Config", recipe: str) -> Self:
+        classify = config.classify
+        return cls.taken(classify.training, classify.recipes[recipe].clip, split=classify.splits[config.shrink.split])
 
 
 class HalveHypotheses(Settings):

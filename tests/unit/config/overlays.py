@@ -8,6 +8,8 @@ BELOW = {
     "ucf101_scratch": ("ucf101",),
     "ava_2_2": ("ava",),
     "ava_2_2_released": ("ava_released",),
+    "jhmdb21_split2": ("jhmdb21",),
+    "jhmdb21_split3": ("jhmdb21",),
     "ucf101_24": ("jhmdb21",),
     "soccernet_finetuned": ("soccernet",),
 }

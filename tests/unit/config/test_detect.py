@@ -113,6 +113,7 @@ READ_BY: list[tuple[str, Any, set[Any]]] = [
     ("objects.max_detections", 3, {"objects"}),
     ("objects.device", "cuda", {"objects"}),
     ("objects.threads", 2, {"objects"}),
+    ("mean_over", ["demo", "other"], {"report"}),
     ("features.i3d.compare_with", None, {"report"}),
     ("features.i3d.heads", 2, TRAIN | {"report"}),
     ("features.i3d.learning_rate", 1, TRAIN | {"report"}),

@@ -42,6 +42,7 @@ def texts(config: Config) -> dict[Any, str]:
         found[use] = task_settings(config, "train_classifier", split="split1", recipe=recipe, use=use)
     found["halve"] = task_settings(config, "halve_hypotheses", plan="halving")
     found["select"] = task_settings(config, "select_hypothesis", plan="pas")
+    found["measure"] = task_settings(config, "measure_resources", recipe=recipe)
     found["export"] = task_settings(config, "export_network")
     return {key: canonical(settings) for key, settings in found.items()}
 
@@ -70,7 +71,8 @@ def of(**wanted: bool) -> set[Any]:
         ("shrink.base", {"variant": "none", "strategy": None, "model": "a.safetensors"}, set()),
         ("sampling.rate", 9, HYPOTHESES | STORED | {"alone", "transferred"}),
         ("shrink.iterations", 6, set()),
-        *((f"shrink.factors.{letter}", 3, {key for key in HYPOTHESES if letter in key[1]}) for letter in "stfcl"),
+        *((f"shrink.factors.{letter}", 3, {key for key in HYPOTHESES if letter in key[1]}) for letter in "scl"),
+        *((f"shrink.factors.{o}", 3, {key for key in HYPOTHESES if o in key[1]} | {"select"}) for o in "tf"),
         ("shrink.alpha", 3, of(taught=True)),
         ("shrink.temperature", 3, HYPOTHESES),
         ("shrink.epochs", 9, HYPOTHESES | STORED | {"alone"}),
@@ -85,6 +87,7 @@ def of(**wanted: bool) -> set[Any]:
         ("shrink.plans.mse.features", "margin_relu", {("mse", "l")}),
         ("shrink.plans.pas.fine_tuning", False, {("pas", o) for o in "stf"}),
         ("classify.training.epochs", 99, {"transferred"}),
+        (f"{RECIPE}.clip.short_videos", "drop", HYPOTHESES | STORED | {"alone", "transferred", "measure"}),
         (f"{RECIPE}.learning_rate", 1, HYPOTHESES | STORED | {"alone", "transferred"}),
         (f"{RECIPE}.initial", "model.safetensors", set()),
         ("classify.recipes.r2plus1d.learning_rate", 1, set()),
@@ -103,6 +106,7 @@ def test_a_task_reads_its_own_part_only(config, path, value, readers):
         ("select_hypothesis", {"plan": "halving"}),
         ("halve_hypotheses", {"plan": "halving"}),
         ("export_network", {}),
+        ("measure_resources", {"recipe": "r2plus1d_deep"}),
         ("draw_shrinkage", {}),
     ],
 )

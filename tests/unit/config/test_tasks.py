@@ -20,6 +20,7 @@ CH_6 = (
     "select_hypothesis",
     "halve_hypotheses",
     "export_network",
+    "measure_resources",
     "draw_shrinkage",
 )
 # tests/unit/config/test_detect.py has theirs.

@@ -196,3 +196,8 @@ def test_file_that_is_no_configuration(tmp_path: Path, content: bytes, said: str
 def test_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ActaError, match=r"cannot read the configuration .*none\.yaml: No such file or directory"):
         load(tmp_path / "none.yaml")
+
+
+def test_a_mean_over_splits_has_this_one() -> None:
+    said = mistake(changed("detect.mean_over", ["other"]))
+    assert "detect.mean_over is ['other'], without this dataset, 'demo'" in said

@@ -1,5 +1,7 @@
 """What the rules of action detection read (Ch. 3)."""
 
+from pathlib import Path
+
 import pytest
 
 from pipeline.dag import detect
@@ -28,6 +30,20 @@ def test_what_names_keyframes(run: Run) -> None:
     other = changed(run, detect__data__proposals={"val": "p.csv"})
     assert detect.annotated(other)["proposals_val"] == "p.csv"
     assert detect.annotated_options(other).endswith(" --proposals val={input.proposals_val:q}")
+
+
+def test_table_3_5_reads_the_other_splits_that_are_there(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    three = changed(run, detect__mean_over=["demo", "second", "third"], detect__seeds=[1])
+    alone = detect.results_of(three, "table_3_5")
+    assert alone == detect.results_of(changed(run, detect__seeds=[1]), "table_3_5")
+    there = "results/second/detect/evaluations/i3d/linear/seed_1/detected/evaluation.json"
+    (tmp_path / there).parent.mkdir(parents=True)
+    (tmp_path / there).touch()
+    assert set(detect.results_of(three, "table_3_5")) == {*alone, there}
+    assert there not in detect.results_of(three, "table_3_2")
 
 
 def test_what_trains(run: Run) -> None:

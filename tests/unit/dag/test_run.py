@@ -2,12 +2,16 @@
 
 import hashlib
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from pipeline.dag import paths
+from pipeline.dag import classify, detect, paths, shrink, spot
+from pipeline.dag.report import ARCHITECTURES
 from pipeline.dag.run import Run, about, by_split, command, named, roles, sha256_of
 from pipeline.models.weights import registered_digest
 from pipeline.runtime.digest import code_digest
@@ -123,6 +127,51 @@ def test_only_what_a_task_reads_is_among_its_parameters(
     wildcards = wild(split="split1", recipe="r2plus1d", variant="none", strategy="kd")
     one, other = (each.task(task)["settings"](wildcards) for each in (run, changed(run, **{key: value})))
     assert (one != other) == differs
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "shown", "not_shown"),
+    [
+        ("spot__networks__p_1__masking", None, {"table_4_4"}, {"table_4_2", "table_4_3", "figure_4_5"}),
+        ("spot__networks__no_masking__hidden", 16, {"table_4_3"}, {"table_4_2", "table_4_4", "table_4_6"}),
+        ("spot__network__hidden", 16, {"table_4_2", "table_4_6", "figure_4_5"}, set()),
+        ("classify__recipes__slowfast__learning_rate", 0.5, {"table_5_3"}, {"table_5_1", "table_5_2", "figure_5_7"}),
+        ("shrink__plans__inherit__operators", ["s", "c"], {"shrink_beyond"}, {"table_6_1", "table_6_4", "table_6_5"}),
+        ("shrink__plans__teacher_eval__operators", ["s", "c"], {"table_6_8"}, {"table_6_1", "table_6_7"}),
+        ("shrink__plans__pas__operators", ["s", "c"], {"table_6_1", "table_6_7", "shrink_beyond"}, set()),
+        ("shrink__iterations", 3, {"table_6_1", "table_6_10"}, {"table_3_1", "table_4_1"}),
+        ("detect__features__i3d__heads", 2, {"table_3_2", "figure_3_5"}, set()),
+    ],
+)
+def test_a_table_reads_only_what_it_shows(
+    run: Run, key: str, value: object, shown: set[str], not_shown: set[str]
+) -> None:
+    other = changed(run, **{key: value})
+    for name in shown | not_shown:
+        assert (_drawn(run, name) != _drawn(other, name)) == (name in shown), name
+
+
+def test_pictures_read_of_the_first_features_only(run: Run) -> None:
+    features = run.config.model_dump(mode="json")["detect"]["features"]
+    two = changed(run, detect__features=features | {"other": features["i3d"]})
+    for name, is_read in (("table_3_2", True), ("figure_3_4", True), ("figure_3_5", False), ("figure_3_6", False)):
+        assert (_drawn(run, name) != _drawn(two, name)) == is_read, name
+
+
+def _drawn(run: Run, name: str) -> str:
+    """The settings of a table or figure, as its rule takes them."""
+    fixed: dict[str, tuple[str, Callable[[Run, Any], str]]] = {
+        "draw_detection": ("features", detect.shown_features),
+        "draw_spotting": ("networks", spot.shown_networks),
+        "draw_classification": ("recipes", classify.shown_recipes),
+        "draw_shrinkage": ("plans", shrink.shown_plans),
+    }
+    chapters = dict(zip("3456", fixed, strict=True)) | {"b": "draw_shrinkage"}
+    task = "draw_architecture" if name in ARCHITECTURES else chapters[name.split("_")[1][0]]
+    if task == "draw_architecture":
+        return str(run.task(task)["settings"](wild(name=name)))
+    argument, function = fixed[task]
+    return str(run.task(task, **{argument: partial(function, run)})["settings"](wild(name=name)))
 
 
 def test_weights_of_detectors_and_auditors(run: Run) -> None:

@@ -127,7 +127,10 @@ TRAINED = [f"pas/iteration_{n}/{o}" for n in (1, 2) for o in "stfcl"]
         ),
         (
             "table_6_5",
-            WINNERS + [f"{SHRUNK}/pas/iteration_{n}/export/export.json" for n in (1, 2)] + networks(TRAINED),
+            WINNERS
+            + [f"{SHRUNK}/pas/iteration_{n}/{file}.json" for n in (1, 2) for file in ("export/export", "resources")]
+            + [f"{SHRUNK}/resources.json"]
+            + networks(TRAINED),
         ),
         ("table_6_7", WINNERS[:1] + networks([f"{plan}/iteration_1/l" for plan in ("pas", "mse", "margin_relu")])),
         (

@@ -109,6 +109,13 @@ def test_whose_boxes_train(data, tmp_path, boxes, people):
     assert 24 * people <= 3 * metrics["history"][0]["actors"] <= 36 * people
 
 
+@pytest.mark.parametrize(("score", "people"), [(0.8, 4), (0.85, 3), (0.95, 2)])
+def test_detected_boxes_train_from_a_score_on(data, score, people):
+    """The shard holds boxes of lower scores for tests: of two annotated people and detections of 0.9, 0.8 and 0.75."""
+    blocks = Blocks([FeatureShard(path) for path in data.shards], settings(train_score=score))
+    assert sum(len(blocks[4, number].actors) for number in range(7)) == 36 * people
+
+
 @pytest.mark.parametrize(
     "network",
     [

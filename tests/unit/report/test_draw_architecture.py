@@ -77,14 +77,23 @@ def test_table_6_10_agrees_with_the_thesis(tmp_path: Path) -> None:
     assert [row["stage"] for row in base if row["pathway"] != "Fast"] == [
         "raw clip", "data layer", "conv1", "pool1", "res2", "res3", "res4", "res5", "fc",
     ]  # fmt: skip
-    quantities = ("blocks", "channels", "frames", "side")
+    quantities = ("kernels", "blocks", "channels", "frames", "side")
     for row in base:
         if row["stage"] != "fc":
             assert [row[name] for name in quantities] == [row[f"thesis_{name}"] for name in quantities]
+            if row["thesis_strides"] != "–":
+                assert row["strides"] == row["thesis_strides"]
+    assert [row["strides"] for row in base if row["pathway"] == "Slow"] == [
+        "16, 1²", "1, 2²", "1, 2²", "1, 1²", "1, 2²", "1, 2²", "1, 2²",
+    ]  # fmt: skip
+    (res4,) = (row for row in base if (row["stage"], row["pathway"]) == ("res4", "Fast"))
+    assert res4["thesis_kernels"] == "[3×1², 32; 1×3², 32; 1×1², 128]"
     assert {row["differs"] for row in rows} == {"–"}
     narrow = next(row for row in rows if (row["network"], row["stage"]) == ("PAS-1", "res5"))
     assert (narrow["operators"], narrow["pathway"], narrow["channels"]) == ("c", "Slow", str(int(2048 / 1.4)))
     assert narrow["thesis_channels"] == "1463"
+    assert narrow["kernels"] == "[3×1², 365; 1×3², 365; 1×1², 1462]"
+    assert narrow["thesis_kernels"] == "[3×1², 365.7; 1×3², 365.7; 1×1², 1463]"
     last = [row for row in rows if row["network"] == "PAS-5" and row["stage"] == "data layer"]
     assert [(row["pathway"], row["frames"], row["side"], row["thesis_frames"]) for row in last] == [
         ("Slow", "1", "114", "1"),
@@ -105,6 +114,14 @@ def test_table_6_10_of_a_network_that_the_thesis_does_not_show(tmp_path: Path) -
         ("base", "fc", "–", "2", "–"),
     ]
     assert ("PAS-1", "res2", "1", "8", "20") in shown
+    layers = [(row["stage"], row["kernels"], row["strides"]) for row in rows if row["network"] == "PAS-1"]
+    assert layers[1:4] == [
+        ("data layer", "–", "1, 1²"),
+        ("conv1", "[1×7², 5; 3×1², 8]", "1, 2²"),
+        ("res2", "[1×3², 18; 3×1², 8; 1×3², 18; 3×1², 8]", "1, 1²"),
+    ]
+    assert layers[4] == ("res3", "[1×3², 28; 3×1², 16; 1×3², 28; 3×1², 16]", "2, 2²")
+    assert {row["thesis_kernels"] for row in rows} == {"–"}
     assert {row["thesis_channels"] for row in rows} == {"–"}
     assert {row["differs"] for row in rows} == {
         "the thesis has no such table; width 0.125, thesis 1; crop 40, thesis 224"

@@ -40,6 +40,11 @@ def write(path: Path, content: object) -> None:
     path.write_text(json.dumps(content))
 
 
+def resources(number: int, device: str = "cpu") -> dict[str, object]:
+    shares = {"utilisation_percent": 50.0 - number, "memory_percent": 2.5 - number / 2}
+    return {"device": device, "name": {"cpu": "CPU", "cuda": "Tesla V100"}[device], "clips": 7} | shares
+
+
 @pytest.fixture
 def of(tmp_path) -> Shrinkage:
     """Three iterations in which t wins and l is infeasible."""
@@ -71,6 +76,8 @@ def of(tmp_path) -> Shrinkage:
             latency = {"latency_ms": 10.0 / n, "peak_memory_mb": 2.0, "weights_mb": 1.0}
             cost = {"device": "cpu", "threads": 1, "network": latency, "base": latency | {"latency_ms": 20.0}}
             write(folder / "export/export.json", {"cost": cost})
+            write(folder / "resources.json", resources(n))
+    write(tmp_path / "shrink/small/resources.json", resources(0))
     write(tmp_path / "shrink/small/stored/teacher_logits.json", {"device_seconds": 5.0})
     for network in ("base", "pas_1", "pas_2", "pas_3"):
         for split, top1 in (("split1", 70.0), ("split2", 80.0)):
@@ -105,7 +112,8 @@ def test_every_table_can_be_made_of_what_the_plan_asks_for(of, name, tmp_path):
     wanted = {f"{network}/{f}" for network in networks_of(name, ["small"], ITERATIONS, OPERATORS) for f in FILES}
     for path in sorted((tmp_path / "shrink").rglob("*.json")):
         relative = str(path.relative_to(tmp_path / "shrink"))
-        kept = any(part in relative for part in ("selected", "export", "teacher_logits")) or relative in wanted
+        others = ("selected", "export", "resources", "teacher_logits")
+        kept = any(part in relative for part in others) or relative in wanted
         if not kept:
             path.unlink()
     assert table(of, name, tmp_path)
@@ -202,11 +210,24 @@ def test_table_6_4_is_of_the_third_iteration(of, tmp_path):
 def test_table_6_5_labels_the_device(of, tmp_path):
     rows = table(of, "table_6_5", tmp_path)
     assert [(row["network"], row["device"], row["latency_ms"], row["thesis_gpu_memory_percent"]) for row in rows] == [
-        ("base", "cpu", "20.00", "11.3"),
-        ("PAS-1", "cpu", "10.00", "6.1"),
-        ("PAS-3", "cpu", "3.33", "3.2"),
+        ("base", "CPU", "20.00", "11.3"),
+        ("PAS-1", "CPU", "10.00", "6.1"),
+        ("PAS-3", "CPU", "3.33", "3.2"),
     ]
-    assert {row["gpu_utilisation_percent"] for row in rows} == {"–"}
+    assert [(row["cpu_share_percent"], row["rss_share_percent"], row["clips"]) for row in rows] == [
+        ("50.0", "2.5", "7"),
+        ("49.0", "2.0", "7"),
+        ("47.0", "1.0", "7"),
+    ]
+    # A CPU's shares are no GPU's.
+    assert {row[f"gpu_{what}_percent"] for row in rows for what in ("utilisation", "memory")} == {"–"}
+
+
+def test_table_6_5_of_a_gpu_stands_by_the_thesis_s(of, tmp_path):
+    write(tmp_path / "shrink/small/pas/iteration_1/resources.json", resources(1, "cuda"))
+    row = table(of, "table_6_5", tmp_path)[1]
+    assert (row["thesis_gpu_utilisation_percent"], row["gpu_utilisation_percent"]) == ("20.8", "49.0")
+    assert (row["gpu_memory_percent"], row["cpu_share_percent"], row["device"]) == ("2.0", "–", "Tesla V100")
 
 
 def test_table_6_6_is_the_mean_over_the_splits(of, tmp_path):

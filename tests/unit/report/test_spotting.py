@@ -1,98 +1,35 @@
-"""Tables and figures of Ch. 4 out of invented results: which number stands where, and what the figures are drawn of."""
+"""Tables of Ch. 4 out of invented results: which number stands where."""
 
 import csv
-import json
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-import matplotlib.image
-import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
-from pipeline.config.base import parse
 from pipeline.config.tasks.report import DrawSpotting
 from pipeline.config.whole import load
 from pipeline.report.spotting import paired, write_spotting_table
-from pipeline.report.spotting_figures import FIGURES as DRAWN
-from pipeline.report.spotting_figures import draw_spotting_figure
 from pipeline.report.thesis_spotting import (
-    COMPETITORS,
-    FIGURES,
-    NETWORKS,
-    ON_CHALLENGE_SET,
     RMS_NET,
     ROWS,
     TABLES,
     networks_of,
-    other_data,
 )
 from pipeline.runtime.errors import ActaError
-from pipeline.spot.events import CLASSES
-from pipeline.tasks import TASKS, task_settings
-
-SEEDS = (0, 1, 2)
-BY_SEED = 4.302652729749462  # Student's t, two degrees of freedom, 97.5 %
-# Loose Average-mAP on the test split at seed 0, 1 and 2; 0.1 less on the validation split, half of it at tight ones.
-OF_SEED = {"rms_net": (0.64, 0.66, 0.68), "no_masking": (0.64, 0.65, 0.66)}
-OTHERS = (0.50, 0.51, 0.52)
-SECONDS = [1, 2, 3, 4, *range(5, 61, 5)]
-
-
-def network(name: str, **changes: object) -> dict[str, object]:
-    """As the thesis has it."""
-    printed = NETWORKS[name]
-    content = {"input": "frames" if printed.backbone else "pca512", "seeds": SEEDS}
-    content |= {field: getattr(printed, field) for field in ("backbone", "clip", "probability", "max_offset")}
-    weight = printed.regression_weight
-    return content | {"regression_weight": 10.0 if weight is None else weight} | changes
-
-
-def settings(networks: dict[str, dict[str, object]] | None = None, **changes: object) -> DrawSpotting:
-    content = {"dataset": "soccernet", "version": 1, "rate": 2.0, "test": "test", "validation": "valid"}
-    known = {name: network(name) for name in NETWORKS}
-    content |= {"trained": {}, "thesis": {}, "departures": {}}
-    return parse(DrawSpotting, content | {"networks": known if networks is None else networks} | changes)
-
-
-def write(path: Path, content: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
-
-
-def evaluation(precision: float) -> dict[str, Any]:
-    curve = [precision * second / 60 for second in SECONDS]
-    classes = {"card": [value / 2 for value in curve], "subs": curve, "soccer": curve}
-    return {
-        "games": 100,
-        "left_out": [],
-        "loose": {"a_mAP": precision},
-        "tight": {"a_mAP": precision / 2},
-        "curve": {"seconds": SECONDS, "mAP": curve, "AP": classes},
-    }
-
-
-@cache
-def evaluation_text(precision: float) -> str:
-    return json.dumps(evaluation(precision))
-
-
-VOTES = {"game": "league/season/A - B", "half": 2, "event": 103.0, "start": 200, "votes": [0, 1, 5, 3, 0]}
+from pipeline.tasks import task_settings
+from tests.unit.report.small_spotting import (
+    BY_SEED,
+    SEEDS,
+    evaluation,
+    network,
+    settings,
+    write,
+    write_results,
+)
 
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """``results/<dataset>/spot`` with everything that any table or figure needs."""
-    for name in (*NETWORKS, "mine"):
-        for seed, precision in zip(SEEDS, OF_SEED.get(name, OTHERS), strict=True):
-            for split, less in (("test", 0.0), ("valid", 0.1)):
-                path = tmp_path / f"evaluations/{name}/seed_{seed}/{split}/evaluation.json"
-                path.parent.mkdir(parents=True)
-                path.write_text(evaluation_text(precision - less))
-    examples = [VOTES | {"label": label} for label in ("soccer", "subs", "card")]
-    write(tmp_path / "votes.json", {"rate": 2.0, "clip": 41, "network": "rms_net", "examples": examples})
-    return tmp_path
+    return write_results(tmp_path)
 
 
 def table(results: Path, name: str, given: DrawSpotting | None = None) -> list[dict[str, str]]:
@@ -290,192 +227,3 @@ def test_a_damaged_evaluation_is_named(results: Path, content: object, said: str
     write(path, content)
     with pytest.raises(ActaError, match=f"{path} {said}"):
         table(results, "table_4_3")
-
-
-def test_networks() -> None:
-    assert networks_of("table_4_2") == ("clip_11", "rms_net", "clip_121", "challenge")
-    assert networks_of("table_4_4").count(RMS_NET) == 1
-    assert networks_of("table_4_5")[-1] == RMS_NET  # the gains are over it
-    assert networks_of("table_4_6", {"challenge": "a", "mine": "b", "other": None})[3:] == ("mine", RMS_NET)
-    assert networks_of("table_4_3", {"mine": "b"}) == networks_of("table_4_3")
-    assert networks_of("figure_4_5") == ("rms_net", "no_regression")
-    assert networks_of("figure_4_7") == ()
-    assert {network for name in ROWS for network in ROWS[name]} == set(NETWORKS)
-    assert tuple(DRAWN) == FIGURES
-    assert (*TABLES, *FIGURES) == tuple(ROWS)
-    with pytest.raises(ActaError, match="no table or figure 'table_4_1'"):
-        networks_of("table_4_1")
-
-
-def test_the_thesis_agrees_with_itself() -> None:
-    """What the text says of the tables (Secs. 4.2.3 to 4.2.5)."""
-    test = {name: printed.test for name, printed in NETWORKS.items() if printed.test is not None}
-    ours = test[RMS_NET]
-    baselines = [value for name, _, _, value in COMPETITORS if name == "SoccerNet baseline"]
-    assert round(ours - max(baselines), 1) == 15.8
-    assert round(ours - max(value for *_, value in COMPETITORS)) == 3
-    assert round(ours - test["no_masking"], 1) == 1.5
-    assert 9 < ours - test["no_regression"] < 10  # "almost 10"
-    assert round(test["finetuned_resnet152"] - ours, 1) == 9.6
-    masked = {name: value for name, value in test.items() if name.startswith(("p_", "q_"))}
-    assert max(masked.values()) < ours
-    assert [name for name in masked if name.startswith("p_") and masked[name] <= test["no_masking"]] == ["p_1"]
-    assert all(value < test["no_masking"] for name, value in test.items() if name.startswith("after"))
-    assert test["challenge"] > ON_CHALLENGE_SET
-
-
-def test_whose_data() -> None:
-    assert other_data(RMS_NET, "soccernet", 1) == other_data("challenge", "soccernet_v2", 2) == ""
-    assert other_data(RMS_NET, "soccernet_v2", 2) == "not comparable: labels of SoccerNet version 2, thesis 1"
-    assert other_data("challenge", "demo", 2) == "not comparable: data demo, thesis SoccerNet-v2"
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures to come, as they are when they are written."""
-    drawn: list[Figure] = []
-    save = Figure.savefig
-
-    def spy(figure: Figure, *words: Any, **options: Any) -> None:
-        drawn.append(figure)
-        save(figure, *words, **options)
-
-    monkeypatch.setattr(Figure, "savefig", spy)
-    return drawn
-
-
-def draw(results: Path, name: str, given: DrawSpotting | None = None) -> Path:
-    output = results / f"{name}.png"
-    draw_spotting_figure(name, results, given or settings(), output)
-    return output
-
-
-def line(figure: Figure, label: str, axis: int = 0) -> tuple[list[float], list[float]]:
-    (found,) = [one for one in figure.axes[axis].lines if one.get_label() == label]
-    return np.asarray(found.get_xdata()).tolist(), np.asarray(found.get_ydata()).tolist()
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_is_drawn(results: Path, name: str) -> None:
-    pixels = matplotlib.image.imread(draw(results, name))
-    assert min(pixels.shape[:2]) > 500
-    assert pixels[..., :3].std() > 0.01
-
-
-def test_the_same_figure_again(results: Path) -> None:
-    assert draw(results, "figure_4_6").read_bytes() == draw(results, "figure_4_6").read_bytes()
-
-
-def test_figure_4_4(results: Path, figures: list[Figure]) -> None:
-    """At 60 s the mean of 64, 66 and 68; cards have half of it and come last."""
-    draw(results, "figure_4_4")
-    seconds, values = line(figures[0], "Goal")
-    assert seconds == list(range(5, 61, 5))
-    assert values[-1] == pytest.approx(66)
-    assert values[0] == pytest.approx(5.5)
-    assert line(figures[0], "Card")[1][-1] == pytest.approx(33)
-    axis = figures[0].axes[0]
-    assert axis.get_legend_handles_labels()[1] == ["Substitution", "Goal", "Card"]
-    top = axis.collections[0].get_paths()[0].get_extents().ymax
-    assert top == pytest.approx(66 + BY_SEED * 2 / 3**0.5)
-
-
-def test_figure_4_4_of_many_classes(results: Path, figures: list[Figure]) -> None:
-    """A panel each, the best first."""
-    for seed in SEEDS:
-        content = evaluation(0.6)
-        curve = content["curve"]["mAP"]
-        content["curve"]["AP"] = {name: [value * n / 17 for value in curve] for n, name in enumerate(CLASSES[2], 1)}
-        write(results / f"evaluations/rms_net/seed_{seed}/test/evaluation.json", content)
-    draw(results, "figure_4_4", settings(version=2))
-    shown = [axis.get_title() for axis in figures[0].axes if axis.get_visible()]
-    assert shown == ["Yellow→red card", *CLASSES[2][-2::-1]]
-
-
-def test_figure_4_5(results: Path, figures: list[Figure]) -> None:
-    draw(results, "figure_4_5")
-    assert line(figures[0], "RMS-Net")[0] == [1, 2, 3, 4, 5]
-    assert line(figures[0], "RMS-Net", 1)[1][-1] == pytest.approx(66)
-    assert line(figures[0], "without regression", 1)[1][-1] == pytest.approx(51)
-    assert line(figures[0], "length of a clip, 20 s", 1)[0] == [20, 20]
-
-
-def test_figure_4_6(results: Path, figures: list[Figure]) -> None:
-    """Those that there are, by λ as it is; one seed has no interval."""
-    networks = {name: network(name) for name in ("lambda_100", RMS_NET)}
-    networks["lambda_0"] = network("lambda_0", regression_weight=0.5, seeds=(1,))
-    draw(results, "figure_4_6", settings(networks))
-    axis = figures[0].axes[0]
-    assert [text.get_text() for text in axis.get_xticklabels()] == ["0.5", "10", "100"]
-    assert np.asarray(axis.lines[0].get_ydata()).tolist() == pytest.approx([51, 66, 51])
-    half = BY_SEED * 2 / 3**0.5
-    interval, _ = [bar for bars in axis.collections for bar in bars.get_segments()]
-    assert interval.tolist() == [pytest.approx([1, 66 - half]), pytest.approx([1, 66 + half])]
-
-
-def test_figure_4_7(results: Path, figures: list[Figure]) -> None:
-    """Frame 200 of two a second is at 100 s."""
-    draw(results, "figure_4_7", settings({}))
-    assert [axis.get_title() for axis in figures[0].axes] == [
-        "Goal: A - B, half 2", "Substitution: A - B, half 2", "Card: A - B, half 2",
-    ]  # fmt: skip
-    assert line(figures[0], "votes of overlapping clips", 2) == ([100, 100.5, 101, 101.5, 102], [0, 1, 5, 3, 0])
-    assert line(figures[0], "annotated", 1)[0] == [103, 103]
-
-
-def test_figures_say_what_they_lack(results: Path) -> None:
-    with pytest.raises(ActaError, match="figure_4_5 needs the network 'no_regression'"):
-        draw(results, "figure_4_5", settings({RMS_NET: network(RMS_NET)}))
-    with pytest.raises(ActaError, match="figure_4_6 needs the network 'lambda_0'"):
-        draw(results, "figure_4_6", settings({}))
-    missing = results / "evaluations/rms_net/seed_0/test/evaluation.json"
-    missing.unlink()
-    with pytest.raises(ActaError, match=f"cannot read the result {missing}"):
-        draw(results, "figure_4_4")
-    assert not list(results.glob("*.png"))
-
-
-@pytest.mark.parametrize(
-    ("curve", "said"),
-    [
-        ({"seconds": [5, 10], "mAP": [0.1], "AP": {}}, "2 tolerances, but 1 precisions"),
-        ({"seconds": [5, 10], "mAP": [0.1, None], "AP": {}}, "2 tolerances, but 1 precisions"),
-        ({"seconds": [1, 2], "mAP": [0.1, 0.2], "AP": {}}, "no tolerance from 5 s on"),
-        ({"seconds": [5, 10], "mAP": [0.1, 0.2], "AP": {}}, "do not all have the same tolerances"),
-        ({"seconds": [5, 10]}, "does not hold 'mAP'"),
-    ],
-)
-def test_a_damaged_curve(results: Path, curve: dict[str, object], said: str) -> None:
-    write(results / "evaluations/rms_net/seed_1/test/evaluation.json", evaluation(0.6) | {"curve": curve})
-    with pytest.raises(ActaError, match=said):
-        draw(results, "figure_4_5")
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ({"rate": 2.0, "examples": []}, "has no examples"),
-        ({"rate": 2.0}, "is damaged: KeyError, 'examples'"),
-        ({"rate": 0, "examples": [VOTES | {"label": "card"}]}, "`rate` 0.0 is not positive"),
-        ({"rate": 2.0, "examples": [VOTES]}, "is damaged: KeyError, 'label'"),
-    ],
-)
-def test_damaged_votes(results: Path, content: object, said: str) -> None:
-    write(results / "votes.json", content)
-    with pytest.raises(ActaError, match=f"votes.json.*{said}"):
-        draw(results, "figure_4_7")
-
-
-def run(name: str, *words: object) -> None:
-    given = ["--name", name, "--settings", settings().model_dump_json()]
-    options = TASKS["draw_spotting"].parser().parse_args([*given, *map(str, words)])
-    options.run(options)
-
-
-def test_command(results: Path) -> None:
-    run("table_4_6", "--results", results, "-o", results / "out.csv")
-    assert "ResNet-152 + Our" in (results / "out.csv").read_text()
-    run("figure_4_6", "--results", results, "-o", results / "out.png")
-    assert (results / "out.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(ActaError, match="no table or figure 'table_9'"):
-        run("table_9", "--results", results, "-o", results / "out")

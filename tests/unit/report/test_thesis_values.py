@@ -192,7 +192,7 @@ SEQUENCES: dict[str, Callable[[Any], Sequences]] = {
 
 def _said_in_table_6_10(values: Any) -> list[str]:
     found = []
-    for pathways in values.values():
+    for pathways in values["sizes"].values():
         for place, (_, channels, frames, side) in enumerate(pathways):
             name = ("Slow", "Fast")[place] + " :" if len(pathways) > 1 else ""
             found.append(f"{name} {frames}/(γ̄t γ̄f )×({side}/γ̄s )2")
@@ -200,9 +200,24 @@ def _said_in_table_6_10(values: Any) -> list[str]:
     return found
 
 
-def _blocks(values: Any) -> list[str]:
-    """Residual blocks in the order of the text: Slow, then Fast."""
-    return [str(pathways[place][0]) for place in (0, 1) for name, pathways in values.items() if name.startswith("res")]
+def _layers_misfit(squeezed: str, values: Any) -> list[str]:
+    """Which of blocks, kernels and strides are others in the text, where Slow's stand before Fast's."""
+    sizes, kernels, strides = (values[part] for part in ("sizes", "kernels", "strides"))
+    stages = [name for name in kernels if name.startswith("res")]
+    convolutions = [pathway[0] for pathway in kernels["conv1"]]
+    convolutions += [kernel for place in (0, 1) for name in stages for kernel in kernels[name][place]]
+    compared = {
+        "blocks": (r"×(\d+)/γ̄l", [(sizes[name][place][0],) for place in (0, 1) for name in stages]),
+        "kernels": (r"(\d)×(\d)2?,(\d+)/γ̄c", convolutions),
+        "maxima": (r"(\d)×(\d)2max()", [pathway[0] for pathway in kernels["pool1"]]),
+        "strides": (r"stride(\d+),(\d)2", [pair for pathways in strides.values() for pair in pathways]),
+    }
+    return [
+        what
+        for what, (pattern, wanted) in compared.items()
+        if [match.groups() for match in re.finditer(pattern, squeezed)]
+        != [tuple("" if number is None else str(number) for number in one) for one in wanted]
+    ]
 
 
 def _said_of_settings(own: Any) -> list[str]:
@@ -239,9 +254,8 @@ def misfits(text: str, name: str, values: Any) -> list[object]:
     cells = above(text, name) if wanted else []
     squeezed = re.sub(r"\s", "", text)
     said = SAID[name](values) if name in SAID else []
-    blocks = name == "table_6_10" and re.findall(r"×(\d+)/γ̄l", squeezed) != _blocks(values)
     return [
-        *(["blocks"] if blocks else []),
+        *(_layers_misfit(squeezed, values) if name == "table_6_10" else []),
         *(sequence for sequence in wanted if not occurs(cells, sequence)),
         *(sentence for sentence in said if re.sub(r"\s", "", sentence) not in squeezed),
     ]

@@ -7,15 +7,23 @@ from dataclasses import replace
 import pytest
 
 from pipeline.config.tasks.shrink import HalveHypotheses
+from pipeline.models.architecture import BASES, OPERATORS, Architecture, parse_reductions
+from pipeline.models.complexity import complexity
 from pipeline.runtime.errors import ActaError
 from pipeline.shrink.halve_hypotheses import halve_hypotheses
-from pipeline.shrink.select_hypothesis import Hypothesis, choose, read_hypotheses
+from pipeline.shrink.select_hypothesis import Hypothesis, read_hypotheses
+from pipeline.shrink.select_hypothesis import choose as select
 
 BASE = (70.0, 40.0)  # top-1 and GFLOPs of B
+FACTORS = {"t": 2.0, "f": 2.0}
 
 
-def one(operators, top1, top5=90.0, gflops=20.0, frames=16, stride=8):
-    return Hypothesis(operators, "trained", top1, top5, gflops, 1000, frames, stride)
+def choose(*base_and_hypotheses):
+    return select(*base_and_hypotheses, FACTORS)
+
+
+def one(operators, top1, top5=90.0, gflops=20.0, before=40.0):
+    return Hypothesis(operators, "trained", top1, top5, gflops, 1000, before)
 
 
 def infeasible(operators):
@@ -32,29 +40,68 @@ def test_eq_6_3_takes_the_most_accurate():
 
 
 def test_eq_6_3_does_not_look_at_the_cost():
-    assert choose(*BASE, [one("s", 60.0, gflops=1.0), one("t", 60.1, gflops=39.0)]).operators == "t"
+    assert choose(*BASE, [one("s", 60.0, gflops=1.0), one("c", 60.1, gflops=39.0)]).operators == "c"
 
 
-def test_eq_6_1_takes_over_below_the_temporal_stride():
-    """s: (40 - 10) / (70 - 60) = 3; t: (40 - 20) / (70 - 62) = 2.5: s wins though t is more accurate."""
-    hypotheses = [one("s", 60.0, gflops=10.0), one("t", 62.0, gflops=20.0, frames=4)]
+def test_eq_6_1_takes_over_where_fewer_frames_save_too_little():
+    """s: (40 - 10) / (70 - 60) = 3; t: (40 - 24) / (70 - 62) = 2: s wins though t is more accurate."""
+    hypotheses = [one("s", 60.0, gflops=10.0), one("t", 62.0, gflops=24.0)]
     choice = choose(*BASE, hypotheses)
     assert (choice.operators, choice.equation) == ("s", "6.1")
-    assert choice.scores == {"s": 3.0, "t": 2.5}
-    assert "t sees fewer frames than the temporal stride of 8" in choice.reason
-    # With as many frames as the stride Eq. 6.3 still holds.
-    assert choose(*BASE, [hypotheses[0], replace(hypotheses[1], frames=8)]).operators == "t"
+    assert choice.scores == {"s": 3.0, "t": 2.0}
+    assert "as t leaves 0.60 of the multiply-adds, more than 1/2: s has the score 3" in choice.reason
+    # Where half the frames cost half, Eq. 6.3 still holds; so it does for another factor.
+    assert choose(*BASE, [hypotheses[0], replace(hypotheses[1], gflops=20.1)]).operators == "t"
+    assert select(*BASE, hypotheses, {"t": 1.6, "f": 2}).operators == "t"
 
 
-def test_networks_without_temporal_stride_keep_eq_6_3():
-    assert choose(*BASE, [one("s", 60.0, frames=1, stride=1), one("t", 61.0, frames=1, stride=1)]).equation == "6.3"
+def equations(backbone, chain):
+    """By which equation each iteration of a chain chooses, on full-scale networks that are all equally accurate."""
+    size, before, found = BASES[backbone].size, Architecture(backbone, 400), []
+    for operator in chain:
+        hypotheses = []
+        for letter in OPERATORS:
+            try:
+                after = before.reduced(parse_reductions(letter), size)
+            except ActaError as error:
+                hypotheses.append(Hypothesis(letter, "infeasible", reason=str(error)))
+            else:
+                costs = (complexity(network, size).gflops for network in (after, before))
+                hypotheses.append(one(letter, 60.0, 90.0, *costs))
+        found.append(choose(*BASE, hypotheses).equation)
+        before = before.reduced(parse_reductions(operator), size)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("backbone", "chain", "expected"),
+    [
+        # The thesis's own chains (Figures 6.3 and 6.4): R(2+1)D has a total temporal stride of 8.
+        ("r2plus1d_18", "cfttt", ["6.3", "6.3", "6.1", "6.1", "6.1"]),
+        ("slowfast_4x16_r50", "csstf", ["6.3"] * 5),
+        ("slowfast_4x16_r50", "cstsf", ["6.3"] * 5),
+        # SlowFast off its chain: the Slow pathway has one frame left, and a third reduction costs 0.90.
+        ("slowfast_4x16_r50", "tfc", ["6.3", "6.3", "6.1"]),
+        ("slowfast_8x8_r50", "tffc", ["6.3", "6.3", "6.3", "6.1"]),
+    ],
+)
+def test_the_measured_ratio_decides_on_published_networks(backbone, chain, expected):
+    assert equations(backbone, chain) == expected
+
+
+def test_a_third_temporal_reduction_of_slowfast_costs_nine_tenths():
+    twice = Architecture("slowfast_4x16_r50", 400, reductions=parse_reductions("t,f"))
+    thrice = twice.reduced(parse_reductions("t"), 256)
+    hypothesis = one("t", 69.9, 90.0, complexity(thrice, 256).gflops, complexity(twice, 256).gflops)
+    choice = choose(*BASE, [one("s", 69.0, gflops=5.0, before=9.0), hypothesis])
+    assert "t leaves 0.90 of the multiply-adds, more than 1/2" in choice.reason
 
 
 def test_eq_6_1_puts_first_what_loses_nothing_and_ranks_it_by_accuracy():
     hypotheses = [
-        one("s", 69.9, gflops=1.0, frames=4),
-        one("t", 70.0, gflops=39.0, frames=4),
-        one("f", 71.0, gflops=39.5, frames=4),
+        one("s", 69.9, gflops=1.0),
+        one("t", 70.0, gflops=39.0),
+        one("f", 71.0, gflops=39.5),
     ]
     choice = choose(*BASE, hypotheses)
     assert choice.operators == "f"
@@ -119,7 +166,7 @@ def write(folder, metrics, evaluation=None):
     return folder
 
 
-TRAINED = {"status": "trained", "gflops": 1.0, "parameters": 2, "frames": 3, "temporal_stride": 8}
+TRAINED = {"status": "trained", "gflops": 1.0, "parameters": 2, "previous_gflops": 2.0}
 
 
 def test_a_hypothesis_without_evaluation_is_an_error(tmp_path):

@@ -175,7 +175,9 @@ def test_an_infeasible_hypothesis_is_written_as_such_and_the_selection_goes_on(c
             EVALUATE,
         )
     output = tmp_path / "selected.safetensors"
-    select_hypothesis(base, base.parent / "evaluation.json", folders, output, SelectHypothesis(operators=("t", "s")))
+    select_hypothesis(
+        base, base.parent / "evaluation.json", folders, output, SelectHypothesis(operators=("t", "s"), t=2, f=2)
+    )
     assert output.read_bytes() == (folders[1] / "model.safetensors").read_bytes()
     selection = json.loads(output.with_suffix(".json").read_text())["selection"]
     assert selection["operators"] == "s"
