@@ -107,7 +107,7 @@ def test_what_differs_in_the_demo(tmp_path: Path) -> None:
         "clip.view.size 48–64, thesis 128–171; clip.view.crop 40, thesis 112; epochs 10, thesis 45; "
         "test_clips 4, thesis 10; sampling.rate 5, thesis none"
     )
-    assert found[2]["differs"].endswith("sampling.rate 5, thesis none; kd 250, thesis 12500")
+    assert found[2]["differs"].endswith("sampling.rate 5, thesis none; kd 31.25 per class, thesis 12500")
     assert "faces: interval 0.1, thesis 0; faces: fill_gap 10, thesis 0" in found[4]["differs"]
 
 
