@@ -1,15 +1,12 @@
 """How many bytes a job writes, where that follows from the configuration and the data (`pipeline.plan.sample`).
 
-The layouts are those of the shards' modules; `pipeline.plan.work` says how much computing the same jobs are.
+The layouts are those of the shards' modules; `pipeline.plan.work` says how much computing the same jobs are. The table
+of tasks names these functions, so networks are only imported where one of them is sized: help must be there at once.
 """
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pipeline.models.architecture import Reduction
-from pipeline.models.complexity import complexity
-from pipeline.models.stage_architecture import StageArchitecture
-from pipeline.models.stage_complexity import stage_complexity
 from pipeline.plan.graph import Job
 from pipeline.plan.work import chapter_of, features_backbone, recipe_of, split_of
 from pipeline.plan.work import spotter as spotter_of
@@ -160,6 +157,9 @@ def classifier(site: "Site", job: Job) -> float | None:
 
 def hypothesis(site: "Site", job: Job) -> float | None:
     """The model file of the base network under the job's own operators; earlier winners count as of the base's size."""
+    from pipeline.models.architecture import Reduction
+    from pipeline.models.complexity import complexity
+
     recipe = recipe_of(site, job)
     if recipe is None:
         return None
@@ -219,6 +219,9 @@ def actor_backbone(site: "Site", job: Job) -> float | None:
 
 def stage(site: "Site", job: Job) -> float | None:
     """The model file of STAGE or of an ablation; None with imported features, whose size is only in their files."""
+    from pipeline.models.stage_architecture import StageArchitecture
+    from pipeline.models.stage_complexity import stage_complexity
+
     detect, backbone, actions = site.config.detect, _computed(site, job), site.actions
     network = site.chosen(job, "network", detect.networks)
     features = site.chosen(job, "features", detect.features)

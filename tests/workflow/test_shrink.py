@@ -101,7 +101,8 @@ def test_another_iteration_adds_its_jobs_alone(project):
     project.configure(shrink__iterations=3)
     jobs = planned(project)
     assert hypotheses(jobs) == {("try_hypothesis", "3", o) for o in "stc"}
-    assert [job for job in jobs if job[0] in ("select_hypothesis", "train_classifier_alone", "export_network")] == [
+    added = ("select_hypothesis", "train_classifier_alone", "export_network", "measure_resources")
+    assert [job for job in jobs if job[0] in added] == [
         job for job in jobs if job[1] == "3" and job[0] != "try_hypothesis"
     ]
 
