@@ -1,8 +1,9 @@
 """Processes that need not import torch, as they are forked from one that has: most of a tiny job is that import.
 
-``python -m tests.warm SOCKET`` is the process that forks; `warm_python` starts it, and writes the ``python``
-that Snakemake's jobs find in their PATH. A forked process has the arguments, environment, folder, streams and process
-group of its client, gets its signals, is killed when it is, and the client ends with its status.
+``python -m tests.warm SOCKET`` is the process that forks; `warm_python` starts it, and writes the ``python`` that
+Snakemake's jobs find in their PATH, with ``snakemake`` and ``acta`` next to it. A forked process has the arguments,
+environment, folder, umask, streams and process group of its client, gets its signals and is killed when it is; the
+client ends with its status.
 """
 
 import atexit
@@ -43,6 +44,7 @@ HEAVY = (
 )
 
 MODULES = ("pipeline", "snakemake", "tests.whole_run")
+PROGRAMS = {"acta": "pipeline", "snakemake": "snakemake"}
 
 _SERVERS: list[subprocess.Popen[bytes]] = []  # whose standard inputs stay open
 
@@ -55,7 +57,8 @@ if sys.argv[1:2] != ["-m"] or sys.argv[2] not in {modules!r} or "TORCHELASTIC_RU
 import json
 server = socket.socket(socket.AF_UNIX)
 server.connect({address!r})
-asked = {{"command": sys.argv[2:], "folder": os.getcwd(), "environment": dict(os.environ), "group": os.getpgrp()}}
+asked = {{"command": sys.argv[2:], "folder": os.getcwd(), "environment": dict(os.environ)}}
+asked |= {{"group": os.getpgrp(), "umask": os.umask(0)}}
 content = json.dumps(asked).encode()
 socket.send_fds(server, [len(content).to_bytes(8, "big")], [0, 1, 2])
 server.sendall(content)
@@ -75,10 +78,13 @@ def warm_python() -> Path:
     """
     folder = Path(tempfile.mkdtemp(prefix="acta-warm-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for program in Path(sys.executable).parent.iterdir():
-        if program.name != "python":
-            (folder / program.name).symlink_to(program)
     address, path = folder / "server", folder / "python"
+    for program in Path(sys.executable).parent.iterdir():
+        if program.name in PROGRAMS:
+            (folder / program.name).write_text(f'#!/bin/sh\nexec {path} -m {PROGRAMS[program.name]} "$@"\n')
+            (folder / program.name).chmod(0o700)
+        elif program.name != "python":
+            (folder / program.name).symlink_to(program)
     path.write_text(CLIENT.format(python=sys.executable, modules=MODULES, address=str(address)))
     path.chmod(0o700)
     server = subprocess.Popen(
@@ -175,6 +181,7 @@ def _run(asked: dict, streams: list[int]) -> int:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
     os.closerange(3, 256)
+    os.umask(asked["umask"])
     os.setpgid(0, asked["group"])  # an error if the client's whole group was killed meanwhile
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.environ.clear()

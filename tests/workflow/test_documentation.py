@@ -253,7 +253,7 @@ class Copy(Project):
         (folder / ".venv").mkdir()
         for part in Path(sys.prefix).iterdir():
             if part.name != "installed":
-                (folder / ".venv" / part.name).symlink_to(part)
+                (folder / ".venv" / part.name).symlink_to(self.python.parent if part.name == "bin" else part)
         (folder / ".venv/installed").touch()
 
     def give(self, text: str) -> None:

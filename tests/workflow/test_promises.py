@@ -50,7 +50,8 @@ def command(overlay: str) -> list[str]:
 def moved(value: Any, folder: Path, made: list[Path]) -> Any:
     """The same settings with the paths below /datasets and /models in another folder."""
     if isinstance(value, dict):
-        return {key: moved(part, folder, made) for key, part in value.items()}
+        # Few shards: a thousand would only make the plan longer.
+        return {key: 2 if key == "shards" else moved(part, folder, made) for key, part in value.items()}
     if isinstance(value, str) and value.startswith(("/datasets/", "/models/")):
         made.append(folder / value[1:])
         return str(made[-1])

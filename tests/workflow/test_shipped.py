@@ -1,7 +1,9 @@
-"""The configuration as shipped: what the demo's targets plan, on a machine without torch."""
+"""The configuration as shipped: what the demo's targets plan, also on a machine without torch."""
 
 import re
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -21,18 +23,24 @@ TABLES = (
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory, footage) -> Project:
-    project = Project(tmp_path_factory.mktemp("shipped"), warm=False)
+    project = Project(tmp_path_factory.mktemp("shipped"))
     (project.folder / "resources").mkdir()
     (project.folder / "resources" / "demo").symlink_to(footage)
     return project
 
 
 def plan(project: Project, *targets: str) -> list[tuple[str, dict[str, str]]]:
-    """What is planned where torch cannot be imported, as on a login node."""
-    (project.folder / "sitecustomize.py").write_text("import sys; sys.modules['torch'] = None\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(project.folder))
-        return project.planned("--", *targets)
+    return project.planned("--", *targets)
+
+
+def test_a_plan_needs_no_torch(shipped, monkeypatch):
+    """As on a login node."""
+    (shipped.folder / "without/sitecustomize.py").parent.mkdir()
+    (shipped.folder / "without/sitecustomize.py").write_text("import sys; sys.modules['torch'] = None\n")
+    monkeypatch.setenv("PYTHONPATH", str(shipped.folder / "without"))
+    planned = shipped.planned_rules("--", "everything", *TABLES)
+    monkeypatch.setattr(shipped, "python", Path(sys.executable))
+    assert shipped.planned_rules("--", "everything", *TABLES) == planned
 
 
 def test_the_demo_plans_25_hypotheses_five_an_iteration(shipped):
