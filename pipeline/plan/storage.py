@@ -251,24 +251,10 @@ def spotter(site: "Site", job: Job) -> float | None:
     channels = 1 if features is None or features.backbone is None else features.pca or _of_frame(features.backbone.name)
 
     def build() -> "nn.Module":
-        from pipeline.models.rms_net import RmsNet, RmsNetArchitecture
-        from pipeline.spot.events import CLASSES
+        from pipeline.models.rms_net import RmsNet
+        from pipeline.spot.train_spotter import architecture_of
 
-        backbone = network.backbone
-        return RmsNet(
-            RmsNetArchitecture(
-                classes=len(CLASSES[spot.data.version]),
-                features=channels,
-                clip=network.clip,
-                projection=network.projection,
-                convolutions=network.convolutions,
-                kernel=network.kernel,
-                dropout=network.dropout,
-                hidden=network.hidden,
-                regression=network.regression,
-                backbone=backbone.name if backbone else None,
-            )
-        )
+        return RmsNet(architecture_of(network, spot.data.version, channels))
 
     return _count(build)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pipeline.config.spot import SpotNetworkSettings
 from pipeline.config.tasks.spot import TrainSpotter
 from pipeline.models.frame_backbones import load_frame_weights
 from pipeline.models.opened import Opened, opened
@@ -158,11 +159,10 @@ def validation(
     return validate
 
 
-def _random_network(settings: TrainSpotter, channels: int) -> RmsNet:
-    """The network with random weights, which depend on the seed."""
-    network = settings.network
-    architecture = RmsNetArchitecture(
-        classes=len(CLASSES[settings.version]),
+def architecture_of(network: SpotNetworkSettings, version: int, channels: int) -> RmsNetArchitecture:
+    """The architecture that settings ask for, on features with this many channels; the version decides the classes."""
+    return RmsNetArchitecture(
+        classes=len(CLASSES[version]),
         features=channels,
         clip=network.clip,
         projection=network.projection,
@@ -174,7 +174,13 @@ def _random_network(settings: TrainSpotter, channels: int) -> RmsNet:
         backbone=network.backbone.name if network.backbone else None,
         trainable=network.backbone.trainable if network.backbone else "none",
     )
+
+
+def _random_network(settings: TrainSpotter, channels: int) -> RmsNet:
+    """The network with random weights, which depend on the seed."""
+    network = settings.network
     with seeded(settings.seed):
+        architecture = architecture_of(network, settings.version, channels)
         return RmsNet(architecture, network.backbone.frames_at_once if network.backbone else None)
 
 

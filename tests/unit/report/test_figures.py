@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from matplotlib.collections import PathCollection
@@ -13,20 +12,6 @@ from pipeline.report.classification_figures import draw_drops
 from pipeline.report.shrinking import Shrinkage
 from pipeline.report.shrinking_figures import draw_iterations
 from pipeline.report.thesis import Evaluation
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures to come, as they are when they are written."""
-    drawn: list[Figure] = []
-    save = Figure.savefig
-
-    def spy(figure: Figure, *words: Any, **options: Any) -> None:
-        drawn.append(figure)
-        save(figure, *words, **options)
-
-    monkeypatch.setattr(Figure, "savefig", spy)
-    return drawn
 
 
 def texts(figure: Figure) -> str:

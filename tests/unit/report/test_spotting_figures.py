@@ -1,7 +1,6 @@
 """Figures of Ch. 4 out of invented results: what they are drawn of."""
 
 from pathlib import Path
-from typing import Any
 
 import matplotlib.image
 import numpy as np
@@ -22,20 +21,6 @@ from tests.unit.report.small_spotting import BY_SEED, SEEDS, VOTES, evaluation, 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     return write_results(tmp_path)
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures to come, as they are when they are written."""
-    drawn: list[Figure] = []
-    save = Figure.savefig
-
-    def spy(figure: Figure, *words: Any, **options: Any) -> None:
-        drawn.append(figure)
-        save(figure, *words, **options)
-
-    monkeypatch.setattr(Figure, "savefig", spy)
-    return drawn
 
 
 def draw(results: Path, name: str, given: DrawSpotting | None = None) -> Path:
